@@ -1,0 +1,90 @@
+#include "storage/keys.h"
+
+namespace gyre {
+namespace {
+
+void AppendBigEndian(std::string* out, uint64_t value, int bytes) {
+  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
+    out->push_back(static_cast<char>(value >> shift));
+  }
+}
+
+uint64_t ReadBigEndian(std::string_view bytes) {
+  uint64_t value = 0;
+  for (char c : bytes) value = value << 8 | static_cast<uint8_t>(c);
+  return value;
+}
+
+void AppendPartition(std::string* out, uint32_t partition) { AppendBigEndian(out, partition, 3); }
+
+PartitionId ReadPartition(std::string_view bytes) {
+  return PartitionId::FromValue(static_cast<uint32_t>(ReadBigEndian(bytes.substr(0, 3))));
+}
+
+}  // namespace
+
+std::string EncodeItemKey(const ItemKey& item) {
+  std::string out;
+  out.reserve(kItemPrefixBytes + item.key.size());
+  AppendPartition(&out, item.partition.value());
+  AppendBigEndian(&out, item.table.value(), 2);
+  out.append(item.key);
+  return out;
+}
+
+std::optional<ItemKey> DecodeItemKey(std::string_view bytes) {
+  if (bytes.size() < kItemPrefixBytes) return std::nullopt;
+  return ItemKey{ReadPartition(bytes), TableId(static_cast<uint16_t>(ReadBigEndian(bytes.substr(3, 2)))),
+                 std::string(bytes.substr(kItemPrefixBytes))};
+}
+
+std::string EncodeLogKey(PartitionId partition, Dot dot) {
+  std::string out;
+  out.reserve(kLogKeyBytes);
+  AppendPartition(&out, partition.value());
+  AppendBigEndian(&out, dot.replica.value(), 8);
+  AppendBigEndian(&out, dot.counter, 8);
+  return out;
+}
+
+std::optional<LogKey> DecodeLogKey(std::string_view bytes) {
+  if (bytes.size() != kLogKeyBytes) return std::nullopt;
+  return LogKey{ReadPartition(bytes),
+                Dot{ReplicaId(ReadBigEndian(bytes.substr(3, 8))), ReadBigEndian(bytes.substr(11, 8))}};
+}
+
+std::string EncodeClockKey(PartitionId partition) {
+  std::string out = "c";
+  AppendPartition(&out, partition.value());
+  return out;
+}
+
+std::optional<PartitionId> DecodeClockKey(std::string_view bytes) {
+  if (bytes.size() != 4 || bytes[0] != 'c') return std::nullopt;
+  return ReadPartition(bytes.substr(1));
+}
+
+std::string PartitionBegin(PartitionId partition) {
+  std::string out;
+  AppendPartition(&out, partition.value());
+  return out;
+}
+
+std::string PartitionEnd(PartitionId partition) {
+  return PartitionBegin(PartitionId::FromValue(partition.value() + 1));
+}
+
+std::string TableBegin(PartitionId partition, TableId table) {
+  return EncodeItemKey({partition, table, {}});
+}
+
+std::string TableEnd(PartitionId partition, TableId table) {
+  std::string out;
+  const uint64_t next = (uint64_t{partition.value()} << 16 | table.value()) + 1;
+  AppendBigEndian(&out, next, 5);
+  return out;
+}
+
+std::string EncodeNodeKey(std::string_view name) { return "n" + std::string(name); }
+
+}  // namespace gyre

@@ -1,0 +1,64 @@
+// The keys under which a node stores things, and their byte order.
+//
+//   item       := partition(3) table(2) key(*)            family kRecords; one record per item
+//   log        := partition(3) replica(8) counter(8)      family kDotLog; one entry per dot
+//   clock      := 'c' partition(3)                        family kMeta; see storage/partition_state.h
+//   node       := 'n' name(*)                             family kMeta; see storage/identity.h
+//   partition  := replicas(1) slice(2)
+//
+// All integers big endian, so that a partition's items, and a replica's log entries in the order of
+// their counters, are contiguous. Pure functions; any thread.
+
+#ifndef GYRE_STORAGE_KEYS_H_
+#define GYRE_STORAGE_KEYS_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ring/ids.h"
+#include "storage/version/dot.h"
+
+namespace gyre {
+
+struct ItemKey {
+  PartitionId partition;
+  TableId table;
+  std::string key;
+
+  friend auto operator<=>(const ItemKey&, const ItemKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const ItemKey& item) {
+    return H::combine(std::move(h), item.partition, item.table, item.key);
+  }
+};
+
+inline constexpr size_t kItemPrefixBytes = 5;
+inline constexpr size_t kLogKeyBytes = 19;
+
+std::string EncodeItemKey(const ItemKey& item);
+std::optional<ItemKey> DecodeItemKey(std::string_view bytes);
+
+std::string EncodeLogKey(PartitionId partition, Dot dot);
+struct LogKey {
+  PartitionId partition;
+  Dot dot;
+};
+std::optional<LogKey> DecodeLogKey(std::string_view bytes);
+
+std::string EncodeClockKey(PartitionId partition);
+std::optional<PartitionId> DecodeClockKey(std::string_view bytes);
+
+// The range of all items, or of all log entries, of a partition: [PartitionBegin, PartitionEnd).
+std::string PartitionBegin(PartitionId partition);
+std::string PartitionEnd(PartitionId partition);
+// The range of all items of one table in a partition.
+std::string TableBegin(PartitionId partition, TableId table);
+std::string TableEnd(PartitionId partition, TableId table);
+
+// The key of a node-wide entry in family kMeta.
+std::string EncodeNodeKey(std::string_view name);
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_KEYS_H_
