@@ -1,0 +1,76 @@
+// Topology: the one epoch-numbered document that says who is in the cluster, which tables there are
+// and who owns which partition (design section 4).
+//
+// A plain value. Changes are pure functions from one document to the next with epoch + 1; the caller
+// commits the result by compare-and-set (ring/register.h) and spreads it. Any thread.
+//
+// Always holds for a document made by InitialTopology, by a change function or by DecodeTopology
+// (ValidateTopology says so in code):
+//   - members sorted by id, ids and names distinct, id = NodeIdFromName(cluster, name)
+//   - tables sorted by id, names distinct, every id below next_table_id: ids are never used again
+//   - one family for each N of a table, sorted by N, with owners that are distinct members. A family
+//     outlives its last table, so that its partitions never change owners unnoticed.
+
+#ifndef GYRE_RING_TOPOLOGY_H_
+#define GYRE_RING_TOPOLOGY_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ring/claim.h"
+#include "ring/ids.h"
+#include "ring/member.h"
+#include "ring/table.h"
+
+namespace gyre {
+
+struct Topology {
+  Epoch epoch;
+  ClusterId cluster;
+  std::string cluster_name;
+  uint32_t slices = 0;  // Q: a power of two, 1 to kMaxSlices, fixed for the cluster's life
+  std::vector<Member> members;
+  TableId next_table_id = TableId(1);
+  std::vector<TableSpec> tables;
+  std::vector<Ownership> families;
+
+  friend bool operator==(const Topology&, const Topology&) = default;
+};
+
+inline constexpr size_t kMaxMembers = 1024;
+inline constexpr size_t kMaxTables = 4096;
+inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table or address
+
+// The document of epoch 1, the same on every node that has the same configuration, whatever the order
+// of `members`. Fills in member ids. InvalidArgument: no or too many members, a bad or repeated name,
+// slices not a power of two.
+absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
+                                         std::vector<Member> members);
+
+// Adds a table. `wanted.id` is ignored; the new table has the old document's next_table_id. The same
+// spec under the same name again returns the document unchanged, with its epoch.
+// InvalidArgument: name or quorums. FailedPrecondition: N over the number of members. AlreadyExists:
+// the name has another spec. ResourceExhausted: too many tables, or ids used up.
+absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted);
+
+// Removes a table. NotFound: there is none of that name.
+absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view name);
+
+// InvalidArgument unless the name, 1 <= N <= kMaxReplicas and 1 <= R, W <= N hold.
+absl::Status ValidateTableSpec(const TableSpec& spec);
+
+// DataLoss, with the rule that is broken, unless everything at the top of this file holds.
+absl::Status ValidateTopology(const Topology& topology);
+
+// Grammar: at the top of topology_codec.cc. Decode answers DataLoss for bytes that are not a valid
+// document and FailedPrecondition for a newer format.
+std::string EncodeTopology(const Topology& topology);
+absl::StatusOr<Topology> DecodeTopology(std::string_view bytes);
+
+}  // namespace gyre
+
+#endif  // GYRE_RING_TOPOLOGY_H_

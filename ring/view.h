@@ -1,0 +1,81 @@
+// View: one topology document as seen by one node, indexed for the request path.
+//
+// Immutable after Create and shared as shared_ptr<const View>: any thread may read it, and a change
+// of topology is a new View. A request holds one View from start to end.
+
+#ifndef GYRE_RING_VIEW_H_
+#define GYRE_RING_VIEW_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "ring/ids.h"
+#include "ring/member.h"
+#include "ring/table.h"
+#include "ring/topology.h"
+
+namespace gyre {
+
+class View {
+ public:
+  // REQUIRES: ValidateTopology(topology).ok(). `self` need not be a member (a node that has left).
+  static std::shared_ptr<const View> Create(Topology topology, NodeId self);
+
+  View(const View&) = delete;
+  View& operator=(const View&) = delete;
+
+  Epoch epoch() const { return topology_.epoch; }
+  const Topology& topology() const { return topology_; }
+  NodeId self() const { return self_; }
+
+  // Null when there is none. The pointer lives as long as the View.
+  const TableSpec* FindTable(std::string_view name) const;
+  const TableSpec* FindTable(TableId id) const;
+  const Member* FindMember(NodeId id) const;
+
+  // The partition of a key: the table's family, the key's slice.
+  PartitionId Locate(const TableSpec& table, std::string_view partition_key) const;
+
+  // Owners in preference order; empty for a partition that this topology does not have (ids arrive
+  // from the wire). The span lives as long as the View. Constant time.
+  absl::Span<const NodeId> Owners(PartitionId partition) const {
+    const size_t family = static_cast<size_t>(partition.replicas());
+    if (family >= families_.size() || families_[family].data == nullptr ||
+        partition.slice() >= topology_.slices) {
+      return {};
+    }
+    const Family& f = families_[family];
+    return absl::MakeConstSpan(f.data + partition.slice() * f.owners_each, f.owners_each);
+  }
+
+  bool IsOwner(PartitionId partition, NodeId node) const;
+
+  // Every partition, of all families, that `node` owns; ascending.
+  std::vector<PartitionId> OwnedBy(NodeId node) const;
+
+  // All nodes: the owners, then the others in ring order, which is the order in which they stand in.
+  // Ring order: walk the slices after this one and take each owner as it first appears, so stand-ins
+  // of different partitions spread over the cluster. Empty where Owners() is empty.
+  std::vector<NodeId> PreferenceList(PartitionId partition) const;
+
+ private:
+  struct Family {
+    const NodeId* data = nullptr;
+    size_t owners_each = 0;
+  };
+
+  View(Topology topology, NodeId self);
+
+  const Topology topology_;
+  const NodeId self_;
+  std::array<Family, kMaxReplicas + 1> families_;    // by N, into topology_.families
+  std::vector<const TableSpec*> tables_by_name_;     // sorted by name, into topology_.tables
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_RING_VIEW_H_
