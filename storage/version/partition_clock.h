@@ -1,8 +1,8 @@
 // PartitionClock: the dots whose effect one owner of a partition has durably taken in.
 //
-// For each replica id a base b (all of 1 … b are in) and the dots above it, as words of 64 bits keyed
-// by counter / 64. A word without bits is not kept, so that a few dots far above the base (a hole of
-// a dead life, see the design) cost 16 bytes each and not a bitmap over the gap.
+// For each replica id a base b (all of 1 … b are in) and the dots above it, as words of 64 bits
+// keyed by counter / 64. A word without bits is not kept, so that a few dots far above the base (a
+// hole of a dead life, see the design) cost 16 bytes each and not a bitmap over the gap.
 //
 //   PartitionClock mine, theirs;
 //   mine.Add({a, 1});  mine.Add({a, 2});  mine.Add({a, 9});       // base 2, above {9}
@@ -11,8 +11,8 @@
 // A clock never claims a dot whose effect is not in the store: it changes in the same batch as the
 // record, and bases of a peer are joined only after the last record of an exchange is durable.
 //
-// Always (so that equal sets are equal values): entries are sorted by replica id; no entry is empty;
-// words are sorted, not 0, and hold only dots above base; the dot base + 1 is not in. Not
+// Always (so that equal sets are equal values): entries are sorted by replica id; no entry is
+// empty; words are sorted, not 0, and hold only dots above base; the dot base + 1 is not in. Not
 // synchronised: the shard that owns the partition is the only writer.
 //
 // Source: Gonçalves, Almeida, Baquero, Fonte, "DottedDB: Anti-Entropy without Merkle Trees, Deletes
@@ -26,7 +26,6 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/types/span.h"
 #include "ring/ids.h"
 #include "storage/version/dot.h"
@@ -61,7 +60,7 @@ class PartitionClock {
   struct Entry {
     ReplicaId replica;
     uint64_t base = 0;
-    absl::InlinedVector<Word, 2> above;
+    std::vector<Word> above;
 
     friend bool operator==(const Entry&, const Entry&) = default;
   };
@@ -77,21 +76,23 @@ class PartitionClock {
   // The highest dot of `replica` that is in; 0 where there is none.
   uint64_t Highest(ReplicaId replica) const;
 
-  // The bases alone: what an owner reports, and what fills a record. Ids whose base is 0 are left out.
+  // The bases alone: what an owner reports, and what fills a record. Ids whose base is 0 are left
+  // out.
   VersionVector Bases() const;
 
   // Raises bases. Only after every record of the exchange that brought them is durable.
   void JoinBases(const VersionVector& bases);
 
-  // Takes in everything that `other` holds, bitmap included: the end of a whole copy of a partition.
+  // Takes in everything that `other` holds, bitmap included: the end of a whole copy of a
+  // partition.
   void JoinAll(const PartitionClock& other);
 
   // Forgets a replica id. Only for one of which nothing is left in any clock, log or hint.
   void Erase(ReplicaId replica);
 
   // The dots that this clock holds and `theirs` lacks, in order, from the first one after `after`.
-  // At most max_ranges ranges: `complete` tells whether that was all, and the next call goes on with
-  // after = {last range's replica, its last}.
+  // At most max_ranges ranges: `complete` tells whether that was all, and the next call goes on
+  // with after = {last range's replica, its last}.
   MissingDots MissingFrom(const PartitionClock& theirs, size_t max_ranges,
                           const Dot& after = Dot{}) const;
 

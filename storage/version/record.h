@@ -1,10 +1,10 @@
 // Record: what is stored for a key, and how two copies of it are merged.
 //
-// A record is a set of versions, none of which knew of another (siblings), and a causal context that
-// covers every write the record reflects, also those that were overwritten or deleted. It is stored
-// *stripped* (without what the partition clock's bases say anyway: usually one version and an empty
-// context) and *filled* whenever it is read, merged or sent. An unfilled record that leaves its owner
-// brings deleted values back.
+// A record is a set of versions, none of which knew of another (siblings), and a causal context
+// that covers every write the record reflects, also those that were overwritten or deleted. It is
+// stored *stripped* (without what the partition clock's bases say anyway: usually one version and
+// an empty context) and *filled* whenever it is read, merged or sent. An unfilled record that
+// leaves its owner brings deleted values back.
 //
 //   Record mine = stored;            // as it was on disk
 //   Fill(&mine, clock);
@@ -14,12 +14,13 @@
 //   Erasable(mine) ? erase : store;  // in one batch with clock and dot log
 //
 // A put at an owner: Fill, Discard what the client's context covers, add the version under a fresh
-// dot, raise the context to that dot, add the dot to the clock, Strip. A delete does the same and adds
-// no version: it needs no tombstone, since a stale copy learns that its dot is covered and drops it.
+// dot, raise the context to that dot, add the dot to the clock, Strip. A delete does the same and
+// adds no version: it needs no tombstone, since a stale copy learns that its dot is covered and
+// drops it.
 //
 // Always: versions are sorted by dot, each dot once, no counter 0; the context of a record that was
-// merged or minted into covers the dots of its own versions, filled or stripped by a clock that holds
-// them. Plain values, not synchronised.
+// merged or minted into covers the dots of its own versions, filled or stripped by a clock that
+// holds them. Plain values, not synchronised.
 //
 // Source: Almeida, Gonçalves, Baquero, Fonte, "Concise Server-Wide Causality Management for
 // Eventually Consistent Data Stores" (DAIS 2015), section 4.
@@ -66,7 +67,8 @@ void Fill(Record* record, const PartitionClock& clock);
 // later state of it, brings them back.
 void Strip(Record* record, const PartitionClock& clock);
 
-// Drops the versions that `context` covers and joins it: what a write does with its client's context.
+// Drops the versions that `context` covers and joins it: what a write does with its client's
+// context.
 void Discard(Record* record, const VersionVector& context);
 
 // Adds a version under a dot that was just minted, and raises the context to it.
@@ -74,8 +76,8 @@ void Discard(Record* record, const VersionVector& context);
 void AddVersion(Record* record, Version version);
 
 // Last-write-wins, as it is *shown* to a client: of the versions with a stamp only the one with the
-// greatest (stamp, dot) stays. The context still covers the others, so the next write that comes with
-// it removes them. Does nothing where no version has a stamp, so that no schema is needed.
+// greatest (stamp, dot) stays. The context still covers the others, so the next write that comes
+// with it removes them. Does nothing where no version has a stamp, so that no schema is needed.
 //
 // For answers to clients only: never store, send or repair a record that went through it, and never
 // apply it inside a merge. Otherwise what is left depends on the order of the merges: with x (stamp

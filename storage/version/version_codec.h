@@ -3,8 +3,9 @@
 // Every value opens with one byte: its format version in the upper four bits, flags in the lower
 // four. A decoder refuses a newer format with UNIMPLEMENTED and a message that says so, and
 // everything else that an encoder would not have written (trailing bytes and overlong varints
-// included) with DATA_LOSS. So equal values have equal bytes, and decoding never allocates more than
-// a small multiple of its input. Pure functions, safe from any thread. Grammar: version_codec.cc.
+// included) with DATA_LOSS. So equal values have equal bytes, and decoding never allocates more
+// than a small multiple of its input. Pure functions, safe from any thread. Grammar:
+// version_codec.cc.
 
 #ifndef GYRE_STORAGE_VERSION_VERSION_CODEC_H_
 #define GYRE_STORAGE_VERSION_VERSION_CODEC_H_

@@ -1,0 +1,60 @@
+// The integers of our byte formats: LEB128 varints in their shortest form, and fixed 64-bit
+// big-endian numbers (which sort as bytes like they sort as numbers).
+//
+// A Consume function takes its bytes off the front of `in` and returns true, or returns false and
+// leaves `in` as it was. Pure functions, safe from any thread.
+
+#ifndef GYRE_STORAGE_VERSION_VARINT_H_
+#define GYRE_STORAGE_VERSION_VARINT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/strings/string_view.h"
+
+namespace gyre {
+
+inline constexpr size_t kMaxVarintBytes = 10;
+
+inline void AppendVarint(std::string* out, uint64_t value) {
+  while (value >= 0x80) {
+    out->push_back(static_cast<char>(value | 0x80));
+    value >>= 7;
+  }
+  out->push_back(static_cast<char>(value));
+}
+
+// False for truncated, overlong and overflowing varints.
+[[nodiscard]] inline bool ConsumeVarint(absl::string_view* in, uint64_t* value) {
+  uint64_t result = 0;
+  for (size_t i = 0; i < in->size() && i < kMaxVarintBytes; ++i) {
+    const auto byte = static_cast<uint8_t>((*in)[i]);
+    if (i == kMaxVarintBytes - 1 && byte > 1) return false;  // does not fit 64 bits
+    result |= static_cast<uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      if (byte == 0 && i > 0) return false;  // has a shorter form
+      in->remove_prefix(i + 1);
+      *value = result;
+      return true;
+    }
+  }
+  return false;
+}
+
+inline void AppendFixed64(std::string* out, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
+}
+
+[[nodiscard]] inline bool ConsumeFixed64(absl::string_view* in, uint64_t* value) {
+  if (in->size() < 8) return false;
+  uint64_t result = 0;
+  for (int i = 0; i < 8; ++i) result = result << 8 | static_cast<uint8_t>((*in)[i]);
+  in->remove_prefix(8);
+  *value = result;
+  return true;
+}
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_VERSION_VARINT_H_
