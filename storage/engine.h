@@ -71,7 +71,7 @@ class WriteBatch {
 };
 
 // Whether a Write returns before or after the batch, and all before it, would survive a power cut.
-enum class Sync : uint8_t { kNo, kYes };
+enum class WalSync : uint8_t { kNo, kYes };
 
 // Outcome of a read that must not wait for the disk.
 enum class Peek : uint8_t { kFound, kAbsent, kNeedsDisk };
@@ -94,7 +94,7 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  [[nodiscard]] virtual absl::Status Write(const WriteBatch& batch, Sync sync) = 0;
+  [[nodiscard]] virtual absl::Status Write(const WriteBatch& batch, WalSync sync) = 0;
 
   // Answers from memory only, in microseconds. kFound fills *value.
   virtual Peek TryGet(Family family, std::string_view key, std::string* value) const = 0;

@@ -1,0 +1,117 @@
+#include "replication/clock_answer.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "storage/partition_state.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+// Bounds the work of one answer when a clock is full of holes.
+constexpr size_t kMaxRanges = 65536;
+
+using Found = absl::btree_map<ItemKey, std::vector<Minted>>;
+
+// Looks the dots of one range up in the log. Returns how many entries it met.
+absl::StatusOr<uint64_t> CollectRange(const Snapshot& snapshot, PartitionId partition,
+                                      const DotRange& range, Found* found) {
+  uint64_t met = 0;
+  absl::Status malformed;
+  absl::Status scanned = snapshot.Scan(
+      Family::kDotLog, EncodeLogKey(partition, {range.replica, range.first}),
+      EncodeLogKey(partition, {range.replica, range.last + 1}),
+      [&](std::string_view key, std::string_view value) {
+        const std::optional<LogKey> log_key = DecodeLogKey(key);
+        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+        if (!log_key.has_value() || !entry.ok()) {
+          malformed = absl::DataLossError("dot log: malformed entry");
+          return false;
+        }
+        ++met;
+        (*found)[{partition, entry->table, std::move(entry->key)}].push_back(
+            {log_key->dot, entry->write, entry->attempt});
+        return true;
+      });
+  if (!scanned.ok()) return scanned;
+  if (!malformed.ok()) return malformed;
+  return met;
+}
+
+absl::StatusOr<Record> ReadFilled(const Snapshot& snapshot, const ItemKey& item,
+                                  const PartitionClock& clock) {
+  Record record;
+  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kRecords, EncodeItemKey(item));
+  if (bytes.ok()) {
+    absl::StatusOr<Record> decoded = DecodeRecord(*bytes);
+    if (!decoded.ok()) return decoded.status();
+    record = *std::move(decoded);
+  } else if (!absl::IsNotFound(bytes.status())) {
+    return bytes.status();
+  }
+  Fill(&record, clock);
+  return record;
+}
+
+size_t SizeBytes(const Record& record) {
+  size_t bytes = 64;
+  for (const Version& version : record.versions) bytes += 32 + version.value.size();
+  return bytes;
+}
+
+}  // namespace
+
+absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
+                                             const PartitionClock& theirs,
+                                             const ClockAnswerLimits& limits) {
+  ClockAnswer answer;
+  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, EncodeClockKey(partition));
+  if (absl::IsNotFound(bytes.status())) {
+    answer.complete = true;
+    return answer;
+  }
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<PartitionState> state = DecodePartitionState(*bytes);
+  if (!state.ok()) return state.status();
+  answer.bases = state->clock.Bases();
+
+  const MissingDots missing = state->clock.MissingFrom(theirs, kMaxRanges);
+  Found found;
+  uint64_t dots = 0;
+  bool all = missing.complete;
+  for (const DotRange& range : missing.ranges) {
+    answer.missing += range.last - range.first + 1;
+    if (dots >= limits.max_dots) {
+      all = false;
+      continue;
+    }
+    const DotRange part{range.replica, range.first,
+                        std::min(range.last, range.first + (limits.max_dots - dots) - 1)};
+    all = all && part.last == range.last;
+    absl::StatusOr<uint64_t> met = CollectRange(snapshot, partition, part, &found);
+    if (!met.ok()) return met.status();
+    const uint64_t wanted = part.last - part.first + 1;
+    if (*met < wanted) answer.log_cut = true;
+    dots += wanted;
+  }
+  size_t size = 0;
+  for (auto& [item, minted] : found) {
+    if (size >= limits.max_bytes) {
+      all = false;
+      break;
+    }
+    absl::StatusOr<Record> record = ReadFilled(snapshot, item, state->clock);
+    if (!record.ok()) return record.status();
+    size += SizeBytes(*record);
+    answer.items.push_back(
+        {item, std::make_shared<const Record>(*std::move(record)), std::move(minted)});
+  }
+  answer.complete = all && !answer.log_cut;
+  return answer;
+}
+
+}  // namespace gyre

@@ -1,0 +1,31 @@
+// BuildClockAnswer: what a peer with a given clock lacks of a partition, found through the dot log of
+// one consistent snapshot of the store. Pure over the snapshot; any thread.
+//
+// Always holds: the bases of an answer, and the records in it, are of the same moment; with `complete`,
+// the asker's clock together with the answer's items covers everything that the bases claim.
+
+#ifndef GYRE_REPLICATION_CLOCK_ANSWER_H_
+#define GYRE_REPLICATION_CLOCK_ANSWER_H_
+
+#include "absl/status/statusor.h"
+#include "replication/message.h"
+#include "ring/ids.h"
+#include "storage/engine.h"
+#include "storage/version/partition_clock.h"
+
+namespace gyre {
+
+struct ClockAnswerLimits {
+  // Dots and bytes of records an answer. Larger ones spend fewer rounds, smaller ones hold a shard's
+  // loop for less time; an answer holds at least one record however large.
+  uint64_t max_dots = 1024;
+  size_t max_bytes = 1 << 20;
+};
+
+absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
+                                             const PartitionClock& theirs,
+                                             const ClockAnswerLimits& limits);
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_CLOCK_ANSWER_H_

@@ -1,0 +1,25 @@
+#include "replication/clock_exchange.h"
+
+#include "ring/check.h"
+
+namespace gyre {
+
+void ClockExchange::OnAnswer(const ClockAnswer& answer, Time now) {
+  GYRE_CHECK(expecting_, "one answer to a question");
+  expecting_ = false;
+  deadline_ = now + kPatience;
+  ++answers_;
+  complete_ = answer.complete;
+  log_cut_ = answer.log_cut;
+  bases_ = answer.bases;
+}
+
+ClockExchange::Next ClockExchange::OnTakenIn() {
+  if (log_cut_) return Next::kGiveUp;
+  if (complete_) return Next::kJoinBases;
+  if (answers_ >= kMostAnswers) return Next::kGiveUp;
+  expecting_ = true;
+  return Next::kAskAgain;
+}
+
+}  // namespace gyre

@@ -1,0 +1,63 @@
+// ClockExchange: anti-entropy of one partition with one other owner. Sends this owner's clock, takes in
+// what it lacks, and joins the peer's bases after the last record: cost follows the difference.
+//
+// Every question carries the newest clock, so that nothing is remembered at the peer between two
+// answers, and an exchange that breaks in the middle has joined nothing (design 3, rule 2).
+//
+// Source: Gonçalves et al., DottedDB (SRDS 2017), section IV.
+
+#ifndef GYRE_REPLICATION_CLOCK_EXCHANGE_H_
+#define GYRE_REPLICATION_CLOCK_EXCHANGE_H_
+
+#include <optional>
+
+#include "replication/message.h"
+#include "ring/ids.h"
+
+namespace gyre {
+
+// Not an Exchange: what it steps on is a partition's clock, not one item. The shard asks with the clock
+// of the moment, applies the items of each answer, and then asks this what to do next.
+class ClockExchange {
+ public:
+  // How long an answer may take before the exchange is given up (a later one starts afresh).
+  static constexpr Duration kPatience = Duration::Seconds(10);
+  // Answers after which an exchange ends and leaves the rest to the next, so that one partition far
+  // behind does not hold the others back.
+  static constexpr int kMostAnswers = 64;
+
+  ClockExchange(PartitionId partition, NodeId peer, Time now)
+      : partition_(partition), peer_(peer), deadline_(now + kPatience) {}
+
+  enum class Next : uint8_t {
+    kJoinBases,  // everything is in: join the peer's bases; the exchange is over
+    kAskAgain,   // some is in: ask again with the clock of now
+    kGiveUp,     // the peer's log was cut, or this has gone on for long enough
+  };
+
+  // An answer has arrived: no other is expected until the next question.
+  // REQUIRES: expecting().
+  void OnAnswer(const ClockAnswer& answer, Time now);
+  // All items of that answer have been taken in.
+  Next OnTakenIn();
+
+  bool expecting() const { return expecting_; }
+  PartitionId partition() const { return partition_; }
+  NodeId peer() const { return peer_; }
+  Time deadline() const { return deadline_; }
+  const VersionVector& bases() const { return bases_; }
+
+ private:
+  const PartitionId partition_;
+  const NodeId peer_;
+  Time deadline_;
+  int answers_ = 0;
+  bool expecting_ = true;
+  bool complete_ = false;
+  bool log_cut_ = false;
+  VersionVector bases_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_CLOCK_EXCHANGE_H_

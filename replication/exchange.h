@@ -1,0 +1,66 @@
+// Exchange: one request in flight, as a pure state machine. It is started once, then stepped with what
+// arrives, and each step says what it wants done. It knows no clock, no socket and no store, and it is
+// owned and stepped by one shard's thread.
+//
+// Why step-and-output rather than callbacks: a step can be replayed from its inputs, and the order of
+// its effects is data that a test can read (etcd/raft's Ready, ScyllaDB's raft/fsm.hh argue the same).
+
+#ifndef GYRE_REPLICATION_EXCHANGE_H_
+#define GYRE_REPLICATION_EXCHANGE_H_
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/types/span.h"
+#include "replication/message.h"
+#include "replication/request.h"
+#include "ring/ids.h"
+
+namespace gyre {
+
+// What a step wants done, in the order in which it must happen.
+struct Effects {
+  // First what changes this node's own state, for everything below speaks of the state after it.
+  // At most one of these is set; both need the item's record, so they end in a later step.
+  std::optional<WriteIntent> mint;        // ends in OnMinted
+  std::optional<ExplainedRecord> adopt;   // take in a record found elsewhere, then mint; ends in OnMinted
+
+  // Then the questions to others. The shard sends them when what they speak of is durable. A message
+  // to this node itself is served here, by the same code that serves a peer's.
+  std::vector<std::pair<NodeId, PeerBody>> sends;
+
+  // Then the end: the reply goes out when what it speaks of is durable, and the exchange is destroyed.
+  std::optional<Outcome> outcome;
+  bool finished = false;  // ended without a reply to anyone
+
+  // Otherwise: when to be woken, if nothing else happens. Each step sets it anew.
+  Time wake = Time::Never();
+};
+
+// What an exchange knows of its surroundings when it starts.
+struct Surroundings {
+  NodeId self;
+  Epoch epoch;
+  absl::Span<const NodeId> owners;  // of the item's partition, in preference order
+  absl::FunctionRef<bool(NodeId)> reachable;
+};
+
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual void Start(const Surroundings& around, Time now, Effects* effects) = 0;
+  virtual void OnMinted(MintOutcome minted, Time now, Effects* effects) = 0;
+  virtual void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) = 0;
+  // The connection to `node` is gone: what was asked of it will not be answered.
+  virtual void OnUnreachable(NodeId node, Time now, Effects* effects) = 0;
+  virtual void OnWake(Time now, Effects* effects) = 0;
+  // This node's own record could not be read or written.
+  virtual void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) = 0;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_EXCHANGE_H_

@@ -1,0 +1,76 @@
+#include "replication/forward_exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+
+namespace gyre {
+
+ForwardExchange::ForwardExchange(WriteRequest request) : request_(std::move(request)) {}
+
+void ForwardExchange::Start(const Surroundings& around, Time now, Effects* effects) {
+  self_ = around.self;
+  epoch_ = around.epoch;
+  deadline_ = now + request_.timeout;
+  owners_.assign(around.owners.rbegin(), around.owners.rend());
+  std::stable_partition(owners_.begin(), owners_.end(),
+                        [&](NodeId owner) { return !around.reachable(owner); });
+  patience_ = request_.timeout / static_cast<int64_t>(owners_.size());
+  AskNext(now, effects);
+}
+
+void ForwardExchange::AskNext(Time now, Effects* effects) {
+  if (owners_.empty()) return End(Outcome::Code::kQuorumNotMet, effects);
+  asked_ = owners_.back();
+  owners_.pop_back();
+  give_up_at_ = std::min(deadline_, now + patience_);
+  request_.timeout = deadline_ - now;
+  effects->sends.emplace_back(asked_, Forward{request_});
+  // The next owner must know that it is not the first (the client counts from 1 in the upper bits).
+  ++request_.intent.attempt;
+  effects->wake = give_up_at_;
+}
+
+void ForwardExchange::OnMinted(MintOutcome, Time, Effects*) {
+  GYRE_CHECK(false, "who forwards mints nothing");
+}
+
+void ForwardExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) {
+  effects->wake = give_up_at_;
+  if (std::holds_alternative<Refused>(reply)) return End(Outcome::Code::kStaleEpoch, effects);
+  auto* answer = std::get_if<ForwardReply>(&reply);
+  if (answer == nullptr) return;
+  const bool refused = answer->outcome.code == Outcome::Code::kOverloaded ||
+                       answer->outcome.code == Outcome::Code::kStorageFailed;
+  if (refused && from == asked_ && !owners_.empty()) return AskNext(now, effects);
+  effects->outcome = std::move(answer->outcome);
+}
+
+void ForwardExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
+  effects->wake = give_up_at_;
+  std::erase(owners_, node);
+  if (node == asked_) AskNext(now, effects);
+}
+
+void ForwardExchange::OnWake(Time now, Effects* effects) {
+  effects->wake = give_up_at_;
+  if (now >= deadline_) return End(Outcome::Code::kTimedOut, effects);
+  if (now >= give_up_at_) AskNext(now, effects);
+}
+
+void ForwardExchange::OnLocalFailure(Outcome::Code code, Time, Effects* effects) {
+  End(code, effects);
+}
+
+void ForwardExchange::End(Outcome::Code code, Effects* effects) {
+  Outcome outcome;
+  outcome.code = code;
+  outcome.needed = request_.needed;
+  outcome.outcome_unknown = true;
+  outcome.epoch = epoch_;
+  outcome.coordinator = self_;
+  effects->outcome = std::move(outcome);
+}
+
+}  // namespace gyre

@@ -1,0 +1,128 @@
+// The messages between the nodes of a cluster, as values. Their wire form is api/proto/peer.proto.
+//
+// A message is about one partition (so that it finds its shard), or, with partition 0, about the node.
+// An answer repeats the `exchange` of its question. Messages may be lost, doubled, delayed and
+// reordered: whatever a message asks for must be safe to do twice and late.
+//
+// Records in messages are filled. They are shared, never changed.
+
+#ifndef GYRE_REPLICATION_MESSAGE_H_
+#define GYRE_REPLICATION_MESSAGE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "replication/request.h"
+#include "ring/ids.h"
+#include "ring/register.h"
+#include "storage/keys.h"
+#include "storage/version/dot.h"
+#include "storage/version/partition_clock.h"
+#include "storage/version/record.h"
+#include "storage/version/version_vector.h"
+
+namespace gyre {
+
+// Names one exchange of one life of one process: the upper 24 bits are drawn at its start, so that an
+// answer to an exchange of an earlier life finds nobody. 0: no exchange, no answer wanted.
+using ExchangeId = uint64_t;
+
+using RecordPtr = std::shared_ptr<const Record>;
+
+// A record with the dots that explain it (design 3, rule 3).
+struct ExplainedRecord {
+  ItemKey item;
+  RecordPtr record;
+  std::vector<Minted> minted;
+};
+
+// Take this record in. Answered by ApplyReply once it is durable.
+struct Apply {
+  ExplainedRecord change;
+  Durability durability = Durability::kFsync;
+};
+struct ApplyReply {};
+
+// What have you of this item?
+struct Fetch {
+  ItemKey item;
+};
+struct FetchReply {
+  ExplainedRecord found;
+};
+
+// Have you taken in this write of the item?
+struct Lookup {
+  ItemKey item;
+  WriteId write;
+};
+struct LookupReply {
+  bool known = false;
+  ExplainedRecord found;  // when known
+};
+
+// I have `clock` of this partition: send what I lack. `durable_bases` is what I would have after a
+// power cut, where that is known.
+struct ClockAsk {
+  PartitionClock clock;
+  std::optional<VersionVector> durable_bases;
+};
+// Some of what was lacking; with `complete`, all of it, and the asker may join `bases` once it has
+// taken in every item.
+struct ClockAnswer {
+  std::vector<ExplainedRecord> items;
+  VersionVector bases;
+  bool complete = false;
+  bool log_cut = false;  // the dot log no longer tells all: only a copy of the partition can help
+  uint64_t missing = 0;  // dots that the asker lacked before this answer
+};
+
+// Coordinate this write: I am no owner.
+struct Forward {
+  WriteRequest request;
+};
+struct ForwardReply {
+  Outcome outcome;
+};
+
+// Your epoch is older than mine; here is the newer topology (its encoding).
+struct Refused {
+  std::string topology;
+};
+
+// One step of the register that holds the topology document (ring/register.h).
+struct RegisterAsk {
+  RegisterRequest request;
+};
+struct RegisterAnswer {
+  RegisterReply reply;
+};
+
+// "I serve under the message's epoch", and the document of it unless `topology` is empty.
+struct TopologyNews {
+  std::string topology;
+};
+
+using PeerBody =
+    std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
+                 Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews>;
+
+struct PeerMessage {
+  ExchangeId exchange = 0;
+  Epoch epoch;  // of the sender
+  PartitionId partition;
+  PeerBody body;
+};
+
+struct Envelope {
+  NodeId to;
+  PeerMessage message;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_MESSAGE_H_

@@ -1,0 +1,51 @@
+// ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one), asks the
+// rest when an answer is late or a node is lost, merges what R answered, and sends the merged record to
+// those that were behind: read repair is one of its effects.
+//
+// Source: Dynamo (SOSP 2007) sections 4.5 and 5; hedging after Dean and Barroso, "The Tail at Scale"
+// (CACM 2013).
+
+#ifndef GYRE_REPLICATION_READ_EXCHANGE_H_
+#define GYRE_REPLICATION_READ_EXCHANGE_H_
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "replication/exchange.h"
+#include "replication/tally.h"
+
+namespace gyre {
+
+class ReadExchange final : public Exchange {
+ public:
+  // How long the first R owners have before the others are asked too.
+  static constexpr Duration kHedgeAfter = Duration::Millis(20);
+
+  explicit ReadExchange(ReadRequest request);
+
+  void Start(const Surroundings& around, Time now, Effects* effects) override;
+  void OnMinted(MintOutcome minted, Time now, Effects* effects) override;
+  void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) override;
+  void OnUnreachable(NodeId node, Time now, Effects* effects) override;
+  void OnWake(Time now, Effects* effects) override;
+  void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
+
+ private:
+  void Ask(NodeId node, Time now, Effects* effects);
+  void Decide(Time now, Effects* effects);
+  void Repair(const RecordPtr& merged, Effects* effects);
+  void End(Outcome::Code code, Effects* effects);
+
+  const ReadRequest request_;
+  NodeId self_;
+  Epoch epoch_;
+  Time deadline_;
+  Time hedge_at_;
+  std::optional<Tally> tally_;
+  std::vector<std::pair<NodeId, ExplainedRecord>> answers_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_READ_EXCHANGE_H_

@@ -1,0 +1,81 @@
+// What a client wants of one item, and what came of it. The door (api/) has checked every limit and
+// turned names into numbers; nothing here can be malformed.
+//
+// Plain values; any thread.
+
+#ifndef GYRE_REPLICATION_REQUEST_H_
+#define GYRE_REPLICATION_REQUEST_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ring/ids.h"
+#include "ring/table.h"
+#include "storage/keys.h"
+#include "storage/replica_store.h"
+#include "storage/version/record.h"
+#include "storage/version/version_vector.h"
+
+namespace gyre {
+
+struct WriteRequest {
+  ItemKey item;
+  WriteIntent intent;
+  int needed = 2;  // W
+  Duration timeout = Duration::Seconds(2);
+  bool explain = false;
+};
+
+struct ReadRequest {
+  ItemKey item;
+  int needed = 2;  // R
+  Duration timeout = Duration::Seconds(2);
+  bool explain = false;
+};
+
+// What one replica did for a request. The numbers are those of gyre.v1.ReplicaPart.Part.
+enum class Part : uint8_t {
+  kCoordinator = 1,
+  kAnswered = 2,
+  kRepaired = 3,
+  kNoAnswer = 4,
+  kUnreachable = 5,
+  kRefused = 6,
+  kNotAsked = 7,
+};
+
+struct ReplicaPart {
+  NodeId node;
+  Part part = Part::kNotAsked;
+  Duration took;
+};
+
+struct Outcome {
+  enum class Code : uint8_t {
+    kOk,
+    kQuorumNotMet,     // fewer than `needed` could answer
+    kTimedOut,         // fewer than `needed` had answered in time
+    kTooManySiblings,  // `record.context` covers them all
+    kStaleEpoch,       // the topology changed; retry with the newer one
+    kOverloaded,       // too much in flight at this node; nothing was done
+    kStorageFailed,    // this node's disk failed; it acknowledges nothing more
+    kCorrupt,          // the stored record failed its checks
+  };
+  Code code = Code::kOk;
+  // Of a read: what R replicas hold, merged. Of a write: only the context, which covers what was
+  // written and what it replaced.
+  Record record;
+  int needed = 0;
+  int answered = 0;
+  bool outcome_unknown = false;  // of a failed write: it may still take effect
+  bool repair_sent = false;
+  Epoch epoch;
+  NodeId coordinator;
+  std::vector<ReplicaPart> parts;  // where explain was asked for
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_REQUEST_H_

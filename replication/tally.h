@@ -1,0 +1,64 @@
+// Tally: counts the answers of one quorum. Pure, and all that it decides is: met, or no longer
+// possible. (After Riak's put_core and get_core: start, add a result, enough?)
+//
+// One exchange owns it. Each replica counts once, whatever it repeats: a doubled acknowledgement must
+// not stand in for a missing one.
+
+#ifndef GYRE_REPLICATION_TALLY_H_
+#define GYRE_REPLICATION_TALLY_H_
+
+#include <vector>
+
+#include "absl/types/span.h"
+#include "replication/request.h"
+#include "ring/ids.h"
+
+namespace gyre {
+
+class Tally {
+ public:
+  // REQUIRES: replicas are distinct; 1 <= needed.
+  Tally(absl::Span<const NodeId> replicas, int needed);
+
+  // The replica was asked at `now`. Asking again keeps an answer that is there.
+  void Ask(NodeId replica, Time now);
+  // Takes an answer in; false when it is not news (unknown replica, or counted before).
+  bool Answer(NodeId replica, Part part, Time now);
+  // The replica will not answer: unreachable, or it refused.
+  void Fail(NodeId replica, Part part);
+  // Marks a replica that had answered as repaired.
+  void Repaired(NodeId replica);
+
+  int needed() const { return needed_; }
+  int answered() const { return answered_; }
+  bool Met() const { return answered_ >= needed_; }
+  // Even if everyone who may still answer did, the quorum would not be met.
+  bool Impossible() const;
+  bool Asked(NodeId replica) const;
+  // Replicas that have not been asked yet, in the order given.
+  std::vector<NodeId> NotAsked() const;
+
+  std::vector<ReplicaPart> Parts() const;
+
+ private:
+  struct Slot {
+    NodeId node;
+    Part part = Part::kNotAsked;
+    Time asked;
+    Duration took;
+  };
+  Slot* Find(NodeId replica);
+  const Slot* Find(NodeId replica) const;
+  static bool HasAnswered(const Slot& slot) {
+    return slot.part == Part::kCoordinator || slot.part == Part::kAnswered ||
+           slot.part == Part::kRepaired;
+  }
+
+  std::vector<Slot> slots_;
+  const int needed_;
+  int answered_ = 0;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_TALLY_H_

@@ -1,0 +1,58 @@
+// WriteExchange: a put or a delete at an owner. Mints here, sends the filled record to the other owners
+// and answers once W of them, this one included, hold it durably.
+//
+// A retry (attempt > 1) that this owner does not know first asks the others whether they know it, so
+// that a write that was acknowledged is found by its retry: it waits for enough answers to meet every
+// write quorum (N - W + 1), but no longer than a quarter of its timeout, because a Dynamo-style store
+// must stay writeable. If an attempt was missed all the same, the later one replaces it (ReplicaStore).
+//
+// Source: Dynamo (SOSP 2007) section 4.5; minting as in Almeida et al., DAIS 2015, section 4.
+
+#ifndef GYRE_REPLICATION_WRITE_EXCHANGE_H_
+#define GYRE_REPLICATION_WRITE_EXCHANGE_H_
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "replication/exchange.h"
+#include "replication/tally.h"
+
+namespace gyre {
+
+class WriteExchange final : public Exchange {
+ public:
+  // `known_here`: this owner remembers the write.
+  WriteExchange(WriteRequest request, bool known_here);
+
+  void Start(const Surroundings& around, Time now, Effects* effects) override;
+  void OnMinted(MintOutcome minted, Time now, Effects* effects) override;
+  void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) override;
+  void OnUnreachable(NodeId node, Time now, Effects* effects) override;
+  void OnWake(Time now, Effects* effects) override;
+  void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
+
+ private:
+  enum class Stage { kProbing, kMinting, kReplicating };
+
+  void Mint(Time now, Effects* effects);
+  void Decide(Time now, Effects* effects);
+  void End(Outcome::Code code, Effects* effects);
+
+  WriteRequest request_;
+  const bool known_here_;
+  NodeId self_;
+  Epoch epoch_;
+  std::vector<NodeId> others_;      // the other owners
+  std::vector<NodeId> unreachable_;  // of them, when last heard
+  Stage stage_ = Stage::kMinting;
+  Time deadline_;
+  Time probe_deadline_;
+  std::optional<Tally> probe_;
+  std::optional<Tally> tally_;
+  VersionVector context_;  // after minting
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_WRITE_EXCHANGE_H_

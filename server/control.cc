@@ -1,0 +1,267 @@
+#include "server/control.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+#include "storage/keys.h"
+
+namespace gyre {
+namespace {
+
+// How often, at most, a node that is behind is sent the document again.
+constexpr Duration kTellAgainAfter = Duration::Millis(200);
+
+std::string TopologyKey() { return EncodeNodeKey("topology"); }
+std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
+
+}  // namespace
+
+absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot,
+                                               const Topology& initial) {
+  Durable durable{initial, {}};
+  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, TopologyKey());
+  if (bytes.ok()) {
+    absl::StatusOr<Topology> topology = DecodeTopology(*bytes);
+    if (!topology.ok()) return topology.status();
+    durable.topology = *std::move(topology);
+  } else if (!absl::IsNotFound(bytes.status())) {
+    return bytes.status();
+  }
+  bytes = snapshot.Get(Family::kMeta, AcceptorKey());
+  if (bytes.ok()) {
+    absl::StatusOr<AcceptorState> acceptor = DecodeAcceptorState(*bytes);
+    if (!acceptor.ok()) return acceptor.status();
+    durable.acceptor = *std::move(acceptor);
+  } else if (!absl::IsNotFound(bytes.status())) {
+    return bytes.status();
+  }
+  return durable;
+}
+
+Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
+                 Random random)
+    : view_(std::move(view)),
+      acceptor_(std::move(acceptor)),
+      initial_(std::move(initial)),
+      random_(random) {
+  next_round_ = acceptor_.state().promised.round + 1;
+  next_exchange_ = random_.Next() << 40 | 1;
+}
+
+std::vector<NodeId> Control::Voters() const {
+  std::vector<NodeId> voters;
+  for (const Member& member : initial_.members) {
+    if (voters.size() < kMaxVoters) voters.push_back(member.id);
+  }
+  return voters;
+}
+
+// ------------------------------------------------------------------------------------------ proposing
+
+void Control::Propose(uint64_t token, Change change, Instant now) {
+  const ExchangeId id = next_exchange_++;
+  Proposal& proposal = proposals_[id];
+  proposal.id = id;
+  proposal.token = token;
+  Proposer::Options options;
+  options.repeat = Proposer::Repeat::kHarmless;
+  proposal.proposer = std::make_unique<Proposer>(
+      Voters(), Ballot{next_round_++, view_->self()},
+      [initial = initial_, change = std::move(change)](
+          const std::string& current) -> absl::StatusOr<std::string> {
+        absl::StatusOr<Topology> topology = initial;
+        if (!current.empty()) topology = DecodeTopology(current);
+        if (topology.ok()) topology = change(*topology);
+        if (!topology.ok()) return topology.status();
+        return EncodeTopology(*topology);
+      },
+      options, Random(random_.Next()));
+  Perform(&proposal, proposal.proposer->Start(now.monotonic), now);
+}
+
+void Control::Perform(Proposal* proposal, Proposer::Step step, Instant now) {
+  proposal->wake = step.wake_up;
+  next_round_ = std::max(next_round_, proposal->proposer->ballot().round + 1);
+  for (Proposer::Step::Send& send : step.sends) {
+    Send(send.to, proposal->id, RegisterAsk{std::move(send.request)});
+  }
+  if (step.outcome.has_value()) OnOutcome(proposal, *std::move(step.outcome), now);
+}
+
+void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now) {
+  if (outcome.kind != RegisterOutcome::Kind::kCommitted) {
+    absl::Status status = std::move(outcome.status);
+    if (outcome.kind != RegisterOutcome::Kind::kRefused) {
+      status = absl::UnavailableError(
+          outcome.kind == RegisterOutcome::Kind::kUnknown
+              ? "no majority of the voters answered; the change may still take effect"
+              : "no majority of the voters answered; nothing was changed");
+    }
+    out_.done.push_back({proposal->token, std::move(status)});
+    proposals_.erase(proposal->id);
+    return;
+  }
+  absl::StatusOr<Topology> topology = DecodeTopology(outcome.value);
+  GYRE_CHECK(topology.ok(), "what was committed was encoded by a node of this cluster");
+  proposal->committed = *topology;
+  proposal->wake = now.monotonic + kSpreadPatience;
+  Install(*std::move(topology));
+}
+
+void Control::ReportConfirmed(Instant now) {
+  for (auto it = proposals_.begin(); it != proposals_.end();) {
+    Proposal& proposal = it->second;
+    if (!proposal.committed.has_value() ||
+        (!Spread(*proposal.committed) && proposal.wake > now.monotonic)) {
+      ++it;
+      continue;
+    }
+    out_.done.push_back({proposal.token, *std::move(proposal.committed)});
+    it = proposals_.erase(it);
+  }
+}
+
+bool Control::Spread(const Topology& topology) const {
+  return std::all_of(topology.members.begin(), topology.members.end(), [&](const Member& member) {
+    if (member.id == view_->self()) return !persisting_ && gathering_.empty();
+    auto it = epochs_.find(member.id);
+    return it != epochs_.end() && it->second >= topology.epoch;
+  });
+}
+
+// ------------------------------------------------------------------------------------------ accepting
+
+void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request) {
+  Acceptor::Answer answer = acceptor_.Handle(request);
+  if (answer.state_changed) {
+    gathering_.Put(Family::kMeta, AcceptorKey(), EncodeAcceptorState(acceptor_.state()));
+  }
+  Send(from, exchange, RegisterAnswer{std::move(answer.reply)});
+}
+
+void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterReply& reply,
+                              Instant now) {
+  auto it = proposals_.find(exchange);
+  if (it == proposals_.end() || it->second.committed.has_value()) return;
+  Perform(&it->second, it->second.proposer->OnReply(from, reply, now.monotonic), now);
+}
+
+// ------------------------------------------------------------------------------------------- spreading
+
+void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
+  if (auto* ask = std::get_if<RegisterAsk>(&message.body)) {
+    OnRequest(from, message.exchange, ask->request);
+  } else if (auto* answer = std::get_if<RegisterAnswer>(&message.body)) {
+    OnRegisterReply(from, message.exchange, answer->reply, now);
+  } else if (auto* news = std::get_if<TopologyNews>(&message.body)) {
+    OnNews(from, message.epoch, news->topology, now);
+  } else if (auto* refused = std::get_if<Refused>(&message.body)) {
+    OnNews(from, message.epoch, refused->topology, now);
+  }
+}
+
+void Control::OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now) {
+  epochs_[from] = std::max(epochs_[from], epoch);
+  if (epoch > view_->epoch() && !encoded.empty()) {
+    absl::StatusOr<Topology> topology = DecodeTopology(encoded);
+    if (topology.ok() && topology->cluster == view_->topology().cluster &&
+        topology->epoch > view_->epoch()) {
+      Install(*std::move(topology));
+    }
+  }
+  if (epoch < view_->epoch()) {
+    Tell(from, now);
+  } else if (!encoded.empty()) {
+    Send(from, 0, TopologyNews{});  // confirms, once it is durable
+  }
+}
+
+void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
+  epochs_[from] = std::max(epochs_[from], epoch);
+  if (epoch != view_->epoch()) Tell(from, now);
+}
+
+void Control::OnPeer(NodeId node, bool reachable, Instant) {
+  if (reachable) Send(node, 0, TopologyNews{});  // whoever is behind is told by the other
+}
+
+void Control::Tell(NodeId node, Instant now) {
+  auto [it, first] = told_.try_emplace(node, now.monotonic);
+  if (!first && now.monotonic - it->second < kTellAgainAfter) return;
+  it->second = now.monotonic;
+  const bool behind = epochs_[node] < view_->epoch();
+  Send(node, 0, TopologyNews{behind ? EncodeTopology(view_->topology()) : std::string()});
+}
+
+void Control::Install(Topology topology) {
+  if (topology.epoch <= view_->epoch()) return;
+  gathering_.Put(Family::kMeta, TopologyKey(), EncodeTopology(topology));
+  const NodeId self = view_->self();
+  view_ = View::Create(std::move(topology), self);
+  held_.view = view_;
+  for (const Member& member : view_->topology().members) {
+    if (member.id == self) continue;
+    Send(member.id, 0, TopologyNews{EncodeTopology(view_->topology())});
+  }
+}
+
+// ------------------------------------------------------------------------------------ order and time
+
+void Control::Send(NodeId to, ExchangeId exchange, PeerBody body) {
+  Envelope envelope{to, {exchange, view_->epoch(), PartitionId(), std::move(body)}};
+  if (!gathering_.empty()) {
+    held_.sends.push_back(std::move(envelope));
+  } else if (persisting_) {
+    in_flight_.sends.push_back(std::move(envelope));
+  } else {
+    Release(std::move(envelope));
+  }
+}
+
+void Control::Release(Envelope envelope) {
+  if (envelope.to == view_->self()) {
+    to_self_.push_back(std::move(envelope));
+  } else {
+    out_.sends.push_back(std::move(envelope));
+  }
+}
+
+void Control::OnPersisted(const absl::Status& status) {
+  GYRE_CHECK(persisting_, "a batch is persisted once");
+  persisting_ = false;
+  Held held = std::exchange(in_flight_, {});
+  // A node whose disk fails promises nothing and serves by no newer document.
+  if (!status.ok()) return;
+  if (held.view != nullptr) out_.view = std::move(held.view);
+  for (Envelope& envelope : held.sends) Release(std::move(envelope));
+}
+
+void Control::OnWake(Instant now) {
+  std::vector<ExchangeId> due;
+  for (const auto& [id, proposal] : proposals_) {
+    if (proposal.wake <= now.monotonic && !proposal.committed.has_value()) due.push_back(id);
+  }
+  for (ExchangeId id : due) {
+    Proposal& proposal = proposals_.at(id);
+    Perform(&proposal, proposal.proposer->OnTimer(now.monotonic), now);
+  }
+}
+
+ControlEffects Control::TakeEffects(Instant now) {
+  while (!to_self_.empty()) {
+    Envelope envelope = std::move(to_self_.front());
+    to_self_.pop_front();
+    OnMessage(envelope.to, std::move(envelope.message), now);
+  }
+  ReportConfirmed(now);
+  if (!persisting_ && !gathering_.empty()) {
+    out_.persist = std::exchange(gathering_, {});
+    in_flight_ = std::exchange(held_, {});
+    persisting_ = true;
+  }
+  for (const auto& [id, proposal] : proposals_) out_.wake = std::min(out_.wake, proposal.wake);
+  return std::exchange(out_, {});
+}
+
+}  // namespace gyre

@@ -1,0 +1,132 @@
+// Control: this node's part in the one topology document. It is an acceptor of the register that holds
+// it (every member votes, up to the first seven), proposes changes to it for clients, and spreads the
+// newest document. Pure, stepped like a Shard.
+//
+// Order: what an acceptor promised is durable before its answer leaves; a new document is durable here
+// before anything is served by it. Control holds its messages until the performer says so (OnPersisted).
+//
+// Thread rule: one thread.
+
+#ifndef GYRE_SERVER_CONTROL_H_
+#define GYRE_SERVER_CONTROL_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "replication/message.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+#include "ring/register.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+// How long an owner of the newest document is waited for before a change is reported as done, so that
+// what the client does next meets nodes that know of it.
+inline constexpr Duration kSpreadPatience = Duration::Seconds(1);
+inline constexpr size_t kMaxVoters = 7;
+
+struct ControlEffects {
+  struct Done {
+    uint64_t token = 0;
+    absl::StatusOr<Topology> topology;  // the document that holds the change
+  };
+  std::optional<WriteBatch> persist;  // written with a sync; ends in OnPersisted. One at a time.
+  std::vector<Envelope> sends;
+  std::shared_ptr<const View> view;   // a newer one is in force: tell every shard, then the door
+  std::vector<Done> done;
+  Time wake = Time::Never();
+};
+
+class Control {
+ public:
+  using Change = std::function<absl::StatusOr<Topology>(const Topology&)>;
+
+  // `initial`: the document of epoch 1, the same on every node.
+  Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
+          Random random);
+
+  // What Control needs from the store at start: the newest document that is durable here, and the
+  // acceptor's state.
+  struct Durable {
+    Topology topology;
+    AcceptorState acceptor;
+  };
+  // `initial` is used where the store holds no document. DATA_LOSS when what is there is malformed.
+  static absl::StatusOr<Durable> Load(const Snapshot& snapshot, const Topology& initial);
+
+  // Applies `change` to the newest document in the cluster. It must be a pure function of its
+  // argument, and harmless to do twice: creating what is there, dropping what is gone.
+  void Propose(uint64_t token, Change change, Instant now);
+  void OnMessage(NodeId from, PeerMessage message, Instant now);
+  // A message showed that `from` serves under another epoch than this node.
+  void OnEpochOf(NodeId from, Epoch epoch, Instant now);
+  void OnPeer(NodeId node, bool reachable, Instant now);
+  void OnPersisted(const absl::Status& status);
+  void OnWake(Instant now);
+
+  ControlEffects TakeEffects(Instant now);
+  const std::shared_ptr<const View>& view() const { return view_; }
+
+ private:
+  struct Proposal {
+    ExchangeId id = 0;
+    uint64_t token = 0;
+    std::unique_ptr<Proposer> proposer;
+    Time wake = Time::Never();
+    // After the commit, until the document has spread.
+    std::optional<Topology> committed;
+  };
+
+  std::vector<NodeId> Voters() const;
+  void Perform(Proposal* proposal, Proposer::Step step, Instant now);
+  void OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now);
+  void OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request);
+  void OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterReply& reply, Instant now);
+  void OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now);
+  void Install(Topology topology);
+  // Sends the newest document to a node that is behind, unless that was done a moment ago.
+  void Tell(NodeId node, Instant now);
+  void Send(NodeId to, ExchangeId exchange, PeerBody body);
+  void Release(Envelope envelope);
+  // Reports the proposals that everyone has confirmed, or that have waited for long enough.
+  void ReportConfirmed(Instant now);
+  // Whether every member is known to serve under it, or a later one.
+  bool Spread(const Topology& topology) const;
+
+  std::shared_ptr<const View> view_;
+  Acceptor acceptor_;
+  const Topology initial_;  // what the register holds before the first change
+  Random random_;
+  uint64_t next_round_ = 1;
+  ExchangeId next_exchange_ = 1;
+  std::map<ExchangeId, Proposal> proposals_;
+  std::map<NodeId, Epoch> epochs_;  // of the others, as last heard
+  std::map<NodeId, Time> told_;     // when a newer document was last sent to whom
+
+  // What must be durable before what is held may leave. `gathering_` is the next batch.
+  WriteBatch gathering_;
+  bool persisting_ = false;
+  struct Held {
+    std::vector<Envelope> sends;
+    std::shared_ptr<const View> view;
+  };
+  Held held_;       // waits for `gathering_`
+  Held in_flight_;  // waits for the batch under way
+  std::deque<Envelope> to_self_;  // served by the next TakeEffects
+  ControlEffects out_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_CONTROL_H_

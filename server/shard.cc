@@ -1,0 +1,525 @@
+#include "server/shard.h"
+
+#include <algorithm>
+
+#include "replication/forward_exchange.h"
+#include "replication/read_exchange.h"
+#include "replication/write_exchange.h"
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+bool IsQuestion(const PeerBody& body) {
+  return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
+         std::holds_alternative<Lookup>(body) || std::holds_alternative<ClockAsk>(body) ||
+         std::holds_alternative<Forward>(body);
+}
+
+}  // namespace
+
+Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view,
+             Random random)
+    : options_(options), store_(store), view_(std::move(view)), random_(random) {
+  next_exchange_ = random_.Next() << 40 | 1;
+  store_->ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
+    repair_order_.push_back(id);
+  });
+}
+
+// ---------------------------------------------------------------------------------- client requests
+
+void Shard::Write(Token token, WriteRequest request, Instant now) {
+  ++figures_.writes;
+  StartWrite({token, NodeId(), 0}, std::move(request), now);
+}
+
+void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
+  const ItemKey item = request.item;
+  std::unique_ptr<Exchange> exchange;
+  if (store_->Owns(item.partition)) {
+    const bool known = store_->FindWrite(request.intent.write) != nullptr;
+    exchange = std::make_unique<WriteExchange>(std::move(request), known);
+  } else {
+    ++figures_.forwards;
+    exchange = std::make_unique<ForwardExchange>(std::move(request));
+  }
+  Begin(origin, item, std::move(exchange), now);
+}
+
+void Shard::Read(Token token, ReadRequest request, Instant now) {
+  ++figures_.reads;
+  const ItemKey item = request.item;
+  Begin({token, NodeId(), 0}, item, std::make_unique<ReadExchange>(std::move(request)), now);
+}
+
+void Shard::Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchange, Instant now) {
+  Outcome refusal;
+  refusal.epoch = view_->epoch();
+  refusal.coordinator = view_->self();
+  const absl::Span<const NodeId> owners = view_->Owners(item.partition);
+  if (failed_) {
+    refusal.code = Outcome::Code::kStorageFailed;
+  } else if (live_.size() >= options_.max_exchanges) {
+    ++figures_.overloads;
+    refusal.code = Outcome::Code::kOverloaded;
+  } else if (owners.empty()) {
+    refusal.code = Outcome::Code::kStaleEpoch;
+  }
+  if (refusal.code != Outcome::Code::kOk) return Answer(origin, item, std::move(refusal));
+
+  const ExchangeId id = next_exchange_++;
+  Live& live = live_[id];
+  live.exchange = std::move(exchange);
+  live.origin = origin;
+  live.item = std::move(item);
+  const auto reachable = [this](NodeId node) { return Reachable(node); };
+  const Surroundings around{view_->self(), view_->epoch(), owners, reachable};
+  Effects effects;
+  live.exchange->Start(around, now.monotonic, &effects);
+  Perform(id, std::move(effects), now);
+}
+
+// ---------------------------------------------------------------------------------------- exchanges
+
+template <typename Step>
+void Shard::StepExchange(ExchangeId id, Instant now, Step step) {
+  auto it = live_.find(id);
+  if (it == live_.end()) return;
+  Effects effects;
+  step(it->second.exchange.get(), &effects);
+  Perform(id, std::move(effects), now);
+}
+
+void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
+  auto it = live_.find(id);
+  GYRE_CHECK(it != live_.end(), "only a live exchange has effects");
+  const NodeId self = view_->self();
+  const PartitionId partition = it->second.item.partition;
+  SetWake(id, &it->second, effects.wake);
+  if (effects.mint.has_value()) return PerformMint(id, std::move(effects), now);
+
+  // What is sent with the end of an exchange wants no answer.
+  const bool ends = effects.outcome.has_value() || effects.finished;
+  const ExchangeId answer_to = ends ? 0 : id;
+  std::vector<PeerBody> here;
+  for (auto& [to, body] : effects.sends) {
+    if (to == self) {
+      here.push_back(std::move(body));
+    } else {
+      Send(to, answer_to, partition, std::move(body));
+    }
+  }
+  if (ends) Finish(id, std::move(effects.outcome));
+  for (PeerBody& body : here) Serve(self, answer_to, std::move(body), now);
+}
+
+void Shard::PerformMint(ExchangeId id, Effects effects, Instant now) {
+  const ItemKey item = live_.at(id).item;
+  WithRecord(item, now, [this, id, item, intent = std::move(*effects.mint),
+                         adopt = std::move(effects.adopt)](absl::StatusOr<Record> record,
+                                                           Instant then) mutable {
+    // Nobody waits any more: what has not been minted need not be.
+    if (!live_.contains(id)) return;
+    if (record.ok() && adopt.has_value()) {
+      store_->Apply(item, *std::move(record), *adopt->record, adopt->minted, intent.durability);
+      absl::StatusOr<std::optional<Record>> again = store_->Load(item);
+      GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
+      record = *std::move(*again);
+    }
+    if (!record.ok()) {
+      StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+        exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
+      });
+      return;
+    }
+    MintOutcome minted = store_->Mint(item, *std::move(record), std::move(intent), then.wall_ms);
+    StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+      exchange->OnMinted(std::move(minted), then.monotonic, out);
+    });
+  });
+}
+
+void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
+  if (live->wake == wake) return;
+  if (live->wake != Time::Never()) wakes_.erase({live->wake, id});
+  live->wake = wake;
+  if (wake != Time::Never()) wakes_.insert({wake, id});
+}
+
+void Shard::Finish(ExchangeId id, std::optional<Outcome> outcome) {
+  auto it = live_.find(id);
+  SetWake(id, &it->second, Time::Never());
+  if (outcome.has_value()) Answer(it->second.origin, it->second.item, *std::move(outcome));
+  live_.erase(it);
+}
+
+void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
+  if (outcome.code == Outcome::Code::kQuorumNotMet || outcome.code == Outcome::Code::kTimedOut) {
+    ++figures_.quorum_failures;
+  }
+  if (outcome.repair_sent) ++figures_.read_repairs;
+  if (origin.node != NodeId()) {
+    Send(origin.node, origin.exchange, item.partition, ForwardReply{std::move(outcome)});
+  } else {
+    Hold(item.partition, ShardEffects::Reply{origin.token, std::move(outcome)});
+  }
+}
+
+// ------------------------------------------------------------------------------------------ records
+
+void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
+  if (auto it = loading_.find(item); it != loading_.end()) {
+    it->second.push_back(std::move(then));
+    return;
+  }
+  absl::StatusOr<std::optional<Record>> record = store_->Load(item);
+  if (!record.ok()) return then(record.status(), now);
+  if (record->has_value()) return then(**std::move(record), now);
+  loading_[item].push_back(std::move(then));
+  ++figures_.disk_reads;
+  out_.disk_reads.push_back({item});
+}
+
+void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now) {
+  auto it = loading_.find(item);
+  if (it == loading_.end() || failed_) return;
+  std::vector<WithRecordFn> waiting = std::move(it->second);
+  loading_.erase(it);
+  absl::StatusOr<Record> from_disk = ReplicaStore::Decode(std::move(bytes));
+  for (WithRecordFn& then : waiting) {
+    // One that came before may have changed the record, and then it is at hand.
+    absl::StatusOr<std::optional<Record>> record = store_->Load(item);
+    if (record.ok() && record->has_value()) {
+      then(**std::move(record), now);
+    } else {
+      then(from_disk, now);
+    }
+  }
+}
+
+// --------------------------------------------------------------------------------------------- peers
+
+void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
+  if (failed_) return;
+  if (IsQuestion(message.body)) {
+    if (message.epoch < view_->epoch()) {
+      // Its sender may count on owners that are none any more.
+      Send(from, message.exchange, message.partition,
+           Refused{EncodeTopology(view_->topology())});
+    } else if (auto* forward = std::get_if<Forward>(&message.body)) {
+      StartWrite({0, from, message.exchange}, std::move(forward->request), now);
+    } else if (!store_->Owns(message.partition)) {
+      // Sent under a newer topology, which is on its way here: the sender's patience covers it.
+    } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
+      ServeClockAsk(from, message.exchange, message.partition, std::move(*ask));
+    } else {
+      Serve(from, message.exchange, std::move(message.body), now);
+    }
+    return;
+  }
+  if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
+    return OnClockAnswer(message.exchange, from, std::move(*answer), now);
+  }
+  StepExchange(message.exchange, now, [&](Exchange* exchange, Effects* effects) {
+    exchange->OnReply(from, std::move(message.body), now.monotonic, effects);
+  });
+}
+
+void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) {
+  if (auto* apply = std::get_if<Apply>(&body)) {
+    ServeApply(from, exchange, std::move(*apply), now);
+  } else if (auto* fetch = std::get_if<Fetch>(&body)) {
+    ServeFetch(from, exchange, std::move(*fetch), now);
+  } else if (auto* lookup = std::get_if<Lookup>(&body)) {
+    ServeLookup(from, exchange, std::move(*lookup), now);
+  }
+}
+
+void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
+  const ItemKey item = apply.change.item;
+  WithRecord(item, now, [this, from, exchange, apply = std::move(apply)](
+                            absl::StatusOr<Record> record, Instant then) {
+    if (!record.ok()) return RespondFailure(from, exchange, then);
+    const ExplainedRecord& change = apply.change;
+    store_->Apply(change.item, *std::move(record), *change.record, change.minted,
+                  apply.durability);
+    Respond(from, exchange, change.item.partition, ApplyReply{}, then);
+  });
+}
+
+void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
+  const ItemKey item = fetch.item;
+  WithRecord(item, now, [this, from, exchange, item](absl::StatusOr<Record> record, Instant then) {
+    if (!record.ok()) return RespondFailure(from, exchange, then);
+    Record filled = store_->Filled(item.partition, *std::move(record));
+    std::vector<Minted> minted = store_->Explain(filled);
+    Respond(from, exchange, item.partition,
+            FetchReply{{item, std::make_shared<const Record>(std::move(filled)),
+                        std::move(minted)}},
+            then);
+  });
+}
+
+void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {
+  const ItemKey item = lookup.item;
+  const Minted* known = store_->FindWrite(lookup.write);
+  if (known == nullptr) return Respond(from, exchange, item.partition, LookupReply{}, now);
+  WithRecord(item, now, [this, from, exchange, item, known = *known](
+                            absl::StatusOr<Record> record, Instant then) {
+    if (!record.ok()) return RespondFailure(from, exchange, then);
+    Record filled = store_->Filled(item.partition, *std::move(record));
+    std::vector<Minted> minted = store_->Explain(filled);
+    minted.push_back(known);
+    Respond(from, exchange, item.partition,
+            LookupReply{true,
+                        {item, std::make_shared<const Record>(std::move(filled)),
+                         std::move(minted)}},
+            then);
+  });
+}
+
+void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body,
+                    Instant now) {
+  if (exchange == 0) return;
+  if (to != view_->self()) return Send(to, exchange, partition, std::move(body));
+  StepExchange(exchange, now, [&](Exchange* live, Effects* effects) {
+    live->OnReply(to, std::move(body), now.monotonic, effects);
+  });
+}
+
+void Shard::RespondFailure(NodeId to, ExchangeId exchange, Instant now) {
+  if (to != view_->self()) return;
+  StepExchange(exchange, now, [&](Exchange* live, Effects* effects) {
+    live->OnLocalFailure(Outcome::Code::kCorrupt, now.monotonic, effects);
+  });
+}
+
+void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
+  if (reachable) {
+    unreachable_.erase(node);
+    return;
+  }
+  if (!unreachable_.insert(node).second) return;
+  std::vector<ExchangeId> ids;
+  ids.reserve(live_.size());
+  for (const auto& [id, live] : live_) ids.push_back(id);
+  for (ExchangeId id : ids) {
+    StepExchange(id, now, [&](Exchange* exchange, Effects* effects) {
+      exchange->OnUnreachable(node, now.monotonic, effects);
+    });
+  }
+  std::erase_if(clock_exchanges_, [&](const auto& entry) { return entry.second.peer() == node; });
+}
+
+void Shard::OnView(std::shared_ptr<const View> view) {
+  GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
+  view_ = std::move(view);
+  repair_order_.clear();
+  store_->ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
+    repair_order_.push_back(id);
+  });
+  repair_next_ = 0;
+}
+
+// ------------------------------------------------------------------------------------- anti-entropy
+
+void Shard::Repair(Instant now) {
+  if (repair_order_.empty()) {
+    repair_at_ = now.monotonic + options_.repair_interval;
+    return;
+  }
+  const int64_t gap_us = std::max<int64_t>(
+      1, options_.repair_interval.micros() / static_cast<int64_t>(repair_order_.size()));
+  // A little jitter, so that owners do not fall into step with each other.
+  repair_at_ = now.monotonic + Duration::Micros(random_.Between(gap_us / 2, gap_us * 3 / 2 + 1));
+  if (clock_exchanges_.size() >= options_.max_clock_exchanges) return;
+  const PartitionId partition = repair_order_[repair_next_++ % repair_order_.size()];
+  std::vector<NodeId> peers;
+  for (NodeId owner : view_->Owners(partition)) {
+    if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);
+  }
+  if (peers.empty()) return;
+  const ExchangeId id = next_exchange_++;
+  const NodeId peer = peers[random_.Below(peers.size())];
+  AskClock(id, clock_exchanges_.emplace(id, ClockExchange(partition, peer, now.monotonic))
+                   .first->second);
+  ++figures_.clock_exchanges;
+}
+
+void Shard::AskClock(ExchangeId id, const ClockExchange& exchange) {
+  ClockAsk ask{store_->Clock(exchange.partition()), store_->DurableBases(exchange.partition())};
+  Send(exchange.peer(), id, exchange.partition(), std::move(ask));
+}
+
+void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask) {
+  if (ask.durable_bases.has_value()) {
+    std::vector<NodeId> others;
+    for (NodeId owner : view_->Owners(partition)) {
+      if (owner != view_->self()) others.push_back(owner);
+    }
+    store_->OnReport(partition, from, *ask.durable_bases, others);
+  }
+  const PartitionClock& mine = store_->Clock(partition);
+  if (ask.clock.ContainsAll(mine)) {
+    ClockAnswer nothing;
+    nothing.complete = true;
+    nothing.bases = mine.Bases();
+    return Send(from, exchange, partition, std::move(nothing));
+  }
+  if (clock_scans_under_way_ >= options_.max_clock_exchanges) return;
+  ++clock_scans_under_way_;
+  out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock)});
+}
+
+void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
+                        Instant) {
+  GYRE_CHECK(clock_scans_under_way_ > 0, "a scan ends once");
+  --clock_scans_under_way_;
+  if (!answer.ok() || failed_) return;
+  // The answer is of a durable snapshot, so there is nothing for it to wait for.
+  out_.sends.push_back(
+      {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(answer)}});
+}
+
+void Shard::OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now) {
+  auto it = clock_exchanges_.find(id);
+  if (it == clock_exchanges_.end() || it->second.peer() != from || !it->second.expecting()) return;
+  it->second.OnAnswer(answer, now.monotonic);
+  missing_[it->second.partition()] = answer.missing;
+  if (answer.log_cut) ++figures_.log_cuts;
+  if (answer.items.empty()) return EndClockAnswer(id, now);
+  auto left = std::make_shared<size_t>(answer.items.size());
+  for (ExplainedRecord& item : answer.items) {
+    WithRecord(item.item, now, [this, id, left, change = std::move(item)](
+                                   absl::StatusOr<Record> record, Instant then) {
+      if (!record.ok()) {
+        clock_exchanges_.erase(id);  // the bases would claim what is not here
+        return;
+      }
+      store_->Apply(change.item, *std::move(record), *change.record, change.minted,
+                    Durability::kFsync);
+      ++figures_.repaired_items;
+      if (--*left == 0) EndClockAnswer(id, then);
+    });
+  }
+}
+
+void Shard::EndClockAnswer(ExchangeId id, Instant) {
+  auto it = clock_exchanges_.find(id);
+  if (it == clock_exchanges_.end()) return;
+  switch (it->second.OnTakenIn()) {
+    case ClockExchange::Next::kAskAgain:
+      return AskClock(id, it->second);
+    case ClockExchange::Next::kJoinBases:
+      store_->JoinBases(it->second.partition(), it->second.bases());
+      missing_.erase(it->second.partition());
+      break;
+    case ClockExchange::Next::kGiveUp:
+      break;
+  }
+  clock_exchanges_.erase(it);
+}
+
+// ------------------------------------------------------------------------------- time and durability
+
+void Shard::OnWake(Instant now) {
+  if (failed_) return;
+  while (!wakes_.empty() && wakes_.begin()->first <= now.monotonic) {
+    const ExchangeId id = wakes_.begin()->second;
+    SetWake(id, &live_.at(id), Time::Never());
+    StepExchange(id, now, [&](Exchange* exchange, Effects* effects) {
+      exchange->OnWake(now.monotonic, effects);
+    });
+  }
+  std::erase_if(clock_exchanges_,
+                [&](const auto& entry) { return entry.second.deadline() <= now.monotonic; });
+  if (repair_at_ <= now.monotonic) Repair(now);
+}
+
+void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) {
+  if (failed_) return;
+  commit_under_way_ = false;
+  if (!status.ok()) return Fail();
+  ++figures_.commits;
+  store_->OnCommitted(seq);
+  sync_at_ = store_->unsynced() ? std::min(sync_at_, now.monotonic + options_.periodic_sync)
+                                : Time::Never();
+  std::vector<Held> still;
+  for (Held& held : held_) {
+    if (held.after > seq) {
+      still.push_back(std::move(held));
+    } else {
+      Release(std::move(held.what));
+    }
+  }
+  held_ = std::move(still);
+}
+
+// The disk is not to be trusted any more: what waits for it is answered so, and nothing else happens.
+void Shard::Fail() {
+  failed_ = true;
+  for (Held& held : held_) {
+    if (auto* reply = std::get_if<ShardEffects::Reply>(&held.what)) {
+      reply->outcome.code = Outcome::Code::kStorageFailed;
+      reply->outcome.outcome_unknown = true;
+      out_.replies.push_back(std::move(*reply));
+    }
+  }
+  held_.clear();
+  for (auto& [id, live] : live_) {
+    Outcome outcome;
+    outcome.code = Outcome::Code::kStorageFailed;
+    outcome.outcome_unknown = true;
+    if (live.origin.node == NodeId()) {
+      out_.replies.push_back({live.origin.token, std::move(outcome)});
+    }
+  }
+  live_.clear();
+  wakes_.clear();
+  loading_.clear();
+  clock_exchanges_.clear();
+}
+
+void Shard::Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body) {
+  Hold(partition, Envelope{to, {exchange, view_->epoch(), partition, std::move(body)}});
+}
+
+void Shard::Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what) {
+  const CommitSeq after = store_->Owns(partition) ? store_->LastChange(partition) : 0;
+  if (after > store_->durable()) {
+    held_.push_back({after, std::move(what)});
+  } else {
+    Release(std::move(what));
+  }
+}
+
+void Shard::Release(std::variant<Envelope, ShardEffects::Reply> what) {
+  if (auto* envelope = std::get_if<Envelope>(&what)) {
+    out_.sends.push_back(std::move(*envelope));
+  } else {
+    out_.replies.push_back(std::move(std::get<ShardEffects::Reply>(what)));
+  }
+}
+
+ShardEffects Shard::TakeEffects(Instant now) {
+  if (!failed_ && !commit_under_way_) {
+    if (store_->dirty()) {
+      out_.commit = sync_at_ <= now.monotonic ? store_->TakeSync() : store_->TakeCommit();
+    } else if (sync_at_ <= now.monotonic) {
+      out_.commit = store_->TakeSync();
+    }
+    commit_under_way_ = out_.commit.has_value();
+  }
+  figures_.exchanges = live_.size();
+  figures_.missing_dots = 0;
+  for (const auto& [partition, dots] : missing_) figures_.missing_dots += dots;
+  ShardEffects effects = std::exchange(out_, {});
+  if (!failed_) {
+    effects.wake = std::min(repair_at_, commit_under_way_ ? Time::Never() : sync_at_);
+    if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
+  }
+  return effects;
+}
+
+}  // namespace gyre

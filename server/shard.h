@@ -1,0 +1,206 @@
+// Shard: owns a share of the partitions, steps the exchanges about them, serves the peers' messages
+// about them, and keeps them in step with the other owners. Pure: it is stepped with events and a time,
+// and what it wants done comes out of TakeEffects. The same code runs in gyred, where one thread owns
+// it, and in the simulator.
+//
+// The order that everything rests on: whatever leaves a shard (a reply, a message) leaves only when the
+// partition state it speaks of is durable. The shard holds it until then, so that whoever performs the
+// effects may do so in any order and at once. Read-only work on a partition with nothing under way
+// does not wait.
+//
+// Thread rule: one thread.
+
+#ifndef GYRE_SERVER_SHARD_H_
+#define GYRE_SERVER_SHARD_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "replication/clock_answer.h"
+#include "replication/clock_exchange.h"
+#include "replication/exchange.h"
+#include "replication/message.h"
+#include "replication/request.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+#include "ring/view.h"
+#include "storage/replica_store.h"
+
+namespace gyre {
+
+// Names a client's request between the door and the shard; chosen by the door.
+using Token = uint64_t;
+
+struct ShardOptions {
+  // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default 10,000.
+  // Each holds a few hundred bytes and its value.
+  size_t max_exchanges = 10'000;
+  // Mean time between two clock exchanges of a partition. Default 1 s. Shorter finds a missed write
+  // sooner and costs a message a partition and peer.
+  Duration repair_interval = Duration::Seconds(1);
+  // Clock exchanges under way at once, each way. Default 8: repair must not crowd clients out.
+  size_t max_clock_exchanges = 8;
+  // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
+  Duration periodic_sync = Duration::Seconds(1);
+  ClockAnswerLimits clock_answers;
+};
+
+// What a step wants done. Everything may be done at once and in any order.
+struct ShardEffects {
+  struct DiskRead {
+    ItemKey item;
+  };
+  struct ClockScan {
+    NodeId asker;
+    ExchangeId exchange = 0;
+    PartitionId partition;
+    PartitionClock theirs;
+  };
+  struct Reply {
+    Token token = 0;
+    Outcome outcome;
+  };
+  std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
+  std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
+  std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
+  std::vector<Envelope> sends;
+  std::vector<Reply> replies;
+  Time wake = Time::Never();           // call OnWake then
+};
+
+// Figures for metrics and status, as of now.
+struct ShardFigures {
+  uint64_t exchanges = 0;         // in flight
+  uint64_t missing_dots = 0;      // that some peer had and this node lacked, as of the last exchanges
+  uint64_t reads = 0;             // since start, and so are all below
+  uint64_t writes = 0;
+  uint64_t forwards = 0;
+  uint64_t quorum_failures = 0;
+  uint64_t overloads = 0;
+  uint64_t read_repairs = 0;
+  uint64_t repaired_items = 0;    // taken in by clock exchanges
+  uint64_t clock_exchanges = 0;
+  uint64_t log_cuts = 0;          // exchanges that found a peer's dot log cut
+  uint64_t disk_reads = 0;
+  uint64_t commits = 0;
+};
+
+class Shard {
+ public:
+  // `store` has been opened with the partitions of this shard. `random` also names this life: the
+  // answers to an earlier one find nobody.
+  Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view, Random random);
+
+  // ---- events
+  void Write(Token token, WriteRequest request, Instant now);
+  void Read(Token token, ReadRequest request, Instant now);
+  void OnMessage(NodeId from, PeerMessage message, Instant now);
+  void OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now);
+  void OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
+                   Instant now);
+  // A commit ended. After a failure the shard acknowledges nothing any more.
+  void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
+  void OnWake(Instant now);
+  void OnView(std::shared_ptr<const View> view);
+  void OnPeer(NodeId node, bool reachable, Instant now);
+
+  // What the events since the last call want done.
+  ShardEffects TakeEffects(Instant now);
+
+  const ReplicaStore& store() const { return *store_; }
+  const ShardFigures& figures() const { return figures_; }
+  bool failed() const { return failed_; }
+
+ private:
+  // Whom a request is from: a client of this node, or a node that forwards.
+  struct Origin {
+    Token token;
+    NodeId node;
+    ExchangeId exchange;
+  };
+  struct Live {
+    std::unique_ptr<Exchange> exchange;
+    Origin origin;
+    ItemKey item;
+    Time wake = Time::Never();
+  };
+  // A reply or a message that waits for a commit.
+  struct Held {
+    CommitSeq after;
+    std::variant<Envelope, ShardEffects::Reply> what;
+  };
+  using WithRecordFn = std::function<void(absl::StatusOr<Record>, Instant)>;
+
+  void StartWrite(Origin origin, WriteRequest request, Instant now);
+  void Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchange, Instant now);
+  void Perform(ExchangeId id, Effects effects, Instant now);
+  void PerformMint(ExchangeId id, Effects effects, Instant now);
+  void Finish(ExchangeId id, std::optional<Outcome> outcome);
+  void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
+  void SetWake(ExchangeId id, Live* live, Time wake);
+  template <typename Step>
+  void StepExchange(ExchangeId id, Instant now, Step step);
+
+  void WithRecord(const ItemKey& item, Instant now, WithRecordFn then);
+
+  // What a peer, or this node itself, asks of this node as an owner.
+  void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
+  void ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now);
+  void ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now);
+  void ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now);
+  void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
+  void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
+  // The item could not be read: a peer hears nothing (its tally goes on without this node), this
+  // node's own exchange does.
+  void RespondFailure(NodeId to, ExchangeId exchange, Instant now);
+
+  void Repair(Instant now);
+  void AskClock(ExchangeId id, const ClockExchange& exchange);
+  void OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now);
+  void EndClockAnswer(ExchangeId id, Instant now);
+
+  void Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body);
+  void Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what);
+  void Release(std::variant<Envelope, ShardEffects::Reply> what);
+  bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
+  void Fail();
+
+  const ShardOptions options_;
+  ReplicaStore* const store_;
+  std::shared_ptr<const View> view_;
+  Random random_;
+
+  ExchangeId next_exchange_;
+  absl::btree_map<ExchangeId, Live> live_;
+  std::set<std::pair<Time, ExchangeId>> wakes_;
+  std::map<ExchangeId, ClockExchange> clock_exchanges_;
+  size_t clock_scans_under_way_ = 0;
+  std::map<ItemKey, std::vector<WithRecordFn>> loading_;
+  std::set<NodeId> unreachable_;
+
+  std::vector<PartitionId> repair_order_;
+  size_t repair_next_ = 0;
+  Time repair_at_;
+  Time sync_at_ = Time::Never();
+  std::map<PartitionId, uint64_t> missing_;
+
+  std::vector<Held> held_;
+  ShardEffects out_;
+  bool commit_under_way_ = false;
+  bool failed_ = false;
+  ShardFigures figures_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_SHARD_H_

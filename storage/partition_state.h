@@ -1,0 +1,46 @@
+// PartitionState: what an owner knows of one partition beside its records, and its codec; and the
+// codec of dot-log entries.
+//
+//   state  := version(1)=1 self(8 big endian) counter(varint) clock
+//   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
+//   minted_rest := attempt(varint) [ write(16) ]        write present when attempt's lowest bit is 1
+//
+// `clock` is the grammar of storage/version/version_codec.h. Plain values; any thread.
+
+#ifndef GYRE_STORAGE_PARTITION_STATE_H_
+#define GYRE_STORAGE_PARTITION_STATE_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "ring/ids.h"
+#include "storage/keys.h"
+#include "storage/version/dot.h"
+#include "storage/version/partition_clock.h"
+
+namespace gyre {
+
+struct PartitionState {
+  ReplicaId self;        // the identity of this life; 0: has not minted yet
+  uint64_t counter = 0;  // of the last dot minted as `self`
+  PartitionClock clock;  // the dots whose effect the records hold
+};
+
+std::string EncodePartitionState(const PartitionState& state);
+absl::StatusOr<PartitionState> DecodePartitionState(std::string_view bytes);
+
+// What the dot log holds under a dot: whose record it changed, and which write it was.
+struct LogEntry {
+  TableId table;
+  std::string key;
+  WriteId write;
+  uint32_t attempt = 0;
+};
+
+std::string EncodeLogEntry(const LogEntry& entry);
+absl::StatusOr<LogEntry> DecodeLogEntry(std::string_view bytes);
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_PARTITION_STATE_H_

@@ -1,0 +1,352 @@
+#include "storage/replica_store.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "ring/check.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in the
+// upper 48 bits, a counter below. Always above every stamp that the write has seen.
+uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
+  return std::max(wall_ms << 16, GreatestStamp(seen) + 1);
+}
+
+// Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
+bool GivesWay(const Minted& a, const Minted& b) {
+  if (a.attempt != b.attempt) return a.attempt < b.attempt;
+  return a.dot < b.dot;
+}
+
+}  // namespace
+
+ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
+    : engine_(engine), options_(options), random_(random) {}
+
+absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool new_lives) {
+  const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
+  for (PartitionId id : partitions) {
+    absl::StatusOr<std::string> bytes = snapshot->Get(Family::kMeta, EncodeClockKey(id));
+    if (absl::IsNotFound(bytes.status())) {
+      partitions_[id];
+      continue;
+    }
+    if (!bytes.ok()) return bytes.status();
+    absl::StatusOr<PartitionState> state = DecodePartitionState(*bytes);
+    if (!state.ok()) return state.status();
+    Partition& partition = partitions_[id];
+    partition.state = *std::move(state);
+    if (new_lives) {
+      partition.state.self = ReplicaId();
+      partition.state.counter = 0;
+    }
+    if (absl::Status status = RecallWrites(*snapshot, id); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId partition) {
+  absl::Status malformed;
+  absl::Status scanned = snapshot.Scan(
+      Family::kDotLog, PartitionBegin(partition), PartitionEnd(partition),
+      [&](std::string_view key, std::string_view value) {
+        const std::optional<LogKey> log_key = DecodeLogKey(key);
+        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+        if (!log_key.has_value() || !entry.ok()) {
+          malformed = absl::DataLossError("dot log: malformed entry");
+          return false;
+        }
+        Remember({log_key->dot, entry->write, entry->attempt});
+        return remembered_.size() < options_.remembered_writes;
+      });
+  return scanned.ok() ? malformed : scanned;
+}
+
+ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) {
+  auto it = partitions_.find(partition);
+  GYRE_CHECK(it != partitions_.end(), "the shard owns the partition");
+  return it->second;
+}
+
+const ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) const {
+  auto it = partitions_.find(partition);
+  GYRE_CHECK(it != partitions_.end(), "the shard owns the partition");
+  return it->second;
+}
+
+// ---------------------------------------------------------------------------------------- records
+
+absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) const {
+  const std::string key = EncodeItemKey(item);
+  if (auto it = pending_.find(key); it != pending_.end()) return std::optional(it->second.stored);
+  std::string bytes;
+  switch (engine_->TryGet(Family::kRecords, key, &bytes)) {
+    case Peek::kNeedsDisk:
+      return std::optional<Record>();
+    case Peek::kAbsent:
+      return std::optional<Record>(Record{});
+    case Peek::kFound:
+      break;
+  }
+  absl::StatusOr<Record> record = DecodeRecord(bytes);
+  if (!record.ok()) return record.status();
+  return std::optional<Record>(*std::move(record));
+}
+
+absl::StatusOr<Record> ReplicaStore::Decode(absl::StatusOr<std::string> from_disk) {
+  if (absl::IsNotFound(from_disk.status())) return Record{};
+  if (!from_disk.ok()) return from_disk.status();
+  return DecodeRecord(*from_disk);
+}
+
+Record ReplicaStore::Filled(PartitionId partition, Record stored) const {
+  Fill(&stored, At(partition).state.clock);
+  return stored;
+}
+
+MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent intent,
+                               uint64_t wall_ms) {
+  Record record = Filled(item.partition, std::move(stored));
+  if (!intent.write.empty() && FindWrite(intent.write) != nullptr) {
+    std::vector<Minted> minted = Explain(record);
+    minted.push_back(*FindWrite(intent.write));
+    return {MintOutcome::Kind::kAlreadyKnown, std::move(record), std::move(minted)};
+  }
+  const uint64_t stamp = NextStamp(record, wall_ms);
+  const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
+  if (intent.context.has_value()) {
+    NewLifeIfForgetful(item.partition, *intent.context);
+    Discard(&record, *intent.context);
+  }
+  if (last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault)) {
+    record.versions.clear();  // the filled context covers them all
+  }
+  if (intent.kind == WriteKind::kPut && record.versions.size() >= options_.max_siblings) {
+    return {MintOutcome::Kind::kTooManySiblings, std::move(record), {}};
+  }
+  Partition& partition = At(item.partition);
+  if (partition.state.self == ReplicaId()) StartLife(item.partition);
+  const Minted minted{{partition.state.self, ++partition.state.counter},
+                      intent.write,
+                      intent.attempt};
+  GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
+  if (intent.kind == WriteKind::kPut) {
+    AddVersion(&record, {minted.dot, last_wins ? stamp : 0, std::move(intent.value)});
+  } else {
+    record.context.RaiseTo(minted.dot);
+  }
+  partition.state.clock.Add(minted.dot);
+  Log(item, minted);
+  Remember(minted);
+  Store(item, record, intent.durability);
+  std::vector<Minted> explained = Explain(record);
+  if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
+  return {MintOutcome::Kind::kMinted, std::move(record), std::move(explained)};
+}
+
+void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incoming,
+                         absl::Span<const Minted> minted, Durability durability) {
+  NewLifeIfForgetful(item.partition, incoming.context);
+  Partition& partition = At(item.partition);
+  Record record = Sync(Filled(item.partition, std::move(stored)), incoming);
+  for (const Minted& one : minted) {
+    DropSuperseded(&record, one);
+    if (partition.state.clock.Add(one.dot)) Log(item, one);
+    Remember(one);
+  }
+  Store(item, std::move(record), durability);
+}
+
+// A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
+// its context had covered the first attempt's dot. Every owner learns both dots with their write, and
+// so comes to the same end.
+void ReplicaStore::DropSuperseded(Record* record, const Minted& minted) const {
+  if (minted.write.empty()) return;
+  const Minted* known = FindWrite(minted.write);
+  if (known == nullptr || known->dot == minted.dot) return;
+  const Dot loser = GivesWay(*known, minted) ? known->dot : minted.dot;
+  std::erase_if(record->versions, [&](const Version& version) { return version.dot == loser; });
+}
+
+void ReplicaStore::NewLifeIfForgetful(PartitionId id, const VersionVector& seen) {
+  const PartitionState& state = At(id).state;
+  if (state.self != ReplicaId() && seen.Get(state.self) > state.counter) StartLife(id);
+}
+
+void ReplicaStore::StartLife(PartitionId id) {
+  PartitionState& state = At(id).state;
+  do {
+    state.self = ReplicaId(random_.Next());
+  } while (state.self == ReplicaId());
+  state.counter = 0;
+  Touch(id);
+}
+
+void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
+  Strip(&record, At(item.partition).state.clock);
+  std::string key = EncodeItemKey(item);
+  Pending& pending = pending_[key];
+  pending.stored = std::move(record);
+  if (pending.seq != next_seq()) {
+    pending.seq = next_seq();
+    dirty_items_.push_back(item);
+    pending_order_.emplace_back(next_seq(), std::move(key));
+  }
+  if (durability == Durability::kFsync) gathering_needs_sync_ = true;
+  Touch(item.partition);
+}
+
+void ReplicaStore::Log(const ItemKey& item, const Minted& minted) {
+  gathering_.Put(Family::kDotLog, EncodeLogKey(item.partition, minted.dot),
+                 EncodeLogEntry({item.table, item.key, minted.write, minted.attempt}));
+}
+
+void ReplicaStore::Touch(PartitionId partition) {
+  dirty_partitions_.insert(partition);
+  At(partition).last_change = next_seq();
+}
+
+// ---------------------------------------------------------------------------------- idempotency
+
+void ReplicaStore::Remember(const Minted& minted) {
+  if (minted.write.empty()) return;
+  auto [it, added] = writes_.try_emplace(minted.write, minted);
+  if (!added) {
+    if (it->second.dot == minted.dot || !GivesWay(it->second, minted)) return;
+    it->second = minted;
+  }
+  writes_by_dot_[minted.dot] = {minted.write, minted.attempt};
+  remembered_.push_back(minted);
+  if (remembered_.size() <= options_.remembered_writes) return;
+  const Minted& oldest = remembered_.front();
+  writes_by_dot_.erase(oldest.dot);
+  auto write = writes_.find(oldest.write);
+  if (write != writes_.end() && write->second.dot == oldest.dot) writes_.erase(write);
+  remembered_.pop_front();
+}
+
+const Minted* ReplicaStore::FindWrite(const WriteId& write) const {
+  auto it = writes_.find(write);
+  return it == writes_.end() ? nullptr : &it->second;
+}
+
+std::vector<Minted> ReplicaStore::Explain(const Record& record) const {
+  std::vector<Minted> minted;
+  minted.reserve(record.versions.size() + 1);
+  for (const Version& version : record.versions) {
+    auto it = writes_by_dot_.find(version.dot);
+    minted.push_back(it == writes_by_dot_.end()
+                         ? Minted{version.dot, {}, 0}
+                         : Minted{version.dot, it->second.first, it->second.second});
+  }
+  return minted;
+}
+
+// ----------------------------------------------------------------------------------------- clocks
+
+void ReplicaStore::JoinBases(PartitionId id, const VersionVector& bases) {
+  NewLifeIfForgetful(id, bases);
+  Partition& partition = At(id);
+  PartitionClock joined = partition.state.clock;
+  joined.JoinBases(bases);
+  if (joined == partition.state.clock) return;
+  partition.state.clock = std::move(joined);
+  Touch(id);
+}
+
+void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& bases,
+                            absl::Span<const NodeId> other_owners) {
+  Partition& partition = At(id);
+  partition.reports[owner] = bases;
+  VersionVector low = partition.state.clock.Bases();
+  for (NodeId other : other_owners) {
+    auto report = partition.reports.find(other);
+    if (report == partition.reports.end()) return;
+    VersionVector meet;
+    for (const auto& entry : low.entries()) {
+      const uint64_t counter = std::min(entry.counter, report->second.Get(entry.replica));
+      if (counter > 0) meet.RaiseTo({entry.replica, counter});
+    }
+    low = std::move(meet);
+  }
+  for (const auto& entry : low.entries()) {
+    const uint64_t pruned = partition.pruned.Get(entry.replica);
+    // Ranges, not single entries, and not for every few dots: an erased range is not free to keep.
+    constexpr uint64_t kWorthwhile = 64;
+    if (entry.counter < pruned + kWorthwhile) continue;
+    gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
+                          EncodeLogKey(id, {entry.replica, entry.counter + 1}));
+    partition.pruned.RaiseTo({entry.replica, entry.counter});
+    Touch(id);
+  }
+}
+
+std::optional<VersionVector> ReplicaStore::DurableBases(PartitionId id) const {
+  const Partition& partition = At(id);
+  if (partition.last_change > last_synced_) return std::nullopt;
+  return partition.state.clock.Bases();
+}
+
+void ReplicaStore::ForEachClock(
+    absl::FunctionRef<void(PartitionId, ReplicaId, const PartitionClock&)> visit) const {
+  for (const auto& [id, partition] : partitions_) {
+    visit(id, partition.state.self, partition.state.clock);
+  }
+}
+
+// ---------------------------------------------------------------------------------------- commits
+
+Commit ReplicaStore::TakeCommit() {
+  GYRE_CHECK(!busy_, "one commit at a time");
+  Commit commit;
+  commit.seq = ++taken_;
+  commit.batch = std::exchange(gathering_, {});
+  for (const ItemKey& item : dirty_items_) {
+    std::string key = EncodeItemKey(item);
+    auto it = pending_.find(key);
+    GYRE_CHECK(it != pending_.end(), "what is dirty is pending");
+    Record& record = it->second.stored;
+    Strip(&record, At(item.partition).state.clock);
+    if (Erasable(record)) {
+      commit.batch.Erase(Family::kRecords, std::move(key));
+    } else {
+      commit.batch.Put(Family::kRecords, std::move(key), EncodeRecord(record));
+    }
+  }
+  for (PartitionId id : dirty_partitions_) {
+    commit.batch.Put(Family::kMeta, EncodeClockKey(id), EncodePartitionState(At(id).state));
+  }
+  commit.sync = gathering_needs_sync_ ? WalSync::kYes : WalSync::kNo;
+  dirty_items_.clear();
+  dirty_partitions_.clear();
+  gathering_needs_sync_ = false;
+  busy_ = true;
+  in_flight_ = {commit.seq, {}, commit.sync};
+  return commit;
+}
+
+Commit ReplicaStore::TakeSync() {
+  gathering_needs_sync_ = true;
+  return TakeCommit();
+}
+
+void ReplicaStore::OnCommitted(CommitSeq seq) {
+  GYRE_CHECK(busy_ && seq == in_flight_.seq, "commits end in the order in which they were taken");
+  busy_ = false;
+  durable_ = seq;
+  if (in_flight_.sync == WalSync::kYes) {
+    last_synced_ = seq;
+  } else {
+    last_unsynced_ = seq;
+  }
+  while (!pending_order_.empty() && pending_order_.front().first <= seq) {
+    auto it = pending_.find(pending_order_.front().second);
+    if (it != pending_.end() && it->second.seq <= seq) pending_.erase(it);
+    pending_order_.pop_front();
+  }
+}
+
+}  // namespace gyre

@@ -1,0 +1,214 @@
+// ReplicaStore: the state of the partitions that one shard owns, and the only place where a write
+// changes it. Mint and Apply each turn into one set of changes — record, dot-log entry, partition
+// state — that goes into one batch: a clock never claims a dot whose effect is not stored with it
+// (design 3, rule 2).
+//
+// Changes gather in memory. The shard takes them as one batch (TakeCommit), has it written, and says
+// so (OnCommitted); meanwhile later operations see them. Whatever leaves the shard and rests on a
+// partition's state must wait until the commit that LastChange names is durable: this is how a dot
+// leaves its minter only after it is durable there (rule 1), and it is the shard's part.
+//
+// Records are stored stripped and returned filled (Gonçalves et al., DottedDB, SRDS 2017, section III).
+//
+// Thread rule: owned and called by one shard's thread. Pure but for the Engine that it is given, of
+// which it uses TryGet only (and Scan in Open).
+
+#ifndef GYRE_STORAGE_REPLICA_STORE_H_
+#define GYRE_STORAGE_REPLICA_STORE_H_
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+#include "ring/table.h"
+#include "storage/engine.h"
+#include "storage/keys.h"
+#include "storage/partition_state.h"
+#include "storage/version/dot.h"
+#include "storage/version/record.h"
+#include "storage/version/version_vector.h"
+
+namespace gyre {
+
+// Number of a commit of one shard, from 1, in the order in which they become durable.
+using CommitSeq = uint64_t;
+
+enum class WriteKind : uint8_t { kPut, kDelete };
+enum class WriteMode : uint8_t { kDefault, kBlind };
+
+// What a write wants, at the owner that mints it.
+struct WriteIntent {
+  WriteKind kind = WriteKind::kPut;
+  WriteMode mode = WriteMode::kDefault;
+  std::string value;
+  std::optional<VersionVector> context;  // absent: the client gave none
+  WriteId write;                         // empty: not protected against retries
+  uint32_t attempt = 0;
+  ConflictPolicy conflict = ConflictPolicy::kSiblings;
+  Durability durability = Durability::kFsync;
+};
+
+struct MintOutcome {
+  enum class Kind : uint8_t {
+    kMinted,           // a new dot
+    kAlreadyKnown,     // this write has been taken in before: nothing changed
+    kTooManySiblings,  // nothing changed; record.context mends it
+  };
+  Kind kind = Kind::kMinted;
+  Record record;               // filled
+  std::vector<Minted> minted;  // the dots that explain the record
+};
+
+// A batch to be written, and how.
+struct Commit {
+  CommitSeq seq = 0;
+  WriteBatch batch;
+  WalSync sync = WalSync::kYes;
+};
+
+class ReplicaStore {
+ public:
+  struct Options {
+    size_t max_siblings = 64;
+    // How many writes are remembered by their idempotency key, over all partitions of the shard.
+    // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late retry
+    // becomes a sibling of itself; each takes about 100 bytes once used.
+    size_t remembered_writes = 262'144;
+  };
+
+  // `random` gives new replica ids. REQUIRES: engine outlives the store.
+  ReplicaStore(Engine* engine, Options options, Random random);
+
+  // Loads the states of `partitions` and the writes that their dot logs remember. With `new_lives`
+  // (the last stop was unclean and some acknowledged writes were not synced) every partition takes a
+  // new replica id before it mints again.
+  absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
+
+  bool Owns(PartitionId partition) const { return partitions_.contains(partition); }
+
+  // ---- records. Load, then at once one of Read, Mint, Apply with what it gave.
+
+  // The stored (stripped) record, an empty one when the item has none, or nothing when only the disk
+  // knows: then read it there and Supply it. DATA_LOSS when it cannot be decoded.
+  absl::StatusOr<std::optional<Record>> Load(const ItemKey& item) const;
+
+  // What Engine::Get answered for the item, decoded: ready for Read, Mint or Apply. REQUIRES: nobody
+  // changed the item since the read was asked for.
+  static absl::StatusOr<Record> Decode(absl::StatusOr<std::string> from_disk);
+
+  // The record as others may see it. It rests on the partition's state: mind LastChange.
+  Record Filled(PartitionId partition, Record stored) const;
+
+  // Mints a dot for `intent` on top of `stored`. `wall_ms` feeds last-write-wins only.
+  MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, uint64_t wall_ms);
+
+  // Merges `incoming` (filled, with the dots that explain it) into `stored`.
+  void Apply(const ItemKey& item, Record stored, const Record& incoming,
+             absl::Span<const Minted> minted, Durability durability);
+
+  // The dots of the record's versions, each with the write that minted it where that is remembered.
+  std::vector<Minted> Explain(const Record& record) const;
+
+  // The dot that a write has, if it is remembered.
+  const Minted* FindWrite(const WriteId& write) const;
+
+  // ---- clocks
+
+  const PartitionClock& Clock(PartitionId partition) const { return At(partition).state.clock; }
+  // Takes over a peer's bases at the end of an exchange. REQUIRES: every record of the exchange has
+  // been applied before (rule 2).
+  void JoinBases(PartitionId partition, const VersionVector& bases);
+  // Owner `owner` durably holds everything up to `bases`. When all of `owners` have said so, log entries
+  // that they all have seen are dropped.
+  void OnReport(PartitionId partition, NodeId owner, const VersionVector& bases,
+                absl::Span<const NodeId> other_owners);
+  // The bases as far as they would survive a power cut, or nothing while a part is not synced.
+  std::optional<VersionVector> DurableBases(PartitionId partition) const;
+  ReplicaId Self(PartitionId partition) const { return At(partition).state.self; }
+
+  // ---- commits
+
+  bool dirty() const { return !dirty_items_.empty() || !dirty_partitions_.empty(); }
+  // Whether something was committed without a sync since the last synced commit.
+  bool unsynced() const { return last_unsynced_ > last_synced_; }
+  // REQUIRES: no commit is under way.
+  Commit TakeCommit();
+  // A commit that only syncs what was committed before. REQUIRES: no commit is under way.
+  Commit TakeSync();
+  void OnCommitted(CommitSeq seq);
+  // The commit that holds the newest change of a partition's state; 0: none since Open.
+  CommitSeq LastChange(PartitionId partition) const { return At(partition).last_change; }
+  CommitSeq durable() const { return durable_; }
+
+  // Visits the clocks of all partitions in their order.
+  void ForEachClock(
+      absl::FunctionRef<void(PartitionId, ReplicaId, const PartitionClock&)> visit) const;
+
+ private:
+  struct Partition {
+    PartitionState state;
+    CommitSeq last_change = 0;
+    std::map<NodeId, VersionVector> reports;
+    VersionVector pruned;  // up to where the log has been dropped since Open
+  };
+  struct Pending {
+    Record stored;
+    CommitSeq seq = 0;
+  };
+
+  Partition& At(PartitionId partition);
+  const Partition& At(PartitionId partition) const;
+  CommitSeq next_seq() const { return taken_ + 1; }
+  void Touch(PartitionId partition);
+  void Store(const ItemKey& item, Record record, Durability durability);
+  void Log(const ItemKey& item, const Minted& minted);
+  void NewLifeIfForgetful(PartitionId partition, const VersionVector& seen);
+  void StartLife(PartitionId partition);
+  void Remember(const Minted& minted);
+  void DropSuperseded(Record* record, const Minted& minted) const;
+  absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition);
+
+  Engine* const engine_;
+  const Options options_;
+  Random random_;
+
+  std::map<PartitionId, Partition> partitions_;
+  // Items with changes that are not yet durable, by encoded key. Never iterated.
+  absl::flat_hash_map<std::string, Pending> pending_;
+  // Encoded keys with the commit that changed them, oldest first.
+  std::deque<std::pair<CommitSeq, std::string>> pending_order_;
+  // The batch that gathers.
+  std::vector<ItemKey> dirty_items_;
+  absl::btree_set<PartitionId> dirty_partitions_;
+  WriteBatch gathering_;
+  bool gathering_needs_sync_ = false;
+
+  CommitSeq taken_ = 0;
+  CommitSeq durable_ = 0;
+  CommitSeq last_synced_ = 0;
+  CommitSeq last_unsynced_ = 0;
+  Commit in_flight_;  // seq and sync only
+  bool busy_ = false;
+
+  // Writes by idempotency key and by dot, bounded by forgetting the oldest. Never iterated.
+  absl::flat_hash_map<WriteId, Minted> writes_;
+  absl::flat_hash_map<Dot, std::pair<WriteId, uint32_t>> writes_by_dot_;
+  std::deque<Minted> remembered_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_REPLICA_STORE_H_
