@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <string>
 
-#include "absl/strings/string_view.h"
+#include <string_view>
 
 namespace gyre {
 
@@ -26,7 +26,7 @@ inline void AppendVarint(std::string* out, uint64_t value) {
 }
 
 // False for truncated, overlong and overflowing varints.
-[[nodiscard]] inline bool ConsumeVarint(absl::string_view* in, uint64_t* value) {
+[[nodiscard]] inline bool ConsumeVarint(std::string_view* in, uint64_t* value) {
   uint64_t result = 0;
   for (size_t i = 0; i < in->size() && i < kMaxVarintBytes; ++i) {
     const auto byte = static_cast<uint8_t>((*in)[i]);
@@ -46,7 +46,7 @@ inline void AppendFixed64(std::string* out, uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
 }
 
-[[nodiscard]] inline bool ConsumeFixed64(absl::string_view* in, uint64_t* value) {
+[[nodiscard]] inline bool ConsumeFixed64(std::string_view* in, uint64_t* value) {
   if (in->size() < 8) return false;
   uint64_t result = 0;
   for (int i = 0; i < 8; ++i) result = result << 8 | static_cast<uint8_t>((*in)[i]);

@@ -48,19 +48,19 @@ constexpr size_t kMinWordBytes = 1 + 8;
 
 constexpr uint64_t kWordBits = 64;
 
-absl::Status Malformed(absl::string_view what, absl::string_view why) {
-  return absl::DataLossError(absl::StrCat("malformed ", what, ": ", why));
+absl::Status Malformed(std::string_view what, std::string_view why) {
+  return absl::DataLossError(absl::StrCat("malformed ", std::string(what), ": ", std::string(why)));
 }
 
 char OpeningByte(uint8_t flags) { return static_cast<char>(kVersionFormat << 4 | flags); }
 
-absl::StatusOr<uint8_t> ConsumeOpening(absl::string_view* in, absl::string_view what,
+absl::StatusOr<uint8_t> ConsumeOpening(std::string_view* in, std::string_view what,
                                        uint8_t known_flags) {
   if (in->empty()) return Malformed(what, "empty");
   const auto byte = static_cast<uint8_t>(in->front());
   const int format = byte >> 4;
   if (format > kVersionFormat) {
-    return absl::UnimplementedError(absl::StrCat(what, " in format ", format,
+    return absl::UnimplementedError(absl::StrCat(std::string(what), " in format ", format,
                                                  ", which is newer than format ", kVersionFormat,
                                                  " that this build reads"));
   }
@@ -76,14 +76,14 @@ void AppendDot(std::string* out, const Dot& dot) {
   AppendVarint(out, dot.counter);
 }
 
-bool ConsumeReplica(absl::string_view* in, ReplicaId* replica) {
+bool ConsumeReplica(std::string_view* in, ReplicaId* replica) {
   uint64_t value = 0;
   if (!ConsumeFixed64(in, &value) || value == 0) return false;
   *replica = ReplicaId(value);
   return true;
 }
 
-bool ConsumeDot(absl::string_view* in, Dot* dot) {
+bool ConsumeDot(std::string_view* in, Dot* dot) {
   return ConsumeReplica(in, &dot->replica) && ConsumeVarint(in, &dot->counter) &&
          dot->counter > 0 && dot->counter < kMaxCounter;
 }
@@ -93,7 +93,7 @@ void AppendEntries(std::string* out, const VersionVector& vector) {
   for (const Dot& entry : vector.entries()) AppendDot(out, entry);
 }
 
-bool ConsumeEntries(absl::string_view* in, VersionVector* vector) {
+bool ConsumeEntries(std::string_view* in, VersionVector* vector) {
   uint64_t count = 0;
   if (!ConsumeVarint(in, &count) || count == 0 || count > in->size() / kMinDotBytes) return false;
   ReplicaId previous;
@@ -106,7 +106,7 @@ bool ConsumeEntries(absl::string_view* in, VersionVector* vector) {
   return true;
 }
 
-bool ConsumeVersion(absl::string_view* in, uint8_t flags, Version* version) {
+bool ConsumeVersion(std::string_view* in, uint8_t flags, Version* version) {
   if (!ConsumeDot(in, &version->dot)) return false;
   if ((flags & kStamped) != 0 && !ConsumeFixed64(in, &version->stamp)) return false;
   uint64_t length = in->size();
@@ -117,7 +117,7 @@ bool ConsumeVersion(absl::string_view* in, uint8_t flags, Version* version) {
   return true;
 }
 
-bool ConsumeVersions(absl::string_view* in, uint8_t flags, std::vector<Version>* versions) {
+bool ConsumeVersions(std::string_view* in, uint8_t flags, std::vector<Version>* versions) {
   uint64_t count = 1;
   if ((flags & kSingle) == 0) {
     if (!ConsumeVarint(in, &count) || count == 1) return false;
@@ -135,7 +135,7 @@ bool ConsumeVersions(absl::string_view* in, uint8_t flags, std::vector<Version>*
   return stamped == ((flags & kStamped) != 0);
 }
 
-bool ConsumeClockEntry(absl::string_view* in, PartitionClock::Entry* entry) {
+bool ConsumeClockEntry(std::string_view* in, PartitionClock::Entry* entry) {
   uint64_t count = 0;
   if (!ConsumeReplica(in, &entry->replica) || !ConsumeVarint(in, &entry->base) ||
       entry->base >= kMaxCounter || !ConsumeVarint(in, &count) ||
@@ -184,8 +184,8 @@ std::string EncodeRecord(const Record& record) {
   return out;
 }
 
-absl::StatusOr<Record> DecodeRecord(absl::string_view bytes) {
-  constexpr absl::string_view kWhat = "record";
+absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
+  constexpr std::string_view kWhat = "record";
   const absl::StatusOr<uint8_t> flags =
       ConsumeOpening(&bytes, kWhat, kSingle | kStamped | kContext);
   if (!flags.ok()) return flags.status();
@@ -204,8 +204,8 @@ std::string EncodeVersionVector(const VersionVector& vector) {
   return out;
 }
 
-absl::StatusOr<VersionVector> DecodeVersionVector(absl::string_view bytes) {
-  constexpr absl::string_view kWhat = "version vector";
+absl::StatusOr<VersionVector> DecodeVersionVector(std::string_view bytes) {
+  constexpr std::string_view kWhat = "version vector";
   const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, 0);
   if (!flags.ok()) return flags.status();
   VersionVector vector;
@@ -230,8 +230,8 @@ std::string EncodePartitionClock(const PartitionClock& clock) {
   return out;
 }
 
-absl::StatusOr<PartitionClock> DecodePartitionClock(absl::string_view bytes) {
-  constexpr absl::string_view kWhat = "partition clock";
+absl::StatusOr<PartitionClock> DecodePartitionClock(std::string_view bytes) {
+  constexpr std::string_view kWhat = "partition clock";
   const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, 0);
   if (!flags.ok()) return flags.status();
   std::vector<PartitionClock::Entry> entries;
@@ -258,8 +258,8 @@ std::string EncodeMinted(const Minted& minted) {
   return out;
 }
 
-absl::StatusOr<Minted> DecodeMinted(absl::string_view bytes) {
-  constexpr absl::string_view kWhat = "minted dot";
+absl::StatusOr<Minted> DecodeMinted(std::string_view bytes) {
+  constexpr std::string_view kWhat = "minted dot";
   const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, kWrite);
   if (!flags.ok()) return flags.status();
   Minted minted;

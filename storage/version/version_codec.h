@@ -13,7 +13,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include <string_view>
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
 #include "storage/version/record.h"
@@ -27,16 +27,16 @@ inline constexpr int kVersionFormat = 1;
 // A settled record (one version, empty context, no stamp) takes 9 bytes and its counter's varint
 // beside the value; a settled record of a last-write-wins table 8 more.
 std::string EncodeRecord(const Record& record);
-absl::StatusOr<Record> DecodeRecord(absl::string_view bytes);
+absl::StatusOr<Record> DecodeRecord(std::string_view bytes);
 
 std::string EncodeVersionVector(const VersionVector& vector);
-absl::StatusOr<VersionVector> DecodeVersionVector(absl::string_view bytes);
+absl::StatusOr<VersionVector> DecodeVersionVector(std::string_view bytes);
 
 std::string EncodePartitionClock(const PartitionClock& clock);
-absl::StatusOr<PartitionClock> DecodePartitionClock(absl::string_view bytes);
+absl::StatusOr<PartitionClock> DecodePartitionClock(std::string_view bytes);
 
 std::string EncodeMinted(const Minted& minted);
-absl::StatusOr<Minted> DecodeMinted(absl::string_view bytes);
+absl::StatusOr<Minted> DecodeMinted(std::string_view bytes);
 
 }  // namespace gyre
 
