@@ -47,8 +47,9 @@ IMPURE_HEADERS = re.compile(
     r"|.*\.pb\.h|spdlog/.*)")
 IMPURE_CODE = re.compile(
     r"std::chrono::\w*_clock|absl::Now\b|\bclock_gettime\b|\bgettimeofday\b"
-    r"|\btime\((NULL|nullptr|0)|\bsleep_(for|until)\b|\bSleepFor\b|\b(u|nano)?sleep\(|std::j?thread\b|\bpthread_\w+"
-    r"|std::async\b|\bthread_local\b|(?<![\w:.>])(::)?(socket|recv|recvfrom|sendto)\("
+    r"|\btime\((NULL|nullptr|0)|\bsleep_(for|until)\b|\bSleepFor\b|\b(u|nano)?sleep\("
+    r"|std::j?thread\b|\bpthread_\w+|std::async\b|\bthread_local\b"
+    r"|(?<![\w:.>])(::)?(socket|recv|recvfrom|sendto)\("
     r"|std::(random_device|mt19937(_64)?|default_random_engine|shuffle|\w+_distribution)\b"
     r"|\bs?rand\(|absl::(BitGen|InsecureBitGen|Uniform)\b|\b(std::)?this_thread\b")
 HASH_CONTAINER = re.compile(
