@@ -1,0 +1,58 @@
+#include "server/node.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+
+namespace gyre {
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* engine,
+                                                 const Topology& initial, NodeId self,
+                                                 bool clean_stop, Random random) {
+  GYRE_CHECK(options.shards >= 1 && options.shards <= 64, "1 to 64 shards");
+  absl::StatusOr<Control::Durable> durable =
+      Control::Load(*engine->TakeSnapshot(), initial);
+  if (!durable.ok()) return durable.status();
+  const bool periodic =
+      std::any_of(durable->topology.tables.begin(), durable->topology.tables.end(),
+                  [](const TableSpec& table) { return table.durability == Durability::kPeriodic; });
+  const std::shared_ptr<const View> view = View::Create(std::move(durable->topology), self);
+
+  std::unique_ptr<Node> node(new Node());
+  node->shards_.resize(options.shards);
+  for (int i = 0; i < options.shards; ++i) {
+    Part& part = node->shards_[i];
+    part.store =
+        std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
+    absl::Status opened =
+        part.store->Open(node->PartitionsOf(i, *view), periodic && !clean_stop);
+    if (!opened.ok()) return opened;
+    part.shard = std::make_unique<Shard>(options.shard, part.store.get(), view,
+                                         Random(random.Next()));
+  }
+  node->control_ = std::make_unique<Control>(view, initial, std::move(durable->acceptor),
+                                             Random(random.Next()));
+  return node;
+}
+
+std::vector<PartitionId> Node::PartitionsOf(int shard, const View& view) const {
+  std::vector<PartitionId> mine;
+  for (PartitionId partition : view.OwnedBy(view.self())) {
+    if (ShardOf(partition) == shard) mine.push_back(partition);
+  }
+  return mine;
+}
+
+absl::Status Node::Install(int shard, std::shared_ptr<const View> view) {
+  Part& part = shards_[shard];
+  std::vector<PartitionId> fresh = PartitionsOf(shard, *view);
+  std::erase_if(fresh, [&](PartitionId partition) { return part.store->Owns(partition); });
+  if (absl::Status opened = part.store->Open(fresh, /*new_lives=*/false); !opened.ok()) {
+    return opened;
+  }
+  part.shard->OnView(std::move(view));
+  return absl::OkStatus();
+}
+
+}  // namespace gyre

@@ -1,0 +1,70 @@
+// Node: what one node holds, wired together and still pure: its shards, each with its store, and
+// Control. It links without gRPC, so that the simulator runs the very same node as gyred.
+//
+// Who performs a node's effects gives each shard, and Control, to one thread; Node itself never
+// changes after Open and may be read from any thread.
+
+#ifndef GYRE_SERVER_NODE_H_
+#define GYRE_SERVER_NODE_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+#include "server/control.h"
+#include "server/shard.h"
+#include "storage/engine.h"
+#include "storage/replica_store.h"
+
+namespace gyre {
+
+struct NodeOptions {
+  ShardOptions shard;
+  ReplicaStore::Options store;
+  // Loop threads that share the partitions, 1 to 64. Default 1; about one for each two cores, since
+  // the store's and gRPC's threads need the others.
+  int shards = 1;
+};
+
+class Node {
+ public:
+  // `initial`: the topology of the configuration, used until the engine holds a newer one.
+  // `clean_stop`: the last process on this data directory ended in order. Where it did not, writes of
+  // `periodic` tables may be lost, and dots with them: the partitions start new lives.
+  // REQUIRES: engine outlives the node.
+  static absl::StatusOr<std::unique_ptr<Node>> Open(NodeOptions options, Engine* engine,
+                                                    const Topology& initial, NodeId self,
+                                                    bool clean_stop, Random random);
+
+  int shards() const { return static_cast<int>(shards_.size()); }
+  // Which shard a partition belongs to.
+  int ShardOf(PartitionId partition) const {
+    return static_cast<int>(partition.slice() % shards_.size());
+  }
+  Shard& shard(int index) { return *shards_[index].shard; }
+  Control& control() { return *control_; }
+
+  // Puts a newer view in force at a shard, opening the partitions that it brings. Called on the
+  // shard's thread.
+  [[nodiscard]] absl::Status Install(int shard, std::shared_ptr<const View> view);
+
+ private:
+  struct Part {
+    std::unique_ptr<ReplicaStore> store;
+    std::unique_ptr<Shard> shard;
+  };
+  Node() = default;
+  std::vector<PartitionId> PartitionsOf(int shard, const View& view) const;
+
+  std::vector<Part> shards_;
+  std::unique_ptr<Control> control_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_NODE_H_
