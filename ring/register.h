@@ -15,7 +15,8 @@
 // Always holds:
 //   - An acceptor grants each ballot at most once. So two attempts that share a ballot (two proposers
 //     of one node, or a proposer restarted with a used ballot) cannot both gain a majority.
-//   - A chosen value was made by a change function from the value chosen before it: one linear chain.
+//   - A chosen value was made by change functions from the value chosen before it: one linear chain.
+//     (A change that reached a minority may be finished by whoever comes next, under its own change.)
 //   - A change is in the chain at most once (unless Repeat::kHarmless allows more). kCommitted means
 //     once; kRefused and kNotApplied mean never; kUnknown means that an acceptor may hold it and
 //     another proposer may still choose it, so a caller that needs to know must read.
@@ -147,6 +148,8 @@ class Proposer {
 
   [[nodiscard]] Step Start(Time now);
   // Replies may be lost, repeated, reordered, of an earlier attempt, or of no voter at all.
+  // REQUIRES: `reply` answers a request of this very object. Ballots do not tell two proposers of one
+  // node apart, nor two lives of a process: the caller correlates by a request id that neither reuses.
   [[nodiscard]] Step OnReply(NodeId from, const RegisterReply& reply, Time now);
   // Harmless when early or repeated.
   [[nodiscard]] Step OnTimer(Time now);

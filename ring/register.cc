@@ -1,0 +1,245 @@
+// The bytes of an acceptor's durable state.
+//
+//   state  := format:u8 promised:ballot accepted:ballot value:str
+//   ballot := round:u64 node:u64
+//   str    := size:u32 byte*
+//
+// Integers are big endian. format is 1.
+
+#include "ring/register.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ring/bytes.h"
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint8_t kFormat = 1;
+
+void PutBallot(ByteWriter& out, const Ballot& ballot) {
+  out.Put(ballot.round);
+  out.Put(ballot.node.value());
+}
+
+Ballot GetBallot(ByteReader& in) {
+  Ballot ballot;
+  ballot.round = in.Get<uint64_t>();
+  ballot.node = NodeId(in.Get<uint64_t>());
+  return ballot;
+}
+
+}  // namespace
+
+std::string EncodeAcceptorState(const AcceptorState& state) {
+  ByteWriter out;
+  out.Put(kFormat);
+  PutBallot(out, state.promised);
+  PutBallot(out, state.accepted);
+  out.PutString(state.value);
+  return out.Take();
+}
+
+absl::StatusOr<AcceptorState> DecodeAcceptorState(std::string_view bytes) {
+  ByteReader in(bytes);
+  const uint8_t format = in.Get<uint8_t>();
+  if (format > kFormat) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "register: format ", format, " is newer than ", kFormat, ", the one known"));
+  }
+  AcceptorState state;
+  state.promised = GetBallot(in);
+  state.accepted = GetBallot(in);
+  state.value = std::string(in.GetString());
+  const bool consistent =
+      state.accepted <= state.promised && (state.accepted != Ballot() || state.value.empty());
+  if (format != kFormat || !in.finished() || !consistent) {
+    return absl::DataLossError("register: the bytes are no acceptor's state");
+  }
+  return state;
+}
+
+Acceptor::Answer Acceptor::Prepare(Ballot ballot) {
+  Answer answer;
+  answer.reply.phase = RegisterPhase::kPrepare;
+  answer.reply.ballot = ballot;
+  // Strictly greater: granting a ballot twice would let two attempts that share it both go on.
+  if (ballot > state_.promised) {
+    state_.promised = ballot;
+    answer.state_changed = true;
+    answer.reply.granted = true;
+    answer.reply.accepted = state_.accepted;
+    answer.reply.value = state_.value;
+  }
+  answer.reply.promised = state_.promised;
+  return answer;
+}
+
+Acceptor::Answer Acceptor::Accept(Ballot ballot, std::string value) {
+  Answer answer;
+  answer.reply.phase = RegisterPhase::kAccept;
+  answer.reply.ballot = ballot;
+  if (ballot >= state_.promised && ballot != Ballot()) {
+    answer.state_changed = ballot != state_.accepted;
+    state_.promised = ballot;
+    state_.accepted = ballot;
+    state_.value = std::move(value);
+    answer.reply.granted = true;
+  }
+  answer.reply.promised = state_.promised;
+  return answer;
+}
+
+Acceptor::Answer Acceptor::Handle(const RegisterRequest& request) {
+  switch (request.phase) {
+    case RegisterPhase::kPrepare:
+      return Prepare(request.ballot);
+    case RegisterPhase::kAccept:
+      return Accept(request.ballot, request.value);
+  }
+  GYRE_CHECK(false, "the door lets no other phase in");
+  return {};
+}
+
+Proposer::Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options,
+                   Random random)
+    : voters_(std::move(voters)),
+      change_(std::move(change)),
+      options_(options),
+      random_(random),
+      ballot_(first) {
+  GYRE_CHECK(!voters_.empty(), "a register has voters");
+  GYRE_CHECK(ballot_.round >= 1 && ballot_.node != NodeId(), "round 0 and node 0 are no ballot");
+}
+
+Proposer::Step Proposer::Start(Time now) {
+  GYRE_CHECK(state_ == State::kIdle, "a proposer starts once");
+  return BeginAttempt(now);
+}
+
+Proposer::Step Proposer::BeginAttempt(Time now) {
+  if (attempts_ > 0) ballot_.round = std::max(ballot_.round, highest_round_) + 1;
+  ++attempts_;
+  state_ = State::kPreparing;
+  best_accepted_ = Ballot();
+  value_.clear();
+  wake_up_ = now + options_.attempt_timeout;
+  return Broadcast(RegisterPhase::kPrepare, "");
+}
+
+Proposer::Step Proposer::Broadcast(RegisterPhase phase, const std::string& value) {
+  votes_.assign(voters_.size(), Vote::kNone);
+  Step step;
+  step.wake_up = wake_up_;
+  step.sends.reserve(voters_.size());
+  for (const NodeId voter : voters_) step.sends.push_back({voter, {phase, ballot_, value}});
+  return step;
+}
+
+size_t Proposer::Count(Vote vote) const {
+  return static_cast<size_t>(std::count(votes_.begin(), votes_.end(), vote));
+}
+
+Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time now) {
+  Step nothing;
+  nothing.wake_up = wake_up_;
+  const auto voter = std::find(voters_.begin(), voters_.end(), from);
+  if (state_ == State::kDone || voter == voters_.end()) return nothing;
+  highest_round_ = std::max(highest_round_, reply.promised.round);
+  const bool preparing = state_ == State::kPreparing && reply.phase == RegisterPhase::kPrepare;
+  const bool accepting = state_ == State::kAccepting && reply.phase == RegisterPhase::kAccept;
+  if (reply.ballot != ballot_ || (!preparing && !accepting)) return nothing;
+  Vote& vote = votes_[static_cast<size_t>(voter - voters_.begin())];
+  if (vote == Vote::kGranted) return nothing;
+  // A repeated prepare is refused by the very acceptor that granted it: its grant may come later.
+  vote = reply.granted ? Vote::kGranted : Vote::kRefused;
+  if (preparing && reply.granted && reply.accepted > best_accepted_) {
+    best_accepted_ = reply.accepted;
+    value_ = reply.value;
+  }
+  if (Count(Vote::kGranted) >= Majority()) {
+    if (preparing) return OnPrepared(now);
+    RegisterOutcome outcome;
+    outcome.kind = RegisterOutcome::Kind::kCommitted;
+    outcome.value = value_;
+    return Finish(std::move(outcome));
+  }
+  if (voters_.size() - Count(Vote::kRefused) < Majority()) {
+    return GiveUpAttempt(now, absl::AbortedError("preempted by a greater ballot"));
+  }
+  return nothing;
+}
+
+// The rules on a value that may hold our change already. Below every unresolved ballot of ours: a
+// majority has promised this ballot without having seen our change, and what we write now buries it,
+// so the change may be made anew. Under one of ours: it is our own value; finish it as it stands.
+// Between or above: someone else's value, made perhaps on top of ours; nobody can tell.
+Proposer::Step Proposer::OnPrepared(Time now) {
+  const bool ours =
+      std::find(unresolved_.begin(), unresolved_.end(), best_accepted_) != unresolved_.end();
+  if (!ours) {
+    const bool may_hold_ours = !unresolved_.empty() && best_accepted_ > unresolved_.front();
+    if (may_hold_ours && options_.repeat == Repeat::kNever) {
+      RegisterOutcome outcome;
+      outcome.kind = RegisterOutcome::Kind::kUnknown;
+      outcome.status = absl::UnknownError("preempted after the change was sent");
+      return Finish(std::move(outcome));
+    }
+    absl::StatusOr<std::string> next = change_(value_);
+    if (!next.ok()) {
+      RegisterOutcome outcome;
+      // A refusal writes nothing, so it does not bury what an earlier attempt left behind.
+      outcome.kind = unresolved_.empty() ? RegisterOutcome::Kind::kRefused
+                                         : RegisterOutcome::Kind::kUnknown;
+      outcome.status = next.status();
+      return Finish(std::move(outcome));
+    }
+    value_ = *std::move(next);
+  }
+  unresolved_.push_back(ballot_);
+  state_ = State::kAccepting;
+  wake_up_ = now + options_.attempt_timeout;
+  return Broadcast(RegisterPhase::kAccept, value_);
+}
+
+Proposer::Step Proposer::GiveUpAttempt(Time now, absl::Status why) {
+  if (attempts_ >= options_.max_attempts) {
+    RegisterOutcome outcome;
+    if (unresolved_.empty()) {
+      outcome.kind = RegisterOutcome::Kind::kNotApplied;
+      outcome.status = absl::UnavailableError(why.message());
+    } else {
+      outcome.kind = RegisterOutcome::Kind::kUnknown;
+      outcome.status = absl::UnknownError(why.message());
+    }
+    return Finish(std::move(outcome));
+  }
+  state_ = State::kWaiting;
+  const Duration widest = options_.backoff_base * (int64_t{1} << std::min(attempts_, 20));
+  const int64_t bound_us = std::min(options_.backoff_cap, widest).micros();
+  wake_up_ = now + Duration::Micros(random_.Between(0, bound_us));
+  Step step;
+  step.wake_up = wake_up_;
+  return step;
+}
+
+Proposer::Step Proposer::OnTimer(Time now) {
+  Step nothing;
+  nothing.wake_up = wake_up_;
+  if (now < wake_up_ || state_ == State::kDone || state_ == State::kIdle) return nothing;
+  if (state_ == State::kWaiting) return BeginAttempt(now);
+  return GiveUpAttempt(now, absl::DeadlineExceededError("no majority of the voters answered"));
+}
+
+Proposer::Step Proposer::Finish(RegisterOutcome outcome) {
+  state_ = State::kDone;
+  wake_up_ = Time::Never();
+  Step step;
+  step.outcome = std::move(outcome);
+  return step;
+}
+
+}  // namespace gyre

@@ -1,0 +1,227 @@
+#include "ring/topology.h"
+
+#include <algorithm>
+#include <bit>
+#include <set>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint16_t kNoMoreTableIds = UINT16_MAX;
+
+bool NameIsValid(std::string_view name) {
+  if (name.empty() || name.size() > kMaxNameBytes || name[0] == '.' || name[0] == '-') return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.' || c == '-';
+  });
+}
+
+constexpr char kNameRule[] = ": 1 to 255 of A-Z a-z 0-9 _ . -, not starting with . or -";
+
+bool SlicesAreValid(uint32_t slices) { return std::has_single_bit(slices) && slices <= kMaxSlices; }
+
+const TableSpec* FindByName(const Topology& topology, std::string_view name) {
+  for (const TableSpec& table : topology.tables) {
+    if (table.name == name) return &table;
+  }
+  return nullptr;
+}
+
+// Gives the family of N its owners when no table of that N has been there before.
+void AddFamily(Topology& topology, int replicas) {
+  const auto it = std::find_if(topology.families.begin(), topology.families.end(),
+                               [&](const Ownership& f) { return f.replicas >= replicas; });
+  if (it != topology.families.end() && it->replicas == replicas) return;
+  std::vector<ClaimNode> nodes;
+  for (const Member& member : topology.members) nodes.push_back({member.id, member.zone});
+  topology.families.insert(it, Claim(nodes, replicas, topology.slices));
+}
+
+absl::Status Broken(std::string_view rule) {
+  return absl::DataLossError(absl::StrCat("topology: ", std::string(rule)));
+}
+
+absl::Status ValidateMembers(const Topology& topology) {
+  if (topology.members.empty() || topology.members.size() > kMaxMembers) {
+    return Broken("number of members");
+  }
+  std::set<std::string_view> names;
+  for (size_t i = 0; i < topology.members.size(); ++i) {
+    const Member& member = topology.members[i];
+    if (!NameIsValid(member.name)) return Broken("member name");
+    if (member.zone.size() > kMaxNameBytes || member.client_address.size() > kMaxNameBytes ||
+        member.peer_address.size() > kMaxNameBytes) {
+      return Broken("zone or address of a member is too long");
+    }
+    if (member.id != NodeIdFromName(topology.cluster, member.name)) return Broken("member id");
+    if (i > 0 && topology.members[i - 1].id >= member.id) return Broken("order of members");
+    if (!names.insert(member.name).second) return Broken("two members of one name");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateFamily(const Topology& topology, const Ownership& family) {
+  if (family.replicas < 1 || family.replicas > kMaxReplicas) return Broken("N of a family");
+  if (family.slices != topology.slices) return Broken("slices of a family");
+  const size_t each = static_cast<size_t>(family.effective_replicas());
+  if (each < 1 || each > static_cast<size_t>(family.replicas) ||
+      family.owners.size() != each * family.slices) {
+    return Broken("number of owners");
+  }
+  for (uint32_t slice = 0; slice < family.slices; ++slice) {
+    const auto owners = family.OwnersOf(slice);
+    for (size_t rank = 0; rank < each; ++rank) {
+      if (std::find(owners.begin(), owners.begin() + rank, owners[rank]) != owners.begin() + rank) {
+        return Broken("an owner named twice in a slice");
+      }
+      if (!std::binary_search(topology.members.begin(), topology.members.end(),
+                              Member{owners[rank], {}, {}, {}, {}},
+                              [](const Member& a, const Member& b) { return a.id < b.id; })) {
+        return Broken("an owner that is no member");
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateTables(const Topology& topology) {
+  if (topology.tables.size() > kMaxTables) return Broken("number of tables");
+  if (topology.next_table_id == TableId()) return Broken("next table id");
+  std::set<std::string_view> names;
+  for (size_t i = 0; i < topology.tables.size(); ++i) {
+    const TableSpec& table = topology.tables[i];
+    if (!ValidateTableSpec(table).ok()) return Broken("table specification");
+    if (table.id == TableId() || table.id >= topology.next_table_id) return Broken("table id");
+    if (i > 0 && topology.tables[i - 1].id >= table.id) return Broken("order of tables");
+    if (!names.insert(table.name).second) return Broken("two tables of one name");
+    const bool placed =
+        std::any_of(topology.families.begin(), topology.families.end(),
+                    [&](const Ownership& f) { return f.replicas == table.replicas; });
+    if (!placed) return Broken("a table without its family");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
+                                         std::vector<Member> members) {
+  if (!NameIsValid(cluster_name)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cluster name '", std::string(cluster_name), "'", kNameRule));
+  }
+  if (!SlicesAreValid(slices)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("slices: ", slices, " is not a power of two from 1 to ", kMaxSlices));
+  }
+  if (members.empty() || members.size() > kMaxMembers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("members: ", members.size(), ", allowed are 1 to ", kMaxMembers));
+  }
+  Topology topology;
+  topology.epoch = Epoch(1);
+  topology.cluster = ClusterIdFromName(cluster_name);
+  topology.cluster_name = std::string(cluster_name);
+  topology.slices = slices;
+  for (Member& member : members) {
+    if (!NameIsValid(member.name)) {
+      return absl::InvalidArgumentError(absl::StrCat("node name '", member.name, "'", kNameRule));
+    }
+    for (const std::string* text : {&member.zone, &member.client_address, &member.peer_address}) {
+      if (text->size() > kMaxNameBytes) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "node '", member.name, "': a zone or address is longer than ", kMaxNameBytes));
+      }
+    }
+    member.id = NodeIdFromName(topology.cluster, member.name);
+  }
+  std::sort(members.begin(), members.end(),
+            [](const Member& a, const Member& b) { return a.id < b.id; });
+  for (size_t i = 1; i < members.size(); ++i) {
+    if (members[i - 1].id != members[i].id) continue;
+    return absl::InvalidArgumentError(absl::StrCat("node names '", members[i - 1].name, "' and '",
+                                                   members[i].name, "' mean the same node"));
+  }
+  topology.members = std::move(members);
+  return topology;
+}
+
+absl::Status ValidateTableSpec(const TableSpec& spec) {
+  if (!NameIsValid(spec.name)) {
+    return absl::InvalidArgumentError(absl::StrCat("table name '", spec.name, "'", kNameRule));
+  }
+  if (spec.replicas < 1 || spec.replicas > kMaxReplicas) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("replicas: ", spec.replicas, ", allowed are 1 to ", kMaxReplicas));
+  }
+  const std::pair<const char*, int> quorums[] = {{"read_quorum", spec.read_quorum},
+                                                 {"write_quorum", spec.write_quorum}};
+  for (const auto& [field, quorum] : quorums) {
+    if (quorum >= 1 && quorum <= spec.replicas) continue;
+    return absl::InvalidArgumentError(absl::StrCat(field, ": ", quorum, ", allowed are 1 to ",
+                                                   spec.replicas, " (the table's replicas)"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted) {
+  if (absl::Status status = ValidateTableSpec(wanted); !status.ok()) return status;
+  if (const TableSpec* existing = FindByName(topology, wanted.name)) {
+    wanted.id = existing->id;
+    if (wanted == *existing) return topology;
+    return absl::AlreadyExistsError(
+        absl::StrCat("table '", wanted.name, "' exists with another specification"));
+  }
+  if (static_cast<size_t>(wanted.replicas) > topology.members.size()) {
+    return absl::FailedPreconditionError(absl::StrCat("table '", wanted.name, "' wants ",
+                                                      wanted.replicas, " replicas; there are ",
+                                                      topology.members.size(), " nodes"));
+  }
+  if (topology.tables.size() >= kMaxTables) {
+    return absl::ResourceExhaustedError(absl::StrCat("there are ", kMaxTables, " tables already"));
+  }
+  if (topology.next_table_id.value() == kNoMoreTableIds) {
+    return absl::ResourceExhaustedError("every table id has been used");
+  }
+  Topology next = topology;
+  next.epoch = Epoch(topology.epoch.value() + 1);
+  wanted.id = topology.next_table_id;
+  next.next_table_id = TableId(static_cast<uint16_t>(wanted.id.value() + 1));
+  AddFamily(next, wanted.replicas);
+  next.tables.push_back(std::move(wanted));
+  return next;
+}
+
+absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view name) {
+  const TableSpec* table = FindByName(topology, name);
+  if (table == nullptr) {
+    return absl::NotFoundError(absl::StrCat("no table '", std::string(name), "'"));
+  }
+  Topology next = topology;
+  next.epoch = Epoch(topology.epoch.value() + 1);
+  next.tables.erase(next.tables.begin() + (table - topology.tables.data()));
+  return next;
+}
+
+absl::Status ValidateTopology(const Topology& topology) {
+  if (topology.epoch == Epoch()) return Broken("epoch 0");
+  if (!NameIsValid(topology.cluster_name)) return Broken("cluster name");
+  if (topology.cluster != ClusterIdFromName(topology.cluster_name)) return Broken("cluster id");
+  if (!SlicesAreValid(topology.slices)) return Broken("slices");
+  if (absl::Status status = ValidateMembers(topology); !status.ok()) return status;
+  for (size_t i = 0; i < topology.families.size(); ++i) {
+    if (absl::Status status = ValidateFamily(topology, topology.families[i]); !status.ok()) {
+      return status;
+    }
+    if (i > 0 && topology.families[i - 1].replicas >= topology.families[i].replicas) {
+      return Broken("order of families");
+    }
+  }
+  return ValidateTables(topology);
+}
+
+}  // namespace gyre

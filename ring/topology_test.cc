@@ -1,0 +1,262 @@
+#include "ring/topology.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ring/check.h"
+#include "ring/random.h"
+
+namespace gyre {
+namespace {
+
+std::vector<Member> Members(int count) {
+  std::vector<Member> members;
+  for (int i = 0; i < count; ++i) {
+    const std::string n = std::to_string(i);
+    members.push_back({NodeId(), "node-" + n, "zone-" + std::to_string(i % 3), "10.0.0." + n + ":70",
+                       "10.0.0." + n + ":71"});
+  }
+  return members;
+}
+
+Topology Initial(int members = 3, uint32_t slices = 64) {
+  absl::StatusOr<Topology> topology = InitialTopology("shop", slices, Members(members));
+  GYRE_CHECK(topology.ok(), "a good configuration");
+  return *std::move(topology);
+}
+
+TableSpec Table(std::string name, int replicas = 3) {
+  TableSpec spec;
+  spec.name = std::move(name);
+  spec.replicas = replicas;
+  spec.read_quorum = spec.write_quorum = replicas / 2 + 1;
+  return spec;
+}
+
+Topology With(const Topology& topology, TableSpec spec) {
+  absl::StatusOr<Topology> next = CreateTable(topology, std::move(spec));
+  GYRE_CHECK(next.ok(), "a good table");
+  return *std::move(next);
+}
+
+TEST(Topology, IsTheSameForTheSameConfigurationInAnyOrder) {
+  std::vector<Member> reversed = Members(5);
+  std::reverse(reversed.begin(), reversed.end());
+  const auto topology = InitialTopology("shop", 64, reversed);
+  ASSERT_TRUE(topology.ok());
+  EXPECT_EQ(*topology, Initial(5));
+  EXPECT_EQ(topology->epoch, Epoch(1));
+  EXPECT_EQ(topology->cluster, ClusterIdFromName("shop"));
+  EXPECT_TRUE(ValidateTopology(*topology).ok());
+}
+
+TEST(Topology, RefusesABadConfiguration) {
+  const auto code = [](std::string_view cluster, uint32_t slices, std::vector<Member> members) {
+    return InitialTopology(cluster, slices, std::move(members)).status().code();
+  };
+  const auto kInvalid = absl::StatusCode::kInvalidArgument;
+  EXPECT_EQ(code("", 64, Members(3)), kInvalid);
+  EXPECT_EQ(code("shop", 0, Members(3)), kInvalid);
+  EXPECT_EQ(code("shop", 100, Members(3)), kInvalid);
+  EXPECT_EQ(code("shop", kMaxSlices * 2, Members(3)), kInvalid);
+  EXPECT_EQ(code("shop", 64, {}), kInvalid);
+  EXPECT_EQ(code("shop", 64, Members(kMaxMembers + 1)), kInvalid);
+  std::vector<Member> members = Members(3);
+  members[2].name = members[0].name;
+  const absl::Status twice = InitialTopology("shop", 64, members).status();
+  EXPECT_EQ(twice.code(), kInvalid);
+  EXPECT_NE(twice.ToString().find("node-0"), std::string::npos) << twice;
+  members[2].name = "two words";
+  EXPECT_EQ(code("shop", 64, members), kInvalid);
+  members[2].name = "ok";
+  members[2].zone = std::string(kMaxNameBytes + 1, 'z');
+  EXPECT_EQ(code("shop", 64, members), kInvalid);
+}
+
+TEST(Topology, CreatingATableAdvancesTheEpochAndPlacesItsFamily) {
+  const Topology before = Initial();
+  const Topology after = With(before, Table("carts"));
+  EXPECT_EQ(after.epoch, Epoch(2));
+  ASSERT_EQ(after.tables.size(), 1u);
+  EXPECT_EQ(after.tables[0].id, TableId(1));
+  ASSERT_EQ(after.families.size(), 1u);
+  EXPECT_EQ(after.families[0].replicas, 3);
+  EXPECT_TRUE(ValidateTopology(after).ok());
+  EXPECT_TRUE(before.tables.empty());
+}
+
+TEST(Topology, TablesOfOneNShareAFamilyAndFamiliesAreSorted) {
+  Topology topology = Initial(5);
+  for (const int replicas : {3, 1, 5, 3, 2}) {
+    topology = With(topology, Table("t" + std::to_string(topology.tables.size()), replicas));
+  }
+  std::vector<int> families;
+  for (const Ownership& family : topology.families) families.push_back(family.replicas);
+  EXPECT_EQ(families, (std::vector<int>{1, 2, 3, 5}));
+  EXPECT_TRUE(ValidateTopology(topology).ok());
+}
+
+TEST(Topology, CreatingTheSameTableAgainChangesNothing) {
+  const Topology topology = With(Initial(), Table("carts"));
+  const auto again = CreateTable(topology, Table("carts"));
+  ASSERT_TRUE(again.ok());
+  EXPECT_EQ(*again, topology);
+}
+
+TEST(Topology, RefusesAnotherSpecificationUnderATakenName) {
+  const Topology topology = With(Initial(), Table("carts"));
+  TableSpec other = Table("carts");
+  other.conflict = ConflictPolicy::kLastWriteWins;
+  EXPECT_EQ(CreateTable(topology, other).status().code(), absl::StatusCode::kAlreadyExists);
+}
+
+TEST(Topology, RefusesATableThatCannotBe) {
+  const Topology topology = Initial();
+  const auto code = [&](TableSpec spec) { return CreateTable(topology, spec).status().code(); };
+  for (const std::string& name : {std::string(), std::string("a b"), std::string("-x"),
+                                  std::string(".x"), std::string("a/b"), std::string(256, 'x')}) {
+    EXPECT_EQ(code(Table(name)), absl::StatusCode::kInvalidArgument) << name;
+  }
+  EXPECT_EQ(code(Table(std::string(255, 'x'))), absl::StatusCode::kOk);
+  for (const int replicas : {0, -1, kMaxReplicas + 1}) {
+    EXPECT_EQ(code(Table("t", replicas)), absl::StatusCode::kInvalidArgument) << replicas;
+  }
+  for (const int quorum : {0, -1, 4}) {
+    TableSpec spec = Table("t");
+    spec.read_quorum = quorum;
+    EXPECT_EQ(code(spec), absl::StatusCode::kInvalidArgument) << quorum;
+    spec = Table("t");
+    spec.write_quorum = quorum;
+    EXPECT_EQ(code(spec), absl::StatusCode::kInvalidArgument) << quorum;
+  }
+  EXPECT_EQ(code(Table("t", 4)), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Topology, NeverUsesATableIdAgain) {
+  Topology topology = With(Initial(), Table("a"));
+  const auto dropped = DropTable(topology, "a");
+  ASSERT_TRUE(dropped.ok());
+  EXPECT_EQ(dropped->epoch, Epoch(3));
+  EXPECT_TRUE(dropped->tables.empty());
+  EXPECT_EQ(dropped->families, topology.families);
+  topology = With(*dropped, Table("a"));
+  EXPECT_EQ(topology.tables[0].id, TableId(2));
+  topology.next_table_id = TableId(UINT16_MAX);
+  EXPECT_EQ(CreateTable(topology, Table("b")).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Topology, RefusesMoreTablesThanTheLimit) {
+  Topology topology = Initial();
+  while (topology.tables.size() < kMaxTables) {
+    TableSpec spec = Table("t" + std::to_string(topology.tables.size()));
+    spec.id = topology.next_table_id;
+    topology.next_table_id = TableId(static_cast<uint16_t>(spec.id.value() + 1));
+    topology.tables.push_back(spec);
+  }
+  EXPECT_EQ(CreateTable(topology, Table("more")).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Topology, DroppingAnUnknownTableIsNotFound) {
+  EXPECT_EQ(DropTable(Initial(), "nope").status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(Topology, ValidationNamesEachBrokenRule) {
+  const Topology good = With(With(Initial(4, 8), Table("a")), Table("b", 2));
+  ASSERT_TRUE(ValidateTopology(good).ok());
+  const auto broken = [&](void (*spoil)(Topology&)) {
+    Topology topology = good;
+    spoil(topology);
+    return ValidateTopology(topology).code() == absl::StatusCode::kDataLoss;
+  };
+  EXPECT_TRUE(broken([](Topology& t) { t.epoch = Epoch(); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.cluster = ClusterId(5); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.slices = 12; }));
+  EXPECT_TRUE(broken([](Topology& t) { std::swap(t.members[0], t.members[1]); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.members[0].id = NodeId(1); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.members[1] = t.members[0]; }));
+  EXPECT_TRUE(broken([](Topology& t) { std::swap(t.tables[0], t.tables[1]); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.tables[1].name = "a"; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.tables[1].read_quorum = 9; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.next_table_id = TableId(2); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.families.pop_back(); }));
+  EXPECT_TRUE(broken([](Topology& t) { std::swap(t.families[0], t.families[1]); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners.pop_back(); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[0] = NodeId(1); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[1] = t.families[0].owners[0]; }));
+}
+
+TEST(TopologyCodec, RoundTripsEveryDocument) {
+  Topology topology = Initial(5);
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(*DecodeTopology(EncodeTopology(topology)), topology) << i;
+    TableSpec spec = Table("t" + std::to_string(i), i % kMaxReplicas + 1);
+    spec.conflict = i % 2 == 0 ? ConflictPolicy::kSiblings : ConflictPolicy::kLastWriteWins;
+    spec.durability = i % 3 == 0 ? Durability::kPeriodic : Durability::kFsync;
+    topology = With(topology, spec);
+  }
+}
+
+TEST(TopologyCodec, RefusesEveryTruncationAndAnyExtraByte) {
+  const std::string bytes = EncodeTopology(With(Initial(3, 8), Table("carts")));
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeTopology(std::string_view(bytes).substr(0, size)).ok()) << size;
+  }
+  EXPECT_EQ(DecodeTopology(bytes + '\0').status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(TopologyCodec, RefusesANewerFormatAndSaysSo) {
+  std::string bytes = EncodeTopology(Initial());
+  bytes[1] = 2;
+  EXPECT_EQ(DecodeTopology(bytes).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(TopologyCodec, AnswersMutatedBytesWithAnErrorOrAValidDocument) {
+  const std::string bytes = EncodeTopology(With(With(Initial(5, 16), Table("a")), Table("b", 5)));
+  Random random(11);
+  int accepted = 0;
+  for (int round = 0; round < 50000; ++round) {
+    std::string mutated = bytes;
+    for (uint64_t changes = random.Below(4) + 1; changes > 0; --changes) {
+      const size_t at = random.Below(mutated.size());
+      switch (random.Below(4)) {
+        case 0:
+          mutated[at] = static_cast<char>(random.Below(256));
+          break;
+        case 1:
+          mutated[at] = static_cast<char>(mutated[at] ^ (1 << random.Below(8)));
+          break;
+        case 2:
+          mutated.erase(at, random.Below(8));
+          break;
+        default:
+          mutated.insert(at, random.Below(8), static_cast<char>(random.Below(256)));
+      }
+      if (mutated.empty()) mutated.push_back('\0');
+    }
+    const auto decoded = DecodeTopology(mutated);
+    if (!decoded.ok()) continue;
+    ++accepted;
+    ASSERT_TRUE(ValidateTopology(*decoded).ok());
+    ASSERT_EQ(EncodeTopology(*decoded), mutated) << "a document has one encoding";
+  }
+  EXPECT_GT(accepted, 0);
+}
+
+TEST(TopologyCodec, SurvivesRandomBytes) {
+  Random random(12);
+  for (int round = 0; round < 20000; ++round) {
+    std::string bytes(random.Below(200), '\0');
+    for (char& c : bytes) c = static_cast<char>(random.Below(256));
+    if (bytes.size() > 1) bytes[0] = 0, bytes[1] = 1;
+    EXPECT_FALSE(DecodeTopology(bytes).ok());
+  }
+}
+
+}  // namespace
+}  // namespace gyre

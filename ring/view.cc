@@ -1,0 +1,88 @@
+#include "ring/view.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+#include "ring/partitioner.h"
+
+namespace gyre {
+
+std::shared_ptr<const View> View::Create(Topology topology, NodeId self) {
+  return std::shared_ptr<const View>(new View(std::move(topology), self));
+}
+
+View::View(Topology topology, NodeId self) : topology_(std::move(topology)), self_(self) {
+  GYRE_CHECK(ValidateTopology(topology_).ok(), "a View is made of a valid document");
+  for (const Ownership& ownership : topology_.families) {
+    families_[static_cast<size_t>(ownership.replicas)] = {
+        ownership.owners.data(), static_cast<size_t>(ownership.effective_replicas())};
+  }
+  for (const TableSpec& table : topology_.tables) tables_by_name_.push_back(&table);
+  std::sort(tables_by_name_.begin(), tables_by_name_.end(),
+            [](const TableSpec* a, const TableSpec* b) { return a->name < b->name; });
+}
+
+const TableSpec* View::FindTable(std::string_view name) const {
+  const auto it = std::lower_bound(
+      tables_by_name_.begin(), tables_by_name_.end(), name,
+      [](const TableSpec* table, std::string_view wanted) { return table->name < wanted; });
+  return it != tables_by_name_.end() && (*it)->name == name ? *it : nullptr;
+}
+
+const TableSpec* View::FindTable(TableId id) const {
+  const auto it = std::lower_bound(
+      topology_.tables.begin(), topology_.tables.end(), id,
+      [](const TableSpec& table, TableId wanted) { return table.id < wanted; });
+  return it != topology_.tables.end() && it->id == id ? &*it : nullptr;
+}
+
+const Member* View::FindMember(NodeId id) const {
+  const auto it =
+      std::lower_bound(topology_.members.begin(), topology_.members.end(), id,
+                       [](const Member& member, NodeId wanted) { return member.id < wanted; });
+  return it != topology_.members.end() && it->id == id ? &*it : nullptr;
+}
+
+PartitionId View::Locate(const TableSpec& table, std::string_view partition_key) const {
+  return PartitionId(table.replicas, SliceOf(HashKey(table.id, partition_key), topology_.slices));
+}
+
+bool View::IsOwner(PartitionId partition, NodeId node) const {
+  const absl::Span<const NodeId> owners = Owners(partition);
+  return std::find(owners.begin(), owners.end(), node) != owners.end();
+}
+
+std::vector<PartitionId> View::OwnedBy(NodeId node) const {
+  std::vector<PartitionId> owned;
+  for (const Ownership& ownership : topology_.families) {
+    for (uint32_t slice = 0; slice < ownership.slices; ++slice) {
+      const PartitionId partition(ownership.replicas, slice);
+      if (IsOwner(partition, node)) owned.push_back(partition);
+    }
+  }
+  return owned;
+}
+
+std::vector<NodeId> View::PreferenceList(PartitionId partition) const {
+  std::vector<NodeId> list;
+  if (Owners(partition).empty()) return list;
+  const std::vector<Member>& members = topology_.members;
+  list.reserve(members.size());
+  std::vector<bool> listed(members.size(), false);
+  for (uint32_t step = 0; step < topology_.slices && list.size() < members.size(); ++step) {
+    const uint32_t slice = (partition.slice() + step) % topology_.slices;
+    for (const NodeId owner : Owners(PartitionId(partition.replicas(), slice))) {
+      const size_t index = static_cast<size_t>(FindMember(owner) - members.data());
+      if (!listed[index]) list.push_back(owner);
+      listed[index] = true;
+    }
+  }
+  // With more nodes than slices to own, some own nothing of this family.
+  for (size_t index = 0; index < members.size(); ++index) {
+    if (!listed[index]) list.push_back(members[index].id);
+  }
+  return list;
+}
+
+}  // namespace gyre
