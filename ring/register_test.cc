@@ -1,0 +1,268 @@
+#include "ring/register.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gyre {
+namespace {
+
+using Kind = RegisterOutcome::Kind;
+
+const NodeId kSelf(10);
+const Time kStart = Time::FromMicros(1000);
+
+Ballot At(uint64_t round, uint64_t node = 10) { return {round, NodeId(node)}; }
+
+Proposer::Change Append(std::string suffix) {
+  return [suffix](const std::string& current) -> absl::StatusOr<std::string> {
+    return current + suffix;
+  };
+}
+
+Proposer Make(Proposer::Change change, Proposer::Options options = {}) {
+  return Proposer({NodeId(1), NodeId(2), NodeId(3)}, {1, kSelf}, std::move(change), options,
+                  Random(1));
+}
+
+RegisterReply Promise(Ballot ballot, Ballot accepted = {}, std::string value = "") {
+  return {RegisterPhase::kPrepare, ballot, true, ballot, accepted, std::move(value)};
+}
+RegisterReply Accepted(Ballot ballot) {
+  return {RegisterPhase::kAccept, ballot, true, ballot, {}, ""};
+}
+RegisterReply Refused(RegisterPhase phase, Ballot ballot, Ballot promised) {
+  return {phase, ballot, false, promised, {}, ""};
+}
+
+TEST(Acceptor, GrantsEachBallotOnce) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_TRUE(acceptor.Prepare(At(1)).reply.granted);
+  const Acceptor::Answer again = acceptor.Prepare(At(1));
+  EXPECT_FALSE(again.reply.granted);
+  EXPECT_FALSE(again.state_changed);
+  EXPECT_EQ(again.reply.promised, At(1));
+}
+
+TEST(Acceptor, RefusesWhatIsBelowItsPromise) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_TRUE(acceptor.Prepare(At(5)).state_changed);
+  EXPECT_FALSE(acceptor.Prepare(At(4)).reply.granted);
+  EXPECT_FALSE(acceptor.Accept(At(4), "x").reply.granted);
+  EXPECT_EQ(acceptor.state(), (AcceptorState{At(5), {}, ""}));
+}
+
+TEST(Acceptor, TellsALaterPrepareWhatItAccepted) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_TRUE(acceptor.Accept(At(2), "v").state_changed);
+  const Acceptor::Answer answer = acceptor.Prepare(At(3));
+  EXPECT_EQ(answer.reply.accepted, At(2));
+  EXPECT_EQ(answer.reply.value, "v");
+}
+
+TEST(Acceptor, ARepeatedAcceptChangesNothing) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_TRUE(acceptor.Accept(At(2), "v").state_changed);
+  const Acceptor::Answer again = acceptor.Accept(At(2), "v");
+  EXPECT_TRUE(again.reply.granted);
+  EXPECT_FALSE(again.state_changed);
+}
+
+TEST(Acceptor, NeverAcceptsTheBallotThatMeansNone) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_FALSE(acceptor.Accept(Ballot(), "v").reply.granted);
+  EXPECT_FALSE(acceptor.Prepare(Ballot()).reply.granted);
+}
+
+TEST(AcceptorState, RoundTripsAndRefusesGarbage) {
+  const AcceptorState state{At(7, 3), At(6, 2), "value"};
+  const std::string bytes = EncodeAcceptorState(state);
+  EXPECT_EQ(*DecodeAcceptorState(bytes), state);
+  EXPECT_EQ(*DecodeAcceptorState(EncodeAcceptorState({})), AcceptorState{});
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(DecodeAcceptorState(std::string_view(bytes).substr(0, size)).ok()) << size;
+  }
+  EXPECT_FALSE(DecodeAcceptorState(bytes + "x").ok());
+  EXPECT_FALSE(DecodeAcceptorState(EncodeAcceptorState({At(1), At(2), "v"})).ok());
+  EXPECT_FALSE(DecodeAcceptorState(EncodeAcceptorState({At(1), {}, "v"})).ok());
+  std::string newer = bytes;
+  newer[0] = 2;
+  EXPECT_EQ(DecodeAcceptorState(newer).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Proposer, CommitsWhenAMajorityAccepts) {
+  Proposer proposer = Make(Append("+a"));
+  Proposer::Step step = proposer.Start(kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.phase, RegisterPhase::kPrepare);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+  step = proposer.OnReply(NodeId(2), Promise(At(1)), kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[2].request.phase, RegisterPhase::kAccept);
+  EXPECT_EQ(step.sends[2].request.value, "+a");
+  EXPECT_FALSE(proposer.OnReply(NodeId(3), Accepted(At(1)), kStart).outcome.has_value());
+  step = proposer.OnReply(NodeId(1), Accepted(At(1)), kStart);
+  ASSERT_TRUE(step.outcome.has_value());
+  EXPECT_EQ(step.outcome->kind, Kind::kCommitted);
+  EXPECT_EQ(step.outcome->value, "+a");
+  EXPECT_EQ(step.wake_up, Time::Never());
+}
+
+TEST(Proposer, BuildsOnTheValueOfTheGreatestAcceptedBallot) {
+  Proposer proposer = Make(Append("+a"));
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1), At(0, 9), "new"), kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(2), Promise(At(1), At(0, 8), "old"), kStart);
+  ASSERT_FALSE(step.sends.empty());
+  EXPECT_EQ(step.sends[0].request.value, "new+a");
+}
+
+TEST(Proposer, CountsAVoterOnceAndAStrangerNever) {
+  Proposer proposer = Make(Append("+a"));
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(4), Promise(At(1)), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), Promise(At(9)), kStart).sends.empty());
+  EXPECT_EQ(proposer.OnReply(NodeId(3), Promise(At(1)), kStart).sends.size(), 3u);
+}
+
+TEST(Proposer, AGrantCountsAfterTheRefusalOfItsDuplicate) {
+  Proposer proposer = Make(Append("+a"));
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  const RegisterReply refused = Refused(RegisterPhase::kPrepare, At(1), At(1));
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), refused, kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+  EXPECT_EQ(proposer.OnReply(NodeId(2), Promise(At(1)), kStart).sends.size(), 3u);
+}
+
+TEST(Proposer, ReportsARefusalOfTheChange) {
+  Proposer proposer = Make([](const std::string&) -> absl::StatusOr<std::string> {
+    return absl::AlreadyExistsError("taken");
+  });
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_FALSE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).outcome.has_value());
+  const auto step = proposer.OnReply(NodeId(2), Promise(At(1)), kStart);
+  ASSERT_TRUE(step.outcome.has_value());
+  EXPECT_EQ(step.outcome->kind, Kind::kRefused);
+  EXPECT_EQ(step.outcome->status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_TRUE(step.sends.empty());
+}
+
+// Brings a proposer to where two voters have refused its prepare under ballot 1.
+Proposer::Step Preempt(Proposer& proposer) {
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  const RegisterReply refused = Refused(RegisterPhase::kPrepare, At(1), At(7, 3));
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), refused, kStart).sends.empty());
+  return proposer.OnReply(NodeId(2), refused, kStart);
+}
+
+TEST(Proposer, RetriesAboveTheRivalAfterABoundedBackOff) {
+  Proposer proposer = Make(Append("+a"));
+  const Proposer::Options defaults;
+  Proposer::Step step = Preempt(proposer);
+  EXPECT_TRUE(step.sends.empty());
+  EXPECT_GE(step.wake_up, kStart);
+  EXPECT_LE(step.wake_up, kStart + defaults.backoff_base * 2);
+  step = proposer.OnTimer(step.wake_up);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.ballot, At(8));
+  EXPECT_EQ(proposer.ballot(), At(8));
+}
+
+TEST(Proposer, BackOffsOfRivalsDiffer) {
+  std::vector<Time> wake_ups;
+  for (uint64_t seed = 1; seed <= 2; ++seed) {
+    Proposer proposer({NodeId(1), NodeId(2), NodeId(3)}, {1, kSelf}, Append(""), {}, Random(seed));
+    wake_ups.push_back(Preempt(proposer).wake_up);
+  }
+  EXPECT_NE(wake_ups[0], wake_ups[1]);
+}
+
+TEST(Proposer, AnEarlyTimerDoesNothing) {
+  Proposer proposer = Make(Append("+a"));
+  const Time due = proposer.Start(kStart).wake_up;
+  EXPECT_EQ(due, kStart + Duration::Seconds(1));
+  const auto step = proposer.OnTimer(kStart);
+  EXPECT_TRUE(step.sends.empty());
+  EXPECT_EQ(step.wake_up, due);
+}
+
+TEST(Proposer, WasNotAppliedWhenNoMajorityEverPromised) {
+  Proposer::Options options;
+  options.max_attempts = 3;
+  Proposer proposer = Make(Append("+a"), options);
+  Proposer::Step step = proposer.Start(kStart);
+  int prepares = 0;
+  while (!step.outcome.has_value()) {
+    prepares += step.sends.empty() ? 0 : 1;
+    step = proposer.OnTimer(step.wake_up);
+  }
+  EXPECT_EQ(prepares, 3);
+  EXPECT_EQ(step.outcome->kind, Kind::kNotApplied);
+  EXPECT_EQ(step.outcome->status.code(), absl::StatusCode::kUnavailable);
+}
+
+// Sends the change under ballot 1, hears nothing of it, and prepares ballot 2.
+Proposer SentButUnanswered(Proposer::Options options = {}) {
+  Proposer proposer = Make(Append("+a"), options);
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+  Proposer::Step step = proposer.OnReply(NodeId(2), Promise(At(1)), kStart);
+  EXPECT_EQ(step.sends.size(), 3u);
+  step = proposer.OnTimer(step.wake_up);
+  step = proposer.OnTimer(step.wake_up);
+  EXPECT_EQ(proposer.ballot(), At(2));
+  return proposer;
+}
+
+TEST(Proposer, FinishesItsOwnValueInsteadOfChangingTwice) {
+  Proposer proposer = SentButUnanswered();
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(2), At(1), "+a"), kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(3), Promise(At(2)), kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.value, "+a");
+}
+
+TEST(Proposer, ChangesAnewWhenItsValueReachedNoOneOfTheMajority) {
+  Proposer proposer = SentButUnanswered();
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(2), At(0, 9), "base"), kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(3), Promise(At(2)), kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.value, "base+a");
+}
+
+TEST(Proposer, DoesNotKnowWhenARivalMayHaveBuiltOnItsValue) {
+  Proposer proposer = SentButUnanswered();
+  const RegisterReply rival = Promise(At(2), At(1, 11), "+a+b");
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), rival, kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(3), Promise(At(2)), kStart);
+  ASSERT_TRUE(step.outcome.has_value());
+  EXPECT_EQ(step.outcome->kind, Kind::kUnknown);
+}
+
+TEST(Proposer, AHarmlessChangeIsMadeAgainOnTopOfARival) {
+  Proposer::Options options;
+  options.repeat = Proposer::Repeat::kHarmless;
+  Proposer proposer = SentButUnanswered(options);
+  const RegisterReply rival = Promise(At(2), At(1, 11), "b");
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), rival, kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(3), Promise(At(2)), kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.value, "b+a");
+}
+
+TEST(Proposer, ItsOutcomeIsUnknownWhenAttemptsRunOutAfterTheChangeWasSent) {
+  Proposer::Options options;
+  options.max_attempts = 2;
+  Proposer proposer = SentButUnanswered(options);
+  const auto step = proposer.OnTimer(kStart + Duration::Seconds(100));
+  ASSERT_TRUE(step.outcome.has_value());
+  EXPECT_EQ(step.outcome->kind, Kind::kUnknown);
+}
+
+}  // namespace
+}  // namespace gyre
