@@ -24,7 +24,8 @@ uint64_t Mix(uint64_t x) {
 
 uint64_t Tie(uint64_t salt, NodeId id) { return Mix(id.value() + salt * 0x9e3779b97f4a7c15ULL); }
 
-// Zones by name, and how many owners of a slice each may and must have: as even as their sizes allow.
+// Zones by name, and how many owners of a slice each may and must have: as even as their sizes
+// allow.
 ClaimRules MakeRules(const std::vector<ClaimNode>& nodes, int owners_each, uint32_t slices) {
   ClaimRules rules;
   rules.owners_each = owners_each;
@@ -65,8 +66,8 @@ uint64_t TotalLoad(const ClaimRules& rules, uint64_t each) {
   return total;
 }
 
-// Load targets: even over nodes, bent only where a zone is at its least or most. What does not divide
-// goes one each to the nodes that hold the most already, since that moves the least.
+// Load targets: even over nodes, bent only where a zone is at its least or most. What does not
+// divide goes one each to the nodes that hold the most already, since that moves the least.
 std::vector<uint32_t> MakeTargets(const SliceTable& table, const std::vector<ClaimNode>& nodes) {
   const ClaimRules& rules = table.rules();
   const uint64_t wanted = uint64_t{rules.slices} * static_cast<uint64_t>(rules.owners_each);

@@ -2,12 +2,13 @@
 //
 // What always holds of the answer, in this order where two of them pull apart:
 //   1. The owners of a slice are distinct nodes, effective n = min(N, members) of them.
-//   2. They spread over zones as evenly as the zones' sizes allow: distinct zones where there are at
-//      least n, otherwise no zone holds two more owners of a slice than another zone that still has a
-//      node to give.
-//   3. Load (owned slices, any rank) is even: floor or ceil of Q*n/members for every node. Zones win
-//      over evenness: where rule 2 forces a zone to carry more or less than its share, the nodes
-//      inside one zone are even among themselves, and so are all zones that rule 2 does not bind.
+//   2. They spread over zones as evenly as the zones' sizes allow: distinct zones where there are
+//      at least n, otherwise no zone holds two more owners of a slice than another zone that still
+//      has a node to give.
+//   3. Load (owned slices, any rank) is even: floor or ceil of Q*n/members for every node. Zones
+//      win over evenness: where rule 2 forces a zone to carry more or less than its share, the
+//      nodes inside one zone are even among themselves, and so are all zones that rule 2 does not
+//      bind.
 //   4. The fewest (slice, node) pairs are new against `previous`, for the loads that rule 3 chose;
 //      those loads are chosen so that nodes keep what they have.
 //   5. Every rank, and so the primary too, is spread as evenly as load: floor or ceil of a node's
@@ -16,9 +17,10 @@
 // Deterministic: the answer depends on the arguments only, not on the order of `members`.
 //
 // Method: a minimum-cost intersection of two matroids (zone rules of each slice; load of each node)
-// by successive shortest augmenting paths (Frank, "A Weighted Matroid Intersection Algorithm", 1981),
-// where a pair that `previous` had costs nothing and any other costs one. Rules 1 to 3 can always be
-// met together since the even fractional placement meets them and the polytope is integral.
+// by successive shortest augmenting paths (Frank, "A Weighted Matroid Intersection Algorithm",
+// 1981), where a pair that `previous` had costs nothing and any other costs one. Rules 1 to 3 can
+// always be met together since the even fractional placement meets them and the polytope is
+// integral.
 //
 // Pure functions; any thread. Well under a second for Q = 4096 and 64 nodes.
 
@@ -58,9 +60,9 @@ struct ClaimNode {
   std::string zone;
 };
 
-// REQUIRES: at least one member, ids distinct and not 0; 1 <= replicas <= kMaxReplicas; slices a power
-// of two up to kMaxSlices. `previous` is null (a new cluster) or has the same number of slices; it may
-// name nodes that are no longer members and have another effective n.
+// REQUIRES: at least one member, ids distinct and not 0; 1 <= replicas <= kMaxReplicas; slices a
+// power of two up to kMaxSlices. `previous` is null (a new cluster) or has the same number of
+// slices; it may name nodes that are no longer members and have another effective n.
 Ownership Claim(const std::vector<ClaimNode>& members, int replicas, uint32_t slices,
                 const Ownership* previous = nullptr);
 

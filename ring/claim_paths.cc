@@ -14,8 +14,8 @@ constexpr int kCosts = 3;  // a step costs -1, 0 or 1: the pair that it makes le
 constexpr int8_t kNoStep = 2;
 constexpr int64_t kFar = INT64_MAX / 2;
 
-// The graph whose vertices are the nodes and, last, the hole. A step x -> y says that in some slice x
-// can take a slot that y has; for each pair we keep how many slices offer it, by cost.
+// The graph whose vertices are the nodes and, last, the hole. A step x -> y says that in some slice
+// x can take a slot that y has; for each pair we keep how many slices offer it, by cost.
 class PathFinder {
  public:
   explicit PathFinder(SliceTable& table)
@@ -97,7 +97,8 @@ class PathFinder {
     }
   }
 
-  // Bellman-Ford by a queue, from every node that lacks load. Distance orders by cost, then by steps.
+  // Bellman-Ford by a queue, from every node that lacks load. Distance orders by cost, then by
+  // steps.
   void FindDistances() {
     const int64_t per_cost = 2 * static_cast<int64_t>(vertices_);
     distance_.assign(vertices_, kFar);
@@ -130,8 +131,8 @@ class PathFinder {
     }
   }
 
-  // Some slice that offers the cheapest step between the two. Where the search starts depends on the
-  // pair, so that what one node gives to another is not all in neighbouring slices.
+  // Some slice that offers the cheapest step between the two. Where the search starts depends on
+  // the pair, so that what one node gives to another is not all in neighbouring slices.
   uint32_t FindSlice(int node, int to) {
     const int leaver = to == hole_ ? kHole : to;
     const int wanted = cheapest_[Pair(node, to)];

@@ -11,7 +11,8 @@
 namespace gyre {
 namespace {
 
-// Spreads one rank over the nodes; slots before it are settled, slots after it are the alternatives.
+// Spreads one rank over the nodes; slots before it are settled, slots after it are the
+// alternatives.
 class RankSpreader {
  public:
   RankSpreader(std::vector<int>& owners, size_t each, size_t nodes, size_t rank)

@@ -3,8 +3,8 @@
 //
 // Rank by rank: of the k slices in which a node is not placed yet, with m ranks still open, it gets
 // floor(k/m) or ceil(k/m) of this rank. That can always be met (each open owner taking 1/m of each
-// slice meets it, and flows of whole units exist where fractional ones do). Starts from the order at
-// hand and shifts along shortest paths, so that few primaries change hands.
+// slice meets it, and flows of whole units exist where fractional ones do). Starts from the order
+// at hand and shifts along shortest paths, so that few primaries change hands.
 //
 // Pure function; any thread.
 

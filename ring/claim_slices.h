@@ -1,9 +1,11 @@
-// SliceTable: a placement under construction: which nodes each slice has so far, under the rules that
-// a slice must obey. The working state of Claim (ring/claim.h), in node indexes instead of ids.
+// SliceTable: a placement under construction: which nodes each slice has so far, under the rules
+// that a slice must obey. The working state of Claim (ring/claim.h), in node indexes instead of
+// ids.
 //
-// A slice has n slots; a slot without a node is a hole. Always holds (Put and Replace check it): a
-// slice can still be completed, that is, no zone is over its maximum and there are holes enough to
-// bring every zone to its minimum. Such slices are the independent sets of a matroid.
+// A slice has n slots; a slot without a node is a hole. A slice is completable while no zone is
+// over its maximum and there are holes enough to bring every zone to its minimum; such slices are
+// the independent sets of a matroid. Always holds between the changes of Claim: every slice is
+// completable (CanReplace says whether a change keeps it so).
 //
 // One instance belongs to one thread.
 
@@ -51,7 +53,8 @@ class SliceTable {
   uint32_t load(int node) const { return load_[static_cast<size_t>(node)]; }
   uint32_t target(int node) const { return rules_.target[static_cast<size_t>(node)]; }
 
-  // May `node` take the slot of `leaver` (a node in the slice, or kHole)? REQUIRES: !Has(slice, node).
+  // Does the slice stay completable when `node` takes the slot of `leaver` (a node in it, or
+  // kHole)? REQUIRES: !Has(slice, node).
   bool CanReplace(uint32_t slice, int leaver, int node) const;
 
   // Puts `node` into the first slot that holds `leaver`; `node` may be kHole.

@@ -106,8 +106,8 @@ double SpreadBeyondIntegers(const Ownership& ownership, size_t nodes) {
   return worst;
 }
 
-// The least that a change can cost: a node that comes must be filled to its load, and what a node that
-// goes held must be copied elsewhere, as must what a larger effective n adds.
+// The least that a change can cost: a node that comes must be filled to its load, and what a node
+// that goes held must be copied elsewhere, as must what a larger effective n adds.
 uint64_t FewestMoves(const Ownership& before, const Ownership& after) {
   std::map<NodeId, uint64_t> old_loads = Loads(before);
   uint64_t gained = 0;

@@ -174,9 +174,9 @@ Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time n
 }
 
 // The rules on a value that may hold our change already. Below every unresolved ballot of ours: a
-// majority has promised this ballot without having seen our change, and what we write now buries it,
-// so the change may be made anew. Under one of ours: it is our own value; finish it as it stands.
-// Between or above: someone else's value, made perhaps on top of ours; nobody can tell.
+// majority has promised this ballot without having seen our change, and what we write now buries
+// it, so the change may be made anew. Under one of ours: it is our own value; finish it as it
+// stands. Between or above: someone else's value, made perhaps on top of ours; nobody can tell.
 Proposer::Step Proposer::OnPrepared(Time now) {
   const bool ours =
       std::find(unresolved_.begin(), unresolved_.end(), best_accepted_) != unresolved_.end();

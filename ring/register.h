@@ -6,20 +6,24 @@
 // the result accepted by a majority under the same ballot. A read is a change that returns the same
 // value. The topology document is the first user.
 //
-// Pure code: a step is (event, now) -> messages, wake-up, outcome. An instance belongs to one thread.
+// Pure code: a step is (event, now) -> messages, wake-up, outcome. An instance belongs to one
+// thread.
 //
 // DURABILITY. When an Acceptor's answer says `state_changed`, the caller makes EncodeAcceptorState
-// (acceptor.state()) durable BEFORE it sends the reply. An acceptor that forgets a promise or a value
-// breaks the register for everyone; one whose state is lost must not vote again under its old id.
+// (acceptor.state()) durable BEFORE it sends the reply. An acceptor that forgets a promise or a
+// value breaks the register for everyone; one whose state is lost must not vote again under its old
+// id.
 //
 // Always holds:
-//   - An acceptor grants each ballot at most once. So two attempts that share a ballot (two proposers
-//     of one node, or a proposer restarted with a used ballot) cannot both gain a majority.
-//   - A chosen value was made by change functions from the value chosen before it: one linear chain.
-//     (A change that reached a minority may be finished by whoever comes next, under its own change.)
-//   - A change is in the chain at most once (unless Repeat::kHarmless allows more). kCommitted means
-//     once; kRefused and kNotApplied mean never; kUnknown means that an acceptor may hold it and
-//     another proposer may still choose it, so a caller that needs to know must read.
+//   - An acceptor grants each ballot at most once. So two attempts that share a ballot (two
+//     proposers of one node, or a proposer restarted with a used ballot) cannot both gain a
+//     majority.
+//   - A chosen value was made by change functions from the value chosen before it: one linear
+//     chain. (A change that reached a minority may be finished by whoever comes next, under its own
+//     change.)
+//   - A change is in the chain at most once (unless Repeat::kHarmless allows more). kCommitted
+//     means once; kRefused and kNotApplied mean never; kUnknown means that an acceptor may hold it
+//     and another proposer may still choose it, so a caller that needs to know must read.
 
 #ifndef GYRE_RING_REGISTER_H_
 #define GYRE_RING_REGISTER_H_
@@ -118,7 +122,8 @@ class Proposer {
 
   struct Options {
     // An attempt that has not gained a majority by then is given up. Default 1 s. Below a few round
-    // trips plus an fsync nothing ever commits; far above, one lost message delays a change as long.
+    // trips plus an fsync nothing ever commits; far above, one lost message delays a change as
+    // long.
     Duration attempt_timeout = Duration::Seconds(1);
     // Before attempt k + 1 the proposer waits a uniform draw from [0, min(cap, base * 2^k)] (full
     // jitter). Default 20 ms and 1 s. A base below a round trip lets rivals preempt each other for
@@ -141,15 +146,16 @@ class Proposer {
     std::optional<RegisterOutcome> outcome;  // final: no more steps are needed
   };
 
-  // `first` is the ballot of the first attempt: {a round of at least 1, self}. A round above the last
-  // one seen saves a conflict, no more: any round is safe.
+  // `first` is the ballot of the first attempt: {a round of at least 1, self}. A round above the
+  // last one seen saves a conflict, no more: any round is safe.
   // REQUIRES: voters distinct and not empty; first.round >= 1; first.node is this node's id.
   Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options, Random random);
 
   [[nodiscard]] Step Start(Time now);
   // Replies may be lost, repeated, reordered, of an earlier attempt, or of no voter at all.
-  // REQUIRES: `reply` answers a request of this very object. Ballots do not tell two proposers of one
-  // node apart, nor two lives of a process: the caller correlates by a request id that neither reuses.
+  // REQUIRES: `reply` answers a request of this very object. Ballots do not tell two proposers of
+  // one node apart, nor two lives of a process: the caller correlates by a request id that neither
+  // reuses.
   [[nodiscard]] Step OnReply(NodeId from, const RegisterReply& reply, Time now);
   // Harmless when early or repeated.
   [[nodiscard]] Step OnTimer(Time now);

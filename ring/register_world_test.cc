@@ -173,9 +173,10 @@ class World {
       if (client.begun < operations_each_) Schedule(event.client);
       return;
     }
-    Perform(event.client, event.what == What::kTimer
-                              ? client.proposer->OnTimer(now_)
-                              : client.proposer->OnReply(voters_[event.acceptor], event.reply, now_));
+    Proposer& proposer = *client.proposer;
+    const NodeId from = voters_[event.acceptor];
+    Perform(event.client, event.what == What::kTimer ? proposer.OnTimer(now_)
+                                                     : proposer.OnReply(from, event.reply, now_));
   }
 
   void Perform(size_t index, const Proposer::Step& step) {

@@ -1,15 +1,15 @@
 // Topology: the one epoch-numbered document that says who is in the cluster, which tables there are
 // and who owns which partition (design section 4).
 //
-// A plain value. Changes are pure functions from one document to the next with epoch + 1; the caller
-// commits the result by compare-and-set (ring/register.h) and spreads it. Any thread.
+// A plain value. Changes are pure functions from one document to the next with epoch + 1; the
+// caller commits the result by compare-and-set (ring/register.h) and spreads it. Any thread.
 //
 // Always holds for a document made by InitialTopology, by a change function or by DecodeTopology
 // (ValidateTopology says so in code):
 //   - members sorted by id, ids and names distinct, id = NodeIdFromName(cluster, name)
 //   - tables sorted by id, names distinct, every id below next_table_id: ids are never used again
-//   - one family for each N of a table, sorted by N, with owners that are distinct members. A family
-//     outlives its last table, so that its partitions never change owners unnoticed.
+//   - one family for each N of a table, sorted by N, with owners that are distinct members. A
+//     family outlives its last table, so that its partitions never change owners unnoticed.
 
 #ifndef GYRE_RING_TOPOLOGY_H_
 #define GYRE_RING_TOPOLOGY_H_
@@ -45,16 +45,16 @@ inline constexpr size_t kMaxMembers = 1024;
 inline constexpr size_t kMaxTables = 4096;
 inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table or address
 
-// The document of epoch 1, the same on every node that has the same configuration, whatever the order
-// of `members`. Fills in member ids. InvalidArgument: no or too many members, a bad or repeated name,
-// slices not a power of two.
+// The document of epoch 1, the same on every node that has the same configuration, whatever the
+// order of `members`. Fills in member ids. InvalidArgument: no or too many members, a bad or
+// repeated name, slices not a power of two.
 absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
                                          std::vector<Member> members);
 
-// Adds a table. `wanted.id` is ignored; the new table has the old document's next_table_id. The same
-// spec under the same name again returns the document unchanged, with its epoch.
-// InvalidArgument: name or quorums. FailedPrecondition: N over the number of members. AlreadyExists:
-// the name has another spec. ResourceExhausted: too many tables, or ids used up.
+// Adds a table. `wanted.id` is ignored; the new table has the old document's next_table_id. The
+// same spec under the same name again returns the document unchanged, with its epoch.
+// InvalidArgument: name or quorums. FailedPrecondition: N over the number of members.
+// AlreadyExists: the name has another spec. ResourceExhausted: too many tables, or ids used up.
 absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted);
 
 // Removes a table. NotFound: there is none of that name.

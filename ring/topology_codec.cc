@@ -2,12 +2,14 @@
 //
 //   document := format:u16 epoch:u64 cluster:u64 cluster_name:str slices:u32 next_table_id:u16
 //               members:u16 member*  tables:u16 table*  families:u8 family*
-//   member   := name:str zone:str client_address:str peer_address:str     (its id is the name's hash)
-//   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8 conflict:u8 durability:u8
-//   family   := replicas:u8 owners_each:u8 member_index:u16 {slices * owners_each, slice-major}
+//   member   := name:str zone:str client_address:str peer_address:str
+//   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
+//               conflict:u8 durability:u8
+//   family   := replicas:u8 owners_each:u8 member_index:u16*   (slices * owners_each, slice-major)
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 1. A valid document has exactly one encoding.
+// Integers are big endian. format is 1. A member's id is the hash of its name and not written. A
+// valid document has exactly one encoding.
 
 #include <algorithm>
 #include <utility>

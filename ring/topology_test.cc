@@ -17,8 +17,9 @@ std::vector<Member> Members(int count) {
   std::vector<Member> members;
   for (int i = 0; i < count; ++i) {
     const std::string n = std::to_string(i);
-    members.push_back({NodeId(), "node-" + n, "zone-" + std::to_string(i % 3), "10.0.0." + n + ":70",
-                       "10.0.0." + n + ":71"});
+    const std::string host = "10.0.0." + n;
+    members.push_back({NodeId(), "node-" + n, "zone-" + std::to_string(i % 3), host + ":70",
+                       host + ":71"});
   }
   return members;
 }

@@ -57,9 +57,9 @@ class View {
   // Every partition, of all families, that `node` owns; ascending.
   std::vector<PartitionId> OwnedBy(NodeId node) const;
 
-  // All nodes: the owners, then the others in ring order, which is the order in which they stand in.
-  // Ring order: walk the slices after this one and take each owner as it first appears, so stand-ins
-  // of different partitions spread over the cluster. Empty where Owners() is empty.
+  // All nodes: the owners, then the others in ring order, which is the order in which they stand
+  // in. Ring order: walk the slices after this one and take each owner as it first appears, so
+  // stand-ins of different partitions spread over the cluster. Empty where Owners() is empty.
   std::vector<NodeId> PreferenceList(PartitionId partition) const;
 
  private:
@@ -72,8 +72,8 @@ class View {
 
   const Topology topology_;
   const NodeId self_;
-  std::array<Family, kMaxReplicas + 1> families_;    // by N, into topology_.families
-  std::vector<const TableSpec*> tables_by_name_;     // sorted by name, into topology_.tables
+  std::array<Family, kMaxReplicas + 1> families_;  // by N, into topology_.families
+  std::vector<const TableSpec*> tables_by_name_;   // sorted by name, into topology_.tables
 };
 
 }  // namespace gyre
