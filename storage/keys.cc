@@ -34,7 +34,8 @@ std::string EncodeItemKey(const ItemKey& item) {
 
 std::optional<ItemKey> DecodeItemKey(std::string_view bytes) {
   if (bytes.size() < kItemPrefixBytes) return std::nullopt;
-  return ItemKey{ReadPartition(bytes), TableId(static_cast<uint16_t>(ReadBigEndian(bytes.substr(3, 2)))),
+  return ItemKey{ReadPartition(bytes),
+                 TableId(static_cast<uint16_t>(ReadBigEndian(bytes.substr(3, 2)))),
                  std::string(bytes.substr(kItemPrefixBytes))};
 }
 
@@ -49,8 +50,8 @@ std::string EncodeLogKey(PartitionId partition, Dot dot) {
 
 std::optional<LogKey> DecodeLogKey(std::string_view bytes) {
   if (bytes.size() != kLogKeyBytes) return std::nullopt;
-  return LogKey{ReadPartition(bytes),
-                Dot{ReplicaId(ReadBigEndian(bytes.substr(3, 8))), ReadBigEndian(bytes.substr(11, 8))}};
+  return LogKey{ReadPartition(bytes), Dot{ReplicaId(ReadBigEndian(bytes.substr(3, 8))),
+                                          ReadBigEndian(bytes.substr(11, 8))}};
 }
 
 std::string EncodeClockKey(PartitionId partition) {

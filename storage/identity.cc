@@ -1,0 +1,196 @@
+#include "storage/identity.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ring/bytes.h"
+#include "ring/check.h"
+#include "storage/keys.h"
+
+namespace gyre {
+namespace {
+
+constexpr std::string_view kIdentityName = "identity";
+constexpr std::string_view kRunsName = "runs";
+
+struct Stored {
+  Identity identity;
+  std::string cluster_name;
+};
+
+struct Runs {
+  uint64_t boots = 0;
+  bool clean = false;
+};
+
+std::string EncodeIdentity(const ExpectedIdentity& expected, uint64_t instance) {
+  ByteWriter writer;
+  writer.Put(kStorageFormat);
+  writer.Put(expected.cluster.value());
+  writer.Put(expected.node.value());
+  writer.Put(expected.slices);
+  writer.Put(instance);
+  writer.PutString(expected.cluster_name);
+  writer.PutString(expected.node_name);
+  return writer.Take();
+}
+
+absl::StatusOr<Stored> DecodeIdentity(std::string_view bytes) {
+  ByteReader reader(bytes);
+  const auto format = reader.Get<uint32_t>();
+  if (!reader.failed() && format > kStorageFormat) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the data directory has storage format ", format, ", this build of Gyre reads up to ",
+        kStorageFormat, "; start the newer build that wrote it"));
+  }
+  Stored stored;
+  stored.identity.cluster = ClusterId(reader.Get<uint64_t>());
+  stored.identity.node = NodeId(reader.Get<uint64_t>());
+  stored.identity.slices = reader.Get<uint32_t>();
+  stored.identity.instance = reader.Get<uint64_t>();
+  stored.cluster_name = std::string(reader.GetString());
+  stored.identity.node_name = std::string(reader.GetString());
+  if (!reader.finished() || format == 0) {
+    return absl::DataLossError("the identity of the data directory is damaged");
+  }
+  return stored;
+}
+
+std::string EncodeRuns(const Runs& runs) {
+  ByteWriter writer;
+  writer.Put(runs.boots);
+  writer.Put(static_cast<uint8_t>(runs.clean ? 1 : 0));
+  return writer.Take();
+}
+
+absl::StatusOr<Runs> ReadRuns(const Engine& engine) {
+  const absl::StatusOr<std::string> bytes = engine.Get(Family::kMeta, EncodeNodeKey(kRunsName));
+  if (!bytes.ok() && !absl::IsNotFound(bytes.status())) return bytes.status();
+  Runs runs;
+  ByteReader reader(bytes.ok() ? std::string_view(*bytes) : std::string_view());
+  runs.boots = reader.Get<uint64_t>();
+  const auto clean = reader.Get<uint8_t>();
+  if (!reader.finished() || clean > 1) {
+    return absl::DataLossError("the run counter of the data directory is damaged or missing");
+  }
+  runs.clean = clean == 1;
+  return runs;
+}
+
+absl::Status Mismatch(std::string_view what, std::string_view found, std::string_view expected,
+                      std::string_view way_out) {
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the data directory belongs to ", std::string(what), " ", std::string(found),
+      ", but the configuration says ", std::string(expected), "; ", std::string(way_out)));
+}
+
+std::string Named(const std::string& name, uint64_t id) {
+  return absl::StrCat("\"", name, "\" (id ", absl::Hex(id, absl::kZeroPad16), ")");
+}
+
+absl::Status CheckExpected(const Stored& found, const ExpectedIdentity& expected) {
+  constexpr std::string_view kWayOut =
+      "correct the configuration, or give this node a data directory of its own";
+  if (found.identity.cluster != expected.cluster) {
+    return Mismatch("cluster", Named(found.cluster_name, found.identity.cluster.value()),
+                    Named(expected.cluster_name, expected.cluster.value()), kWayOut);
+  }
+  if (found.identity.node != expected.node) {
+    return Mismatch("node", Named(found.identity.node_name, found.identity.node.value()),
+                    Named(expected.node_name, expected.node.value()), kWayOut);
+  }
+  if (found.identity.slices != expected.slices) {
+    return Mismatch("a cluster with a number of partitions of", absl::StrCat(found.identity.slices),
+                    absl::StrCat(expected.slices),
+                    "that number is fixed when a cluster is made: put the old one back");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEmpty(const Engine& engine) {
+  const std::unique_ptr<Snapshot> snapshot = engine.TakeSnapshot();
+  for (int i = 0; i < kFamilies; ++i) {
+    bool empty = true;
+    const auto visit = [&empty](std::string_view, std::string_view) { return empty = false; };
+    absl::Status status = snapshot->Scan(static_cast<Family>(i), "", "", visit);
+    if (!status.ok()) return status;
+    if (!empty) {
+      return absl::DataLossError(
+          "the data directory holds data but no identity: it is damaged, or not Gyre's");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& expected,
+                                        uint64_t instance) {
+  if (absl::Status status = CheckEmpty(*engine); !status.ok()) return status;
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey(kIdentityName), EncodeIdentity(expected, instance));
+  batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns({.boots = 1, .clean = false}));
+  if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
+  return Identity{.cluster = expected.cluster,
+                  .node = expected.node,
+                  .node_name = expected.node_name,
+                  .slices = expected.slices,
+                  .instance = instance,
+                  .boots = 1,
+                  .last_stop_clean = true};
+}
+
+absl::Status WriteRuns(Engine* engine, const Runs& runs) {
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns(runs));
+  return engine->Write(batch, WalSync::kYes);
+}
+
+}  // namespace
+
+absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& expected,
+                                      uint64_t new_instance) {
+  const absl::StatusOr<std::string> bytes =
+      engine->Get(Family::kMeta, EncodeNodeKey(kIdentityName));
+  if (absl::IsNotFound(bytes.status())) return CreateIdentity(engine, expected, new_instance);
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<Stored> stored = DecodeIdentity(*bytes);
+  if (!stored.ok()) return stored.status();
+  if (absl::Status status = CheckExpected(*stored, expected); !status.ok()) return status;
+
+  const absl::StatusOr<Runs> runs = ReadRuns(*engine);
+  if (!runs.ok()) return runs.status();
+  Identity identity = std::move(stored->identity);
+  identity.boots = runs->boots + 1;
+  identity.last_stop_clean = runs->clean;
+  absl::Status status = WriteRuns(engine, {.boots = identity.boots, .clean = false});
+  if (!status.ok()) return status;
+  return identity;
+}
+
+absl::Status MarkClean(Engine* engine) {
+  absl::StatusOr<Runs> runs = ReadRuns(*engine);
+  if (!runs.ok()) return runs.status();
+  runs->clean = true;
+  return WriteRuns(engine, *runs);
+}
+
+std::string NodeValueKey(std::string_view name) {
+  GYRE_CHECK(!name.empty(), "a node-wide value has a name");
+  return EncodeNodeKey(absl::StrCat("v/", std::string(name)));
+}
+
+absl::StatusOr<std::optional<std::string>> ReadNodeValue(const Engine& engine,
+                                                         std::string_view name) {
+  absl::StatusOr<std::string> value = engine.Get(Family::kMeta, NodeValueKey(name));
+  if (absl::IsNotFound(value.status())) return std::nullopt;
+  if (!value.ok()) return value.status();
+  return *std::move(value);
+}
+
+absl::Status WriteNodeValue(Engine* engine, std::string_view name, std::string value,
+                            WalSync sync) {
+  WriteBatch batch;
+  batch.Put(Family::kMeta, NodeValueKey(name), std::move(value));
+  return engine->Write(batch, sync);
+}
+
+}  // namespace gyre

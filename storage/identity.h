@@ -1,0 +1,80 @@
+// Identity: whose data directory this is, in which format, and how its last run ended; and the
+// node-wide values kept beside it (topology document, acceptor state).
+//
+//   identity  := format(4) cluster(8) node(8) slices(4) instance(8) cluster_name node_name
+//   name      := length(4) bytes                            key 'n' "identity", written once
+//   runs      := boots(8) clean(1)                          key 'n' "runs"
+//   value     := bytes of its writer                        key 'n' "v/" name
+//
+// All integers big endian; all in family kMeta. A build reads the format that it writes and refuses
+// a greater one: format comes first in every version, so that any build can read it.
+//
+// A directory is bound to its node at the first open, for good: another node, cluster or Q would
+// find records in places where its ring does not look.
+//
+// Thread rule: OpenIdentity and MarkClean are for the thread that starts and stops the node; the
+// rest as Engine says.
+
+#ifndef GYRE_STORAGE_IDENTITY_H_
+#define GYRE_STORAGE_IDENTITY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ring/ids.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+// Of the whole directory: raised when an older build would misread it. Codecs that can be told
+// apart by their own first byte are raised on their own.
+inline constexpr uint32_t kStorageFormat = 1;
+
+// What the configuration says.
+struct ExpectedIdentity {
+  ClusterId cluster;
+  std::string cluster_name;  // for messages: `cluster` derives from it
+  NodeId node;
+  std::string node_name;  // for messages: `node` derives from both names
+  uint32_t slices = 0;    // Q
+};
+
+struct Identity {
+  ClusterId cluster;
+  NodeId node;
+  std::string node_name;
+  uint32_t slices = 0;
+  uint64_t instance = 0;  // random, given at the first open: tells a directory from its successor
+  uint64_t boots = 0;     // opens so far, this one included
+
+  // False: the last run ended without MarkClean, and what it had not synced may be gone. True at
+  // the first open, where nothing can be.
+  bool last_stop_clean = true;
+};
+
+// Reads the identity, or writes it into an empty store with `new_instance`; counts this boot and
+// takes back the clean mark, durably, before it returns. FAILED_PRECONDITION when the directory
+// belongs to another cluster, node, Q or to a newer format (nothing is written then), DATA_LOSS
+// when the identity is damaged or missing beside data.
+absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& expected,
+                                      uint64_t new_instance);
+
+// The last write of a clean stop; syncs everything before it. REQUIRES: OpenIdentity succeeded.
+[[nodiscard]] absl::Status MarkClean(Engine* engine);
+
+// The key of a node-wide value in family kMeta, for batches. REQUIRES: name is not empty.
+std::string NodeValueKey(std::string_view name);
+
+// The value, or nothing when it was never written. May wait for the disk.
+absl::StatusOr<std::optional<std::string>> ReadNodeValue(const Engine& engine,
+                                                         std::string_view name);
+[[nodiscard]] absl::Status WriteNodeValue(Engine* engine, std::string_view name, std::string value,
+                                          WalSync sync);
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_IDENTITY_H_

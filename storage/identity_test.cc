@@ -1,0 +1,193 @@
+#include "storage/identity.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "ring/bytes.h"
+#include "storage/keys.h"
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+using testing::AssertionFailure;
+using testing::AssertionResult;
+using testing::AssertionSuccess;
+
+ExpectedIdentity Expected() {
+  return {.cluster = ClusterId(11),
+          .cluster_name = "shop",
+          .node = NodeId(22),
+          .node_name = "n1",
+          .slices = 256};
+}
+
+constexpr uint64_t kInstance = 0x1234'5678'9abc'def0;
+
+AssertionResult SaysAll(const absl::Status& status, absl::StatusCode code,
+                        std::initializer_list<const char*> parts) {
+  if (status.code() != code) return AssertionFailure() << status;
+  for (const char* part : parts) {
+    if (status.message().find(part) == absl::string_view::npos) {
+      return AssertionFailure() << status << " does not say: " << part;
+    }
+  }
+  return AssertionSuccess();
+}
+
+TEST(Identity, IsWrittenAtTheFirstOpenAndReadAtTheNext) {
+  MemoryEngine engine;
+  const auto first = OpenIdentity(&engine, Expected(), kInstance);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->boots, 1U);
+  const auto second = OpenIdentity(&engine, Expected(), kInstance + 1);
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_EQ(second->boots, 2U);
+  for (const Identity& identity : {*first, *second}) {
+    EXPECT_EQ(identity.cluster, ClusterId(11));
+    EXPECT_EQ(identity.node, NodeId(22));
+    EXPECT_EQ(identity.node_name, "n1");
+    EXPECT_EQ(identity.slices, 256U);
+    EXPECT_EQ(identity.instance, kInstance);
+  }
+}
+
+TEST(Identity, IsDurableBeforeOpenReturns) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  EXPECT_EQ(engine.unsynced_batches(), 0U);
+  ASSERT_TRUE(MarkClean(&engine).ok());
+  EXPECT_EQ(engine.unsynced_batches(), 0U);
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  EXPECT_EQ(engine.unsynced_batches(), 0U);
+}
+
+TEST(Identity, TellsACleanStopFromAnyOther) {
+  MemoryEngine engine;
+  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
+  EXPECT_FALSE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
+  ASSERT_TRUE(MarkClean(&engine).ok());
+  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
+  EXPECT_FALSE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
+}
+
+TEST(Identity, RefusesADirectoryOfAnotherCluster) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity other = Expected();
+  other.cluster = ClusterId(12);
+  other.cluster_name = "bank";
+  EXPECT_TRUE(SaysAll(OpenIdentity(&engine, other, kInstance).status(),
+                      absl::StatusCode::kFailedPrecondition,
+                      {"cluster", "\"shop\" (id 000000000000000b)",
+                       "\"bank\" (id 000000000000000c)", "data directory of its own"}));
+}
+
+TEST(Identity, RefusesADirectoryOfAnotherNode) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity other = Expected();
+  other.node = NodeId(23);
+  other.node_name = "n2";
+  EXPECT_TRUE(SaysAll(OpenIdentity(&engine, other, kInstance).status(),
+                      absl::StatusCode::kFailedPrecondition,
+                      {"node", "\"n1\"", "\"n2\"", "data directory of its own"}));
+}
+
+TEST(Identity, RefusesADirectoryOfAnotherNumberOfPartitions) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity other = Expected();
+  other.slices = 512;
+  EXPECT_TRUE(SaysAll(OpenIdentity(&engine, other, kInstance).status(),
+                      absl::StatusCode::kFailedPrecondition, {"256", "512", "put the old one"}));
+}
+
+TEST(Identity, RefusesANewerFormatWhateverFollowsIt) {
+  MemoryEngine engine;
+  ByteWriter writer;
+  writer.Put(kStorageFormat + 1);
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("identity"), writer.Take() + "of another shape");
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  EXPECT_TRUE(SaysAll(OpenIdentity(&engine, Expected(), kInstance).status(),
+                      absl::StatusCode::kFailedPrecondition,
+                      {"format 2", "up to 1", "newer build"}));
+}
+
+TEST(Identity, WritesNothingIntoADirectoryThatItRefuses) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ASSERT_TRUE(MarkClean(&engine).ok());
+  const uint64_t writes = engine.counters().writes;
+  ExpectedIdentity other = Expected();
+  other.node = NodeId(23);
+  EXPECT_FALSE(OpenIdentity(&engine, other, kInstance).ok());
+  EXPECT_EQ(engine.counters().writes, writes);
+  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
+}
+
+TEST(Identity, RefusesDataWithoutAnIdentity) {
+  for (int family = 0; family < kFamilies; ++family) {
+    MemoryEngine engine;
+    WriteBatch batch;
+    batch.Put(static_cast<Family>(family), "a", "1");
+    ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+    EXPECT_TRUE(SaysAll(OpenIdentity(&engine, Expected(), kInstance).status(),
+                        absl::StatusCode::kDataLoss, {"no identity"}));
+  }
+}
+
+TEST(Identity, CallsEveryCutOfItselfDamaged) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  for (const char* name : {"identity", "runs"}) {
+    const std::string key = EncodeNodeKey(name);
+    const std::string whole = *engine.Get(Family::kMeta, key);
+    for (size_t size = 0; size < whole.size(); ++size) {
+      ASSERT_TRUE([&] {
+        WriteBatch batch;
+        batch.Put(Family::kMeta, key, whole.substr(0, size));
+        return engine.Write(batch, WalSync::kYes).ok();
+      }());
+      EXPECT_TRUE(absl::IsDataLoss(OpenIdentity(&engine, Expected(), kInstance).status()))
+          << name << " cut to " << size;
+    }
+    WriteBatch mend;
+    mend.Put(Family::kMeta, key, whole);
+    ASSERT_TRUE(engine.Write(mend, WalSync::kYes).ok());
+  }
+  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+}
+
+TEST(Identity, PassesOnTheFailureOfItsWrite) {
+  MemoryEngine engine;
+  engine.FailNextWrite(absl::UnavailableError("broken device"));
+  EXPECT_TRUE(absl::IsUnavailable(OpenIdentity(&engine, Expected(), kInstance).status()));
+  EXPECT_FALSE(WriteNodeValue(&engine, "topology", "1", WalSync::kYes).ok());
+}
+
+TEST(NodeValue, IsReadBackAndAbsentBefore) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  const auto before = ReadNodeValue(engine, "topology");
+  ASSERT_TRUE(before.ok());
+  EXPECT_FALSE(before->has_value());
+  ASSERT_TRUE(WriteNodeValue(&engine, "topology", "epoch 7", WalSync::kYes).ok());
+  ASSERT_TRUE(WriteNodeValue(&engine, "acceptor", "", WalSync::kYes).ok());
+  EXPECT_EQ(ReadNodeValue(engine, "topology")->value(), "epoch 7");
+  EXPECT_EQ(ReadNodeValue(engine, "acceptor")->value(), "");
+}
+
+TEST(NodeValue, CannotTouchTheIdentity) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  for (const char* name : {"identity", "runs"}) {
+    ASSERT_TRUE(WriteNodeValue(&engine, name, "garbage", WalSync::kYes).ok());
+  }
+  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+}
+
+}  // namespace
+}  // namespace gyre

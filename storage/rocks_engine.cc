@@ -1,0 +1,348 @@
+#include "storage/rocks_engine.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "ring/check.h"
+#include "rocksdb/cache.h"
+#include "rocksdb/convenience.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/filter_policy.h"
+#include "rocksdb/options.h"
+#include "rocksdb/table.h"
+#include "rocksdb/write_batch.h"
+
+namespace gyre {
+namespace {
+
+// On disk; in the order of Family.
+constexpr const char* kFamilyNames[kFamilies] = {"records", "dot_log", "hints", "meta"};
+
+// Files kept open. Far below the usual 1,024 descriptors of a process, which sockets need too; with
+// files of 64 MiB it covers 32 GiB, beyond which a read may have to open one first.
+constexpr int kMaxOpenFiles = 512;
+
+constexpr double kBloomBitsPerKey = 10;         // 1 % of reads of absent keys look in vain
+constexpr double kMemtableBloomShare = 0.02;    // of the memtable, for the same in memory
+constexpr size_t kBlockBytes = 8 << 10;         // larger ones need less index, read more
+constexpr size_t kArenaBlockBytes = 256 << 10;  // a memtable in use takes at least one
+constexpr size_t kBytesPerSync = 1 << 20;       // of data files, so that no fsync has a big bill
+constexpr size_t kRocksLogBytes = 1 << 20;      // RocksDB's own text log
+constexpr size_t kBatchBytesPerChange = 16;     // upper estimate of a change's framing
+constexpr std::string_view kAdvice =
+    "; its peers hold its data: move the directory away and start the node with an empty one";
+
+rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
+std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+absl::Status Translate(const rocksdb::Status& status, std::string_view doing) {
+  if (status.ok()) return absl::OkStatus();
+  const std::string text = absl::StrCat(std::string(doing), ": ", status.ToString());
+  if (status.IsNotFound()) return absl::NotFoundError(text);
+  if (status.IsCorruption()) return absl::DataLossError(text);
+  if (status.IsNoSpace()) return absl::ResourceExhaustedError(text);
+  if (status.IsIOError()) return absl::UnavailableError(text);
+  return absl::InternalError(text);
+}
+
+// The process that holds the lock of a directory, for a message; 0 when it cannot be told. Must not
+// be asked while this process holds the lock itself: closing any descriptor of the file drops it.
+pid_t LockHolder(const std::string& path) {
+  const int fd = open((path + "/LOCK").c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  const bool known = fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  close(fd);
+  return known ? lock.l_pid : 0;
+}
+
+absl::Status ExplainOpen(const rocksdb::Status& status, const std::string& path) {
+  const std::string text = status.ToString();
+  if (status.IsIOError() && absl::StrContains(text, "lock hold by current process")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", path, " is already open in this process"));
+  }
+  if (status.IsIOError() && absl::StrContains(text, "While lock file")) {
+    const pid_t holder = LockHolder(path);
+    return absl::FailedPreconditionError(
+        absl::StrCat("data directory ", path, " is in use by another process",
+                     holder == 0 ? "" : absl::StrCat(" (process id ", holder, ")"),
+                     "; stop that one first, or choose another directory"));
+  }
+  if (status.IsInvalidArgument() && absl::StrContains(text, "olumn families not opened")) {
+    return absl::FailedPreconditionError(absl::StrCat("data directory ", path,
+                                                      " was written by a newer version of Gyre (",
+                                                      text, "); start that version"));
+  }
+  if (status.IsInvalidArgument() && absl::StrContains(text, "does not exist")) {
+    return absl::NotFoundError(absl::StrCat("data directory ", path, " holds no store"));
+  }
+  if (status.IsCorruption()) {
+    return absl::DataLossError(
+        absl::StrCat("data directory ", path, " is damaged: ", text, std::string(kAdvice)));
+  }
+  return Translate(status, absl::StrCat("opening data directory ", path));
+}
+
+rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
+  rocksdb::DBOptions db;
+  if (options.env != nullptr) db.env = options.env;
+  db.create_if_missing = options.create_if_missing;
+  db.create_missing_column_families = true;
+  db.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  db.track_and_verify_wals_in_manifest = true;  // a log that is missing or cut is noticed
+  db.max_total_wal_size = options.wal_bytes;
+  db.max_bgerror_resume_count = 0;  // after a failure only a restart, which verifies, goes on
+  db.max_background_jobs = 2;
+  db.max_open_files = kMaxOpenFiles;
+  db.bytes_per_sync = kBytesPerSync;
+  db.avoid_unnecessary_blocking_io = true;  // a released snapshot deletes no file on a loop thread
+  db.skip_stats_update_on_db_open = true;   // a quick start
+  db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
+  db.max_log_file_size = kRocksLogBytes;
+  db.keep_log_file_num = 2;
+  db.stats_dump_period_sec = 0;
+  db.stats_persist_period_sec = 0;
+  return db;
+}
+
+rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Options& options,
+                                           const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = kBlockBytes;
+  table.cache_index_and_filter_blocks = true;  // so that the cache bounds them too
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  // What was just written is what is read next, by repair as well: it stays in memory.
+  table.prepopulate_block_cache =
+      rocksdb::BlockBasedTableOptions::PrepopulateBlockCache::kFlushOnly;
+
+  rocksdb::ColumnFamilyOptions columns;
+  columns.compression = options.compression == RocksEngine::Compression::kLz4
+                            ? rocksdb::kLZ4Compression
+                            : rocksdb::kNoCompression;
+  columns.bottommost_compression = columns.compression;
+  columns.max_write_buffer_number = 2;
+  columns.level_compaction_dynamic_level_bytes = true;  // little space beyond what is live
+  columns.write_buffer_size = options.memtable_bytes / 4;
+  if (family == Family::kRecords) {
+    // Every put first reads its record, which for a new key is absent. The other families are read
+    // in ranges, or by keys that are there.
+    columns.write_buffer_size = options.memtable_bytes;
+    columns.memtable_whole_key_filtering = true;
+    columns.memtable_prefix_bloom_size_ratio = kMemtableBloomShare;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  }
+  // RocksDB's own share of an eighth; more, and a small memtable is full when it is made.
+  columns.arena_block_size = std::min(kArenaBlockBytes, columns.write_buffer_size / 8);
+  columns.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return columns;
+}
+
+absl::Status CheckCompression(RocksEngine::Compression compression) {
+  if (compression == RocksEngine::Compression::kNone) return absl::OkStatus();
+  const std::vector<rocksdb::CompressionType> known = rocksdb::GetSupportedCompressions();
+  if (std::find(known.begin(), known.end(), rocksdb::kLZ4Compression) != known.end()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError("this RocksDB was built without LZ4: choose no compression");
+}
+
+class RocksSnapshot final : public Snapshot {
+ public:
+  RocksSnapshot(rocksdb::DB* db,
+                const std::array<rocksdb::ColumnFamilyHandle*, kFamilies>& families)
+      : db_(db), families_(families), snapshot_(db->GetSnapshot()) {}
+  ~RocksSnapshot() override { db_->ReleaseSnapshot(snapshot_); }
+  RocksSnapshot(const RocksSnapshot&) = delete;
+  RocksSnapshot& operator=(const RocksSnapshot&) = delete;
+
+  absl::StatusOr<std::string> Get(Family family, std::string_view key) const override {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot_;
+    std::string value;
+    const rocksdb::Status status =
+        db_->Get(read, families_[static_cast<size_t>(family)], ToSlice(key), &value);
+    if (!status.ok()) return Translate(status, "read in a snapshot");
+    return value;
+  }
+
+  absl::Status Scan(
+      Family family, std::string_view begin, std::string_view end,
+      absl::FunctionRef<bool(std::string_view key, std::string_view value)> visit) const override {
+    rocksdb::ReadOptions read;
+    read.snapshot = snapshot_;
+    read.fill_cache = false;  // one pass over a partition must not push out what clients read
+    const rocksdb::Slice upper = ToSlice(end);
+    if (!end.empty()) read.iterate_upper_bound = &upper;
+    const std::unique_ptr<rocksdb::Iterator> it(
+        db_->NewIterator(read, families_[static_cast<size_t>(family)]));
+    for (it->Seek(ToSlice(begin)); it->Valid(); it->Next()) {
+      if (!visit(ToView(it->key()), ToView(it->value()))) return absl::OkStatus();
+    }
+    return Translate(it->status(), "scan");
+  }
+
+ private:
+  rocksdb::DB* const db_;
+  const std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families_;
+  const rocksdb::Snapshot* const snapshot_;
+};
+
+rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
+                            const std::array<rocksdb::ColumnFamilyHandle*, kFamilies>& families) {
+  rocksdb::WriteBatch out(batch.size_bytes() + kBatchBytesPerChange * batch.changes().size());
+  for (const WriteBatch::Change& change : batch.changes()) {
+    rocksdb::ColumnFamilyHandle* const family = families[static_cast<size_t>(change.family)];
+    rocksdb::Status status;
+    switch (change.kind) {
+      case WriteBatch::Kind::kPut:
+        status = out.Put(family, change.key, change.value);
+        break;
+      case WriteBatch::Kind::kErase:
+        status = out.Delete(family, change.key);
+        break;
+      case WriteBatch::Kind::kEraseRange:
+        // RocksDB gives no meaning to a range that ends before it begins.
+        if (change.key < change.value) {
+          status = out.DeleteRange(family, change.key, change.value);
+        }
+        break;
+    }
+    GYRE_CHECK(status.ok(), "a batch in memory takes every change");
+  }
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& options) {
+  if (absl::Status status = CheckCompression(options.compression); !status.ok()) return status;
+  if (options.create_if_missing) {
+    std::error_code error;
+    std::filesystem::create_directories(options.path, error);
+    if (error) {
+      return absl::UnavailableError(
+          absl::StrCat("data directory ", options.path, " cannot be made: ", error.message()));
+    }
+  }
+
+  const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (int i = 0; i < kFamilies; ++i) {
+    descriptors.emplace_back(kFamilyNames[i],
+                             FamilyOptions(static_cast<Family>(i), options, cache));
+  }
+  // RocksDB insists on this one. It stays empty.
+  descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName,
+                           FamilyOptions(Family::kMeta, options, cache));
+
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status =
+      rocksdb::DB::Open(DatabaseOptions(options), options.path, descriptors, &handles, &db);
+  if (!status.ok()) return ExplainOpen(status, options.path);
+
+  std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families;
+  std::copy_n(handles.begin(), kFamilies, families.begin());
+  return std::unique_ptr<RocksEngine>(
+      new RocksEngine(options.path, std::unique_ptr<rocksdb::DB>(db), families, handles.back()));
+}
+
+RocksEngine::RocksEngine(std::string path, std::unique_ptr<rocksdb::DB> db,
+                         std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families,
+                         rocksdb::ColumnFamilyHandle* unused_default)
+    : path_(std::move(path)),
+      db_(std::move(db)),
+      families_(families),
+      unused_default_(unused_default) {}
+
+RocksEngine::~RocksEngine() {
+  for (rocksdb::ColumnFamilyHandle* family : families_) {
+    const rocksdb::Status status = db_->DestroyColumnFamilyHandle(family);
+    GYRE_CHECK(status.ok(), "the handle is ours");
+  }
+  const rocksdb::Status status = db_->DestroyColumnFamilyHandle(unused_default_);
+  GYRE_CHECK(status.ok(), "the handle is ours");
+}
+
+absl::Status RocksEngine::Write(const WriteBatch& batch, WalSync sync) {
+  if (!failure_.ok()) {
+    return absl::FailedPreconditionError(absl::StrCat("data directory ", path_,
+                                                      " takes no writes until a restart, since one "
+                                                      "failed: ",
+                                                      std::string(failure_.message())));
+  }
+  rocksdb::Status status;
+  if (batch.empty()) {
+    if (sync == WalSync::kYes) status = db_->SyncWAL();
+  } else {
+    rocksdb::WriteBatch changes = ToRocks(batch, families_);
+    rocksdb::WriteOptions write;
+    write.sync = sync == WalSync::kYes;
+    status = db_->Write(write, &changes);
+  }
+  failure_ = Translate(status, "write");
+  return failure_;
+}
+
+Peek RocksEngine::TryGet(Family family, std::string_view key, std::string* value) const {
+  rocksdb::ReadOptions read;
+  read.read_tier = rocksdb::kBlockCacheTier;
+  const rocksdb::Status status = db_->Get(read, At(family), ToSlice(key), value);
+  if (status.ok()) return Peek::kFound;
+  return status.IsNotFound() ? Peek::kAbsent : Peek::kNeedsDisk;
+}
+
+absl::StatusOr<std::string> RocksEngine::Get(Family family, std::string_view key) const {
+  std::string value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), At(family), ToSlice(key), &value);
+  if (!status.ok()) return Translate(status, absl::StrCat("read in ", path_));
+  return value;
+}
+
+std::unique_ptr<Snapshot> RocksEngine::TakeSnapshot() const {
+  return std::make_unique<RocksSnapshot>(db_.get(), families_);
+}
+
+uint64_t RocksEngine::SizeBytes() const {
+  uint64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(path_, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::filesystem::path extension = it->path().extension();
+    if (extension != ".sst" && extension != ".log") continue;
+    std::error_code gone;  // compaction deletes files while we look
+    const uint64_t size = it->file_size(gone);
+    if (!gone) bytes += size;
+  }
+  return bytes;
+}
+
+absl::Status RocksEngine::Flush() {
+  return Translate(db_->Flush(rocksdb::FlushOptions(), {families_.begin(), families_.end()}),
+                   "flush");
+}
+
+absl::Status RocksEngine::CompactAll() {
+  rocksdb::CompactRangeOptions compact;
+  compact.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  for (rocksdb::ColumnFamilyHandle* family : families_) {
+    const rocksdb::Status status = db_->CompactRange(compact, family, nullptr, nullptr);
+    if (!status.ok()) return Translate(status, "compaction");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace gyre
