@@ -184,11 +184,11 @@ void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
 void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now) {
   auto it = loading_.find(item);
   if (it == loading_.end() || failed_) return;
-  std::vector<WithRecordFn> waiting = std::move(it->second);
-  loading_.erase(it);
   absl::StatusOr<Record> from_disk = ReplicaStore::Decode(std::move(bytes));
-  for (WithRecordFn& then : waiting) {
-    // One that came before may have changed the record, and then it is at hand.
+  // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
+  // until one of these changes the record, and then it is at hand.
+  for (size_t i = 0; i < it->second.size(); ++i) {
+    WithRecordFn then = std::move(it->second[i]);
     absl::StatusOr<std::optional<Record>> record = store_->Load(item);
     if (record.ok() && record->has_value()) {
       then(**std::move(record), now);
@@ -196,6 +196,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
       then(from_disk, now);
     }
   }
+  loading_.erase(it);
 }
 
 // --------------------------------------------------------------------------------------------- peers
@@ -390,9 +391,10 @@ void Shard::OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instan
   if (answer.log_cut) ++figures_.log_cuts;
   if (answer.items.empty()) return EndClockAnswer(id, now);
   auto left = std::make_shared<size_t>(answer.items.size());
-  for (ExplainedRecord& item : answer.items) {
-    WithRecord(item.item, now, [this, id, left, change = std::move(item)](
-                                   absl::StatusOr<Record> record, Instant then) {
+  for (ExplainedRecord& explained : answer.items) {
+    const ItemKey item = explained.item;
+    WithRecord(item, now, [this, id, left, change = std::move(explained)](
+                              absl::StatusOr<Record> record, Instant then) {
       if (!record.ok()) {
         clock_exchanges_.erase(id);  // the bases would claim what is not here
         return;

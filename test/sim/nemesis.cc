@@ -1,0 +1,83 @@
+#include "test/sim/nemesis.h"
+
+namespace gyre {
+
+void Nemesis::Next() {
+  const int64_t most_us = options_.mean_gap.micros() * 2;
+  cluster_->scheduler().After(Duration::Micros(random_.Between(1000, most_us)), [this] {
+    if (stopped_) return;
+    Strike();
+    Next();
+  });
+}
+
+void Nemesis::Later(void (Nemesis::*mend)(int), int node) {
+  const Duration span = Duration::Micros(random_.Between(10'000, options_.longest.micros()));
+  cluster_->scheduler().After(span, [this, mend, node] {
+    if (!stopped_) (this->*mend)(node);
+  });
+}
+
+void Nemesis::Strike() {
+  const auto node = static_cast<int>(random_.Below(cluster_->size()));
+  switch (random_.Below(10)) {
+    case 0:
+    case 1:
+    case 2:
+      cluster_->Crash(node);
+      Later(&Nemesis::Restart, node);
+      break;
+    case 3:
+      cluster_->Crash(node);  // and back at once
+      cluster_->Restart(node);
+      break;
+    case 4:
+      cluster_->Pause(node);
+      Later(&Nemesis::Resume, node);
+      break;
+    case 5:
+    case 6:
+      CutSome();
+      Later(&Nemesis::HealNetwork, 0);
+      break;
+    case 7:
+      cluster_->SetLoss(static_cast<int>(random_.Between(50, 300)));
+      Later(&Nemesis::CalmNetwork, 0);
+      break;
+    case 8:
+      cluster_->JumpClock(node, random_.Between(-3'600'000, 3'600'000));
+      cluster_->SetDrift(node, random_.Between(-50'000, 50'000));
+      break;
+    case 9:
+      cluster_->FailDisk(node);
+      Later(&Nemesis::CrashAndRestart, node);
+      break;
+  }
+}
+
+// Splits the nodes in two; half of the time only one side goes unheard.
+void Nemesis::CutSome() {
+  const uint64_t side = random_.Next();
+  const bool both = random_.Chance(1, 2);
+  for (int a = 0; a < cluster_->size(); ++a) {
+    for (int b = 0; b < cluster_->size(); ++b) {
+      const bool a_in = (side >> a & 1) != 0;
+      const bool b_in = (side >> b & 1) != 0;
+      if (a_in == b_in) continue;
+      if (both || a_in) cluster_->Cut(a, b);
+    }
+  }
+}
+
+void Nemesis::StopAndHeal() {
+  stopped_ = true;
+  cluster_->HealNetwork();
+  cluster_->SetLoss(0);
+  for (int node = 0; node < cluster_->size(); ++node) {
+    cluster_->Resume(node);
+    cluster_->Crash(node);  // also lifts a failed disk
+    cluster_->Restart(node);
+  }
+}
+
+}  // namespace gyre

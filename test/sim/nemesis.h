@@ -1,0 +1,50 @@
+// Nemesis: breaks a SimCluster, seeded: crashes, pauses, cuts in one or both directions, clocks that
+// drift and jump, disks that fail, loss that comes and goes. What it breaks it mends after a while.
+//
+// One thread.
+
+#ifndef GYRE_TEST_SIM_NEMESIS_H_
+#define GYRE_TEST_SIM_NEMESIS_H_
+
+#include "ring/random.h"
+#include "test/sim/sim_cluster.h"
+
+namespace gyre {
+
+struct NemesisOptions {
+  Duration mean_gap = Duration::Millis(2500);  // between two faults
+  Duration longest = Duration::Seconds(8);     // of one fault
+};
+
+class Nemesis {
+ public:
+  Nemesis(NemesisOptions options, SimCluster* cluster, Random random)
+      : options_(options), cluster_(cluster), random_(random) {}
+
+  void Start() { Next(); }
+  // Breaks nothing any more and mends everything.
+  void StopAndHeal();
+
+ private:
+  void Next();
+  void Strike();
+  void CutSome();
+  void Later(void (Nemesis::*mend)(int), int node);
+  void Restart(int node) { cluster_->Restart(node); }
+  void Resume(int node) { cluster_->Resume(node); }
+  void HealNetwork(int) { cluster_->HealNetwork(); }
+  void CalmNetwork(int) { cluster_->SetLoss(10); }
+  void CrashAndRestart(int node) {
+    cluster_->Crash(node);
+    cluster_->Restart(node);
+  }
+
+  const NemesisOptions options_;
+  SimCluster* const cluster_;
+  Random random_;
+  bool stopped_ = false;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_SIM_NEMESIS_H_

@@ -1,0 +1,87 @@
+#include "test/sim/observer.h"
+
+#include "storage/partition_state.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+std::string Name(Dot dot) {
+  return "(" + std::to_string(dot.replica.value()) + ", " + std::to_string(dot.counter) + ")";
+}
+
+}  // namespace
+
+std::optional<std::string> Observer::SeeDot(PartitionId partition, Dot dot, const ItemKey& item,
+                                            EventId event) {
+  auto [it, first] = dots_[partition].try_emplace(dot, Seen{item, event});
+  if (first) return std::nullopt;
+  Seen& seen = it->second;
+  if (seen.item != item) {
+    return "dot " + Name(dot) + " minted twice: for " + seen.item.key + " and " + item.key;
+  }
+  if (seen.event == 0) seen.event = event;
+  if (event != 0 && seen.event != event) {
+    return "dot " + Name(dot) + " minted twice: for events " + std::to_string(seen.event) +
+           " and " + std::to_string(event) + " of " + item.key;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Observer::OnBatch(const WriteBatch& batch) {
+  for (const WriteBatch::Change& change : batch.changes()) {
+    if (change.kind != WriteBatch::Kind::kPut) continue;
+    if (change.family == Family::kDotLog) {
+      const std::optional<LogKey> key = DecodeLogKey(change.key);
+      absl::StatusOr<LogEntry> entry = DecodeLogEntry(change.value);
+      if (!key.has_value() || !entry.ok()) return "malformed dot-log entry";
+      const ItemKey item{key->partition, entry->table, entry->key};
+      if (auto wrong = SeeDot(key->partition, key->dot, item, entry->write.high)) return wrong;
+    } else if (change.family == Family::kRecords) {
+      const std::optional<ItemKey> item = DecodeItemKey(change.key);
+      absl::StatusOr<Record> record = DecodeRecord(change.value);
+      if (!item.has_value() || !record.ok()) return "malformed record";
+      auto table = tables_.find(item->table);
+      const bool judged = table != tables_.end() && table->second.history != nullptr;
+      for (const Version& version : record->versions) {
+        const EventId event = judged ? History::EventOf(version.value) : 0;
+        if (auto wrong = SeeDot(item->partition, version.dot, *item, event)) return wrong;
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> Observer::JudgeClaims(PartitionId partition,
+                                                 const PartitionClock& clock,
+                                                 const LoadFn& load) const {
+  auto dots = dots_.find(partition);
+  if (dots == dots_.end()) return std::nullopt;
+  std::map<ItemKey, std::set<EventId>> claimed;
+  for (const auto& [dot, seen] : dots->second) {
+    if (seen.event != 0 && clock.Contains(dot)) claimed[seen.item].insert(seen.event);
+  }
+  for (const auto& [item, events] : claimed) {
+    auto table = tables_.find(item.table);
+    if (table == tables_.end() || table->second.history == nullptr || !table->second.strict) {
+      continue;
+    }
+    std::set<EventId> shown;
+    for (const Version& version : load(item).versions) {
+      shown.insert(History::EventOf(version.value));
+    }
+    auto wrong = table->second.history->JudgeEffects({table->second.name, item.key}, events, shown);
+    if (wrong.has_value()) return item.key + ": " + *wrong;
+  }
+  return std::nullopt;
+}
+
+std::set<ItemKey> Observer::Items(PartitionId partition) const {
+  std::set<ItemKey> items;
+  if (auto dots = dots_.find(partition); dots != dots_.end()) {
+    for (const auto& [dot, seen] : dots->second) items.insert(seen.item);
+  }
+  return items;
+}
+
+}  // namespace gyre

@@ -1,0 +1,114 @@
+#include "test/sim/scenario.h"
+
+#include <memory>
+#include <vector>
+
+#include "test/sim/nemesis.h"
+#include "test/sim/sim_clients.h"
+#include "test/sim/sim_cluster.h"
+#include "test/workload/cart_workload.h"
+#include "test/workload/mixed_workload.h"
+
+namespace gyre {
+namespace {
+
+TableSpec Table(const std::string& name) {
+  TableSpec table;
+  table.name = name;
+  return table;
+}
+
+std::vector<std::unique_ptr<Workload>> Workloads() {
+  std::vector<std::unique_ptr<Workload>> workloads;
+  MixedOptions mixed;
+  mixed.table = Table("mixed");
+  workloads.push_back(std::make_unique<MixedWorkload>(mixed));
+  workloads.push_back(std::make_unique<CartWorkload>(Table("carts"), 6, EventId{1} << 40));
+  MixedOptions last;
+  last.table = Table("last");
+  last.table.conflict = ConflictPolicy::kLastWriteWins;
+  last.keys = 6;
+  last.first_event = EventId{2} << 40;
+  last.strict = false;
+  workloads.push_back(std::make_unique<MixedWorkload>(last));
+  MixedOptions periodic;
+  periodic.table = Table("periodic");
+  periodic.table.durability = Durability::kPeriodic;
+  periodic.keys = 6;
+  periodic.first_event = EventId{3} << 40;
+  periodic.strict = false;
+  workloads.push_back(std::make_unique<MixedWorkload>(periodic));
+  return workloads;
+}
+
+void SetUp(SimCluster* cluster, const std::vector<std::unique_ptr<Workload>>& workloads) {
+  int through = 0;
+  for (const std::unique_ptr<Workload>& workload : workloads) {
+    const bool strict = workload == workloads.front();
+    for (const TableSpec& wanted : workload->SetUp()) {
+      absl::StatusOr<TableSpec> table =
+          cluster->CreateTable(through++ % cluster->size(), wanted);
+      if (!table.ok()) {
+        return cluster->Violate("table " + wanted.name + ": " +
+                                std::string(table.status().message()));
+      }
+      cluster->observer().AddTable(table->id, {table->name, workload->history(), strict});
+    }
+  }
+}
+
+}  // namespace
+
+ScenarioResult RunScenario(const ScenarioOptions& options) {
+  SimOptions sim;
+  sim.seed = options.seed;
+  sim.trace = options.trace;
+  SimCluster cluster(sim);
+  const std::vector<std::unique_ptr<Workload>> workloads = Workloads();
+  SetUp(&cluster, workloads);
+
+  std::vector<std::unique_ptr<SimClients>> clients;
+  for (size_t i = 0; i < workloads.size(); ++i) {
+    ClientOptions client;
+    client.clients = i == 0 ? 8 : 2;
+    clients.push_back(std::make_unique<SimClients>(client, &cluster, workloads[i].get(),
+                                                   cluster.Fork()));
+    clients.back()->Start();
+  }
+  Nemesis nemesis(NemesisOptions(), &cluster, cluster.Fork());
+  if (options.faults) nemesis.Start();
+  const Duration slice = Duration::Seconds(5);
+  for (Duration run; run < options.length && !cluster.violation().has_value(); run = run + slice) {
+    cluster.RunFor(slice);
+    cluster.JudgeClaims();
+  }
+  for (auto& each : clients) each->Stop();
+  cluster.RunFor(Duration::Seconds(5));  // what is under way ends
+  nemesis.StopAndHeal();
+  cluster.RunFor(options.settle);
+  if (!cluster.violation().has_value()) cluster.JudgeClaims();
+  if (!cluster.violation().has_value()) cluster.JudgeConvergence();
+  for (const auto& workload : workloads) {
+    if (cluster.violation().has_value()) break;
+    auto wrong = workload->Check([&](const std::string& table, const std::string& key) {
+      return cluster.Settled(table, key);
+    });
+    if (wrong.has_value()) cluster.Violate("settled: " + *wrong);
+  }
+
+  ScenarioResult result;
+  result.violation = cluster.violation();
+  result.digest = cluster.Digest();
+  result.simulated = cluster.scheduler().now() - Time();
+  result.steps = cluster.scheduler().steps();
+  for (const auto& each : clients) {
+    result.operations += each->operations();
+    result.succeeded += each->succeeded();
+  }
+  const ShardFigures figures = cluster.Figures();
+  result.read_repairs = figures.read_repairs;
+  result.repaired_items = figures.repaired_items;
+  return result;
+}
+
+}  // namespace gyre

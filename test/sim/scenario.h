@@ -1,0 +1,41 @@
+// RunScenario: one seed's story from beginning to end. Five nodes, N = 3; tables with siblings, with
+// last-write-wins and with periodic durability; mixed and cart workloads for 60 simulated seconds under
+// a Nemesis; then everything is healed, settles, and is judged.
+//
+// A run is named by its seed alone: same seed, same story, in any process.
+
+#ifndef GYRE_TEST_SIM_SCENARIO_H_
+#define GYRE_TEST_SIM_SCENARIO_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "ring/ids.h"
+
+namespace gyre {
+
+struct ScenarioOptions {
+  uint64_t seed = 1;
+  Duration length = Duration::Seconds(60);
+  Duration settle = Duration::Seconds(30);
+  bool faults = true;
+  bool trace = false;
+};
+
+struct ScenarioResult {
+  std::optional<std::string> violation;
+  uint64_t digest = 0;
+  Duration simulated;
+  uint64_t steps = 0;
+  uint64_t operations = 0;
+  uint64_t succeeded = 0;
+  uint64_t read_repairs = 0;
+  uint64_t repaired_items = 0;
+};
+
+ScenarioResult RunScenario(const ScenarioOptions& options);
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_SIM_SCENARIO_H_

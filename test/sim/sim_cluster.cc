@@ -1,0 +1,557 @@
+#include "test/sim/sim_cluster.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <utility>
+
+#include "replication/clock_answer.h"
+#include "ring/check.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint64_t kWallOriginMs = 1'790'000'000'000;
+
+}  // namespace
+
+SimCluster::SimCluster(SimOptions options)
+    : options_(options),
+      random_(options.seed),
+      network_(options.network, &scheduler_, Random(random_.Next())) {
+  std::vector<Member> members;
+  for (int i = 0; i < options_.nodes; ++i) {
+    Member member;
+    member.name = "node-" + std::to_string(i);
+    member.zone = "zone-" + std::to_string(i % options_.zones);
+    member.client_address = member.name + ":1";
+    member.peer_address = member.name + ":2";
+    members.push_back(std::move(member));
+  }
+  absl::StatusOr<Topology> initial = InitialTopology("sim", options_.slices, members);
+  GYRE_CHECK(initial.ok(), "the simulated configuration is sound");
+  initial_ = *std::move(initial);
+  nodes_.resize(options_.nodes);
+  for (int i = 0; i < options_.nodes; ++i) {
+    SimNode& node = nodes_[i];
+    node.id = NodeIdFromName(initial_.cluster, "node-" + std::to_string(i));
+    index_[node.id] = i;
+    node.engine = std::make_unique<MemoryEngine>();
+    if (options_.needs_disk_one_in > 0) {
+      node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
+    }
+    Open(i);
+  }
+}
+
+void SimCluster::Open(int index) {
+  SimNode& node = nodes_[index];
+  NodeOptions options;
+  options.shards = options_.shards;
+  absl::StatusOr<std::unique_ptr<Node>> opened =
+      Node::Open(options, node.engine.get(), initial_, node.id, /*clean_stop=*/false,
+                 Random(random_.Next()));
+  if (!opened.ok()) return Violate("node does not open: " + std::string(opened.status().message()));
+  node.node = *std::move(opened);
+  node.shards.clear();
+  node.shards.resize(options_.shards);
+  node.control_wake = Time::Never();
+  for (int other = 0; other < options_.nodes; ++other) {
+    if (other == index || up(other)) continue;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      node.node->shard(shard).OnPeer(nodes_[other].id, false, NowAt(node));
+    }
+  }
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    node.node->shard(shard).OnWake(NowAt(node));
+    PerformShard(index, shard);
+  }
+  PerformControl(index);
+}
+
+// ------------------------------------------------------------------------------------ clocks and order
+
+Instant SimCluster::NowAt(const SimNode& node) const {
+  const int64_t since = (scheduler_.now() - node.drift_since).micros();
+  const int64_t local = node.drift_base_us + since + since * node.drift_ppm / 1'000'000;
+  return {Time::FromMicros(local),
+          kWallOriginMs + static_cast<uint64_t>(local / 1000 + node.wall_offset_ms)};
+}
+
+Time SimCluster::VirtualTime(const SimNode& node, Time local) const {
+  const int64_t since = local.micros() - node.drift_base_us;
+  return node.drift_since +
+         Duration::Micros(since * 1'000'000 / (1'000'000 + node.drift_ppm) + 1);
+}
+
+void SimCluster::SetDrift(int index, int64_t ppm) {
+  SimNode& node = nodes_[index];
+  node.drift_base_us = NowAt(node).monotonic.micros();
+  node.drift_since = scheduler_.now();
+  node.drift_ppm = ppm;
+}
+
+void SimCluster::AtNode(int index, Duration delay, std::function<void(SimNode&)> action) {
+  const uint64_t life = nodes_[index].life;
+  scheduler_.After(delay, [this, index, life, action = std::move(action)] {
+    Defer(index, life, action);
+  });
+}
+
+void SimCluster::Defer(int index, uint64_t life, std::function<void(SimNode&)> action) {
+  SimNode& node = nodes_[index];
+  if (node.life != life || node.node == nullptr) return;
+  if (node.paused) {
+    node.deferred.push_back([this, index, life, action = std::move(action)] {
+      Defer(index, life, action);
+    });
+    return;
+  }
+  action(node);
+}
+
+// ------------------------------------------------------------------------------- performing effects
+
+void SimCluster::PerformShard(int index, int shard) {
+  SimNode& node = nodes_[index];
+  ShardEffects effects = node.node->shard(shard).TakeEffects(NowAt(node));
+  if (effects.commit.has_value()) {
+    node.shards[shard].writing = std::move(effects.commit);
+    AtNode(index, DiskDelay(), [this, shard](SimNode& n) { WriteCommit(n, shard); });
+  }
+  for (ShardEffects::DiskRead& read : effects.disk_reads) {
+    AtNode(index, DiskDelay(), [this, shard, item = std::move(read.item)](SimNode& n) {
+      n.node->shard(shard).OnRead(item, n.engine->Get(Family::kRecords, EncodeItemKey(item)),
+                                  NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (ShardEffects::ClockScan& scan : effects.clock_scans) {
+    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) {
+      // Small answers, so that exchanges take several.
+      const ClockAnswerLimits limits{8, 4096};
+      absl::StatusOr<ClockAnswer> answer =
+          BuildClockAnswer(*n.engine->TakeSnapshot(), scan.partition, scan.theirs, limits);
+      if (!answer.ok()) Violate("clock scan: " + std::string(answer.status().message()));
+      n.node->shard(shard).OnClockScan(scan, std::move(answer), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (Envelope& envelope : effects.sends) Post(index, std::move(envelope));
+  for (ShardEffects::Reply& reply : effects.replies) {
+    auto it = node.shards[shard].waiting.find(reply.token);
+    if (it == node.shards[shard].waiting.end()) {
+      Violate("a request was answered twice");
+      continue;
+    }
+    OnOutcome done = std::move(it->second);
+    node.shards[shard].waiting.erase(it);
+    done(std::move(reply.outcome));
+  }
+  ScheduleWake(index, shard, effects.wake);
+}
+
+void SimCluster::WriteCommit(SimNode& node, int shard) {
+  Commit commit = *std::exchange(node.shards[shard].writing, std::nullopt);
+  if (auto wrong = observer_.OnBatch(commit.batch)) Violate(NodeName(node.id) + ": " + *wrong);
+  if (options_.trace) TraceBatch(node, commit.batch);
+  const absl::Status status = node.engine->Write(commit.batch, commit.sync);
+  node.node->shard(shard).OnCommitted(commit.seq, status, NowAt(node));
+  PerformShard(IndexOf(node.id), shard);
+}
+
+void SimCluster::TraceBatch(const SimNode& node, const WriteBatch& batch) {
+  const auto name = [](Dot dot) {
+    return " (" + std::to_string(dot.replica.value() % 10'000) + ", " +
+           std::to_string(dot.counter) + ")";
+  };
+  for (const WriteBatch::Change& change : batch.changes()) {
+    if (change.family != Family::kRecords) continue;
+    const std::optional<ItemKey> item = DecodeItemKey(change.key);
+    std::string text = NodeName(node.id) + " stores table " +
+                       std::to_string(item->table.value()) + " " + item->key + ":";
+    if (change.kind == WriteBatch::Kind::kPut) {
+      const absl::StatusOr<Record> record = DecodeRecord(change.value);
+      for (const Version& version : record->versions) {
+        text += name(version.dot) + " = " + std::to_string(History::EventOf(version.value));
+      }
+      text += "; context";
+      for (const Dot& entry : record->context.entries()) text += name(entry);
+    } else {
+      text += " nothing";
+    }
+    Trace(text);
+  }
+}
+
+void SimCluster::ScheduleWake(int index, int shard, Time local) {
+  if (local == Time::Never()) return;
+  ShardSlot& slot = nodes_[index].shards[shard];
+  const Time when = std::max(scheduler_.now(), VirtualTime(nodes_[index], local));
+  if (slot.wake <= when) return;
+  slot.wake = when;
+  AtNode(index, when - scheduler_.now(), [this, shard, when](SimNode& node) {
+    ShardSlot& due = node.shards[shard];
+    if (due.wake != when) return;  // an earlier one has been scheduled since
+    due.wake = Time::Never();
+    node.node->shard(shard).OnWake(NowAt(node));
+    PerformShard(IndexOf(node.id), shard);
+  });
+}
+
+void SimCluster::PerformControl(int index) {
+  SimNode& node = nodes_[index];
+  ControlEffects effects = node.node->control().TakeEffects(NowAt(node));
+  if (effects.persist.has_value()) Persist(index, *std::move(effects.persist));
+  for (Envelope& envelope : effects.sends) Post(index, std::move(envelope));
+  if (effects.view != nullptr) {
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      const absl::Status installed = node.node->Install(shard, effects.view);
+      if (!installed.ok()) Violate("view: " + std::string(installed.message()));
+      PerformShard(index, shard);
+    }
+  }
+  for (ControlEffects::Done& done : effects.done) {
+    auto it = node.proposals.find(done.token);
+    if (it == node.proposals.end()) continue;
+    auto callback = std::move(it->second);
+    node.proposals.erase(it);
+    callback(std::move(done.topology));
+  }
+  if (effects.wake == Time::Never()) return;
+  const Time when = std::max(scheduler_.now(), VirtualTime(node, effects.wake));
+  if (node.control_wake <= when) return;
+  node.control_wake = when;
+  AtNode(index, when - scheduler_.now(), [this, when](SimNode& n) {
+    if (n.control_wake != when) return;
+    n.control_wake = Time::Never();
+    n.node->control().OnWake(NowAt(n));
+    PerformControl(IndexOf(n.id));
+  });
+}
+
+void SimCluster::Persist(int index, WriteBatch batch) {
+  AtNode(index, DiskDelay(), [this, batch = std::move(batch)](SimNode& node) {
+    node.node->control().OnPersisted(node.engine->Write(batch, WalSync::kYes));
+    PerformControl(IndexOf(node.id));
+  });
+}
+
+Duration SimCluster::DiskDelay() {
+  return Duration::Micros(
+      random_.Between(options_.min_disk.micros(), options_.max_disk.micros()));
+}
+
+// ------------------------------------------------------------------------------------------- messages
+
+void SimCluster::Post(int from, Envelope envelope) {
+  const int to = IndexOf(envelope.to);
+  scheduler_.Note(static_cast<uint64_t>(from) << 32 | static_cast<uint64_t>(to),
+                  envelope.message.exchange ^ envelope.message.body.index());
+  auto message = std::make_shared<const PeerMessage>(std::move(envelope.message));
+  network_.Send(from, to, [this, from, to, message] { Deliver(from, to, *message); });
+}
+
+void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
+  Defer(to, nodes_[to].life, [this, from, to, message](SimNode& node) {
+    const NodeId sender = nodes_[from].id;
+    if (options_.trace) {
+      static constexpr const char* kNames[] = {
+          "Apply", "ApplyReply", "Fetch", "FetchReply", "Lookup", "LookupReply", "ClockAsk",
+          "ClockAnswer", "Forward", "ForwardReply", "Refused", "RegisterAsk", "RegisterAnswer",
+          "TopologyNews"};
+      Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " +
+            kNames[message.body.index()] + " exchange " + std::to_string(message.exchange) +
+            " partition " + std::to_string(message.partition.slice()));
+    }
+    if (message.epoch != node.node->control().view()->epoch()) {
+      node.node->control().OnEpochOf(sender, message.epoch, NowAt(node));
+    }
+    if (message.partition == PartitionId()) {
+      node.node->control().OnMessage(sender, message, NowAt(node));
+    } else {
+      if (std::holds_alternative<Refused>(message.body)) {
+        node.node->control().OnMessage(sender, message, NowAt(node));
+      }
+      const int shard = node.node->ShardOf(message.partition);
+      node.node->shard(shard).OnMessage(sender, message, NowAt(node));
+      PerformShard(to, shard);
+    }
+    PerformControl(to);
+  });
+}
+
+// -------------------------------------------------------------------------------------------- clients
+
+bool SimCluster::Write(int index, const std::string& table, const std::string& key,
+                       WriteIntent intent, Duration timeout, OnOutcome done) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr) return false;
+  const View& view = *node.node->control().view();
+  const TableSpec* spec = view.FindTable(table);
+  if (spec == nullptr) return false;
+  WriteRequest request;
+  request.item = {view.Locate(*spec, key), spec->id, key};
+  request.intent = std::move(intent);
+  request.intent.conflict = spec->conflict;
+  request.intent.durability = spec->durability;
+  request.needed = spec->write_quorum;
+  request.timeout = timeout;
+  const Token token = next_token_++;
+  Defer(index, node.life, [this, index, token, request, done](SimNode& n) {
+    const int shard = n.node->ShardOf(request.item.partition);
+    n.shards[shard].waiting[token] = done;
+    n.node->shard(shard).Write(token, request, NowAt(n));
+    PerformShard(index, shard);
+  });
+  return true;
+}
+
+bool SimCluster::Read(int index, const std::string& table, const std::string& key,
+                      Duration timeout, OnOutcome done) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr) return false;
+  const View& view = *node.node->control().view();
+  const TableSpec* spec = view.FindTable(table);
+  if (spec == nullptr) return false;
+  const ReadRequest request{
+      {view.Locate(*spec, key), spec->id, key}, spec->read_quorum, timeout, false};
+  const Token token = next_token_++;
+  Defer(index, node.life, [this, index, token, request, done](SimNode& n) {
+    const int shard = n.node->ShardOf(request.item.partition);
+    n.shards[shard].waiting[token] = done;
+    n.node->shard(shard).Read(token, request, NowAt(n));
+    PerformShard(index, shard);
+  });
+  return true;
+}
+
+absl::StatusOr<TableSpec> SimCluster::CreateTable(int index, TableSpec table) {
+  SimNode& node = nodes_[index];
+  GYRE_CHECK(node.node != nullptr, "tables are created at a node that is up");
+  std::optional<absl::StatusOr<Topology>> result;
+  const uint64_t token = next_token_++;
+  node.proposals[token] = [&](absl::StatusOr<Topology> topology) { result = std::move(topology); };
+  node.node->control().Propose(
+      token, [table](const Topology& current) { return gyre::CreateTable(current, table); },
+      NowAt(node));
+  PerformControl(index);
+  scheduler_.RunUntil(scheduler_.now() + Duration::Seconds(30),
+                      [&] { return result.has_value() || violation_.has_value(); });
+  node.proposals.erase(token);
+  if (!result.has_value()) return absl::DeadlineExceededError("the table was not created in 30 s");
+  if (!result->ok()) return result->status();
+  for (const TableSpec& spec : (*result)->tables) {
+    if (spec.name == table.name) return spec;
+  }
+  return absl::InternalError("the committed document lacks the table");
+}
+
+// --------------------------------------------------------------------------------------------- faults
+
+void SimCluster::Crash(int index) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr) return;
+  Trace("CRASH " + NodeName(node.id));
+  // What was on its way to the disk may have arrived, unsynced and unacknowledged.
+  for (ShardSlot& slot : node.shards) {
+    if (!slot.writing.has_value() || random_.Chance(1, 2)) continue;
+    if (auto wrong = observer_.OnBatch(slot.writing->batch)) Violate(*wrong);
+    if (!node.engine->Write(slot.writing->batch, WalSync::kNo).ok()) break;  // a failed disk
+  }
+  node.node.reset();
+  node.shards.clear();
+  node.deferred.clear();
+  node.proposals.clear();
+  node.paused = false;
+  ++node.life;
+  Random draw(random_.Next());
+  node.engine->Crash(&draw);
+  TellReachability(index, false);
+}
+
+void SimCluster::Restart(int index) {
+  if (up(index)) return;
+  Trace("RESTART " + NodeName(nodes_[index].id));
+  Open(index);
+  TellReachability(index, true);
+}
+
+// The others' connections break, or come back, each in its own time.
+void SimCluster::TellReachability(int about, bool reachable) {
+  for (int other = 0; other < options_.nodes; ++other) {
+    if (other == about) continue;
+    const auto tell = [this, about, reachable](SimNode& node) {
+      if (up(about) != reachable) return;
+      for (int shard = 0; shard < options_.shards; ++shard) {
+        node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
+        PerformShard(IndexOf(node.id), shard);
+      }
+      node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
+      PerformControl(IndexOf(node.id));
+    };
+    if (up(other)) AtNode(other, Duration::Millis(random_.Between(1, 300)), tell);
+  }
+}
+
+void SimCluster::Pause(int index) {
+  if (!up(index)) return;
+  Trace("PAUSE " + NodeName(nodes_[index].id));
+  nodes_[index].paused = true;
+}
+
+void SimCluster::Resume(int index) {
+  SimNode& node = nodes_[index];
+  if (!node.paused) return;
+  Trace("RESUME " + NodeName(node.id));
+  node.paused = false;
+  std::vector<std::function<void()>> deferred = std::exchange(node.deferred, {});
+  for (std::function<void()>& action : deferred) action();
+}
+
+void SimCluster::Cut(int from, int to) {
+  Trace("CUT " + NodeName(nodes_[from].id) + " -> " + NodeName(nodes_[to].id));
+  network_.Cut(from, to);
+}
+
+void SimCluster::HealNetwork() {
+  Trace("HEAL");
+  network_.HealAll();
+}
+
+void SimCluster::FailDisk(int index) {
+  if (!up(index)) return;
+  Trace("DISK FAILS " + NodeName(nodes_[index].id));
+  nodes_[index].engine->FailNextWrite(absl::InternalError("simulated device error"));
+}
+
+// ------------------------------------------------------------------------------- running and judging
+
+void SimCluster::RunFor(Duration span) {
+  scheduler_.RunUntil(scheduler_.now() + span, [this] { return violation_.has_value(); });
+}
+
+void SimCluster::Violate(std::string what) {
+  Trace("VIOLATION " + what);
+  if (!violation_.has_value()) violation_ = std::move(what);
+}
+
+void SimCluster::JudgeClaims() {
+  for (SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      const ReplicaStore& store = node.node->shard(shard).store();
+      store.ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock& clock) {
+        const auto load = [&](const ItemKey& item) {
+          absl::StatusOr<std::optional<Record>> record = store.Load(item);
+          if (record.ok() && record->has_value()) return **record;
+          absl::StatusOr<Record> read = ReplicaStore::Decode(
+              node.engine->Get(Family::kRecords, EncodeItemKey(item)));
+          if (!read.ok()) Violate("a record cannot be read");
+          return read.value_or(Record{});
+        };
+        if (auto wrong = observer_.JudgeClaims(id, clock, load)) {
+          Violate(NodeName(node.id) + " claims too much: " + *wrong);
+        }
+      });
+    }
+  }
+}
+
+void SimCluster::JudgeConvergence() {
+  const View& view = *nodes_[0].node->control().view();
+  for (int n = 1; n < options_.nodes; ++n) {
+    if (nodes_[n].node->control().view()->epoch() != view.epoch()) {
+      return Violate("nodes serve under different epochs");
+    }
+  }
+  std::set<PartitionId> partitions;
+  for (SimNode& node : nodes_) {
+    for (PartitionId id : view.OwnedBy(node.id)) partitions.insert(id);
+  }
+  for (PartitionId id : partitions) {
+    const ReplicaStore* first = nullptr;
+    for (NodeId owner : view.Owners(id)) {
+      SimNode& node = nodes_[IndexOf(owner)];
+      const ReplicaStore& store = node.node->shard(node.node->ShardOf(id)).store();
+      if (first == nullptr) {
+        first = &store;
+        continue;
+      }
+      if (store.Clock(id) != first->Clock(id)) {
+        return Violate("owners of slice " + std::to_string(id.slice()) + " have different clocks");
+      }
+    }
+    for (const ItemKey& item : observer_.Items(id)) {
+      std::optional<std::vector<Version>> versions;
+      for (NodeId owner : view.Owners(id)) {
+        SimNode& node = nodes_[IndexOf(owner)];
+        absl::StatusOr<Record> record = ReplicaStore::Decode(
+            node.engine->Get(Family::kRecords, EncodeItemKey(item)));
+        if (!record.ok()) return Violate("a record cannot be read");
+        if (!versions.has_value()) {
+          versions = std::move(record->versions);
+        } else if (*versions != record->versions) {
+          return Violate("owners hold different records of " + item.key);
+        }
+      }
+    }
+  }
+}
+
+std::vector<std::string> SimCluster::Settled(const std::string& table, const std::string& key) {
+  const View& view = *nodes_[0].node->control().view();
+  const TableSpec* spec = view.FindTable(table);
+  GYRE_CHECK(spec != nullptr, "workloads read their own tables");
+  const PartitionId partition = view.Locate(*spec, key);
+  SimNode& node = nodes_[IndexOf(view.Owners(partition).front())];
+  absl::StatusOr<Record> record = ReplicaStore::Decode(
+      node.engine->Get(Family::kRecords, EncodeItemKey({partition, spec->id, key})));
+  std::vector<std::string> values;
+  if (!record.ok()) return values;
+  KeepLast(&*record);
+  for (Version& version : record->versions) values.push_back(std::move(version.value));
+  return values;
+}
+
+std::string SimCluster::NodeName(NodeId id) const {
+  return "node-" + std::to_string(index_.at(id));
+}
+
+void SimCluster::Trace(const std::string& what) {
+  if (!options_.trace) return;
+  std::printf("%12.6f  %s\n", static_cast<double>(scheduler_.now().micros()) / 1e6, what.c_str());
+}
+
+uint64_t SimCluster::Digest() {
+  for (SimNode& node : nodes_) {
+    const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
+    for (Family family : {Family::kRecords, Family::kDotLog, Family::kHints, Family::kMeta}) {
+      const absl::Status scanned =
+          snapshot->Scan(family, "", "", [&](std::string_view key, std::string_view value) {
+            scheduler_.Note(key);
+            scheduler_.Note(value);
+            return true;
+          });
+      if (!scanned.ok()) Violate("a store cannot be scanned");
+    }
+  }
+  return scheduler_.digest();
+}
+
+ShardFigures SimCluster::Figures() const {
+  ShardFigures sum;
+  for (const SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      const ShardFigures& figures = node.node->shard(shard).figures();
+      sum.exchanges += figures.exchanges;
+      sum.read_repairs += figures.read_repairs;
+      sum.repaired_items += figures.repaired_items;
+      sum.log_cuts += figures.log_cuts;
+    }
+  }
+  return sum;
+}
+
+}  // namespace gyre

@@ -1,0 +1,148 @@
+// SimCluster: the one test bed. Nodes of shipped code (server/node.h) on virtual time, a seeded network
+// and stores that lose what was not synced; everything that may fail can be made to. Workloads run
+// against it (test/sim/sim_clients.h), a Nemesis breaks it, an Observer watches it.
+//
+// One thread. Everything is drawn from the seed.
+
+#ifndef GYRE_TEST_SIM_SIM_CLUSTER_H_
+#define GYRE_TEST_SIM_SIM_CLUSTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "replication/request.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+#include "server/node.h"
+#include "storage/memory_engine.h"
+#include "test/sim/observer.h"
+#include "test/sim/scheduler.h"
+#include "test/sim/sim_network.h"
+
+namespace gyre {
+
+struct SimOptions {
+  uint64_t seed = 1;
+  int nodes = 5;
+  int zones = 3;
+  int shards = 2;       // of each node
+  uint32_t slices = 8;  // Q
+  NetworkOptions network;
+  Duration min_disk = Duration::Micros(50);
+  Duration max_disk = Duration::Millis(4);
+  uint32_t needs_disk_one_in = 10;  // of reads do not find their record in memory
+  bool trace = false;
+};
+
+class SimCluster {
+ public:
+  explicit SimCluster(SimOptions options);
+
+  // ---- what a client does. The answer comes once, or never where the node is lost on the way.
+  using OnOutcome = std::function<void(Outcome)>;
+  // False: nobody listens there, or the node does not know the table.
+  bool Write(int node, const std::string& table, const std::string& key, WriteIntent intent,
+             Duration timeout, OnOutcome done);
+  bool Read(int node, const std::string& table, const std::string& key, Duration timeout,
+            OnOutcome done);
+  // Creates the table through `node` and runs until that is done.
+  absl::StatusOr<TableSpec> CreateTable(int node, TableSpec table);
+
+  // ---- what may fail
+  void Crash(int node);    // a power cut: what was not synced may be gone
+  void Restart(int node);  // after a crash
+  void Pause(int node);    // stands still; what arrives waits
+  void Resume(int node);
+  void Cut(int from, int to);
+  void HealNetwork();
+  void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
+  void JumpClock(int node, int64_t wall_ms) { nodes_[node].wall_offset_ms += wall_ms; }
+  void SetDrift(int node, int64_t ppm);
+  void FailDisk(int node);
+  bool up(int node) const { return nodes_[node].node != nullptr; }
+  bool paused(int node) const { return nodes_[node].paused; }
+
+  // ---- running and judging
+  void RunFor(Duration span);
+  // The first promise found broken; the run stops there.
+  const std::optional<std::string>& violation() const { return violation_; }
+  void Violate(std::string what);
+  // Every replica bears out its clock. May be called at any time.
+  void JudgeClaims();
+  // All owners hold the same. To be called when all is healed and quiet.
+  void JudgeConvergence();
+  // What a settled key shows, from the first owner's store.
+  std::vector<std::string> Settled(const std::string& table, const std::string& key);
+
+  int size() const { return static_cast<int>(nodes_.size()); }
+  Scheduler& scheduler() { return scheduler_; }
+  Observer& observer() { return observer_; }
+  Random Fork() { return Random(random_.Next()); }
+  std::string NodeName(NodeId id) const;
+  void Trace(const std::string& what);
+  // Of everything that happened and everything that is stored.
+  uint64_t Digest();
+  ShardFigures Figures() const;
+
+ private:
+  struct ShardSlot {
+    Time wake = Time::Never();      // the earliest wake-up that is scheduled
+    std::optional<Commit> writing;  // not yet written
+    std::map<Token, OnOutcome> waiting;
+  };
+  struct SimNode {
+    NodeId id;
+    std::unique_ptr<MemoryEngine> engine;
+    std::unique_ptr<Node> node;  // null while down
+    uint64_t life = 0;
+    bool paused = false;
+    std::vector<std::function<void()>> deferred;  // arrived while paused
+    std::vector<ShardSlot> shards;
+    Time control_wake = Time::Never();
+    std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
+    int64_t wall_offset_ms = 0;
+    int64_t drift_ppm = 0;
+    Time drift_since;          // in virtual time
+    int64_t drift_base_us = 0;  // of the node's clock then
+  };
+
+  void Open(int node);
+  Instant NowAt(const SimNode& node) const;
+  Time VirtualTime(const SimNode& node, Time local) const;
+  // Runs `action` at the node in its present life, later where it is paused, never where it is lost.
+  void AtNode(int node, Duration delay, std::function<void(SimNode&)> action);
+  void Defer(int node, uint64_t life, std::function<void(SimNode&)> action);
+  void PerformShard(int node, int shard);
+  void PerformControl(int node);
+  void Persist(int node, WriteBatch batch);
+  void ScheduleWake(int node, int shard, Time local);
+  void Deliver(int from, int to, const PeerMessage& message);
+  void Post(int from, Envelope envelope);
+  void WriteCommit(SimNode& node, int shard);
+  void TraceBatch(const SimNode& node, const WriteBatch& batch);
+  void TellReachability(int about, bool reachable);
+  Duration DiskDelay();
+  int IndexOf(NodeId id) const { return index_.at(id); }
+
+  const SimOptions options_;
+  Scheduler scheduler_;
+  Random random_;
+  SimNetwork network_;
+  Observer observer_;
+  Topology initial_;
+  std::map<NodeId, int> index_;
+  std::vector<SimNode> nodes_;
+  uint64_t next_token_ = 1;
+  std::optional<std::string> violation_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_SIM_SIM_CLUSTER_H_

@@ -1,0 +1,159 @@
+#include "test/workload/history.h"
+
+#include <algorithm>
+
+namespace gyre {
+
+EventId History::EventOf(const std::string& value) {
+  if (value.size() < 8) return 0;
+  EventId event = 0;
+  for (int i = 0; i < 8; ++i) event = event << 8 | static_cast<uint8_t>(value[i]);
+  return event;
+}
+
+std::string History::ValueOf(EventId event, size_t bytes) {
+  std::string value(std::max<size_t>(8, bytes), '.');
+  for (int i = 0; i < 8; ++i) value[i] = static_cast<char>(event >> (56 - 8 * i));
+  return value;
+}
+
+void History::OnAsked(const Operation& operation, Time now) {
+  Key& key = keys_[{operation.table, operation.key}];
+  Write& write = key.writes[operation.event];
+  write.event = operation.event;
+  write.kind = operation.kind;
+  write.mode = operation.mode;
+  write.parents = operation.parents;
+  write.asked = now;
+  for (EventId parent : operation.parents) key.children[parent].push_back(operation.event);
+  if (operation.kind == Operation::Kind::kDelete) key.deletes.push_back(operation.event);
+}
+
+void History::OnEnded(const Operation& operation, const OperationResult& result) {
+  Write& write = keys_[{operation.table, operation.key}].writes[operation.event];
+  if (result.kind == OperationResult::Kind::kOk) write.acknowledged = result.ended;
+  if (result.kind == OperationResult::Kind::kFailed) write.refused = true;
+}
+
+std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>& shown,
+                                        Time until) {
+  std::set<EventId> accounted;
+  std::vector<EventId> todo(shown.begin(), shown.end());
+  const auto may_have_effect = [&](const Write& write) {
+    return write.asked <= until && !write.refused;
+  };
+  for (EventId deleted : key.deletes) {
+    if (may_have_effect(key.writes.at(deleted))) todo.push_back(deleted);
+  }
+  while (!todo.empty()) {
+    const EventId event = todo.back();
+    todo.pop_back();
+    if (!accounted.insert(event).second) continue;
+    auto it = key.writes.find(event);
+    if (it == key.writes.end() || !may_have_effect(it->second)) continue;
+    const Write& write = it->second;
+    todo.insert(todo.end(), write.parents.begin(), write.parents.end());
+    if (write.mode != Operation::Mode::kDefault) continue;
+    for (const auto& [other, replaced] : key.writes) {
+      if (!write.acknowledged.has_value() || replaced.asked < *write.acknowledged) {
+        todo.push_back(other);
+      }
+    }
+  }
+  return accounted;
+}
+
+std::set<EventId> History::Descendants(const Key& key, EventId event) {
+  std::set<EventId> descendants;
+  std::vector<EventId> todo = {event};
+  while (!todo.empty()) {
+    auto it = key.children.find(todo.back());
+    todo.pop_back();
+    if (it == key.children.end()) continue;
+    for (EventId child : it->second) {
+      if (descendants.insert(child).second) todo.push_back(child);
+    }
+  }
+  return descendants;
+}
+
+std::optional<std::string> History::JudgeRead(const Item& item, const std::set<EventId>& shown,
+                                              Time began, Time ended) const {
+  auto found = keys_.find(item);
+  if (found == keys_.end()) {
+    return shown.empty() ? std::nullopt : std::optional<std::string>("a value nobody wrote");
+  }
+  const Key& key = found->second;
+  for (EventId event : shown) {
+    const std::string name = "event " + std::to_string(event);
+    auto write = key.writes.find(event);
+    if (write == key.writes.end()) return name + ": a value nobody wrote to this key";
+    if (write->second.refused) return name + ": was refused and yet took effect";
+    for (EventId later : Descendants(key, event)) {
+      if (shown.contains(later)) {
+        return "false sibling: " + name + " beside " + std::to_string(later) + ", which replaced it";
+      }
+      const std::optional<Time>& acknowledged = key.writes.at(later).acknowledged;
+      if (acknowledged.has_value() && *acknowledged < began) {
+        return "came back: " + name + ", which acknowledged event " + std::to_string(later) +
+               " had replaced";
+      }
+    }
+  }
+  const std::set<EventId> accounted = AccountedFor(key, shown, ended);
+  for (const auto& [event, write] : key.writes) {
+    if (!write.acknowledged.has_value() || *write.acknowledged >= began) continue;
+    if (!accounted.contains(event)) {
+      return "lost: acknowledged event " + std::to_string(event) +
+             " is neither shown nor replaced by one that knew it";
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> History::JudgeEffects(const Item& item,
+                                                 const std::set<EventId>& claimed,
+                                                 const std::set<EventId>& shown) const {
+  auto found = keys_.find(item);
+  if (found == keys_.end()) return claimed.empty() ? std::nullopt : std::optional<std::string>("?");
+  const Key& key = found->second;
+  for (EventId event : shown) {
+    for (EventId later : Descendants(key, event)) {
+      if (claimed.contains(later)) {
+        return "event " + std::to_string(event) + " is shown although event " +
+               std::to_string(later) + ", which replaced it, is claimed";
+      }
+    }
+  }
+  const std::set<EventId> accounted = AccountedFor(key, shown, Time::Never());
+  for (EventId event : claimed) {
+    if (!accounted.contains(event)) {
+      return "event " + std::to_string(event) +
+             " is claimed and neither shown nor replaced by one that knew it";
+    }
+  }
+  return std::nullopt;
+}
+
+const std::map<EventId, History::Write>* History::Writes(const Item& item) const {
+  auto found = keys_.find(item);
+  return found == keys_.end() ? nullptr : &found->second.writes;
+}
+
+std::vector<History::Item> History::Items() const {
+  std::vector<Item> items;
+  for (const auto& [item, key] : keys_) items.push_back(item);
+  return items;
+}
+
+std::vector<EventId> History::Acknowledged(const Item& item) const {
+  std::vector<EventId> events;
+  if (const auto* writes = Writes(item)) {
+    for (const auto& [event, write] : *writes) {
+      if (write.acknowledged.has_value()) events.push_back(event);
+    }
+  }
+  return events;
+}
+
+}  // namespace gyre

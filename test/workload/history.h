@@ -1,0 +1,79 @@
+// History: what was written and what each write knew, kept apart from the store, and the judgement of
+// what a read may show. It sees only what clients see; no code of the store takes part.
+//
+// Every write names its parents: the writes that the read behind its context showed. A write replaces
+// its parents and all that they replaced. So, of the writes to a key:
+//   * a write is *accounted for* by a set of shown values if it is shown, if it is a delete, or if a
+//     child of it that may have taken effect is accounted for;
+//   * a shown value that is an ancestor of another shown value is a false sibling;
+//   * a shown value that an acknowledged write had replaced before the read began has come back.
+//
+// A put without a context replaces what its coordinator knew, which no client can tell: it may have
+// replaced any write that was asked for before it ended, and need not have replaced any. Its reply's
+// context could tell, but that is the mechanism under test.
+
+#ifndef GYRE_TEST_WORKLOAD_HISTORY_H_
+#define GYRE_TEST_WORKLOAD_HISTORY_H_
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ring/ids.h"
+#include "test/workload/operation.h"
+
+namespace gyre {
+
+class History {
+ public:
+  struct Write {
+    EventId event = 0;
+    Operation::Kind kind = Operation::Kind::kPut;
+    Operation::Mode mode = Operation::Mode::kContext;
+    std::vector<EventId> parents;
+    Time asked;
+    std::optional<Time> acknowledged;
+    bool refused = false;  // certainly without effect
+  };
+  using Item = std::pair<std::string, std::string>;  // table, key
+
+  void OnAsked(const Operation& write, Time now);
+  void OnEnded(const Operation& write, const OperationResult& result);
+
+  // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the times.
+  std::optional<std::string> JudgeRead(const Item& item, const std::set<EventId>& shown, Time began,
+                                       Time ended) const;
+
+  // Nothing, or what is wrong with a replica that claims to have taken in `claimed` and shows `shown`.
+  std::optional<std::string> JudgeEffects(const Item& item, const std::set<EventId>& claimed,
+                                          const std::set<EventId>& shown) const;
+
+  const std::map<EventId, Write>* Writes(const Item& item) const;
+  std::vector<Item> Items() const;
+  // Of a key, the writes that were acknowledged.
+  std::vector<EventId> Acknowledged(const Item& item) const;
+
+  // The event that a value carries; 0 for one that no workload wrote.
+  static EventId EventOf(const std::string& value);
+  // A value of `bytes` bytes, at least 8, that carries the event.
+  static std::string ValueOf(EventId event, size_t bytes);
+
+ private:
+  struct Key {
+    std::map<EventId, Write> writes;
+    std::map<EventId, std::vector<EventId>> children;
+    std::vector<EventId> deletes;
+  };
+  static std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown,
+                                        Time until);
+  static std::set<EventId> Descendants(const Key& key, EventId event);
+
+  std::map<Item, Key> keys_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_WORKLOAD_HISTORY_H_

@@ -1,0 +1,53 @@
+// Operation and its result: what a workload asks of a store and what it hears. The same workloads drive
+// the simulator and, through the SDK, a real cluster.
+//
+// Plain values.
+
+#ifndef GYRE_TEST_WORKLOAD_OPERATION_H_
+#define GYRE_TEST_WORKLOAD_OPERATION_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ring/ids.h"
+
+namespace gyre {
+
+// Names a write of a workload, for ever; it is in the value, so that whoever reads knows what it read.
+// 0: none.
+using EventId = uint64_t;
+
+struct Operation {
+  enum class Kind : uint8_t { kGet, kPut, kDelete };
+  enum class Mode : uint8_t {
+    kContext,  // hands `context` back
+    kDefault,  // hands nothing back: replaces what the coordinator knows
+    kBlind,    // replaces nothing
+  };
+  Kind kind = Kind::kGet;
+  Mode mode = Mode::kContext;
+  std::string table;
+  std::string key;
+  std::string value;
+  std::string context;           // opaque; as a read gave it
+  EventId event = 0;             // of a write
+  std::vector<EventId> parents;  // what the context's read showed
+};
+
+struct OperationResult {
+  enum class Kind : uint8_t {
+    kOk,
+    kFailed,   // nothing was written, nor will be
+    kUnknown,  // a write that may or may not take effect
+  };
+  Kind kind = Kind::kUnknown;
+  std::vector<std::string> values;
+  std::string context;
+  Time started;
+  Time ended;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_WORKLOAD_OPERATION_H_
