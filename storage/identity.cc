@@ -173,24 +173,4 @@ absl::Status MarkClean(Engine* engine) {
   return WriteRuns(engine, *runs);
 }
 
-std::string NodeValueKey(std::string_view name) {
-  GYRE_CHECK(!name.empty(), "a node-wide value has a name");
-  return EncodeNodeKey(absl::StrCat("v/", std::string(name)));
-}
-
-absl::StatusOr<std::optional<std::string>> ReadNodeValue(const Engine& engine,
-                                                         std::string_view name) {
-  absl::StatusOr<std::string> value = engine.Get(Family::kMeta, NodeValueKey(name));
-  if (absl::IsNotFound(value.status())) return std::nullopt;
-  if (!value.ok()) return value.status();
-  return *std::move(value);
-}
-
-absl::Status WriteNodeValue(Engine* engine, std::string_view name, std::string value,
-                            WalSync sync) {
-  WriteBatch batch;
-  batch.Put(Family::kMeta, NodeValueKey(name), std::move(value));
-  return engine->Write(batch, sync);
-}
-
 }  // namespace gyre

@@ -1,10 +1,8 @@
-// Identity: whose data directory this is, in which format, and how its last run ended; and the
-// node-wide values kept beside it (topology document, acceptor state).
+// Identity: whose data directory this is, in which format, and how its last run ended.
 //
 //   identity  := format(4) cluster(8) node(8) slices(4) instance(8) cluster_name node_name
 //   name      := length(4) bytes                            key 'n' "identity", written once
 //   runs      := boots(8) clean(1)                          key 'n' "runs"
-//   value     := bytes of its writer                        key 'n' "v/" name
 //
 // All integers big endian; all in family kMeta. A build reads the format that it writes and refuses
 // a greater one: format comes first in every version, so that any build can read it.
@@ -12,16 +10,13 @@
 // A directory is bound to its node at the first open, for good: another node, cluster or Q would
 // find records in places where its ring does not look.
 //
-// Thread rule: OpenIdentity and MarkClean are for the thread that starts and stops the node; the
-// rest as Engine says.
+// Thread rule: for the thread that starts and stops the node; both calls wait for the disk.
 
 #ifndef GYRE_STORAGE_IDENTITY_H_
 #define GYRE_STORAGE_IDENTITY_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -65,15 +60,6 @@ absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& ex
 
 // The last write of a clean stop; syncs everything before it. REQUIRES: OpenIdentity succeeded.
 [[nodiscard]] absl::Status MarkClean(Engine* engine);
-
-// The key of a node-wide value in family kMeta, for batches. REQUIRES: name is not empty.
-std::string NodeValueKey(std::string_view name);
-
-// The value, or nothing when it was never written. May wait for the disk.
-absl::StatusOr<std::optional<std::string>> ReadNodeValue(const Engine& engine,
-                                                         std::string_view name);
-[[nodiscard]] absl::Status WriteNodeValue(Engine* engine, std::string_view name, std::string value,
-                                          WalSync sync);
 
 }  // namespace gyre
 

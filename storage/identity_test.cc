@@ -165,28 +165,6 @@ TEST(Identity, PassesOnTheFailureOfItsWrite) {
   MemoryEngine engine;
   engine.FailNextWrite(absl::UnavailableError("broken device"));
   EXPECT_TRUE(absl::IsUnavailable(OpenIdentity(&engine, Expected(), kInstance).status()));
-  EXPECT_FALSE(WriteNodeValue(&engine, "topology", "1", WalSync::kYes).ok());
-}
-
-TEST(NodeValue, IsReadBackAndAbsentBefore) {
-  MemoryEngine engine;
-  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
-  const auto before = ReadNodeValue(engine, "topology");
-  ASSERT_TRUE(before.ok());
-  EXPECT_FALSE(before->has_value());
-  ASSERT_TRUE(WriteNodeValue(&engine, "topology", "epoch 7", WalSync::kYes).ok());
-  ASSERT_TRUE(WriteNodeValue(&engine, "acceptor", "", WalSync::kYes).ok());
-  EXPECT_EQ(ReadNodeValue(engine, "topology")->value(), "epoch 7");
-  EXPECT_EQ(ReadNodeValue(engine, "acceptor")->value(), "");
-}
-
-TEST(NodeValue, CannotTouchTheIdentity) {
-  MemoryEngine engine;
-  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
-  for (const char* name : {"identity", "runs"}) {
-    ASSERT_TRUE(WriteNodeValue(&engine, name, "garbage", WalSync::kYes).ok());
-  }
-  EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
 }
 
 }  // namespace

@@ -240,6 +240,7 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  descriptors.reserve(kFamilies + 1);
   for (int i = 0; i < kFamilies; ++i) {
     descriptors.emplace_back(kFamilyNames[i],
                              FamilyOptions(static_cast<Family>(i), options, cache));

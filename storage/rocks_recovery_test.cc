@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -90,7 +89,6 @@ void FlipByte(const std::string& path, uint64_t offset) {
   std::thread killer([&synced, kill_after] {
     while (synced.load() < kill_after) std::this_thread::yield();
     raise(SIGKILL);
-    kill(getpid(), SIGKILL);
   });
   std::ofstream acknowledged(path + "/acknowledged");
   for (int i = 1;; ++i) {
@@ -192,6 +190,17 @@ TEST(RocksRecovery, DropsABatchThatWasCutShortAtTheEndOfTheLog) {
     fs::remove_all(copy);
   }
   EXPECT_LE(previous, 1);
+}
+
+TEST(RocksRecovery, TakesZeroesBehindTheEndOfALogForSpaceSetAside) {
+  const ScratchDirectory scratch;
+  {
+    const auto engine = OpenOrDie({.path = scratch.path()});
+    for (int i = 1; i <= 5; ++i) ASSERT_TRUE(engine->Write(Numbered(i), WalSync::kYes).ok());
+  }
+  const std::string log = FilesEndingWith(scratch.path(), ".log").at(0);
+  fs::resize_file(log, fs::file_size(log) + 5000);
+  EXPECT_EQ(NewestOf(*OpenOrDie({.path = scratch.path()})), 5);
 }
 
 TEST(RocksRecovery, RefusesALogThatIsDamagedInTheMiddle) {
