@@ -1,0 +1,160 @@
+#include "api/error_translation.h"
+
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/str_cat.h"
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+constexpr char kPayloadUrl[] = "type.googleapis.com/gyre.v1.ErrorDetail";
+// What an overloaded shard says; the door says its own.
+constexpr uint32_t kShardRetryAfterMs = 20;
+
+absl::Status With(absl::Status status, const v1::ErrorDetail& detail) {
+  status.SetPayload(kPayloadUrl, absl::Cord(detail.SerializeAsString()));
+  return status;
+}
+
+absl::Status With(absl::Status status, v1::ErrorDetail::Reason reason) {
+  v1::ErrorDetail detail;
+  detail.set_reason(reason);
+  return With(std::move(status), detail);
+}
+
+absl::Status QuorumError(const Outcome& outcome) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::QUORUM_NOT_MET);
+  detail.set_needed(static_cast<uint32_t>(outcome.needed));
+  detail.set_answered(static_cast<uint32_t>(outcome.answered));
+  detail.set_outcome_unknown(outcome.outcome_unknown);
+  const std::string counts =
+      absl::StrCat(outcome.answered, " of the ", outcome.needed, " replicas needed answered",
+                   outcome.outcome_unknown ? "; the write may still take effect" : "");
+  if (outcome.code == Outcome::Code::kTimedOut) {
+    return With(absl::DeadlineExceededError(absl::StrCat("timed out: ", counts)), detail);
+  }
+  return With(absl::UnavailableError(absl::StrCat("quorum not met: ", counts)), detail);
+}
+
+}  // namespace
+
+absl::Status InvalidField(std::string_view field, std::string_view why) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::INVALID_FIELD);
+  detail.set_field(std::string(field));
+  return With(absl::InvalidArgumentError(absl::StrCat(std::string(field), ": ", std::string(why))),
+              detail);
+}
+
+absl::Status FieldTooLarge(std::string_view field, size_t bytes, size_t limit_bytes) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::TOO_LARGE);
+  detail.set_field(std::string(field));
+  return With(absl::InvalidArgumentError(absl::StrCat(std::string(field), ": ", bytes,
+                                                      " bytes, at most ", limit_bytes,
+                                                      " are allowed")),
+              detail);
+}
+
+absl::Status ReplyTooLarge(size_t bytes, std::string context) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::TOO_LARGE);
+  detail.set_context(std::move(context));
+  return With(absl::ResourceExhaustedError(
+                  absl::StrCat("the values take ", bytes, " bytes and do not fit into this reply")),
+              detail);
+}
+
+absl::Status UnknownTable(std::string_view name) {
+  return With(absl::NotFoundError(absl::StrCat("no table \"", std::string(name), "\"")),
+              v1::ErrorDetail::UNKNOWN_TABLE);
+}
+
+absl::Status Overloaded(uint32_t retry_after_ms, std::string_view which_limit) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::OVERLOADED);
+  detail.set_retry_after_ms(retry_after_ms);
+  return With(absl::ResourceExhaustedError(
+                  absl::StrCat("overloaded: ", std::string(which_limit), "; nothing was done")),
+              detail);
+}
+
+absl::Status Draining() {
+  return With(absl::UnavailableError("this node is shutting down; nothing was done"),
+              v1::ErrorDetail::DRAINING);
+}
+
+absl::Status FromTopologyError(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return InvalidField("table", std::string(status.message()));
+    case absl::StatusCode::kNotFound:
+      return With(status, v1::ErrorDetail::UNKNOWN_TABLE);
+    case absl::StatusCode::kAlreadyExists:
+      return With(status, v1::ErrorDetail::TABLE_EXISTS);
+    case absl::StatusCode::kFailedPrecondition:
+      return With(status, v1::ErrorDetail::NOT_ENOUGH_NODES);
+    case absl::StatusCode::kUnavailable:
+      return With(status, v1::ErrorDetail::QUORUM_NOT_MET);
+    default:
+      return status;
+  }
+}
+
+absl::Status FromOutcome(const Outcome& outcome, std::string context) {
+  v1::ErrorDetail detail;
+  switch (outcome.code) {
+    case Outcome::Code::kOk:
+      return absl::OkStatus();
+    case Outcome::Code::kQuorumNotMet:
+    case Outcome::Code::kTimedOut:
+      return QuorumError(outcome);
+    case Outcome::Code::kTooManySiblings:
+      detail.set_reason(v1::ErrorDetail::TOO_MANY_SIBLINGS);
+      detail.set_context(std::move(context));
+      return With(absl::FailedPreconditionError(
+                      "too many siblings; read them, and write one value with the context"),
+                  detail);
+    case Outcome::Code::kStaleEpoch:
+      detail.set_reason(v1::ErrorDetail::STALE_EPOCH);
+      detail.set_epoch(outcome.epoch.value());
+      detail.set_outcome_unknown(outcome.outcome_unknown);
+      return With(absl::AbortedError("the topology changed under the request; retry"), detail);
+    case Outcome::Code::kOverloaded:
+      return Overloaded(kShardRetryAfterMs, "too many requests in flight");
+    case Outcome::Code::kStorageFailed:
+      detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
+      detail.set_outcome_unknown(outcome.outcome_unknown);
+      return With(absl::UnavailableError("the disk of this node failed; ask another one"), detail);
+    case Outcome::Code::kCorrupt:
+      detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
+      return With(absl::DataLossError("the stored record failed its checks"), detail);
+  }
+  GYRE_CHECK(false, "every outcome has its error");
+}
+
+std::optional<v1::ErrorDetail> DetailOf(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kPayloadUrl);
+  v1::ErrorDetail detail;
+  if (!payload.has_value() || !detail.ParseFromString(std::string(*payload))) return std::nullopt;
+  return detail;
+}
+
+void ToProto(const absl::Status& status, v1::Status* out) {
+  out->set_code(static_cast<int32_t>(status.code()));
+  out->set_message(std::string(status.message()));
+  if (std::optional<v1::ErrorDetail> detail = DetailOf(status)) {
+    *out->mutable_detail() = *std::move(detail);
+  }
+}
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  // The two enums are the same numbers by definition.
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(status.message()));
+}
+
+}  // namespace gyre

@@ -1,0 +1,37 @@
+// The named limits of the door, enforced before a request reaches a shard. They are part of the contract
+// in api/proto/gyre.proto and are documented in README.md; an error names the one that was hit.
+//
+// Constants; any thread.
+
+#ifndef GYRE_API_LIMITS_H_
+#define GYRE_API_LIMITS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace gyre {
+
+inline constexpr size_t kMaxKeyBytes = 2048;
+inline constexpr size_t kMaxValueBytes = size_t{1} << 20;
+inline constexpr size_t kMaxSiblings = 64;
+// A client's message, either way. Longer replies are cut into items that say so.
+inline constexpr size_t kMaxMessageBytes = size_t{4} << 20;
+// What a message may be longer than that on the wire: field tags around values at their limit.
+inline constexpr size_t kMessageSlackBytes = size_t{64} << 10;
+// The values of one reply, so that its message keeps to the limit.
+inline constexpr size_t kMaxReplyValueBytes = kMaxMessageBytes - kMessageSlackBytes;
+// A peer's message holds a record with all its siblings, and those of one more coordinator.
+inline constexpr size_t kMaxPeerMessageBytes = 2 * kMaxSiblings * kMaxValueBytes;
+inline constexpr int kMaxMultiItems = 1000;
+inline constexpr uint32_t kMaxTimeoutMs = 60'000;
+inline constexpr uint32_t kDefaultTimeoutMs = 2'000;
+inline constexpr uint32_t kMaxAttempt = 65'535;
+inline constexpr size_t kIdempotencyKeyBytes = 16;
+// A context of one entry for each replica id that ever wrote the item; 24 bytes each.
+inline constexpr size_t kMaxContextBytes = size_t{64} << 10;
+inline constexpr uint32_t kMaxScanItems = 1000;
+inline constexpr uint32_t kDefaultScanItems = 100;
+
+}  // namespace gyre
+
+#endif  // GYRE_API_LIMITS_H_

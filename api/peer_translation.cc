@@ -1,0 +1,442 @@
+#include "api/peer_translation.h"
+
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include "absl/strings/str_cat.h"
+#include "api/limits.h"
+#include "ring/check.h"
+#include "storage/version/varint.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+constexpr int kMostParts = kMaxReplicas * 2;
+constexpr size_t kRoughHeaderBytes = 48;
+constexpr size_t kRoughDotBytes = 24;
+
+absl::Status Malformed(const char* what) {
+  return absl::DataLossError(absl::StrCat("peer message: malformed ", what));
+}
+
+// ------------------------------------------------------------------------------------ small parts
+
+std::string EncodeWriteId(const WriteId& write) {
+  std::string out;
+  if (write.empty()) return out;
+  AppendFixed64(&out, write.high);
+  AppendFixed64(&out, write.low);
+  return out;
+}
+
+absl::StatusOr<WriteId> DecodeWriteId(std::string_view bytes) {
+  WriteId write;
+  if (bytes.empty()) return write;
+  if (!ConsumeFixed64(&bytes, &write.high) || !ConsumeFixed64(&bytes, &write.low) ||
+      !bytes.empty() || write.empty()) {
+    return Malformed("idempotency key");
+  }
+  return write;
+}
+
+absl::StatusOr<ItemKey> DecodeItem(PartitionId partition, uint32_t table, std::string* key) {
+  if (table == 0 || table > std::numeric_limits<uint16_t>::max()) return Malformed("table");
+  if (key->empty() || key->size() > kMaxKeyBytes) return Malformed("key");
+  return ItemKey{partition, TableId(static_cast<uint16_t>(table)), std::move(*key)};
+}
+
+template <typename Enum>
+bool InRange(uint32_t wire, Enum last) {
+  return wire <= static_cast<uint32_t>(last);
+}
+
+void EncodeRecordPart(const ExplainedRecord& explained, peer::ExplainedRecord* out) {
+  out->set_table(explained.item.table.value());
+  out->set_key(explained.item.key);
+  out->set_record(EncodeRecord(*explained.record));
+  out->mutable_minted()->Reserve(static_cast<int>(explained.minted.size()));
+  for (const Minted& minted : explained.minted) out->add_minted(EncodeMinted(minted));
+}
+
+absl::StatusOr<ExplainedRecord> DecodeRecordPart(PartitionId partition,
+                                                 peer::ExplainedRecord* wire) {
+  ExplainedRecord explained;
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  explained.item = *std::move(item);
+  absl::StatusOr<Record> record = DecodeRecord(wire->record());
+  if (!record.ok()) return record.status();
+  explained.record = std::make_shared<const Record>(*std::move(record));
+  explained.minted.reserve(wire->minted_size());
+  for (const std::string& bytes : wire->minted()) {
+    absl::StatusOr<Minted> minted = DecodeMinted(bytes);
+    if (!minted.ok()) return minted.status();
+    explained.minted.push_back(*std::move(minted));
+  }
+  return explained;
+}
+
+void EncodeBallot(const Ballot& ballot, peer::Ballot* out) {
+  out->set_round(ballot.round);
+  out->set_node(ballot.node.value());
+}
+
+Ballot DecodeBallot(const peer::Ballot& wire) { return {wire.round(), NodeId(wire.node())}; }
+
+// --------------------------------------------------------------------------------- encoding a body
+
+struct BodyEncoder {
+  peer::PeerMessage* out;
+
+  void operator()(const Apply& apply) const {
+    EncodeRecordPart(apply.change, out->mutable_apply()->mutable_change());
+    out->mutable_apply()->set_durability(static_cast<uint32_t>(apply.durability));
+  }
+  void operator()(const ApplyReply&) const { out->mutable_apply_reply(); }
+  void operator()(const Fetch& fetch) const {
+    out->mutable_fetch()->set_table(fetch.item.table.value());
+    out->mutable_fetch()->set_key(fetch.item.key);
+  }
+  void operator()(const FetchReply& reply) const {
+    EncodeRecordPart(reply.found, out->mutable_fetch_reply()->mutable_found());
+  }
+  void operator()(const Lookup& lookup) const {
+    out->mutable_lookup()->set_table(lookup.item.table.value());
+    out->mutable_lookup()->set_key(lookup.item.key);
+    out->mutable_lookup()->set_write(EncodeWriteId(lookup.write));
+  }
+  void operator()(const LookupReply& reply) const {
+    out->mutable_lookup_reply()->set_known(reply.known);
+    if (reply.known) {
+      EncodeRecordPart(reply.found, out->mutable_lookup_reply()->mutable_found());
+    }
+  }
+  void operator()(const ClockAsk& ask) const {
+    peer::ClockAsk* wire = out->mutable_clock_ask();
+    wire->set_clock(EncodePartitionClock(ask.clock));
+    if (ask.durable_bases.has_value()) {
+      wire->set_durable_bases(EncodeVersionVector(*ask.durable_bases));
+      wire->set_has_durable_bases(true);
+    }
+  }
+  void operator()(const ClockAnswer& answer) const {
+    peer::ClockAnswer* wire = out->mutable_clock_answer();
+    for (const ExplainedRecord& item : answer.items) EncodeRecordPart(item, wire->add_items());
+    wire->set_bases(EncodeVersionVector(answer.bases));
+    wire->set_complete(answer.complete);
+    wire->set_log_cut(answer.log_cut);
+    wire->set_missing(answer.missing);
+  }
+  void operator()(const Forward& forward) const {
+    const WriteRequest& request = forward.request;
+    peer::Forward* wire = out->mutable_forward();
+    wire->set_table(request.item.table.value());
+    wire->set_key(request.item.key);
+    wire->set_kind(static_cast<uint32_t>(request.intent.kind));
+    wire->set_mode(static_cast<uint32_t>(request.intent.mode));
+    wire->set_value(request.intent.value);
+    if (request.intent.context.has_value()) {
+      wire->set_context(EncodeVersionVector(*request.intent.context));
+      wire->set_has_context(true);
+    }
+    wire->set_write(EncodeWriteId(request.intent.write));
+    wire->set_attempt(request.intent.attempt);
+    wire->set_conflict(static_cast<uint32_t>(request.intent.conflict));
+    wire->set_durability(static_cast<uint32_t>(request.intent.durability));
+    wire->set_needed(static_cast<uint32_t>(request.needed));
+    wire->set_timeout_us(request.timeout.micros());
+    wire->set_explain(request.explain);
+  }
+  void operator()(const ForwardReply& reply) const {
+    const Outcome& outcome = reply.outcome;
+    peer::ForwardReply* wire = out->mutable_forward_reply();
+    wire->set_code(static_cast<uint32_t>(outcome.code));
+    wire->set_context(EncodeVersionVector(outcome.record.context));
+    wire->set_needed(static_cast<uint32_t>(outcome.needed));
+    wire->set_answered(static_cast<uint32_t>(outcome.answered));
+    wire->set_outcome_unknown(outcome.outcome_unknown);
+    wire->set_repair_sent(outcome.repair_sent);
+    wire->set_epoch(outcome.epoch.value());
+    wire->set_coordinator(outcome.coordinator.value());
+    for (const ReplicaPart& part : outcome.parts) {
+      peer::ForwardReply::Part* one = wire->add_parts();
+      one->set_node(part.node.value());
+      one->set_part(static_cast<uint32_t>(part.part));
+      one->set_took_us(part.took.micros());
+    }
+  }
+  void operator()(const Refused& refused) const {
+    out->mutable_refused()->set_topology(refused.topology);
+  }
+  void operator()(const RegisterAsk& ask) const {
+    peer::RegisterAsk* wire = out->mutable_register_ask();
+    wire->set_phase(static_cast<uint32_t>(ask.request.phase));
+    EncodeBallot(ask.request.ballot, wire->mutable_ballot());
+    wire->set_value(ask.request.value);
+  }
+  void operator()(const RegisterAnswer& answer) const {
+    peer::RegisterAnswer* wire = out->mutable_register_answer();
+    wire->set_phase(static_cast<uint32_t>(answer.reply.phase));
+    EncodeBallot(answer.reply.ballot, wire->mutable_ballot());
+    wire->set_granted(answer.reply.granted);
+    EncodeBallot(answer.reply.promised, wire->mutable_promised());
+    EncodeBallot(answer.reply.accepted, wire->mutable_accepted());
+    wire->set_value(answer.reply.value);
+  }
+  void operator()(const TopologyNews& news) const {
+    out->mutable_topology_news()->set_topology(news.topology);
+  }
+};
+
+// --------------------------------------------------------------------------------- decoding a body
+
+absl::StatusOr<PeerBody> DecodeApply(PartitionId partition, peer::Apply* wire) {
+  if (!InRange(wire->durability(), Durability::kPeriodic)) return Malformed("durability");
+  absl::StatusOr<ExplainedRecord> change = DecodeRecordPart(partition, wire->mutable_change());
+  if (!change.ok()) return change.status();
+  return Apply{*std::move(change), static_cast<Durability>(wire->durability())};
+}
+
+absl::StatusOr<PeerBody> DecodeFetch(PartitionId partition, peer::Fetch* wire) {
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  return Fetch{*std::move(item)};
+}
+
+absl::StatusOr<PeerBody> DecodeFetchReply(PartitionId partition, peer::FetchReply* wire) {
+  absl::StatusOr<ExplainedRecord> found = DecodeRecordPart(partition, wire->mutable_found());
+  if (!found.ok()) return found.status();
+  return FetchReply{*std::move(found)};
+}
+
+absl::StatusOr<PeerBody> DecodeLookup(PartitionId partition, peer::Lookup* wire) {
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  absl::StatusOr<WriteId> write = DecodeWriteId(wire->write());
+  if (!write.ok()) return write.status();
+  if (write->empty()) return Malformed("idempotency key");
+  return Lookup{*std::move(item), *write};
+}
+
+absl::StatusOr<PeerBody> DecodeLookupReply(PartitionId partition, peer::LookupReply* wire) {
+  if (!wire->known()) return LookupReply{};
+  absl::StatusOr<ExplainedRecord> found = DecodeRecordPart(partition, wire->mutable_found());
+  if (!found.ok()) return found.status();
+  return LookupReply{true, *std::move(found)};
+}
+
+absl::StatusOr<PeerBody> DecodeClockAsk(const peer::ClockAsk& wire) {
+  ClockAsk ask;
+  absl::StatusOr<PartitionClock> clock = DecodePartitionClock(wire.clock());
+  if (!clock.ok()) return clock.status();
+  ask.clock = *std::move(clock);
+  if (wire.has_durable_bases()) {
+    absl::StatusOr<VersionVector> bases = DecodeVersionVector(wire.durable_bases());
+    if (!bases.ok()) return bases.status();
+    ask.durable_bases = *std::move(bases);
+  }
+  return ask;
+}
+
+absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAnswer* wire) {
+  ClockAnswer answer;
+  answer.items.reserve(wire->items_size());
+  for (peer::ExplainedRecord& item : *wire->mutable_items()) {
+    absl::StatusOr<ExplainedRecord> decoded = DecodeRecordPart(partition, &item);
+    if (!decoded.ok()) return decoded.status();
+    answer.items.push_back(*std::move(decoded));
+  }
+  absl::StatusOr<VersionVector> bases = DecodeVersionVector(wire->bases());
+  if (!bases.ok()) return bases.status();
+  answer.bases = *std::move(bases);
+  answer.complete = wire->complete();
+  answer.log_cut = wire->log_cut();
+  answer.missing = wire->missing();
+  return answer;
+}
+
+absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wire) {
+  Forward forward;
+  WriteRequest& request = forward.request;
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  absl::StatusOr<WriteId> write = DecodeWriteId(wire->write());
+  if (!write.ok()) return write.status();
+  if (!InRange(wire->kind(), WriteKind::kDelete) || !InRange(wire->mode(), WriteMode::kBlind) ||
+      !InRange(wire->conflict(), ConflictPolicy::kLastWriteWins) ||
+      !InRange(wire->durability(), Durability::kPeriodic) ||
+      wire->value().size() > kMaxValueBytes || wire->needed() < 1 ||
+      wire->needed() > static_cast<uint32_t>(kMaxReplicas) || wire->timeout_us() < 0 ||
+      wire->timeout_us() > Duration::Millis(kMaxTimeoutMs).micros()) {
+    return Malformed("forwarded write");
+  }
+  if (wire->has_context()) {
+    absl::StatusOr<VersionVector> context = DecodeVersionVector(wire->context());
+    if (!context.ok()) return context.status();
+    request.intent.context = *std::move(context);
+  }
+  request.item = *std::move(item);
+  request.intent.kind = static_cast<WriteKind>(wire->kind());
+  request.intent.mode = static_cast<WriteMode>(wire->mode());
+  request.intent.value = std::move(*wire->mutable_value());
+  request.intent.write = *write;
+  request.intent.attempt = wire->attempt();
+  request.intent.conflict = static_cast<ConflictPolicy>(wire->conflict());
+  request.intent.durability = static_cast<Durability>(wire->durability());
+  request.needed = static_cast<int>(wire->needed());
+  request.timeout = Duration::Micros(wire->timeout_us());
+  request.explain = wire->explain();
+  return forward;
+}
+
+absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
+  Outcome outcome;
+  if (!InRange(wire.code(), Outcome::Code::kCorrupt) ||
+      wire.needed() > static_cast<uint32_t>(kMaxReplicas) ||
+      wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.parts_size() > kMostParts) {
+    return Malformed("outcome");
+  }
+  absl::StatusOr<VersionVector> context = DecodeVersionVector(wire.context());
+  if (!context.ok()) return context.status();
+  outcome.code = static_cast<Outcome::Code>(wire.code());
+  outcome.record.context = *std::move(context);
+  outcome.needed = static_cast<int>(wire.needed());
+  outcome.answered = static_cast<int>(wire.answered());
+  outcome.outcome_unknown = wire.outcome_unknown();
+  outcome.repair_sent = wire.repair_sent();
+  outcome.epoch = Epoch(wire.epoch());
+  outcome.coordinator = NodeId(wire.coordinator());
+  for (const peer::ForwardReply::Part& part : wire.parts()) {
+    if (part.part() < 1 || !InRange(part.part(), Part::kNotAsked)) return Malformed("part");
+    outcome.parts.push_back({NodeId(part.node()), static_cast<Part>(part.part()),
+                             Duration::Micros(part.took_us())});
+  }
+  return ForwardReply{std::move(outcome)};
+}
+
+absl::StatusOr<PeerBody> DecodeRegisterAsk(peer::RegisterAsk* wire) {
+  if (!InRange(wire->phase(), RegisterPhase::kAccept)) return Malformed("phase");
+  return RegisterAsk{{static_cast<RegisterPhase>(wire->phase()), DecodeBallot(wire->ballot()),
+                      std::move(*wire->mutable_value())}};
+}
+
+absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
+  if (!InRange(wire->phase(), RegisterPhase::kAccept)) return Malformed("phase");
+  RegisterReply reply;
+  reply.phase = static_cast<RegisterPhase>(wire->phase());
+  reply.ballot = DecodeBallot(wire->ballot());
+  reply.granted = wire->granted();
+  reply.promised = DecodeBallot(wire->promised());
+  reply.accepted = DecodeBallot(wire->accepted());
+  reply.value = std::move(*wire->mutable_value());
+  return RegisterAnswer{std::move(reply)};
+}
+
+absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wire) {
+  switch (wire->body_case()) {
+    case peer::PeerMessage::kApply:
+      return DecodeApply(partition, wire->mutable_apply());
+    case peer::PeerMessage::kApplyReply:
+      return ApplyReply{};
+    case peer::PeerMessage::kFetch:
+      return DecodeFetch(partition, wire->mutable_fetch());
+    case peer::PeerMessage::kFetchReply:
+      return DecodeFetchReply(partition, wire->mutable_fetch_reply());
+    case peer::PeerMessage::kLookup:
+      return DecodeLookup(partition, wire->mutable_lookup());
+    case peer::PeerMessage::kLookupReply:
+      return DecodeLookupReply(partition, wire->mutable_lookup_reply());
+    case peer::PeerMessage::kClockAsk:
+      return DecodeClockAsk(wire->clock_ask());
+    case peer::PeerMessage::kClockAnswer:
+      return DecodeClockAnswer(partition, wire->mutable_clock_answer());
+    case peer::PeerMessage::kForward:
+      return DecodeForward(partition, wire->mutable_forward());
+    case peer::PeerMessage::kForwardReply:
+      return DecodeForwardReply(wire->forward_reply());
+    case peer::PeerMessage::kRefused:
+      return Refused{std::move(*wire->mutable_refused()->mutable_topology())};
+    case peer::PeerMessage::kRegisterAsk:
+      return DecodeRegisterAsk(wire->mutable_register_ask());
+    case peer::PeerMessage::kRegisterAnswer:
+      return DecodeRegisterAnswer(wire->mutable_register_answer());
+    case peer::PeerMessage::kTopologyNews:
+      return TopologyNews{std::move(*wire->mutable_topology_news()->mutable_topology())};
+    case peer::PeerMessage::BODY_NOT_SET:
+      break;
+  }
+  return Malformed("body");
+}
+
+// ------------------------------------------------------------------------------------------ sizes
+
+size_t BytesOf(const ExplainedRecord& explained) {
+  size_t bytes = explained.item.key.size() + explained.minted.size() * kRoughDotBytes;
+  if (explained.record == nullptr) return bytes;
+  bytes += explained.record->context.size() * kRoughDotBytes;
+  for (const Version& version : explained.record->versions) {
+    bytes += version.value.size() + kRoughDotBytes;
+  }
+  return bytes;
+}
+
+struct BodyBytes {
+  size_t operator()(const Apply& apply) const { return BytesOf(apply.change); }
+  size_t operator()(const ApplyReply&) const { return 0; }
+  size_t operator()(const Fetch& fetch) const { return fetch.item.key.size(); }
+  size_t operator()(const FetchReply& reply) const { return BytesOf(reply.found); }
+  size_t operator()(const Lookup& lookup) const { return lookup.item.key.size(); }
+  size_t operator()(const LookupReply& reply) const { return BytesOf(reply.found); }
+  size_t operator()(const ClockAsk& ask) const {
+    size_t words = 0;
+    for (const PartitionClock::Entry& entry : ask.clock.entries()) words += 2 + entry.above.size();
+    return words * 16;
+  }
+  size_t operator()(const ClockAnswer& answer) const {
+    size_t bytes = answer.bases.size() * kRoughDotBytes;
+    for (const ExplainedRecord& item : answer.items) bytes += BytesOf(item);
+    return bytes;
+  }
+  size_t operator()(const Forward& forward) const {
+    return forward.request.item.key.size() + forward.request.intent.value.size();
+  }
+  size_t operator()(const ForwardReply& reply) const {
+    return (reply.outcome.record.context.size() + reply.outcome.parts.size()) * kRoughDotBytes;
+  }
+  size_t operator()(const Refused& refused) const { return refused.topology.size(); }
+  size_t operator()(const RegisterAsk& ask) const { return ask.request.value.size(); }
+  size_t operator()(const RegisterAnswer& answer) const { return answer.reply.value.size(); }
+  size_t operator()(const TopologyNews& news) const { return news.topology.size(); }
+};
+
+}  // namespace
+
+void EncodePeerMessage(const PeerMessage& message, peer::PeerMessage* out) {
+  out->set_exchange(message.exchange);
+  out->set_epoch(message.epoch.value());
+  out->set_partition(message.partition.value());
+  std::visit(BodyEncoder{out}, message.body);
+}
+
+absl::StatusOr<PeerMessage> DecodePeerMessage(peer::PeerMessage* wire) {
+  const PartitionId partition = PartitionId::FromValue(wire->partition());
+  const bool about_an_item = !wire->has_register_ask() && !wire->has_register_answer() &&
+                             !wire->has_topology_news();
+  if (partition.replicas() > kMaxReplicas ||
+      (about_an_item && !wire->has_refused() && partition == PartitionId())) {
+    return Malformed("partition");
+  }
+  absl::StatusOr<PeerBody> body = DecodeBody(partition, wire);
+  if (!body.ok()) return body.status();
+  return PeerMessage{wire->exchange(), Epoch(wire->epoch()), partition, *std::move(body)};
+}
+
+size_t ApproximateBytes(const PeerMessage& message) {
+  return kRoughHeaderBytes + std::visit(BodyBytes{}, message.body);
+}
+
+}  // namespace gyre
