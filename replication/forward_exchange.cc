@@ -26,9 +26,9 @@ void ForwardExchange::AskNext(Time now, Effects* effects) {
   owners_.pop_back();
   give_up_at_ = std::min(deadline_, now + patience_);
   request_.timeout = deadline_ - now;
-  effects->sends.emplace_back(asked_, Forward{request_});
-  // The next owner must know that it is not the first (the client counts from 1 in the upper bits).
+  // A forwarded write may arrive late, after the client has tried elsewhere: never as a first attempt.
   ++request_.intent.attempt;
+  effects->sends.emplace_back(asked_, Forward{request_});
   effects->wake = give_up_at_;
 }
 

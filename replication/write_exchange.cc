@@ -20,8 +20,9 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
     if (!around.reachable(owner)) unreachable_.push_back(owner);
   }
   tally_.emplace(around.owners, request_.needed);
-  const bool retry = request_.intent.attempt > 1 && !request_.intent.write.empty();
-  if (!retry || known_here_ || others_.empty()) return Mint(now, effects);
+  retry_ = request_.intent.attempt > kFirstAttempt;
+  const bool protect = retry_ && !request_.intent.write.empty();
+  if (!protect || known_here_ || others_.empty()) return Mint(now, effects);
   // This owner has answered already: it does not know.
   const int quorum = static_cast<int>(around.owners.size()) - request_.needed;
   if (quorum == 0) return Mint(now, effects);
@@ -31,6 +32,8 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
     probe_->Ask(other, now);
     effects->sends.emplace_back(other, Lookup{request_.item, request_.intent.write});
   }
+  for (NodeId node : unreachable_) probe_->Fail(node, Part::kUnreachable);
+  if (probe_->Impossible()) return GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
   effects->wake = probe_deadline_;
 }
 
@@ -94,7 +97,7 @@ void WriteExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
   unreachable_.push_back(node);
   if (stage_ == Stage::kProbing) {
     probe_->Fail(node, Part::kUnreachable);
-    if (probe_->Impossible()) Mint(now, effects);
+    if (probe_->Impossible()) GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
   } else if (stage_ == Stage::kReplicating) {
     tally_->Fail(node, Part::kUnreachable);
     Decide(now, effects);
@@ -102,9 +105,16 @@ void WriteExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
 }
 
 void WriteExchange::OnWake(Time now, Effects* effects) {
-  if (stage_ == Stage::kProbing && now >= probe_deadline_) return Mint(now, effects);
+  if (stage_ == Stage::kProbing && now >= probe_deadline_) {
+    return GiveUpProbing(Outcome::Code::kTimedOut, now, effects);
+  }
   if (now >= deadline_) return End(Outcome::Code::kTimedOut, effects);
   effects->wake = stage_ == Stage::kProbing ? probe_deadline_ : deadline_;
+}
+
+void WriteExchange::GiveUpProbing(Outcome::Code code, Time now, Effects* effects) {
+  if (request_.needed == 1) return Mint(now, effects);
+  End(code, effects);
 }
 
 void WriteExchange::OnLocalFailure(Outcome::Code code, Time, Effects* effects) {
@@ -129,7 +139,7 @@ void WriteExchange::End(Outcome::Code code, Effects* effects) {
   // Nothing was minted while the outcome was still ahead of minting, or refused by it.
   outcome.outcome_unknown =
       code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
-      (stage_ == Stage::kReplicating || request_.intent.attempt > 1);
+      (stage_ == Stage::kReplicating || retry_);
   outcome.epoch = epoch_;
   outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();

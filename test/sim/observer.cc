@@ -15,8 +15,18 @@ std::string Name(Dot dot) {
 std::optional<std::string> Observer::SeeDot(PartitionId partition, Dot dot, const ItemKey& item,
                                             EventId event) {
   auto [it, first] = dots_[partition].try_emplace(dot, Seen{item, event});
-  if (first) return std::nullopt;
   Seen& seen = it->second;
+  if (event != 0 && (first || seen.event == 0)) {
+    auto [known, new_event] = first_dots_.try_emplace(event, dot);
+    if (!new_event && known->second != dot) {
+      if (known->second.replica == dot.replica) {
+        return "event " + std::to_string(event) + " of " + item.key + " minted twice by one owner";
+      }
+      const Table& table = tables_.at(item.table);
+      if (table.history != nullptr) table.history->OnMintedAgain({table.name, item.key}, event);
+    }
+  }
+  if (first) return std::nullopt;
   if (seen.item != item) {
     return "dot " + Name(dot) + " minted twice: for " + seen.item.key + " and " + item.key;
   }

@@ -53,6 +53,7 @@ class Observer {
 
   std::map<TableId, Table> tables_;
   std::map<PartitionId, std::map<Dot, Seen>> dots_;
+  std::map<EventId, Dot> first_dots_;  // by event
 };
 
 }  // namespace gyre

@@ -35,6 +35,11 @@ void History::OnEnded(const Operation& operation, const OperationResult& result)
   if (result.kind == OperationResult::Kind::kFailed) write.refused = true;
 }
 
+void History::OnMintedAgain(const Item& item, EventId event) {
+  Key& key = keys_[item];
+  if (auto it = key.writes.find(event); it != key.writes.end()) it->second.minted_again = true;
+}
+
 std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>& shown,
                                         Time until) {
   std::set<EventId> accounted;
@@ -89,6 +94,7 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
     auto write = key.writes.find(event);
     if (write == key.writes.end()) return name + ": a value nobody wrote to this key";
     if (write->second.refused) return name + ": was refused and yet took effect";
+    if (write->second.minted_again) continue;
     for (EventId later : Descendants(key, event)) {
       if (shown.contains(later)) {
         return "false sibling: " + name + " beside " + std::to_string(later) + ", which replaced it";
@@ -118,6 +124,9 @@ std::optional<std::string> History::JudgeEffects(const Item& item,
   if (found == keys_.end()) return claimed.empty() ? std::nullopt : std::optional<std::string>("?");
   const Key& key = found->second;
   for (EventId event : shown) {
+    auto write = key.writes.find(event);
+    if (write == key.writes.end()) return "event " + std::to_string(event) + ": nobody wrote it";
+    if (write->second.minted_again) continue;
     for (EventId later : Descendants(key, event)) {
       if (claimed.contains(later)) {
         return "event " + std::to_string(event) + " is shown although event " +

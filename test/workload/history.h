@@ -37,11 +37,16 @@ class History {
     Time asked;
     std::optional<Time> acknowledged;
     bool refused = false;  // certainly without effect
+    bool minted_again = false;
   };
   using Item = std::pair<std::string, std::string>;  // table, key
 
   void OnAsked(const Operation& write, Time now);
   void OnEnded(const Operation& write, const OperationResult& result);
+  // Two attempts of the write were minted by owners that could not know of each other. They end as one
+  // version; but who replaced the one before the other was known has not replaced the other, and so
+  // its value may stand beside what replaced it.
+  void OnMintedAgain(const Item& item, EventId event);
 
   // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the times.
   std::optional<std::string> JudgeRead(const Item& item, const std::set<EventId>& shown, Time began,

@@ -1,0 +1,178 @@
+#include "replication/clock_answer.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "storage/memory_engine.h"
+#include "storage/replica_store.h"
+
+namespace gyre {
+namespace {
+
+const PartitionId kPartition(3, 5);
+const PartitionId kNeighbour(3, 6);
+
+// An owner that has written, and what it would answer to an asker of a given clock.
+class ClockAnswerTest : public testing::Test {
+ protected:
+  ClockAnswerTest() : store_(&engine_, {}, Random(1)) {
+    EXPECT_TRUE(store_.Open({kPartition, kNeighbour}, false).ok());
+  }
+
+  static ItemKey Item(const std::string& key) { return {kPartition, TableId(1), key}; }
+
+  Dot Put(const ItemKey& item, std::string value = "value") {
+    WriteIntent intent;
+    intent.value = std::move(value);
+    intent.write = {1, ++writes_};
+    return Mint(item, std::move(intent));
+  }
+  Dot Delete(const ItemKey& item) {
+    WriteIntent intent;
+    intent.kind = WriteKind::kDelete;
+    return Mint(item, std::move(intent));
+  }
+  Dot Mint(const ItemKey& item, WriteIntent intent) {
+    auto stored = store_.Load(item);
+    EXPECT_TRUE(stored.ok() && stored->has_value());
+    MintOutcome minted = store_.Mint(item, **stored, std::move(intent), 0);
+    const Commit commit = store_.TakeCommit();
+    EXPECT_TRUE(engine_.Write(commit.batch, commit.sync).ok());
+    store_.OnCommitted(commit.seq);
+    return minted.minted.back().dot;
+  }
+
+  ClockAnswer AnswerTo(const PartitionClock& theirs, ClockAnswerLimits limits = {}) {
+    auto answer = BuildClockAnswer(*engine_.TakeSnapshot(), kPartition, theirs, limits);
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.value_or(ClockAnswer{});
+  }
+
+  MemoryEngine engine_;
+  ReplicaStore store_;
+  uint64_t writes_ = 0;
+};
+
+TEST_F(ClockAnswerTest, ToAnAskerThatLacksNothingIsEmptyAndComplete) {
+  Put(Item("a"));
+  const ClockAnswer answer = AnswerTo(store_.Clock(kPartition));
+  EXPECT_TRUE(answer.items.empty());
+  EXPECT_TRUE(answer.complete);
+  EXPECT_EQ(answer.missing, 0u);
+  EXPECT_EQ(answer.bases, store_.Clock(kPartition).Bases());
+}
+
+TEST_F(ClockAnswerTest, OfAPartitionWithoutAnyWriteIsEmptyAndComplete) {
+  const ClockAnswer answer = AnswerTo({});
+  EXPECT_TRUE(answer.items.empty());
+  EXPECT_TRUE(answer.complete);
+  EXPECT_TRUE(answer.bases.empty());
+}
+
+TEST_F(ClockAnswerTest, HoldsExactlyTheItemsOfTheMissingDots) {
+  Put(Item("a"));
+  PartitionClock theirs = store_.Clock(kPartition);
+  const Dot b = Put(Item("b"), "news");
+  Put({kNeighbour, TableId(1), "elsewhere"});
+  const ClockAnswer answer = AnswerTo(theirs);
+  ASSERT_EQ(answer.items.size(), 1u);
+  EXPECT_EQ(answer.items[0].item, Item("b"));
+  EXPECT_EQ(answer.items[0].record->versions[0].value, "news");
+  EXPECT_EQ(answer.items[0].minted, (std::vector<Minted>{{b, {1, 2}, 0}}));
+  EXPECT_EQ(answer.missing, 1u);
+  EXPECT_TRUE(answer.complete);
+}
+
+TEST_F(ClockAnswerTest, RecordsAreFilled) {
+  Put(Item("a"));
+  const Dot last = Put(Item("b"));
+  const ClockAnswer answer = AnswerTo({});
+  for (const ExplainedRecord& item : answer.items) {
+    EXPECT_TRUE(item.record->context.Covers(last)) << "an unfilled record brings the deleted back";
+  }
+}
+
+TEST_F(ClockAnswerTest, TellsOfADeleteByAnEmptyRecordThatCoversWhatWasThere) {
+  const Dot put = Put(Item("a"));
+  PartitionClock theirs = store_.Clock(kPartition);
+  const Dot gone = Delete(Item("a"));
+  const ClockAnswer answer = AnswerTo(theirs);
+  ASSERT_EQ(answer.items.size(), 1u);
+  EXPECT_TRUE(answer.items[0].record->versions.empty());
+  EXPECT_TRUE(answer.items[0].record->context.CoversAll({put, gone}));
+  EXPECT_EQ(answer.items[0].minted[0].dot, gone);
+}
+
+TEST_F(ClockAnswerTest, AnItemOfManyMissingDotsIsSentOnceWithAllOfThem) {
+  for (int i = 0; i < 5; ++i) Put(Item("a"));
+  const ClockAnswer answer = AnswerTo({});
+  ASSERT_EQ(answer.items.size(), 1u);
+  EXPECT_EQ(answer.items[0].minted.size(), 5u);
+}
+
+TEST_F(ClockAnswerTest, IsIncompleteWhenItEndsAtTheLimitOfDots) {
+  for (int i = 0; i < 10; ++i) Put(Item("key-" + std::to_string(i)));
+  const ClockAnswer answer = AnswerTo({}, {.max_dots = 4});
+  EXPECT_EQ(answer.items.size(), 4u);
+  EXPECT_FALSE(answer.complete);
+  EXPECT_FALSE(answer.log_cut);
+  EXPECT_EQ(answer.missing, 10u);
+}
+
+TEST_F(ClockAnswerTest, IsIncompleteWhenItEndsAtTheLimitOfBytes) {
+  for (int i = 0; i < 10; ++i) Put(Item("key-" + std::to_string(i)), std::string(1000, 'x'));
+  const ClockAnswer answer = AnswerTo({}, {.max_bytes = 3000});
+  EXPECT_GT(answer.items.size(), 1u);
+  EXPECT_LT(answer.items.size(), 5u);
+  EXPECT_FALSE(answer.complete);
+}
+
+TEST_F(ClockAnswerTest, HoldsAtLeastOneRecordHoweverLarge) {
+  Put(Item("a"), std::string(5000, 'x'));
+  const ClockAnswer answer = AnswerTo({}, {.max_bytes = 10});
+  EXPECT_EQ(answer.items.size(), 1u);
+  EXPECT_TRUE(answer.complete);
+}
+
+TEST_F(ClockAnswerTest, PartsThatAreTakenInBringTheAskerToTheEnd) {
+  for (int i = 0; i < 20; ++i) Put(Item("key-" + std::to_string(i)));
+  PartitionClock theirs;
+  size_t items = 0;
+  int answers = 0;
+  for (bool complete = false; !complete && answers < 20; ++answers) {
+    const ClockAnswer answer = AnswerTo(theirs, {.max_dots = 6});
+    for (const ExplainedRecord& item : answer.items) {
+      for (const Minted& minted : item.minted) theirs.Add(minted.dot);
+    }
+    items += answer.items.size();
+    complete = answer.complete;
+  }
+  EXPECT_EQ(items, 20u);
+  EXPECT_EQ(answers, 4);
+  EXPECT_EQ(theirs, store_.Clock(kPartition));
+}
+
+TEST_F(ClockAnswerTest, SaysSoWhenTheLogHasBeenCut) {
+  const Dot dot = Put(Item("a"));
+  Put(Item("b"));
+  WriteBatch cut;
+  cut.Erase(Family::kDotLog, EncodeLogKey(kPartition, dot));
+  ASSERT_TRUE(engine_.Write(cut, WalSync::kYes).ok());
+  const ClockAnswer answer = AnswerTo({});
+  EXPECT_TRUE(answer.log_cut);
+  EXPECT_FALSE(answer.complete) << "its bases claim what it did not send";
+}
+
+TEST_F(ClockAnswerTest, RefusesADamagedLog) {
+  const Dot dot = Put(Item("a"));
+  WriteBatch damage;
+  damage.Put(Family::kDotLog, EncodeLogKey(kPartition, dot), "\xff");
+  ASSERT_TRUE(engine_.Write(damage, WalSync::kYes).ok());
+  const auto answer = BuildClockAnswer(*engine_.TakeSnapshot(), kPartition, {}, {});
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDataLoss);
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,77 @@
+#include "replication/clock_exchange.h"
+
+#include "gtest/gtest.h"
+
+namespace gyre {
+namespace {
+
+using Next = ClockExchange::Next;
+
+Time At(int64_t seconds) { return Time() + Duration::Seconds(seconds); }
+
+ClockExchange Started() { return ClockExchange(PartitionId(3, 5), NodeId(2), At(0)); }
+
+ClockAnswer Answer(bool complete) {
+  ClockAnswer answer;
+  answer.complete = complete;
+  answer.bases = {{ReplicaId(4), 17}};
+  return answer;
+}
+
+TEST(ClockExchange, JoinsThePeersBasesOnceACompleteAnswerIsIn) {
+  ClockExchange exchange = Started();
+  exchange.OnAnswer(Answer(true), At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kJoinBases);
+  EXPECT_EQ(exchange.bases(), (VersionVector{{ReplicaId(4), 17}}));
+}
+
+TEST(ClockExchange, AsksAgainAndJoinsNothingAfterAPartOfTheAnswer) {
+  ClockExchange exchange = Started();
+  exchange.OnAnswer(Answer(false), At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(Answer(true), At(2));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kJoinBases);
+}
+
+TEST(ClockExchange, JoinsNothingWhenThePeersLogHasBeenCut) {
+  ClockExchange exchange = Started();
+  ClockAnswer cut = Answer(true);
+  cut.log_cut = true;
+  exchange.OnAnswer(cut, At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
+}
+
+TEST(ClockExchange, ExpectsOneAnswerToEachQuestion) {
+  ClockExchange exchange = Started();
+  EXPECT_TRUE(exchange.expecting());
+  exchange.OnAnswer(Answer(false), At(1));
+  EXPECT_FALSE(exchange.expecting()) << "a doubled answer must find nobody";
+  exchange.OnTakenIn();
+  EXPECT_TRUE(exchange.expecting());
+}
+
+TEST(ClockExchange, EveryAnswerGivesItNewPatience) {
+  ClockExchange exchange = Started();
+  EXPECT_EQ(exchange.deadline(), At(10));
+  exchange.OnAnswer(Answer(false), At(4));
+  EXPECT_EQ(exchange.deadline(), At(14));
+}
+
+TEST(ClockExchange, LeavesTheRestToTheNextExchangeWhenItGoesOnForTooLong) {
+  ClockExchange exchange = Started();
+  for (int i = 1; i < ClockExchange::kMostAnswers; ++i) {
+    exchange.OnAnswer(Answer(false), At(1));
+    ASSERT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  }
+  exchange.OnAnswer(Answer(false), At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
+}
+
+TEST(ClockExchangeDeathTest, RefusesAnAnswerThatNobodyAskedFor) {
+  ClockExchange exchange = Started();
+  exchange.OnAnswer(Answer(false), At(1));
+  EXPECT_DEATH(exchange.OnAnswer(Answer(false), At(1)), "one answer to a question");
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,210 @@
+#include "replication/read_exchange.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "replication/trial.h"
+
+namespace gyre {
+namespace {
+
+const ItemKey kItem{PartitionId(3, 5), TableId(1), "key"};
+const Dot kX{ReplicaOf('x'), 1};
+const Dot kY{ReplicaOf('y'), 1};
+
+Trial Read(int needed, Trial::Setting setting = {}) {
+  ReadRequest request;
+  request.item = kItem;
+  request.needed = needed;
+  request.explain = true;
+  return Trial(std::make_unique<ReadExchange>(request), std::move(setting));
+}
+
+Version Value(Dot dot, uint64_t stamp = 0) {
+  return {dot, stamp, "value of " + std::string(1, static_cast<char>(dot.replica.value()))};
+}
+
+// A filled record: its versions, and a context that covers them and `also`.
+Record Holding(std::vector<Version> versions, VersionVector also = {}) {
+  Record record{std::move(versions), std::move(also)};
+  for (const Version& version : record.versions) record.context.RaiseTo(version.dot);
+  return record;
+}
+
+FetchReply Found(Record record) {
+  std::vector<Minted> minted;
+  for (const Version& version : record.versions) minted.push_back({version.dot, {7, 7}, 0});
+  return {{kItem, Share(std::move(record)), std::move(minted)}};
+}
+
+std::vector<Dot> DotsOf(const Record& record) {
+  std::vector<Dot> dots;
+  for (const Version& version : record.versions) dots.push_back(version.dot);
+  return dots;
+}
+
+TEST(ReadExchange, AsksAsManyAsNeededThisNodeFirst) {
+  EXPECT_EQ(Read(2, {.owners = "bca", .self = 'a'}).Start(), "Fetch>a, Fetch>b, wake 20");
+  EXPECT_EQ(Read(1, {.owners = "bca", .self = 'a'}).Start(), "Fetch>a, wake 20");
+}
+
+TEST(ReadExchange, AsksOwnersInPreferenceOrderWhereThisNodeIsNone) {
+  EXPECT_EQ(Read(2, {.owners = "cab", .self = 'z'}).Start(), "Fetch>c, Fetch>a, wake 20");
+}
+
+TEST(ReadExchange, PrefersOwnersThatCanBeReached) {
+  EXPECT_EQ(Read(2, {.unreachable = "b"}).Start(), "Fetch>a, Fetch>c, wake 20");
+}
+
+TEST(ReadExchange, EndsAtOnceWhenTooFewCanBeReached) {
+  EXPECT_EQ(Read(2, {.unreachable = "bc"}).Start(), "Fetch>a, Fetch>b, QUORUM_NOT_MET 0/2");
+}
+
+TEST(ReadExchange, RepliesWhenAsManyAsNeededHaveAnswered) {
+  Trial trial = Read(2);
+  trial.Start();
+  EXPECT_EQ(trial.Hear('a', Found(Holding({Value(kX)}))), "wake 20");
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}))), "OK 2/2");
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
+}
+
+TEST(ReadExchange, CountsADoubledAnswerOnce) {
+  Trial trial = Read(2);
+  trial.Start();
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}))), "wake 20");
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}))), "wake 20");
+}
+
+TEST(ReadExchange, AsksTheRestWhenAnAnswerIsLate) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({})));
+  EXPECT_EQ(trial.At(19).Wake(), "wake 20");
+  EXPECT_EQ(trial.At(20).Wake(), "Fetch>c, wake 2000");
+  EXPECT_EQ(trial.Hear('c', Found(Holding({}))), "OK 2/2");
+}
+
+TEST(ReadExchange, AsksTheRestAtOnceWhenANodeIsLost) {
+  Trial trial = Read(2);
+  trial.Start();
+  EXPECT_EQ(trial.At(1).Lose('b'), "Fetch>c, wake 2000");
+}
+
+TEST(ReadExchange, EndsWhenTooFewAreLeft) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Lose('b');
+  EXPECT_EQ(trial.Lose('c'), "QUORUM_NOT_MET 0/2");
+}
+
+TEST(ReadExchange, GivesUpAtItsDeadline) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.At(20).Wake();
+  EXPECT_EQ(trial.At(2000).Wake(), "TIMED_OUT 0/2");
+}
+
+TEST(ReadExchange, ShowsConcurrentVersionsTogether) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  trial.Hear('b', Found(Holding({Value(kY)})));
+  EXPECT_EQ(DotsOf(trial.outcome().record), (std::vector<Dot>{kX, kY}));
+  EXPECT_TRUE(trial.outcome().record.context.CoversAll({kX, kY}));
+}
+
+TEST(ReadExchange, AVersionThatAnotherReplicaSawOverwrittenDoesNotReturn) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kY)}, {kX}))), "Apply>a, OK 2/2 repaired");
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kY});
+}
+
+TEST(ReadExchange, ADeletedVersionDoesNotReturn) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({}, {kX}))), "Apply>a, OK 2/2 repaired");
+  EXPECT_TRUE(trial.outcome().record.versions.empty());
+}
+
+// ---- read repair
+
+TEST(ReadExchange, SendsTheMergedRecordToThoseThatWereBehindAndToNoOther) {
+  Trial trial = Read(3);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  trial.Hear('b', Found(Holding({Value(kX), Value(kY)})));
+  EXPECT_EQ(trial.Hear('c', Found(Holding({}))), "Apply>a, Apply>c, OK 3/3 repaired");
+  EXPECT_EQ(DotsOf(*trial.sent<Apply>(1).change.record), (std::vector<Dot>{kX, kY}));
+  const std::vector<ReplicaPart>& parts = trial.outcome().parts;
+  EXPECT_EQ(parts[0].part, Part::kCoordinator);
+  EXPECT_EQ(parts[1].part, Part::kAnswered);
+  EXPECT_EQ(parts[2].part, Part::kRepaired);
+}
+
+TEST(ReadExchange, ARepairNamesTheDotsOfTheVersionsThatItBringsEachOnce) {
+  Trial trial = Read(3);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  trial.Hear('b', Found(Holding({Value(kX), Value(kY)})));
+  trial.Hear('c', Found(Holding({Value(kY)})));
+  const std::vector<Minted> expected = {{kX, {7, 7}, 0}, {kY, {7, 7}, 0}};
+  EXPECT_EQ(trial.sent<Apply>(0).change.minted, expected);
+}
+
+TEST(ReadExchange, ARepairDoesNotNameDotsOfVersionsThatAreGone) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  trial.Hear('b', Found(Holding({Value(kY)}, {kX})));
+  const std::vector<Minted> expected = {{kY, {7, 7}, 0}};
+  EXPECT_EQ(trial.sent<Apply>(0).change.minted, expected)
+      << "what the record says of x is in its context";
+}
+
+TEST(ReadExchange, SendsNoRepairWhereContextsAloneDiffer) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}, {kY}))), "OK 2/2");
+}
+
+TEST(ReadExchange, LastWriteWinsShowsTheGreatestStampAndRepairsWithEverything) {
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX, 900)})));
+  trial.Hear('b', Found(Holding({Value(kY, 100)})));
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
+  EXPECT_TRUE(trial.outcome().record.context.Covers(kY)) << "the next write removes the loser";
+  EXPECT_EQ(DotsOf(*trial.sent<Apply>(0).change.record), (std::vector<Dot>{kX, kY}));
+}
+
+// ---- failures
+
+TEST(ReadExchange, ReadsElsewhereWhenThisNodesCopyIsDamaged) {
+  Trial trial = Read(2);
+  trial.Start();
+  EXPECT_EQ(trial.FailHere(Outcome::Code::kCorrupt), "Fetch>c, wake 2000");
+  trial.Hear('b', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('c', Found(Holding({Value(kX)}))), "OK 2/2");
+}
+
+TEST(ReadExchange, NamesTheDamageWhenNobodyElseCanAnswer) {
+  Trial trial = Read(3);
+  trial.Start();
+  EXPECT_EQ(trial.FailHere(Outcome::Code::kCorrupt), "CORRUPT 0/3");
+}
+
+TEST(ReadExchange, ARefusalByANewerEpochEndsIt) {
+  Trial trial = Read(2);
+  trial.Start();
+  EXPECT_EQ(trial.Hear('b', Refused{"newer"}), "STALE 0/2");
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,133 @@
+// Trial: one exchange on the bench, for tests that read as scripts. Nodes are letters, times are
+// milliseconds since the start, and every step answers with a line that says all that was wanted:
+//
+//   Trial trial(std::make_unique<WriteExchange>(request, false), {.owners = "abc", .self = 'a'});
+//   trial.Start()                  // "mint, wake 2000"
+//   trial.Minted(outcome)          // "Apply>b, Apply>c, wake 2000"
+//   trial.Hear('b', ApplyReply{})  // "OK 2/2"
+//
+// For tests. One thread.
+
+#ifndef GYRE_REPLICATION_TRIAL_H_
+#define GYRE_REPLICATION_TRIAL_H_
+
+#include <array>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "replication/exchange.h"
+
+namespace gyre {
+
+inline NodeId NodeOf(char letter) { return NodeId(static_cast<uint64_t>(letter)); }
+inline ReplicaId ReplicaOf(char letter) { return ReplicaId(static_cast<uint64_t>(letter)); }
+
+inline RecordPtr Share(Record record) {
+  return std::make_shared<const Record>(std::move(record));
+}
+
+class Trial {
+ public:
+  struct Setting {
+    std::string owners = "abc";
+    char self = 'a';
+    std::string unreachable = {};
+  };
+
+  Trial(std::unique_ptr<Exchange> exchange, Setting setting)
+      : exchange_(std::move(exchange)), setting_(std::move(setting)) {}
+
+  // The steps below happen at this time.
+  Trial& At(int64_t ms) {
+    now_ = Time() + Duration::Millis(ms);
+    return *this;
+  }
+
+  std::string Start() {
+    std::vector<NodeId> owners;
+    for (char owner : setting_.owners) owners.push_back(NodeOf(owner));
+    const auto reachable = [this](NodeId node) {
+      return setting_.unreachable.find(Letter(node)) == std::string::npos;
+    };
+    return Step([&](Effects* effects) {
+      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable}, now_, effects);
+    });
+  }
+  std::string Minted(MintOutcome minted) {
+    return Step([&](Effects* e) { exchange_->OnMinted(std::move(minted), now_, e); });
+  }
+  std::string Hear(char from, PeerBody body) {
+    return Step([&](Effects* e) { exchange_->OnReply(NodeOf(from), std::move(body), now_, e); });
+  }
+  std::string Lose(char node) {
+    return Step([&](Effects* e) { exchange_->OnUnreachable(NodeOf(node), now_, e); });
+  }
+  std::string Wake() {
+    return Step([&](Effects* e) { exchange_->OnWake(now_, e); });
+  }
+  std::string FailHere(Outcome::Code code) {
+    return Step([&](Effects* e) { exchange_->OnLocalFailure(code, now_, e); });
+  }
+
+  // What the last step wanted, in full.
+  const Effects& effects() const { return effects_; }
+  const Outcome& outcome() const { return *effects_.outcome; }
+  template <typename Body>
+  const Body& sent(size_t index) const {
+    return std::get<Body>(effects_.sends.at(index).second);
+  }
+
+ private:
+  template <typename Fn>
+  std::string Step(Fn step) {
+    effects_ = Effects();
+    step(&effects_);
+    return Describe();
+  }
+
+  static char Letter(NodeId node) { return static_cast<char>(node.value()); }
+
+  static std::string Name(const Outcome& outcome) {
+    static constexpr std::array<const char*, 8> kCodes = {
+        "OK",    "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
+        "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
+    std::string text = kCodes.at(static_cast<size_t>(outcome.code));
+    text += " " + std::to_string(outcome.answered) + "/" + std::to_string(outcome.needed);
+    if (outcome.outcome_unknown) text += " unknown";
+    if (outcome.repair_sent) text += " repaired";
+    return text;
+  }
+
+  std::string Describe() const {
+    static constexpr std::array<const char*, 14> kBodies = {
+        "Apply",       "ApplyReply", "Fetch",        "FetchReply", "Lookup",
+        "LookupReply", "ClockAsk",   "ClockAnswer",  "Forward",    "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+    std::string text;
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+    if (effects_.adopt.has_value()) add("adopt");
+    if (effects_.mint.has_value()) add("mint");
+    for (const auto& [to, body] : effects_.sends) {
+      add(std::string(kBodies.at(body.index())) + ">" + Letter(to));
+    }
+    if (effects_.outcome.has_value()) {
+      add(Name(*effects_.outcome));
+    } else if (effects_.finished) {
+      add("finished");
+    } else if (effects_.wake != Time::Never()) {
+      add("wake " + std::to_string((effects_.wake - Time()).millis()));
+    }
+    return text;
+  }
+
+  const std::unique_ptr<Exchange> exchange_;
+  const Setting setting_;
+  Time now_;
+  Effects effects_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_TRIAL_H_

@@ -1,0 +1,247 @@
+#include "replication/write_exchange.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "replication/trial.h"
+
+namespace gyre {
+namespace {
+
+const ItemKey kItem{PartitionId(3, 5), TableId(1), "key"};
+const Dot kDot{ReplicaOf('a'), 9};
+
+WriteRequest Put(int needed) {
+  WriteRequest request;
+  request.item = kItem;
+  request.intent.value = "value";
+  request.intent.write = {4, 2};
+  request.intent.attempt = 1;
+  request.needed = needed;
+  return request;
+}
+
+// The client's second try of the same write.
+WriteRequest Retry(int needed) {
+  WriteRequest request = Put(needed);
+  request.intent.attempt = 2;
+  return request;
+}
+
+Trial Write(WriteRequest request, Trial::Setting setting = {}, bool known_here = false) {
+  return Trial(std::make_unique<WriteExchange>(std::move(request), known_here),
+               std::move(setting));
+}
+
+MintOutcome Minted() {
+  MintOutcome outcome;
+  AddVersion(&outcome.record, {kDot, 0, "value"});
+  outcome.minted = {{kDot, {4, 2}, 1}};
+  return outcome;
+}
+
+TEST(WriteExchange, MintsBeforeItSendsAnything) {
+  Trial trial = Write(Put(2));
+  EXPECT_EQ(trial.Start(), "mint, wake 2000");
+  EXPECT_EQ(trial.effects().mint->value, "value");
+}
+
+TEST(WriteExchange, SendsTheMintedRecordWithItsDotsToEveryOtherOwner) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, wake 2000");
+  const Apply& apply = trial.sent<Apply>(1);
+  EXPECT_EQ(apply.change.item, kItem);
+  EXPECT_EQ(*apply.change.record, Minted().record);
+  EXPECT_EQ(apply.change.minted, Minted().minted);
+}
+
+TEST(WriteExchange, AsksTheOtherOwnersForTheDurabilityOfTheTable) {
+  WriteRequest request = Put(2);
+  request.intent.durability = Durability::kPeriodic;
+  Trial trial = Write(request);
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.sent<Apply>(0).durability, Durability::kPeriodic);
+}
+
+TEST(WriteExchange, RepliesOnceWhenWriteQuorumIsMet) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Hear('c', ApplyReply{}), "OK 2/2");
+}
+
+TEST(WriteExchange, WaitsForEveryOwnerWhenAllAreNeeded) {
+  Trial trial = Write(Put(3));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Hear('c', ApplyReply{}), "wake 2000");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 3/3");
+}
+
+TEST(WriteExchange, ADoubledAcknowledgementDoesNotStandInForAMissingOne) {
+  Trial trial = Write(Put(3));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "wake 2000");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "wake 2000");
+  EXPECT_EQ(trial.Hear('a', ApplyReply{}), "wake 2000");
+}
+
+TEST(WriteExchange, RepliesAsSoonAsItHasMintedWhenOneCopyIsEnough) {
+  Trial trial = Write(Put(1));
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, OK 1/1");
+}
+
+TEST(WriteExchange, AnswersTheContextThatCoversWhatItWrote) {
+  Trial trial = Write(Put(1));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_TRUE(trial.outcome().record.context.Covers(kDot));
+  EXPECT_TRUE(trial.outcome().record.versions.empty());
+  EXPECT_EQ(trial.outcome().epoch, Epoch(7));
+  EXPECT_EQ(trial.outcome().coordinator, NodeOf('a'));
+}
+
+TEST(WriteExchange, ReportsAnUnknownOutcomeWhenTimeRunsOut) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.At(1999).Wake(), "wake 2000");
+  EXPECT_EQ(trial.At(2000).Wake(), "TIMED_OUT 1/2 unknown");
+}
+
+TEST(WriteExchange, EndsEarlyWhenTooFewOwnersCanBeReached) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Lose('b'), "wake 2000");
+  EXPECT_EQ(trial.Lose('c'), "QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(WriteExchange, StillSendsToAnOwnerThatWasLastUnreachable) {
+  Trial trial = Write(Put(2), {.unreachable = "b"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, wake 2000");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2");
+}
+
+TEST(WriteExchange, DoesNotWaitWhenNoOtherOwnerCanBeReached) {
+  Trial trial = Write(Put(2), {.unreachable = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(WriteExchange, RemembersAnOwnerThatIsLostWhileItMints) {
+  Trial trial = Write(Put(3));
+  trial.Start();
+  trial.Lose('b');
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, QUORUM_NOT_MET 1/3 unknown");
+}
+
+TEST(WriteExchange, TooManySiblingsAnswersTheContextThatMendsThem) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  MintOutcome refused = Minted();
+  refused.kind = MintOutcome::Kind::kTooManySiblings;
+  EXPECT_EQ(trial.Minted(refused), "TOO_MANY_SIBLINGS 0/2");
+  EXPECT_TRUE(trial.outcome().record.context.Covers(kDot));
+}
+
+TEST(WriteExchange, ARefusalByANewerEpochEndsItWithAnUnknownOutcome) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Hear('b', Refused{"newer"}), "STALE 1/2 unknown");
+}
+
+TEST(WriteExchange, AFailureOfThisNodesStoreEndsItAndNothingWasWritten) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  EXPECT_EQ(trial.FailHere(Outcome::Code::kCorrupt), "CORRUPT 0/2");
+}
+
+TEST(WriteExchange, ExplainsEveryReplicasPartWhenAsked) {
+  WriteRequest request = Put(2);
+  request.explain = true;
+  Trial trial = Write(request);
+  trial.Start();
+  trial.At(3).Minted(Minted());
+  trial.At(5).Hear('b', ApplyReply{});
+  const std::vector<ReplicaPart>& parts = trial.outcome().parts;
+  ASSERT_EQ(parts.size(), 3u);
+  EXPECT_EQ(parts[0].part, Part::kCoordinator);
+  EXPECT_EQ(parts[0].took, Duration::Millis(3));
+  EXPECT_EQ(parts[1].part, Part::kAnswered);
+  EXPECT_EQ(parts[1].took, Duration::Millis(2));
+  EXPECT_EQ(parts[2].part, Part::kNoAnswer);
+}
+
+// ---- retries
+
+TEST(WriteExchange, ARetryFirstAsksWhetherTheOthersKnowTheWrite) {
+  Trial trial = Write(Retry(2));
+  EXPECT_EQ(trial.Start(), "Lookup>b, Lookup>c, wake 500") << "no longer than a quarter of 2 s";
+  EXPECT_EQ(trial.sent<Lookup>(0).write, (WriteId{4, 2}));
+}
+
+TEST(WriteExchange, ARetryThatThisOwnerKnowsAsksNobody) {
+  Trial trial = Write(Retry(2), {}, /*known_here=*/true);
+  EXPECT_EQ(trial.Start(), "mint, wake 2000");
+}
+
+TEST(WriteExchange, ARetryWithoutAnIdempotencyKeyAsksNobody) {
+  WriteRequest request = Retry(2);
+  request.intent.write = {};
+  EXPECT_EQ(Write(request).Start(), "mint, wake 2000");
+}
+
+TEST(WriteExchange, ARetryAdoptsTheAttemptThatAnotherOwnerKnows) {
+  Trial trial = Write(Retry(2));
+  trial.Start();
+  LookupReply known{true, {kItem, Share(Minted().record), Minted().minted}};
+  EXPECT_EQ(trial.Hear('b', known), "adopt, mint, wake 2000");
+  EXPECT_EQ(trial.effects().adopt->minted, Minted().minted);
+}
+
+TEST(WriteExchange, ARetryMintsOnceEnoughOwnersToMeetEveryWriteQuorumDoNotKnowIt) {
+  Trial two = Write(Retry(2));  // this one and another: every two of three include one of them
+  two.Start();
+  EXPECT_EQ(two.Hear('c', LookupReply{}), "mint, wake 2000");
+  Trial one = Write(Retry(1));  // any single owner may hold it
+  one.Start();
+  EXPECT_EQ(one.Hear('c', LookupReply{}), "wake 500");
+  EXPECT_EQ(one.Hear('c', LookupReply{}), "wake 500") << "doubled";
+  EXPECT_EQ(one.Hear('b', LookupReply{}), "mint, wake 2000");
+}
+
+TEST(WriteExchange, ARetryThatNeedsEveryOwnerAsksNobodySinceThisOneWouldKnow) {
+  EXPECT_EQ(Write(Retry(3)).Start(), "mint, wake 2000");
+}
+
+TEST(WriteExchange, ARetryMintsAnywayWhenNobodyAnswersInTime) {
+  Trial trial = Write(Retry(2));
+  trial.Start();
+  EXPECT_EQ(trial.At(499).Wake(), "wake 500");
+  EXPECT_EQ(trial.At(500).Wake(), "mint, wake 2000");
+}
+
+TEST(WriteExchange, ARetryMintsAtOnceWhenNobodyIsLeftToAsk) {
+  Trial trial = Write(Retry(2));
+  trial.Start();
+  EXPECT_EQ(trial.Lose('b'), "wake 500");
+  EXPECT_EQ(trial.Lose('c'), "mint, wake 2000");
+}
+
+TEST(WriteExchange, AFailedRetryIsUnknownSinceAnEarlierAttemptMayTakeEffect) {
+  Trial trial = Write(Retry(2));
+  trial.Start();
+  EXPECT_EQ(trial.FailHere(Outcome::Code::kCorrupt), "CORRUPT 0/2 unknown");
+}
+
+}  // namespace
+}  // namespace gyre
