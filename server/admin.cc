@@ -1,0 +1,205 @@
+#include "server/admin.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/error_translation.h"
+#include "api/limits.h"
+#include "api/table_translation.h"
+#include "ring/topology.h"
+#include "server/clock.h"
+#include "storage/keys.h"
+#include "storage/version/record.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+// A status answer counts the dot log only so far.
+constexpr uint64_t kMostLogEntriesCounted = 1'000'000;
+
+struct ScanPlan {
+  std::string begin;
+  std::string end;
+  size_t limit = 0;
+  bool keys_only = false;
+};
+
+absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan& plan) {
+  v1::ScanPartitionReply reply;
+  absl::Status malformed;
+  size_t bytes = 0;
+  const absl::Status scanned = engine.TakeSnapshot()->Scan(
+      Family::kRecords, plan.begin, plan.end, [&](std::string_view key, std::string_view value) {
+        std::optional<ItemKey> item = DecodeItemKey(key);
+        absl::StatusOr<Record> record = DecodeRecord(value);
+        if (!item.has_value() || !record.ok()) {
+          malformed = absl::DataLossError("a stored record failed its checks");
+          return false;
+        }
+        if (record->versions.empty()) return true;  // deleted, and not yet settled
+        KeepLast(&*record);
+        bytes += item->key.size();
+        for (const Version& version : record->versions) bytes += version.value.size();
+        const bool full = reply.items_size() > 0 && !plan.keys_only && bytes > kMaxReplyValueBytes;
+        if (static_cast<size_t>(reply.items_size()) == plan.limit || full) {
+          reply.set_more(true);
+          return false;
+        }
+        v1::ScanPartitionReply::Item* out = reply.add_items();
+        out->set_key(std::move(item->key));
+        if (plan.keys_only) return true;
+        for (Version& version : record->versions) out->add_values(std::move(version.value));
+        return true;
+      });
+  if (!scanned.ok()) return scanned;
+  if (!malformed.ok()) return malformed;
+  return reply;
+}
+
+uint64_t CountLogEntries(const Engine& engine) {
+  uint64_t entries = 0;
+  const absl::Status scanned = engine.TakeSnapshot()->Scan(
+      Family::kDotLog, "", "", [&](std::string_view, std::string_view) {
+        return ++entries < kMostLogEntriesCounted;
+      });
+  return scanned.ok() ? entries : 0;
+}
+
+}  // namespace
+
+void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTableReply> done) {
+  const size_t members = parts_.door->view()->topology().members.size();
+  absl::StatusOr<TableSpec> wanted = WantedTable(request.table(), members);
+  if (!wanted.ok()) return done(wanted.status());
+  if (parts_.door->draining()) return done(Draining());
+  parts_.seat->Propose(
+      [wanted = *wanted](const Topology& topology) { return gyre::CreateTable(topology, wanted); },
+      [name = wanted->name, done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+        if (!topology.ok()) return done(FromTopologyError(topology.status()));
+        v1::CreateTableReply reply;
+        reply.set_epoch(topology->epoch.value());
+        for (const TableSpec& table : topology->tables) {
+          if (table.name == name) ToProto(table, reply.mutable_table());
+        }
+        done(std::move(reply));
+      });
+}
+
+void Admin::DropTable(const v1::DropTableRequest& request, Done<v1::DropTableReply> done) {
+  if (parts_.door->draining()) return done(Draining());
+  parts_.seat->Propose(
+      [name = request.name()](const Topology& topology) {
+        return gyre::DropTable(topology, name);
+      },
+      [done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+        if (!topology.ok()) return done(FromTopologyError(topology.status()));
+        v1::DropTableReply reply;
+        reply.set_epoch(topology->epoch.value());
+        done(std::move(reply));
+      });
+}
+
+absl::StatusOr<v1::ListTablesReply> Admin::ListTables() const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  v1::ListTablesReply reply;
+  reply.set_epoch(view->epoch().value());
+  for (const TableSpec& table : view->topology().tables) ToProto(table, reply.add_tables());
+  return reply;
+}
+
+absl::StatusOr<v1::DescribeTableReply> Admin::DescribeTable(
+    const v1::DescribeTableRequest& request) const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  const TableSpec* table = view->FindTable(request.name());
+  if (table == nullptr) return UnknownTable(request.name());
+  v1::DescribeTableReply reply;
+  reply.set_epoch(view->epoch().value());
+  ToProto(*table, reply.mutable_table());
+  return reply;
+}
+
+absl::StatusOr<v1::GetTopologyReply> Admin::GetTopology(
+    const v1::GetTopologyRequest& request) const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  v1::GetTopologyReply reply;
+  if (request.known_epoch() == view->epoch().value()) {
+    reply.set_epoch(view->epoch().value());
+  } else {
+    ToProto(view->topology(), &reply);
+  }
+  return reply;
+}
+
+void Admin::NodeStatus(Done<v1::NodeStatusReply> done) const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  v1::NodeStatusReply reply;
+  const Member* self = view->FindMember(view->self());
+  if (self != nullptr) {
+    reply.set_node(self->name);
+    reply.set_zone(self->zone);
+  }
+  reply.set_cluster_name(view->topology().cluster_name);
+  reply.set_version(kVersion);
+  reply.set_epoch(view->epoch().value());
+  reply.set_uptime_s(static_cast<uint64_t>((MonotonicNow() - started_).micros() / 1'000'000));
+  reply.set_state(parts_.door->draining() ? "draining" : "serving");
+  for (const Lane* lane : parts_.lanes) {
+    if (lane->failed()) reply.set_state("failed: a write to the disk failed");
+    reply.set_missing_dots(reply.missing_dots() + lane->figures().missing_dots);
+  }
+  for (const PeerLink::Figures& link : parts_.links->figures()) {
+    v1::PeerStatus* peer = reply.add_peers();
+    peer->set_node(link.name);
+    peer->set_connected(link.connected);
+  }
+  reply.set_partitions_owned(view->OwnedBy(view->self()).size());
+  reply.set_requests_in_flight(parts_.door->in_flight());
+  parts_.pool->Submit([reply = std::move(reply), done = std::move(done)](Engine* engine) mutable {
+    reply.set_disk_bytes(engine->SizeBytes());
+    reply.set_log_entries(CountLogEntries(*engine));
+    done(std::move(reply));
+  });
+}
+
+void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
+                          Done<v1::ScanPartitionReply> done) const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  const TableSpec* table = view->FindTable(request.table());
+  if (table == nullptr) return done(UnknownTable(request.table()));
+  const uint32_t slices = view->topology().slices;
+  if (request.slice() >= slices) {
+    return done(InvalidField("slice", absl::StrCat(request.slice(), "; 0 to ", slices - 1,
+                                                   " are allowed")));
+  }
+  if (request.limit() > kMaxScanItems) {
+    return done(InvalidField("limit", absl::StrCat(request.limit(), "; 1 to ", kMaxScanItems,
+                                                   " are allowed, or 0 for ", kDefaultScanItems)));
+  }
+  if (request.after_key().size() > kMaxKeyBytes) {
+    return done(FieldTooLarge("after_key", request.after_key().size(), kMaxKeyBytes));
+  }
+  const PartitionId partition(table->replicas, request.slice());
+  if (!view->IsOwner(partition, view->self())) {
+    std::string owners;
+    for (NodeId owner : view->Owners(partition)) {
+      absl::StrAppend(&owners, owners.empty() ? "" : ", ", view->FindMember(owner)->name);
+    }
+    return done(absl::FailedPreconditionError(
+        absl::StrCat("this node is no owner of slice ", request.slice(), "; ask ", owners)));
+  }
+  ScanPlan plan;
+  plan.begin = TableBegin(partition, table->id);
+  plan.end = TableEnd(partition, table->id);
+  if (!request.after_key().empty()) {
+    plan.begin = EncodeItemKey({partition, table->id, request.after_key()}) + '\0';
+  }
+  plan.limit = request.limit() == 0 ? kDefaultScanItems : request.limit();
+  plan.keys_only = request.keys_only();
+  parts_.pool->Submit([plan, done = std::move(done)](Engine* engine) mutable {
+    done(Scan(*engine, plan));
+  });
+}
+
+}  // namespace gyre

@@ -1,0 +1,286 @@
+#include "server/config.h"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint32_t kMinPartitions = 8;
+
+absl::Status Invalid(const std::string& field, const std::string& why) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", why));
+}
+
+// The first error of a text-format parse, with its place.
+class FirstError final : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!text.empty()) return;
+    text = absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+  }
+  std::string text;
+};
+
+absl::StatusOr<uint64_t> InRange(const char* field, uint32_t value, uint32_t by_default,
+                                 uint32_t least, uint32_t most) {
+  if (value == 0) return by_default;
+  if (value < least || value > most) {
+    return Invalid(field, absl::StrCat(value, "; ", least, " to ", most, " are allowed"));
+  }
+  return value;
+}
+
+absl::StatusOr<std::string> Name(const std::string& field, const std::string& name) {
+  if (name.empty()) return Invalid(field, "empty; a name of 1 to 255 bytes is required");
+  if (name.size() > kMaxNameBytes) {
+    return Invalid(field, absl::StrCat(name.size(), " bytes; at most ", kMaxNameBytes,
+                                       " are allowed"));
+  }
+  return name;
+}
+
+absl::StatusOr<Address> ReachableAddress(const std::string& field, const std::string& text,
+                                         bool alone) {
+  absl::StatusOr<Address> address = ParseAddress(text);
+  if (!address.ok()) {
+    return Invalid(field, absl::StrCat("\"", text, "\": ", std::string(address.status().message())));
+  }
+  if (address->port == 0 && !alone) {
+    return Invalid(field, absl::StrCat("\"", text, "\": port 0 is for a cluster of one node only"));
+  }
+  return address;
+}
+
+absl::StatusOr<LogLevel> Level(const std::string& text) {
+  if (text.empty() || text == "info") return LogLevel::kInfo;
+  if (text == "trace") return LogLevel::kTrace;
+  if (text == "debug") return LogLevel::kDebug;
+  if (text == "warn") return LogLevel::kWarn;
+  if (text == "error") return LogLevel::kError;
+  return Invalid("log_level", absl::StrCat("\"", text, "\"; trace, debug, info, warn and error are "
+                                                       "allowed"));
+}
+
+absl::Status AddMembers(const config::NodeConfig& wire, Config* config) {
+  if (wire.members().empty()) return Invalid("members", "empty; this node at least is required");
+  const bool alone = wire.members_size() == 1;
+  for (int i = 0; i < wire.members_size(); ++i) {
+    const config::PeerConfig& peer = wire.members(i);
+    const std::string field = absl::StrCat("members[", i, "]");
+    absl::StatusOr<std::string> name = Name(field + ".name", peer.name());
+    if (!name.ok()) return name.status();
+    if (std::any_of(config->members.begin(), config->members.end(),
+                    [&](const Member& member) { return member.name == *name; })) {
+      return Invalid(field + ".name", absl::StrCat("\"", *name, "\" is listed twice"));
+    }
+    absl::StatusOr<Address> to_peers =
+        ReachableAddress(field + ".peer_address", peer.peer_address(), alone);
+    if (!to_peers.ok()) return to_peers.status();
+    absl::StatusOr<Address> to_clients =
+        ReachableAddress(field + ".client_address", peer.client_address(), alone);
+    if (!to_clients.ok()) return to_clients.status();
+    const std::string zone = peer.zone().empty() ? "default" : peer.zone();
+    if (absl::StatusOr<std::string> ok = Name(field + ".zone", zone); !ok.ok()) return ok.status();
+    config->members.push_back(
+        {NodeId(), *name, zone, to_clients->ToString(), to_peers->ToString()});
+  }
+  if (std::none_of(config->members.begin(), config->members.end(),
+                   [&](const Member& member) { return member.name == config->node_name; })) {
+    return Invalid("node_name", absl::StrCat("\"", config->node_name, "\" is none of the members"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddAddresses(const config::NodeConfig& wire, Config* config) {
+  const auto listen = [](const char* field, const std::string& text,
+                         const std::string& by_default) -> absl::StatusOr<Address> {
+    absl::StatusOr<Address> address = ParseAddress(text.empty() ? by_default : text);
+    if (address.ok()) return address;
+    return Invalid(field, absl::StrCat("\"", text, "\": ",
+                                       std::string(address.status().message())));
+  };
+  absl::StatusOr<Address> client =
+      listen("client_listen", wire.client_listen(), config->self().client_address);
+  if (!client.ok()) return client.status();
+  absl::StatusOr<Address> peer =
+      listen("peer_listen", wire.peer_listen(), config->self().peer_address);
+  if (!peer.ok()) return peer.status();
+  config->client_listen = *std::move(client);
+  config->peer_listen = *std::move(peer);
+  config->http = !wire.http_listen().empty();
+  if (!config->http) return absl::OkStatus();
+  absl::StatusOr<Address> http = listen("http_listen", wire.http_listen(), "");
+  if (!http.ok()) return http.status();
+  config->http_listen = *std::move(http);
+  return absl::OkStatus();
+}
+
+absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
+  const uint32_t partitions = wire.partitions() == 0 ? config->partitions : wire.partitions();
+  if (!std::has_single_bit(partitions) || partitions < kMinPartitions || partitions > kMaxSlices) {
+    return Invalid("partitions", absl::StrCat(partitions, "; a power of two from ", kMinPartitions,
+                                              " to ", kMaxSlices, " is allowed"));
+  }
+  config->partitions = partitions;
+  absl::StatusOr<uint64_t> cache =
+      InRange("block_cache_mib", wire.block_cache_mib(), 64, 8, 1'048'576);
+  if (!cache.ok()) return cache.status();
+  config->block_cache_bytes = *cache << 20;
+  absl::StatusOr<uint64_t> in_flight =
+      InRange("max_in_flight", wire.max_in_flight(), 10'000, 1, 1'000'000);
+  if (!in_flight.ok()) return in_flight.status();
+  config->max_in_flight = *in_flight;
+  absl::StatusOr<uint64_t> in_flight_mib =
+      InRange("max_in_flight_mib", wire.max_in_flight_mib(), 256, 8, 1'048'576);
+  if (!in_flight_mib.ok()) return in_flight_mib.status();
+  config->max_in_flight_bytes = *in_flight_mib << 20;
+  absl::StatusOr<uint64_t> drain = InRange("drain_ms", wire.drain_ms(), 5'000, 1, 600'000);
+  if (!drain.ok()) return drain.status();
+  config->drain = Duration::Millis(static_cast<int64_t>(*drain));
+  absl::StatusOr<uint64_t> repair =
+      InRange("repair_interval_ms", wire.repair_interval_ms(), 1'000, 10, 3'600'000);
+  if (!repair.ok()) return repair.status();
+  config->repair_interval = Duration::Millis(static_cast<int64_t>(*repair));
+  absl::StatusOr<uint64_t> sync =
+      InRange("periodic_sync_ms", wire.periodic_sync_ms(), 1'000, 10, 60'000);
+  if (!sync.ok()) return sync.status();
+  config->periodic_sync = Duration::Millis(static_cast<int64_t>(*sync));
+  absl::StatusOr<LogLevel> level = Level(wire.log_level());
+  if (!level.ok()) return level.status();
+  config->log_level = *level;
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string Address::ToString() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return v6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+absl::StatusOr<Address> ParseAddress(std::string_view text) {
+  const auto malformed = [] {
+    return absl::InvalidArgumentError("host:port is required, with a port from 0 to 65535");
+  };
+  const size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return malformed();
+  std::string_view host = text.substr(0, colon);
+  const std::string_view port = text.substr(colon + 1);
+  if (host.front() == '[') {
+    if (host.size() < 3 || host.back() != ']') return malformed();
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return malformed();
+  }
+  Address address;
+  address.host = std::string(host);
+  const auto [end, error] =
+      std::from_chars(port.data(), port.data() + port.size(), address.port);
+  if (error != std::errc() || end != port.data() + port.size() || address.port < 0 ||
+      address.port > 65535) {
+    return malformed();
+  }
+  return address;
+}
+
+const Member& Config::self() const {
+  return const_cast<Config*>(this)->self();
+}
+
+Member& Config::self() {
+  auto it = std::find_if(members.begin(), members.end(),
+                         [&](const Member& member) { return member.name == node_name; });
+  GYRE_CHECK(it != members.end(), "a valid configuration lists its own node");
+  return *it;
+}
+
+absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path));
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (file.bad()) return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path));
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  config::NodeConfig wire;
+  if (!parser.ParseFromString(text, &wire)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.text));
+  }
+  return wire;
+}
+
+absl::StatusOr<config::PeerConfig> ParseMember(std::string_view text) {
+  config::PeerConfig member;
+  std::vector<std::string> parts;
+  const size_t equals = text.find('=');
+  if (equals != std::string_view::npos) {
+    std::string_view rest = text.substr(equals + 1);
+    for (size_t slash = rest.find('/'); slash != std::string_view::npos; slash = rest.find('/')) {
+      parts.emplace_back(rest.substr(0, slash));
+      rest.remove_prefix(slash + 1);
+    }
+    parts.emplace_back(rest);
+  }
+  if (parts.size() < 2 || parts.size() > 3) {
+    return Invalid("--peers", absl::StrCat("\"", std::string(text),
+                                           "\"; NAME=PEER_ADDRESS/CLIENT_ADDRESS[/ZONE] is "
+                                           "required"));
+  }
+  member.set_name(std::string(text.substr(0, equals)));
+  member.set_peer_address(parts[0]);
+  member.set_client_address(parts[1]);
+  if (parts.size() == 3) member.set_zone(parts[2]);
+  return member;
+}
+
+absl::StatusOr<Config> Validate(const config::NodeConfig& wire) {
+  Config config;
+  absl::StatusOr<std::string> cluster = Name("cluster_name", wire.cluster_name());
+  if (!cluster.ok()) return cluster.status();
+  config.cluster_name = *std::move(cluster);
+  absl::StatusOr<std::string> node = Name("node_name", wire.node_name());
+  if (!node.ok()) return node.status();
+  config.node_name = *std::move(node);
+  if (wire.data_dir().empty()) return Invalid("data_dir", "empty; a directory is required");
+  config.data_dir = wire.data_dir();
+  if (absl::Status status = AddMembers(wire, &config); !status.ok()) return status;
+  if (absl::Status status = AddAddresses(wire, &config); !status.ok()) return status;
+  if (absl::Status status = AddNumbers(wire, &config); !status.ok()) return status;
+  return config;
+}
+
+config::NodeConfig DevConfig(const std::string& data_dir) {
+  config::NodeConfig wire;
+  wire.set_cluster_name("dev");
+  wire.set_node_name("dev");
+  wire.set_data_dir(data_dir);
+  wire.set_partitions(64);
+  wire.set_http_listen(absl::StrCat("127.0.0.1:", kHttpPort));
+  config::PeerConfig* self = wire.add_members();
+  self->set_name("dev");
+  self->set_client_address(absl::StrCat("127.0.0.1:", kClientPort));
+  self->set_peer_address(absl::StrCat("127.0.0.1:", kPeerPort));
+  return wire;
+}
+
+std::string DevDataDir() {
+  const char* tmp = std::getenv("TMPDIR");
+  return absl::StrCat(tmp == nullptr || *tmp == '\0' ? "/tmp" : tmp, "/gyre-dev-", getuid());
+}
+
+}  // namespace gyre

@@ -1,0 +1,80 @@
+// Config: what one gyred process runs with, from a text-format NodeConfig (api/proto/config.proto), flags
+// that override single fields, or the built-in single node of --dev.
+//
+// Everything is checked before anything is opened; an error names the field, its value and what is allowed.
+//
+// Plain values and functions of the thread that starts the process.
+
+#ifndef GYRE_SERVER_CONFIG_H_
+#define GYRE_SERVER_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "api/proto/config.pb.h"
+#include "ring/ids.h"
+#include "ring/topology.h"
+#include "server/log.h"
+
+namespace gyre {
+
+// Default ports, and those of --dev.
+inline constexpr int kClientPort = 7100;
+inline constexpr int kPeerPort = 7200;
+inline constexpr int kHttpPort = 7300;
+
+struct Address {
+  std::string host;  // without brackets
+  int port = 0;
+  std::string ToString() const;
+};
+
+// "host:port" or "[v6]:port". Port 0 stands for "any free one".
+absl::StatusOr<Address> ParseAddress(std::string_view text);
+
+// A validated configuration: every default filled in.
+struct Config {
+  std::string cluster_name;
+  std::string node_name;
+  std::string data_dir;
+  Address client_listen;
+  Address peer_listen;
+  bool http = false;
+  Address http_listen;
+  std::vector<Member> members;  // ids not yet filled in
+  uint32_t partitions = 256;
+  uint64_t block_cache_bytes = uint64_t{64} << 20;
+  size_t max_in_flight = 10'000;
+  size_t max_in_flight_bytes = size_t{256} << 20;
+  Duration drain = Duration::Seconds(5);
+  Duration repair_interval = Duration::Seconds(1);
+  Duration periodic_sync = Duration::Seconds(1);
+  LogLevel log_level = LogLevel::kInfo;
+
+  // The member that is this node.
+  const Member& self() const;
+  Member& self();
+};
+
+// NOT_FOUND or INVALID_ARGUMENT, naming the file and, for a syntax error, line and column.
+absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path);
+
+// NAME=PEER_ADDRESS/CLIENT_ADDRESS[/ZONE]
+absl::StatusOr<config::PeerConfig> ParseMember(std::string_view text);
+
+// INVALID_ARGUMENT, naming the field.
+absl::StatusOr<Config> Validate(const config::NodeConfig& wire);
+
+// A cluster of one on loopback, with its data in `data_dir`.
+config::NodeConfig DevConfig(const std::string& data_dir);
+
+// ${TMPDIR:-/tmp}/gyre-dev-<user id>: the data of --dev, kept from one start to the next.
+std::string DevDataDir();
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_CONFIG_H_

@@ -1,0 +1,88 @@
+#include "server/control_seat.h"
+
+#include <atomic>
+#include <string>
+
+#include "ring/check.h"
+#include "server/lane.h"
+#include "server/log.h"
+
+namespace gyre {
+
+ControlSeat::ControlSeat(Control* control, StorePool* pool, PeerLinks* peers)
+    : control_(control), pool_(pool), peers_(peers), installed_(control->view()->epoch()) {}
+
+void ControlSeat::Attach(std::vector<Lane*> lanes,
+                         std::function<void(std::shared_ptr<const View>)> on_view) {
+  lanes_ = std::move(lanes);
+  on_view_ = std::move(on_view);
+}
+
+void ControlSeat::Propose(Control::Change change, Done done) {
+  lanes_.front()->Post(
+      [this, change = std::move(change), done = std::move(done)](Instant now) mutable {
+        const uint64_t token = next_token_++;
+        proposed_.emplace(token, std::move(done));
+        control_->Propose(token, std::move(change), now);
+      });
+}
+
+void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {
+  control_->OnMessage(from, std::move(message), now);
+}
+
+Time ControlSeat::Perform(Instant now) {
+  ControlEffects effects = control_->TakeEffects(now);
+  if (effects.persist.has_value()) {
+    pool_->Commit(*std::move(effects.persist), WalSync::kYes, [this](const absl::Status& status) {
+      lanes_.front()->Post([this, status](Instant) { control_->OnPersisted(status); });
+    });
+  }
+  if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
+  if (effects.view != nullptr) Install(std::move(effects.view));
+  for (ControlEffects::Done& done : effects.done) {
+    auto it = proposed_.find(done.token);
+    GYRE_CHECK(it != proposed_.end(), "a proposal ends once");
+    if (!done.topology.ok() || done.topology->epoch <= installed_) {
+      it->second(std::move(done.topology));
+    } else {
+      waiting_for_install_.emplace_back(*std::move(done.topology), std::move(it->second));
+    }
+    proposed_.erase(it);
+  }
+  return effects.wake;
+}
+
+void ControlSeat::Install(std::shared_ptr<const View> view) {
+  auto left = std::make_shared<std::atomic<size_t>>(lanes_.size());
+  for (Lane* lane : lanes_) {
+    lane->Install(view, [this, view, left](const absl::Status& status) {
+      if (!status.ok()) {
+        Log(LogLevel::kError, "view_not_installed",
+            {{"epoch", view->epoch().value()}, {"why", status.ToString()}});
+        return;
+      }
+      if (left->fetch_sub(1) > 1) return;
+      lanes_.front()->Post([this, view](Instant) { OnInstalled(view); });
+    });
+  }
+}
+
+void ControlSeat::OnInstalled(const std::shared_ptr<const View>& view) {
+  if (view->epoch() <= installed_) return;
+  installed_ = view->epoch();
+  on_view_(view);
+  Log(LogLevel::kInfo, "topology", {{"epoch", view->epoch().value()},
+                                    {"tables", view->topology().tables.size()}});
+  std::vector<std::pair<Topology, Done>> still;
+  for (auto& [topology, done] : waiting_for_install_) {
+    if (topology.epoch <= installed_) {
+      done(std::move(topology));
+    } else {
+      still.emplace_back(std::move(topology), std::move(done));
+    }
+  }
+  waiting_for_install_ = std::move(still);
+}
+
+}  // namespace gyre

@@ -1,0 +1,70 @@
+// ControlSeat: Control on lane 0's thread, with what it wants done performed, and the clients that wait for
+// a change of the topology.
+//
+// Order: a newer view is installed at every shard, then at the door; only then are those told whose
+// change is in it, so that what they do next finds it.
+//
+// Thread rule: lane 0's thread, but for Propose and Attach. Attach before the lanes start.
+
+#ifndef GYRE_SERVER_CONTROL_SEAT_H_
+#define GYRE_SERVER_CONTROL_SEAT_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "ring/ids.h"
+#include "ring/topology.h"
+#include "ring/view.h"
+#include "server/control.h"
+#include "server/peer_links.h"
+#include "server/store_pool.h"
+
+namespace gyre {
+
+class Lane;
+
+class ControlSeat {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<Topology>)>;
+
+  // REQUIRES: all outlive the seat.
+  ControlSeat(Control* control, StorePool* pool, PeerLinks* peers);
+
+  // `lanes`: all of them, in order; `on_view` is told once every shard serves under a view.
+  void Attach(std::vector<Lane*> lanes, std::function<void(std::shared_ptr<const View>)> on_view);
+
+  // `done` is told on lane 0's thread, and must not wait. Any thread.
+  void Propose(Control::Change change, Done done);
+
+  void OnMessage(NodeId from, PeerMessage message, Instant now);
+  void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
+  void OnPeer(NodeId node, bool reachable, Instant now) {
+    control_->OnPeer(node, reachable, now);
+  }
+  void OnWake(Instant now) { control_->OnWake(now); }
+  Time Perform(Instant now);
+
+ private:
+  void Install(std::shared_ptr<const View> view);
+  void OnInstalled(const std::shared_ptr<const View>& view);
+
+  Control* const control_;
+  StorePool* const pool_;
+  PeerLinks* const peers_;
+  std::vector<Lane*> lanes_;
+  std::function<void(std::shared_ptr<const View>)> on_view_;
+
+  uint64_t next_token_ = 1;
+  std::map<uint64_t, Done> proposed_;
+  Epoch installed_;
+  std::vector<std::pair<Topology, Done>> waiting_for_install_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_CONTROL_SEAT_H_

@@ -1,0 +1,311 @@
+#include "server/door.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "api/error_translation.h"
+#include "api/limits.h"
+#include "api/reply_translation.h"
+#include "ring/check.h"
+#include "server/clock.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint32_t kRetryAfterMs = 50;
+// What a request takes beside its key and value.
+constexpr size_t kRequestOverheadBytes = 512;
+
+RepliedItem Replied(const Target& target) { return {target.item.table, target.key_hash}; }
+
+}  // namespace
+
+// The replies to the items of one multi request, until all are there.
+class Door::MultiCall {
+ public:
+  MultiCall(std::shared_ptr<Caller> caller, v1::ClientReply reply, int items)
+      : caller_(std::move(caller)), reply_(std::move(reply)), left_(items) {}
+
+  // `fill` gets the item's outcome. Answers whom to flush, where this was the last.
+  template <typename Fill>
+  std::shared_ptr<Caller> Finish(int index, Fill fill) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    v1::ItemOutcome* const item = reply_.has_multi_get()
+                                      ? reply_.mutable_multi_get()->mutable_items(index)
+                                      : reply_.mutable_multi_put()->mutable_items(index);
+    absl::Status status = fill(item);
+    if (status.ok()) status = KeepToLimit(item);
+    if (!status.ok()) {
+      item->clear_outcome();
+      ToProto(status, item->mutable_status());
+    }
+    if (--left_ > 0) return nullptr;
+    lock.unlock();
+    caller_->OnReply(std::move(reply_));
+    return std::move(caller_);
+  }
+
+ private:
+  absl::Status KeepToLimit(v1::ItemOutcome* item) {
+    size_t bytes = 0;
+    for (const std::string& value : item->get().values()) bytes += value.size();
+    if (bytes_ + bytes > kMaxReplyValueBytes) return ReplyTooLarge(bytes, item->get().context());
+    bytes_ += bytes;
+    return absl::OkStatus();
+  }
+
+  std::mutex mutex_;
+  std::shared_ptr<Caller> caller_;
+  v1::ClientReply reply_;
+  int left_;
+  size_t bytes_ = 0;
+};
+
+// What came together, on its way to the lanes.
+class Door::Round {
+ public:
+  Round(Door* door, std::shared_ptr<Caller> caller, Duration patience)
+      : door_(door),
+        caller_(std::move(caller)),
+        patience_(patience),
+        view_(door->view()),
+        now_(MonotonicNow()),
+        asks_(door->lanes_.size()) {}
+
+  void Add(v1::ClientRequest* request) {
+    switch (request->request_case()) {
+      case v1::ClientRequest::kPut:
+        return AddPut(request->id(), request->mutable_put());
+      case v1::ClientRequest::kGet:
+        return AddGet(request->id(), request->mutable_get());
+      case v1::ClientRequest::kDelete:
+        return AddDelete(request->id(), request->mutable_delete_());
+      case v1::ClientRequest::kMultiGet:
+        return AddMultiGet(request->id(), request->mutable_multi_get());
+      case v1::ClientRequest::kMultiPut:
+        return AddMultiPut(request->id(), request->mutable_multi_put());
+      case v1::ClientRequest::REQUEST_NOT_SET:
+        break;
+    }
+    Refuse(request->id(),
+           InvalidField("request", "empty, or of a kind that this node is too old for"));
+  }
+
+  void Submit() {
+    for (size_t i = 0; i < asks_.size(); ++i) {
+      if (asks_[i] == nullptr || door_->lanes_[i]->TryServe(asks_[i])) continue;
+      for (Lane::Ask& ask : *asks_[i]) {
+        Outcome outcome;
+        outcome.code = Outcome::Code::kOverloaded;
+        if (ask.reply(std::move(outcome)) != nullptr) flush_ = true;
+      }
+    }
+    if (flush_) caller_->Flush();
+  }
+
+ private:
+  void Refuse(uint64_t id, const absl::Status& status) {
+    door_->errors_.fetch_add(1, std::memory_order_relaxed);
+    v1::ClientReply reply;
+    reply.set_id(id);
+    ToProto(status, reply.mutable_error());
+    caller_->OnReply(std::move(reply));
+    flush_ = true;
+  }
+
+  void Ask(std::variant<WriteRequest, ReadRequest> request, Lane::Reply reply) {
+    const PartitionId partition =
+        std::visit([](const auto& typed) { return typed.item.partition; }, request);
+    std::visit([&](auto& typed) { typed.timeout = std::min(typed.timeout, patience_); }, request);
+    auto& asks = asks_[partition.slice() % asks_.size()];
+    if (asks == nullptr) asks = std::make_shared<std::vector<Lane::Ask>>();
+    asks->push_back({std::move(request), std::move(reply)});
+  }
+
+  // Counts, translates with `translate` into the reply's member, and hands the reply to its caller.
+  template <typename Translate>
+  Lane::Reply Single(uint64_t id, size_t bytes, LatencyHistogram* latency, Translate translate) {
+    return [door = door_, caller = caller_, view = view_, id, bytes, latency, started = now_,
+            translate](Outcome outcome) mutable {
+      v1::ClientReply reply;
+      reply.set_id(id);
+      const absl::Status status = translate(std::move(outcome), *view, &reply);
+      if (!status.ok()) {
+        door->errors_.fetch_add(1, std::memory_order_relaxed);
+        ToProto(status, reply.mutable_error());
+      }
+      latency->Add(MonotonicNow() - started);
+      door->Release(1, bytes);
+      caller->OnReply(std::move(reply));
+      return std::move(caller);
+    };
+  }
+
+  template <typename Translated, typename Translate>
+  void AddSingle(uint64_t id, size_t bytes, absl::StatusOr<Translated> translated,
+                 LatencyHistogram* latency, Translate translate) {
+    if (!translated.ok()) return Refuse(id, translated.status());
+    if (absl::Status full = door_->Admit(1, bytes); !full.ok()) return Refuse(id, full);
+    Ask(std::move(translated->request),
+        Single(id, bytes, latency,
+               [item = Replied(translated->target), translate](
+                   Outcome outcome, const View& view, v1::ClientReply* reply) {
+                 return translate(std::move(outcome), item, view, reply);
+               }));
+  }
+
+  void AddPut(uint64_t id, v1::PutRequest* put) {
+    const size_t bytes = put->key().size() + put->value().size() + kRequestOverheadBytes;
+    AddSingle(id, bytes, TranslatePut(put, *view_), &door_->put_latency_,
+              [](Outcome outcome, RepliedItem item, const View& view, v1::ClientReply* reply) {
+                return TranslatePutReply(std::move(outcome), item, view, reply->mutable_put());
+              });
+  }
+
+  void AddGet(uint64_t id, v1::GetRequest* get) {
+    const size_t bytes = get->key().size() + kRequestOverheadBytes;
+    AddSingle(id, bytes, TranslateGet(get, *view_), &door_->get_latency_,
+              [](Outcome outcome, RepliedItem item, const View& view, v1::ClientReply* reply) {
+                return TranslateGetReply(std::move(outcome), item, view, reply->mutable_get());
+              });
+  }
+
+  void AddDelete(uint64_t id, v1::DeleteRequest* erase) {
+    const size_t bytes = erase->key().size() + kRequestOverheadBytes;
+    AddSingle(id, bytes, TranslateDelete(erase, *view_), &door_->put_latency_,
+              [](Outcome outcome, RepliedItem item, const View& view, v1::ClientReply* reply) {
+                return TranslateDeleteReply(std::move(outcome), item, view,
+                                            reply->mutable_delete_());
+              });
+  }
+
+  // Admits item `index` and asks for it, or makes the error its outcome.
+  template <typename Translated, typename Translate>
+  void AddItem(const std::shared_ptr<MultiCall>& call, int index, size_t bytes,
+               absl::StatusOr<Translated> translated, LatencyHistogram* latency,
+               Translate translate) {
+    absl::Status refused = translated.status();
+    if (refused.ok()) refused = door_->Admit(1, bytes);
+    if (!refused.ok()) {
+      door_->errors_.fetch_add(1, std::memory_order_relaxed);
+      if (call->Finish(index, [&](v1::ItemOutcome*) { return refused; }) != nullptr) flush_ = true;
+      return;
+    }
+    Ask(std::move(translated->request),
+        [door = door_, call, view = view_, index, bytes, latency, translate, started = now_,
+         item = Replied(translated->target)](Outcome outcome) {
+          latency->Add(MonotonicNow() - started);
+          door->Release(1, bytes);
+          return call->Finish(index, [&](v1::ItemOutcome* out) {
+            return translate(std::move(outcome), item, *view, out);
+          });
+        });
+  }
+
+  void AddMultiGet(uint64_t id, v1::MultiGetRequest* multi) {
+    if (absl::Status status = CheckMultiGet(*multi, *view_); !status.ok()) {
+      return Refuse(id, status);
+    }
+    v1::ClientReply reply;
+    reply.set_id(id);
+    const int items = multi->keys_size();
+    for (int i = 0; i < items; ++i) reply.mutable_multi_get()->add_items();
+    if (items == 0) {
+      reply.mutable_multi_get();
+      return AnswerEmpty(std::move(reply));
+    }
+    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items);
+    for (int i = 0; i < items; ++i) {
+      const size_t bytes = multi->keys(i).size() + kRequestOverheadBytes;
+      AddItem(call, i, bytes, TranslateMultiGetItem(multi, i, *view_), &door_->get_latency_,
+              [](Outcome outcome, RepliedItem item, const View& view, v1::ItemOutcome* out) {
+                return TranslateGetReply(std::move(outcome), item, view, out->mutable_get());
+              });
+    }
+  }
+
+  void AddMultiPut(uint64_t id, v1::MultiPutRequest* multi) {
+    if (absl::Status status = CheckMultiPut(*multi, *view_); !status.ok()) {
+      return Refuse(id, status);
+    }
+    v1::ClientReply reply;
+    reply.set_id(id);
+    const int items = multi->items_size();
+    for (int i = 0; i < items; ++i) reply.mutable_multi_put()->add_items();
+    if (items == 0) {
+      reply.mutable_multi_put();
+      return AnswerEmpty(std::move(reply));
+    }
+    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items);
+    for (int i = 0; i < items; ++i) {
+      const v1::MultiPutRequest::Item& one = multi->items(i);
+      const size_t bytes = one.key().size() + one.value().size() + kRequestOverheadBytes;
+      AddItem(call, i, bytes, TranslateMultiPutItem(multi, i, *view_), &door_->put_latency_,
+              [](Outcome outcome, RepliedItem item, const View& view, v1::ItemOutcome* out) {
+                return TranslatePutReply(std::move(outcome), item, view, out->mutable_put());
+              });
+    }
+  }
+
+  void AnswerEmpty(v1::ClientReply reply) {
+    caller_->OnReply(std::move(reply));
+    flush_ = true;
+  }
+
+  Door* const door_;
+  const std::shared_ptr<Caller> caller_;
+  const Duration patience_;
+  const std::shared_ptr<const View> view_;
+  const Time now_;
+  std::vector<std::shared_ptr<std::vector<Lane::Ask>>> asks_;  // by lane
+  bool flush_ = false;
+};
+
+Door::Door(Options options, std::shared_ptr<const View> view)
+    : options_(options), view_(std::move(view)), epoch_(view_->epoch().value()) {}
+
+void Door::Attach(std::vector<Lane*> lanes) { lanes_ = std::move(lanes); }
+
+void Door::Serve(absl::Span<v1::ClientRequest* const> requests,
+                 const std::shared_ptr<Caller>& caller, Duration patience) {
+  Round round(this, caller, patience);
+  for (v1::ClientRequest* request : requests) round.Add(request);
+  round.Submit();
+}
+
+void Door::SetView(std::shared_ptr<const View> view) {
+  std::lock_guard<std::mutex> lock(view_mutex_);
+  if (view->epoch() < view_->epoch()) return;
+  view_ = std::move(view);
+  epoch_.store(view_->epoch().value(), std::memory_order_relaxed);
+}
+
+std::shared_ptr<const View> Door::view() const {
+  std::lock_guard<std::mutex> lock(view_mutex_);
+  return view_;
+}
+
+absl::Status Door::Admit(size_t requests, size_t bytes) {
+  if (draining()) return Draining();
+  const bool too_many = in_flight_.fetch_add(requests) + requests > options_.max_in_flight;
+  const bool too_large =
+      in_flight_bytes_.fetch_add(bytes) + bytes > options_.max_in_flight_bytes;
+  if (!too_many && !too_large) return absl::OkStatus();
+  Release(requests, bytes);
+  overloads_.fetch_add(1, std::memory_order_relaxed);
+  return Overloaded(kRetryAfterMs, too_many ? "too many requests in flight"
+                                            : "too many bytes of requests in flight");
+}
+
+void Door::Release(size_t requests, size_t bytes) {
+  in_flight_.fetch_sub(requests);
+  in_flight_bytes_.fetch_sub(bytes);
+}
+
+Door::Figures Door::figures() const {
+  return {put_latency_.counts(), get_latency_.counts(), errors_.load(std::memory_order_relaxed),
+          overloads_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace gyre

@@ -1,0 +1,134 @@
+#include "server/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "replication/clock_answer.h"
+#include "ring/check.h"
+#include "storage/keys.h"
+
+namespace gyre {
+
+Lane::Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers)
+    : options_(options),
+      node_(node),
+      shard_(&node->shard(options.index)),
+      seat_(seat),
+      pool_(pool),
+      peers_(peers),
+      loop_(absl::StrCat("shard-", options.index),
+            {[this](Instant now) { OnWake(now); }, [this](Instant now) { return Perform(now); }},
+            options.max_waiting) {}
+
+bool Lane::TryServe(const std::shared_ptr<std::vector<Ask>>& asks) {
+  return loop_.TryPost([this, asks](Instant now) {
+    for (Ask& ask : *asks) {
+      const Token token = next_token_++;
+      asked_.emplace(token, std::move(ask.reply));
+      if (auto* write = std::get_if<WriteRequest>(&ask.request)) {
+        shard_->Write(token, std::move(*write), now);
+      } else {
+        shard_->Read(token, std::move(std::get<ReadRequest>(ask.request)), now);
+      }
+    }
+  });
+}
+
+void Lane::OnMessages(NodeId from, std::vector<PeerMessage> messages,
+                      std::shared_ptr<void> ticket) {
+  loop_.Post([this, from, messages = std::move(messages),
+              ticket = std::move(ticket)](Instant now) mutable {
+    for (PeerMessage& message : messages) {
+      if (message.partition != PartitionId()) {
+        shard_->OnMessage(from, std::move(message), now);
+      } else if (seat_ != nullptr) {
+        seat_->OnMessage(from, std::move(message), now);
+      }
+    }
+  });
+}
+
+void Lane::OnPeer(NodeId node, bool reachable) {
+  loop_.Post([this, node, reachable](Instant now) {
+    shard_->OnPeer(node, reachable, now);
+    if (seat_ != nullptr) seat_->OnPeer(node, reachable, now);
+  });
+}
+
+void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
+  loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
+    done(node_->Install(options_.index, view));
+  });
+}
+
+void Lane::OnWake(Instant now) {
+  if (shard_wake_ <= now.monotonic) shard_->OnWake(now);
+  if (seat_ != nullptr && seat_wake_ <= now.monotonic) seat_->OnWake(now);
+}
+
+Time Lane::Perform(Instant now) {
+  ShardEffects effects = shard_->TakeEffects(now);
+  if (effects.commit.has_value()) {
+    pool_->Commit(std::move(effects.commit->batch), effects.commit->sync,
+                  [this, seq = effects.commit->seq](const absl::Status& status) {
+                    loop_.Post([this, seq, status](Instant then) {
+                      shard_->OnCommitted(seq, status, then);
+                    });
+                  });
+  }
+  for (ShardEffects::DiskRead& read : effects.disk_reads) {
+    pool_->Submit([this, item = std::move(read.item)](Engine* engine) mutable {
+      absl::StatusOr<std::string> bytes = engine->Get(Family::kRecords, EncodeItemKey(item));
+      loop_.Post([this, item = std::move(item), bytes = std::move(bytes)](Instant then) mutable {
+        shard_->OnRead(item, std::move(bytes), then);
+      });
+    });
+  }
+  for (ShardEffects::ClockScan& scan : effects.clock_scans) {
+    pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
+      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
+          *engine->TakeSnapshot(), scan.partition, scan.theirs, options_.clock_answers);
+      loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
+        shard_->OnClockScan(scan, std::move(answer), then);
+      });
+    });
+  }
+  if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
+  if (!effects.replies.empty()) Answer(std::move(effects.replies));
+  shard_wake_ = effects.wake;
+  if (seat_ != nullptr) seat_wake_ = seat_->Perform(now);
+  {
+    std::lock_guard<std::mutex> lock(figures_mutex_);
+    figures_ = shard_->figures();
+    failed_ = shard_->failed();
+  }
+  return std::min(shard_wake_, seat_wake_);
+}
+
+void Lane::Answer(std::vector<ShardEffects::Reply> replies) {
+  std::vector<std::shared_ptr<Caller>> to_flush;
+  for (ShardEffects::Reply& reply : replies) {
+    auto it = asked_.find(reply.token);
+    GYRE_CHECK(it != asked_.end(), "a request is answered once");
+    std::shared_ptr<Caller> caller = it->second(std::move(reply.outcome));
+    asked_.erase(it);
+    if (caller == nullptr) continue;
+    if (std::find(to_flush.rbegin(), to_flush.rend(), caller) == to_flush.rend()) {
+      to_flush.push_back(std::move(caller));
+    }
+  }
+  for (const std::shared_ptr<Caller>& caller : to_flush) caller->Flush();
+}
+
+ShardFigures Lane::figures() const {
+  std::lock_guard<std::mutex> lock(figures_mutex_);
+  return figures_;
+}
+
+bool Lane::failed() const {
+  std::lock_guard<std::mutex> lock(figures_mutex_);
+  return failed_;
+}
+
+}  // namespace gyre

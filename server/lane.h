@@ -1,0 +1,94 @@
+// Lane: one shard on its thread. It feeds the shard with events from the rest of the process and performs
+// what the shard wants done: commits and reads through the StorePool, messages through PeerLinks,
+// replies to their callers. Lane 0 is Control's thread too.
+//
+// Thread rule: every public method from any thread, but for the constructor, Start and Stop.
+
+#ifndef GYRE_SERVER_LANE_H_
+#define GYRE_SERVER_LANE_H_
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <variant>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "replication/message.h"
+#include "replication/request.h"
+#include "ring/ids.h"
+#include "ring/view.h"
+#include "server/caller.h"
+#include "server/control_seat.h"
+#include "server/event_loop.h"
+#include "server/node.h"
+#include "server/peer_links.h"
+#include "server/store_pool.h"
+
+namespace gyre {
+
+class Lane {
+ public:
+  // A client's request, and what becomes of its outcome: hands the reply to its caller, and answers who
+  // is to be flushed (or null).
+  using Reply = absl::AnyInvocable<std::shared_ptr<Caller>(Outcome)>;
+  struct Ask {
+    std::variant<WriteRequest, ReadRequest> request;
+    Reply reply;
+  };
+
+  struct Options {
+    int index = 0;
+    size_t max_waiting = 100'000;  // events; beyond it clients are answered "overloaded"
+    ClockAnswerLimits clock_answers;
+  };
+
+  // `seat` is null but for lane 0. REQUIRES: all outlive the lane.
+  Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers);
+
+  void Start() { loop_.Start(); }
+  void Stop() { loop_.Stop(); }
+
+  // False when too much waits: nothing was done, and `asks` are as they were.
+  [[nodiscard]] bool TryServe(const std::shared_ptr<std::vector<Ask>>& asks);
+  // `ticket` is let go of once the messages have been taken in: the link reads on then.
+  void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
+  void OnPeer(NodeId node, bool reachable);
+  void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
+  // For what concerns Control: lane 0.
+  void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }
+
+  ShardFigures figures() const;
+  bool failed() const;
+  EventLoop::Figures loop_figures() const { return loop_.figures(); }
+
+ private:
+  void OnWake(Instant now);
+  Time Perform(Instant now);
+  void Answer(std::vector<ShardEffects::Reply> replies);
+
+  const Options options_;
+  Node* const node_;
+  Shard* const shard_;
+  ControlSeat* const seat_;
+  StorePool* const pool_;
+  PeerLinks* const peers_;
+
+  // Of the loop's thread.
+  Token next_token_ = 1;
+  absl::flat_hash_map<Token, Reply> asked_;
+  Time shard_wake_ = Time::Never();
+  Time seat_wake_ = Time::Never();
+
+  mutable std::mutex figures_mutex_;
+  ShardFigures figures_;  // guarded by figures_mutex_, and so is failed_
+  bool failed_ = false;
+
+  EventLoop loop_;  // last: its thread uses all above
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_LANE_H_

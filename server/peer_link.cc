@@ -1,0 +1,311 @@
+#include "server/peer_link.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/limits.h"
+#include "api/peer_translation.h"
+#include "server/clock.h"
+#include "server/log.h"
+
+namespace gyre {
+namespace {
+
+bool IsRepair(const PeerMessage& message) {
+  return std::holds_alternative<ClockAsk>(message.body) ||
+         std::holds_alternative<ClockAnswer>(message.body) ||
+         (std::holds_alternative<Apply>(message.body) && message.exchange == 0);
+}
+
+std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
+                                           const PeerLinkOptions& options) {
+  grpc::ChannelArguments args;
+  args.SetMaxReceiveMessageSize(static_cast<int>(kMaxPeerMessageBytes));
+  args.SetMaxSendMessageSize(static_cast<int>(kMaxPeerMessageBytes));
+  // A connection of its own, and no pause inside gRPC: pausing is this link's part.
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+              static_cast<int>(options.hello_timeout.millis()));
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(options.keepalive_time.millis()));
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(options.keepalive_timeout.millis()));
+  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+}
+
+}  // namespace
+
+// One stream. It lives until gRPC has reported its end. The hold keeps it open for writes that start
+// outside of its callbacks; it is let go of when the stream is broken and no write is under way.
+class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, peer::PeerFrame> {
+ public:
+  Call(PeerLink* link, std::shared_ptr<grpc::Channel> channel)
+      : link_(link), stub_(peer::Peer::NewStub(channel)) {}
+
+  void Open(peer::Hello hello) {
+    *frame_.mutable_hello() = std::move(hello);
+    stub_->async()->Link(&context_, this);
+    AddHold();
+    StartWrite(&frame_);
+    StartRead(&answer_);
+    StartCall();
+  }
+
+  void Write(const std::vector<PeerMessage>& messages) {
+    frame_.Clear();
+    frame_.mutable_messages()->Reserve(static_cast<int>(messages.size()));
+    for (const PeerMessage& message : messages) {
+      EncodePeerMessage(message, frame_.add_messages());
+    }
+    StartWrite(&frame_);
+  }
+
+  void Cancel() { context_.TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) return link_->OnClosed();
+    link_->OnHello(answer_);
+    StartRead(&answer_);  // nothing more comes; this is how the end is noticed
+  }
+  void OnWriteDone(bool ok) override { link_->OnWritten(ok); }
+  void OnDone(const grpc::Status& status) override {
+    link_->OnDone(status.error_message(), static_cast<int>(status.error_code()));
+  }
+
+ private:
+  PeerLink* const link_;
+  const std::unique_ptr<peer::Peer::Stub> stub_;
+  grpc::ClientContext context_;
+  peer::PeerFrame frame_;
+  peer::PeerFrame answer_;
+};
+
+PeerLink::PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::string address,
+                   Events events, Random random)
+    : options_(options),
+      id_(id),
+      name_(std::move(name)),
+      address_(std::move(address)),
+      events_(std::move(events)),
+      random_(random) {
+  figures_.name = name_;
+}
+
+PeerLink::~PeerLink() { Stop(); }
+
+// ---------------------------------------------------------------------------------------- sending
+
+void PeerLink::Queue(PeerMessage message) {
+  const size_t bytes = ApproximateBytes(message);
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (!established_) {
+    ++figures_.dropped;
+    return;
+  }
+  if (!IsRepair(message)) {
+    if (queue_bytes_ + bytes > options_.max_queue_bytes && !queue_.empty()) {
+      ++figures_.dropped;
+      return;
+    }
+    queue_bytes_ += bytes;
+    queue_.push_back(std::move(message));
+    return;
+  }
+  repair_bytes_ += bytes;
+  repair_.push_back(std::move(message));
+  while (repair_bytes_ > options_.max_repair_bytes && repair_.size() > 1) {
+    repair_bytes_ -= ApproximateBytes(repair_.front());
+    repair_.pop_front();
+    ++figures_.dropped_repair;
+  }
+}
+
+void PeerLink::Flush() { Write(std::unique_lock<std::mutex>(mutex_)); }
+
+std::vector<PeerMessage> PeerLink::TakeFrame() {
+  std::vector<PeerMessage> frame;
+  size_t bytes = 0;
+  const auto take = [&](std::deque<PeerMessage>* queue, size_t* queued) {
+    const size_t size = ApproximateBytes(queue->front());
+    bytes += size;
+    *queued -= size;
+    frame.push_back(std::move(queue->front()));
+    queue->pop_front();
+  };
+  while (!queue_.empty() && bytes < options_.frame_bytes) take(&queue_, &queue_bytes_);
+  // Repair gets what room is left, and never less than one message: it must not starve.
+  if (!repair_.empty()) take(&repair_, &repair_bytes_);
+  while (!repair_.empty() && bytes < options_.frame_bytes) take(&repair_, &repair_bytes_);
+  return frame;
+}
+
+void PeerLink::Write(std::unique_lock<std::mutex> lock) {
+  if (!established_ || closing_ || writing_ || (queue_.empty() && repair_.empty())) return;
+  const std::vector<PeerMessage> frame = TakeFrame();
+  ++figures_.frames;
+  figures_.messages += frame.size();
+  writing_ = true;  // and so the call stays
+  Call* const call = call_.get();
+  lock.unlock();
+  call->Write(frame);
+}
+
+void PeerLink::OnWritten(bool ok) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  writing_ = false;
+  if (closing_) {
+    Call* const call = call_.get();
+    lock.unlock();
+    call->RemoveHold();
+  } else if (ok) {
+    Write(std::move(lock));
+  }
+  // After a failed write the read fails too, and that closes.
+}
+
+// -------------------------------------------------------------------------------------- the stream
+
+bool PeerLink::IsExpectedHello(const peer::Hello& hello, std::string* why) const {
+  if (NodeId(hello.node()) == id_) return true;
+  *why = absl::StrCat("at ", address_, " answers node \"", hello.node_name(), "\", not \"", name_,
+                      "\"");
+  return false;
+}
+
+void PeerLink::OnHello(const peer::PeerFrame& frame) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (closing_ || established_) return;
+    std::string why;
+    if (!IsExpectedHello(frame.hello(), &why)) {
+      last_failure_ = why;
+      Log(LogLevel::kError, "peer_refused", {{"peer", name_}, {"why", why}});
+      call_->Cancel();
+      return;
+    }
+    established_ = true;
+    attempts_ = 0;
+    name_taken_since_ = Time::Never();
+    last_failure_.clear();
+    ++figures_.connects;
+  }
+  Report();
+}
+
+void PeerLink::OnClosed() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  closing_ = true;
+  established_ = false;
+  queue_.clear();
+  repair_.clear();
+  queue_bytes_ = 0;
+  repair_bytes_ = 0;
+  Call* const call = writing_ ? nullptr : call_.get();
+  lock.unlock();
+  // First the news, then the hold: after that the call may be gone.
+  Report();
+  if (call != nullptr) call->RemoveHold();
+}
+
+void PeerLink::OnDone(const std::string& why, int code) {
+  std::unique_ptr<Call> dead;
+  std::string refused;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    const Time now = MonotonicNow();
+    dead = std::move(call_);
+    established_ = false;
+    writing_ = false;
+    if (code == grpc::StatusCode::ALREADY_EXISTS) {
+      name_taken_since_ = std::min(name_taken_since_, now);
+      if (now - name_taken_since_ >= options_.name_taken_patience) refused = why;
+    } else if (code != grpc::StatusCode::UNAVAILABLE) {
+      name_taken_since_ = Time::Never();
+    }
+    if (!stopping_ && why != last_failure_) {
+      last_failure_ = why;
+      const bool expected = code == grpc::StatusCode::UNAVAILABLE ||
+                            code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::OK;
+      Log(expected ? LogLevel::kInfo : LogLevel::kError, "peer_link_ended",
+          {{"peer", name_}, {"address", address_}, {"code", code}, {"why", why}});
+    }
+    const int64_t most = std::min(options_.retry_cap.micros(),
+                                  options_.retry_base.micros() << std::min(attempts_, 10));
+    ++attempts_;
+    next_attempt_ =
+        now + Duration::Micros(random_.Between(options_.retry_base.micros() / 2, most));
+  }
+  Report();
+  if (!refused.empty()) events_.on_refused(refused);
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    closing_ = false;
+    events_.kick();
+    ended_.notify_all();
+  }
+  // `dead`, the call whose callback this is, goes last.
+}
+
+void PeerLink::Report() {
+  std::lock_guard<std::mutex> order(report_mutex_);
+  bool up;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    up = established_ && incoming_;
+    figures_.connected = up;
+  }
+  if (up == reported_) return;
+  reported_ = up;
+  Log(LogLevel::kInfo, up ? "peer_up" : "peer_down", {{"peer", name_}});
+  events_.on_peer(id_, up);
+}
+
+void PeerLink::OnIncoming(bool up) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    incoming_ = up;
+    if (up) next_attempt_ = Time();  // it is there: no need to wait longer
+  }
+  Report();
+  if (up) events_.kick();
+}
+
+Time PeerLink::Tend(Time now) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (stopping_) return Time::Never();
+  if (call_ != nullptr) {
+    if (established_ || closing_) return Time::Never();
+    const Time patience = opened_at_ + options_.hello_timeout;
+    if (now < patience) return patience;
+    call_->Cancel();
+    return now + options_.hello_timeout;
+  }
+  if (closing_) return Time::Never();  // its last callback is still running, and kicks
+  if (now < next_attempt_) return next_attempt_;
+  call_ = std::make_unique<Call>(this, OpenChannel(address_, options_));
+  opened_at_ = now;
+  writing_ = true;  // the hello
+  closing_ = false;
+  call_->Open(events_.hello());
+  return now + options_.hello_timeout;
+}
+
+void PeerLink::Stop() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  stopping_ = true;
+  if (call_ != nullptr) call_->Cancel();
+  ended_.wait(lock, [this] { return call_ == nullptr && !closing_; });
+}
+
+PeerLink::Figures PeerLink::figures() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  Figures figures = figures_;
+  figures.queued_bytes = queue_bytes_ + repair_bytes_;
+  return figures;
+}
+
+}  // namespace gyre

@@ -1,0 +1,136 @@
+// PeerLink: this node's outgoing stream to one peer. Messages wait in two bounded queues (clients' first,
+// repair's in a lane of its own), and everything that waits while a frame is being written leaves in the
+// next one. A stream that ends is opened again after a jittered pause.
+//
+// A peer counts as reachable while both directions stand: what is asked on ours is answered on its.
+// Whoever waits for an answer is told of the loss at once, through on_peer.
+//
+// Thread rule: every method from any thread, but Tend and Stop, which belong to PeerLinks' thread and
+// owner. Callbacks must only post.
+
+#ifndef GYRE_SERVER_PEER_LINK_H_
+#define GYRE_SERVER_PEER_LINK_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "api/proto/peer.grpc.pb.h"
+#include "replication/message.h"
+#include "ring/ids.h"
+#include "ring/random.h"
+
+namespace gyre {
+
+struct PeerLinkOptions {
+  // Bytes that may wait for a peer. Beyond: a client's message is dropped (its exchange asks another
+  // owner or times out), and of repair the oldest (it is found again). Too small drops under bursts; the
+  // sum over all peers is memory.
+  size_t max_queue_bytes = size_t{64} << 20;
+  size_t max_repair_bytes = size_t{16} << 20;
+  // Where a frame is full. Larger ones delay what comes behind them.
+  size_t frame_bytes = size_t{1} << 20;
+  // Pause before the stream is opened again: a draw from [base/2, base * 2^k], at most cap.
+  Duration retry_base = Duration::Millis(50);
+  Duration retry_cap = Duration::Seconds(1);
+  // A stream on which the peer has not said hello by then is given up.
+  Duration hello_timeout = Duration::Seconds(2);
+  // A peer that is silent for keepalive_time is asked, and lost after keepalive_timeout more.
+  Duration keepalive_time = Duration::Seconds(1);
+  Duration keepalive_timeout = Duration::Seconds(1);
+  // For how long "another node has your name" is put down to a stream of our own last life.
+  Duration name_taken_patience = Duration::Seconds(3);
+};
+
+class PeerLink {
+ public:
+  struct Events {
+    std::function<void(NodeId, bool reachable)> on_peer;
+    // The peer refuses this node for good; why.
+    std::function<void(std::string)> on_refused;
+    // Tend has something to do.
+    std::function<void()> kick;
+    // What this node says first.
+    std::function<peer::Hello()> hello;
+  };
+  struct Figures {
+    std::string name;
+    bool connected = false;
+    uint64_t queued_bytes = 0;
+    uint64_t frames = 0;
+    uint64_t messages = 0;
+    uint64_t dropped = 0;         // messages of clients' requests
+    uint64_t dropped_repair = 0;
+    uint64_t connects = 0;
+  };
+
+  PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::string address,
+           Events events, Random random);
+  PeerLink(const PeerLink&) = delete;
+  PeerLink& operator=(const PeerLink&) = delete;
+  ~PeerLink();
+
+  NodeId id() const { return id_; }
+
+  // Queues; Flush sends. Without a connection the message is dropped, as if the network had lost it.
+  void Queue(PeerMessage message);
+  void Flush();
+  // The peer's stream to this node came up or went down.
+  void OnIncoming(bool up);
+  Figures figures() const;
+
+  // Opens or gives up the stream where that is due; answers when to call again.
+  Time Tend(Time now);
+  // Ends the stream and waits for its last callback.
+  void Stop();
+
+ private:
+  class Call;
+
+  bool IsExpectedHello(const peer::Hello& hello, std::string* why) const;
+  std::vector<PeerMessage> TakeFrame();  // REQUIRES: mutex_ held
+  void Write(std::unique_lock<std::mutex> lock);
+  void OnHello(const peer::PeerFrame& frame);
+  void OnWritten(bool ok);
+  void OnClosed();
+  void OnDone(const std::string& why, int code);
+  void Report();
+
+  const PeerLinkOptions options_;
+  const NodeId id_;
+  const std::string name_;
+  const std::string address_;
+  const Events events_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable ended_;
+  Random random_;  // guarded by mutex_, and so are the rest
+  std::unique_ptr<Call> call_;
+  bool established_ = false;
+  bool writing_ = false;
+  bool closing_ = false;
+  bool incoming_ = false;
+  bool stopping_ = false;
+  Time opened_at_;
+  Time next_attempt_;
+  Time name_taken_since_ = Time::Never();
+  int attempts_ = 0;
+  std::string last_failure_;
+  std::deque<PeerMessage> queue_;
+  std::deque<PeerMessage> repair_;
+  size_t queue_bytes_ = 0;
+  size_t repair_bytes_ = 0;
+  Figures figures_;
+
+  std::mutex report_mutex_;  // before mutex_
+  bool reported_ = false;    // guarded by report_mutex_
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_PEER_LINK_H_

@@ -1,0 +1,94 @@
+#include "server/peer_links.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+#include "server/clock.h"
+
+namespace gyre {
+
+PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random)
+    : options_(options), peers_(peers), random_(random) {}
+
+PeerLinks::~PeerLinks() { Stop(); }
+
+void PeerLinks::Start(std::function<void(NodeId, bool)> on_peer,
+                      std::function<void(std::string)> on_refused,
+                      std::function<peer::Hello()> hello) {
+  GYRE_CHECK(links_.empty() && !thread_.joinable(), "links start once");
+  for (const Member& peer : peers_) {
+    links_.push_back(std::make_unique<PeerLink>(
+        options_, peer.id, peer.name, peer.peer_address,
+        PeerLink::Events{on_peer, on_refused, [this] { Kick(); }, hello},
+        Random(random_.Next())));
+  }
+  thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "peer-links");
+}
+
+void PeerLinks::Stop() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  kicked_.notify_one();
+  if (thread_.joinable()) thread_.join();
+  for (const auto& link : links_) link->Stop();
+}
+
+void PeerLinks::Kick() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    kick_ = true;
+  }
+  kicked_.notify_one();
+}
+
+void PeerLinks::Run() {
+  for (;;) {
+    Time next = Time::Never();
+    for (const auto& link : links_) next = std::min(next, link->Tend(MonotonicNow()));
+    std::unique_lock<std::mutex> lock(mutex_);
+    const auto ready = [this] { return stopping_ || kick_; };
+    if (next == Time::Never()) {
+      kicked_.wait(lock, ready);
+    } else {
+      kicked_.wait_until(lock, ToTimePoint(next), ready);
+    }
+    if (stopping_) return;
+    kick_ = false;
+  }
+}
+
+PeerLink* PeerLinks::Find(NodeId id) const {
+  for (const auto& link : links_) {
+    if (link->id() == id) return link.get();
+  }
+  return nullptr;
+}
+
+void PeerLinks::Send(std::vector<Envelope> envelopes) {
+  std::vector<PeerLink*> touched;
+  for (Envelope& envelope : envelopes) {
+    PeerLink* const link = Find(envelope.to);
+    if (link == nullptr) continue;  // no member any more: as if the network had lost it
+    link->Queue(std::move(envelope.message));
+    if (std::find(touched.begin(), touched.end(), link) == touched.end()) touched.push_back(link);
+  }
+  for (PeerLink* link : touched) link->Flush();
+}
+
+void PeerLinks::OnIncoming(NodeId node, bool up) {
+  if (PeerLink* const link = Find(node)) link->OnIncoming(up);
+}
+
+std::vector<PeerLink::Figures> PeerLinks::figures() const {
+  std::vector<PeerLink::Figures> figures;
+  for (const auto& link : links_) figures.push_back(link->figures());
+  return figures;
+}
+
+}  // namespace gyre

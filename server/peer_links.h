@@ -1,0 +1,60 @@
+// PeerLinks: the outgoing streams to all peers, and the thread that opens them again.
+//
+// Thread rule: Send, OnIncoming and the readers from any thread; Start and Stop from the owner.
+
+#ifndef GYRE_SERVER_PEER_LINKS_H_
+#define GYRE_SERVER_PEER_LINKS_H_
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "replication/message.h"
+#include "ring/ids.h"
+#include "ring/member.h"
+#include "ring/random.h"
+#include "server/peer_link.h"
+
+namespace gyre {
+
+class PeerLinks {
+ public:
+  // `peers`: the members without this node.
+  PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random);
+  PeerLinks(const PeerLinks&) = delete;
+  PeerLinks& operator=(const PeerLinks&) = delete;
+  ~PeerLinks();
+
+  // Every peer counts as unreachable until on_peer says otherwise.
+  void Start(std::function<void(NodeId, bool reachable)> on_peer,
+             std::function<void(std::string)> on_refused, std::function<peer::Hello()> hello);
+  void Stop();
+
+  void Send(std::vector<Envelope> envelopes);
+  void OnIncoming(NodeId node, bool up);
+  std::vector<PeerLink::Figures> figures() const;
+
+ private:
+  void Run();
+  void Kick();
+  PeerLink* Find(NodeId id) const;
+
+  const PeerLinkOptions options_;
+  const std::vector<Member> peers_;
+  Random random_;
+  std::vector<std::unique_ptr<PeerLink>> links_;  // as of Start; then constant
+
+  std::mutex mutex_;
+  std::condition_variable kicked_;
+  bool kick_ = false;      // guarded by mutex_
+  bool stopping_ = false;  // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_PEER_LINKS_H_

@@ -1,0 +1,194 @@
+#include "server/peer_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/peer_translation.h"
+#include "server/log.h"
+
+namespace gyre {
+namespace {
+
+constexpr int kFramesInProcess = 4;
+
+}  // namespace
+
+// One stream of one peer. It ends (Finish) when the read has failed and no frame is in process, so that
+// tickets never outlive it.
+class PeerService::Incoming final
+    : public grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame> {
+ public:
+  Incoming(PeerService* service, grpc::CallbackServerContext* context)
+      : service_(service), context_(context) {
+    StartRead(&frame_);
+  }
+
+  void Cancel() { context_->TryCancel(); }
+
+  void OnReadDone(bool ok) override {
+    if (!ok) {
+      std::unique_lock<std::mutex> lock(mutex_);
+      closed_ = true;
+      return FinishIfIdle(std::move(lock));
+    }
+    if (from_ == NodeId() && !Greet()) return;
+    TakeIn();
+  }
+
+  void OnWriteDone(bool) override {
+    std::unique_lock<std::mutex> lock(mutex_);
+    writing_ = false;
+    FinishIfIdle(std::move(lock));
+  }
+
+  void OnDone() override {
+    if (from_ != NodeId()) service_->Leave(from_, this);
+    delete this;
+  }
+
+ private:
+  // The first frame. False: refused, and the stream ends.
+  bool Greet() {
+    if (const grpc::Status status = service_->Admit(frame_.hello(), this); !status.ok()) {
+      Finish(status);
+      return false;
+    }
+    from_ = NodeId(frame_.hello().node());
+    *greeting_.mutable_hello() = service_->hello_();
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      writing_ = true;
+    }
+    StartWrite(&greeting_);
+    return true;
+  }
+
+  void TakeIn() {
+    service_->frames_.fetch_add(1, std::memory_order_relaxed);
+    std::vector<PeerMessage> messages;
+    messages.reserve(frame_.messages_size());
+    for (peer::PeerMessage& wire : *frame_.mutable_messages()) {
+      absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
+      if (message.ok()) {
+        messages.push_back(*std::move(message));
+      } else if (service_->malformed_.fetch_add(1, std::memory_order_relaxed) % 1000 == 0) {
+        Log(LogLevel::kError, "peer_message_malformed",
+            {{"from", from_.value()}, {"why", std::string(message.status().message())}});
+      }
+    }
+    service_->messages_.fetch_add(messages.size(), std::memory_order_relaxed);
+    bool read_on;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      read_on = ++in_process_ < kFramesInProcess;
+      paused_ = !read_on;
+    }
+    std::shared_ptr<void> ticket(this, [](void* self) { static_cast<Incoming*>(self)->OnTaken(); });
+    if (!messages.empty()) service_->sink_(from_, std::move(messages), ticket);
+    if (read_on) StartRead(&frame_);
+  }
+
+  void OnTaken() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    --in_process_;
+    if (std::exchange(paused_, false)) {
+      lock.unlock();
+      StartRead(&frame_);
+    } else {
+      FinishIfIdle(std::move(lock));
+    }
+  }
+
+  void FinishIfIdle(std::unique_lock<std::mutex> lock) {
+    if (!closed_ || finished_ || writing_ || in_process_ > 0) return;
+    finished_ = true;
+    lock.unlock();
+    Finish(grpc::Status::OK);
+  }
+
+  PeerService* const service_;
+  grpc::CallbackServerContext* const context_;
+  NodeId from_;  // of the reading callbacks
+  peer::PeerFrame frame_;
+  peer::PeerFrame greeting_;
+
+  std::mutex mutex_;
+  int in_process_ = 0;  // guarded by mutex_, and so are the rest
+  bool paused_ = false;
+  bool writing_ = false;
+  bool closed_ = false;
+  bool finished_ = false;
+};
+
+PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
+                         std::function<peer::Hello()> hello, PeerLinks* links, Sink sink)
+    : cluster_name_(std::move(cluster_name)),
+      peers_(std::move(peers)),
+      hello_(std::move(hello)),
+      links_(links),
+      sink_(std::move(sink)) {}
+
+grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* PeerService::Link(
+    grpc::CallbackServerContext* context) {
+  return new Incoming(this, context);
+}
+
+grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream) {
+  const auto refuse = [&](grpc::StatusCode code, const std::string& why) {
+    refused_.fetch_add(1, std::memory_order_relaxed);
+    Log(LogLevel::kError, "peer_refused", {{"peer", hello.node_name()}, {"why", why}});
+    return grpc::Status(code, why);
+  };
+  const peer::Hello mine = hello_();
+  if (hello.cluster() != mine.cluster()) {
+    return refuse(grpc::StatusCode::FAILED_PRECONDITION,
+                  absl::StrCat("node \"", hello.node_name(), "\" is of another cluster than \"",
+                               cluster_name_, "\""));
+  }
+  if (hello.version() != kPeerProtocol) {
+    return refuse(grpc::StatusCode::UNIMPLEMENTED,
+                  absl::StrCat("node \"", hello.node_name(), "\" speaks version ", hello.version(),
+                               " of the peers' protocol, this node version ", kPeerProtocol));
+  }
+  const NodeId node(hello.node());
+  if (node == NodeId(mine.node())) {
+    if (hello.instance() == mine.instance()) {
+      return refuse(grpc::StatusCode::FAILED_PRECONDITION,
+                    "the node speaks to itself: a peer_address points back at it");
+    }
+    return refuse(grpc::StatusCode::ALREADY_EXISTS,
+                  absl::StrCat("two nodes are called \"", hello.node_name(), "\""));
+  }
+  if (std::none_of(peers_.begin(), peers_.end(), [&](const Member& m) { return m.id == node; })) {
+    return refuse(grpc::StatusCode::PERMISSION_DENIED,
+                  absl::StrCat("node \"", hello.node_name(), "\" is no member of cluster \"",
+                               cluster_name_, "\""));
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  Entry& entry = streams_[node];
+  if (entry.stream != nullptr && entry.instance != hello.instance()) {
+    return refuse(grpc::StatusCode::ALREADY_EXISTS,
+                  absl::StrCat("another node called \"", hello.node_name(),
+                               "\" is connected, with another data directory"));
+  }
+  if (entry.stream != nullptr) entry.stream->Cancel();  // it reconnected before we saw the loss
+  entry = {hello.instance(), stream};
+  links_->OnIncoming(node, true);
+  return grpc::Status::OK;
+}
+
+void PeerService::Leave(NodeId node, Incoming* stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto it = streams_.find(node);
+  if (it == streams_.end() || it->second.stream != stream) return;
+  streams_.erase(it);
+  links_->OnIncoming(node, false);
+}
+
+PeerService::Figures PeerService::figures() const {
+  return {frames_.load(std::memory_order_relaxed), messages_.load(std::memory_order_relaxed),
+          malformed_.load(std::memory_order_relaxed), refused_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace gyre

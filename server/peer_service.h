@@ -1,0 +1,82 @@
+// PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses other
+// clusters, other protocols and a second node of one name, and hands over what the frames bring.
+//
+// A peer that sends faster than the shards take in is read more slowly: a stream has at most a few frames
+// in process.
+//
+// Thread rule: gRPC's threads; `sink` must only post.
+
+#ifndef GYRE_SERVER_PEER_SERVICE_H_
+#define GYRE_SERVER_PEER_SERVICE_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "api/proto/peer.grpc.pb.h"
+#include "replication/message.h"
+#include "ring/ids.h"
+#include "ring/member.h"
+#include "server/peer_links.h"
+
+namespace gyre {
+
+inline constexpr uint32_t kPeerProtocol = 1;
+
+class PeerService final : public peer::Peer::CallbackService {
+ public:
+  // Whoever takes the messages in lets go of `ticket` afterwards.
+  using Sink = std::function<void(NodeId from, std::vector<PeerMessage> messages,
+                                  std::shared_ptr<void> ticket)>;
+  struct Figures {
+    uint64_t frames = 0;
+    uint64_t messages = 0;
+    uint64_t malformed = 0;
+    uint64_t refused = 0;
+  };
+
+  // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives it.
+  PeerService(std::string cluster_name, std::vector<Member> peers,
+              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink);
+
+  grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* Link(
+      grpc::CallbackServerContext* context) override;
+
+  Figures figures() const;
+
+ private:
+  class Incoming;
+  struct Entry {
+    uint64_t instance = 0;
+    Incoming* stream = nullptr;
+  };
+
+  // OK: the stream is the node's from now on.
+  grpc::Status Admit(const peer::Hello& hello, Incoming* stream);
+  void Leave(NodeId node, Incoming* stream);
+
+  const std::string cluster_name_;
+  const std::vector<Member> peers_;
+  const std::function<peer::Hello()> hello_;
+  PeerLinks* const links_;
+  const Sink sink_;
+
+  std::mutex mutex_;
+  std::map<NodeId, Entry> streams_;  // guarded by mutex_
+
+  std::atomic<uint64_t> frames_{0};
+  std::atomic<uint64_t> messages_{0};
+  std::atomic<uint64_t> malformed_{0};
+  std::atomic<uint64_t> refused_{0};
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_PEER_SERVICE_H_

@@ -1,0 +1,116 @@
+#include "server/session.h"
+
+#include <utility>
+#include <vector>
+
+#include "api/error_translation.h"
+#include "api/limits.h"
+
+namespace gyre {
+
+std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)> on_done) {
+  std::shared_ptr<Session> session(new Session(door, std::move(on_done)));
+  session->self_ = session;
+  session->reading_ = true;
+  session->StartRead(&session->incoming_);
+  return session;
+}
+
+void Session::OnReadDone(bool ok) {
+  if (ok) {
+    std::vector<v1::ClientRequest*> requests;
+    requests.reserve(incoming_.requests_size());
+    for (v1::ClientRequest& request : *incoming_.mutable_requests()) requests.push_back(&request);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      in_flight_ += requests.size();
+    }
+    door_->Serve(requests, shared_from_this(), Duration::Millis(kMaxTimeoutMs));
+  }
+  std::unique_lock<std::mutex> lock(mutex_);
+  reading_ = false;
+  if (!ok) reads_ended_ = true;
+  Proceed(std::move(lock));
+}
+
+void Session::OnReply(v1::ClientReply reply) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (broken_) {
+    --in_flight_;
+  } else {
+    ready_.push_back(std::move(reply));
+  }
+}
+
+void Session::Flush() { Proceed(std::unique_lock<std::mutex>(mutex_)); }
+
+void Session::Drain() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  draining_ = true;
+  Proceed(std::move(lock));
+}
+
+void Session::OnWriteDone(bool ok) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  writing_ = false;
+  in_flight_ -= in_frame_;
+  in_frame_ = 0;
+  if (!ok) broken_ = true;
+  Proceed(std::move(lock));
+}
+
+void Session::OnCancel() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  broken_ = true;
+  Proceed(std::move(lock));
+}
+
+void Session::OnDone() {
+  on_done_(this);
+  self_.reset();
+}
+
+void Session::BuildFrame() {
+  outgoing_.Clear();
+  outgoing_.set_epoch(door_->epoch().value());
+  size_t bytes = 0;
+  while (!ready_.empty() && bytes < kFrameBytes) {
+    const size_t size = ready_.front().ByteSizeLong();
+    if (bytes > 0 && bytes + size > kMaxReplyValueBytes) break;
+    bytes += size;
+    *outgoing_.add_replies() = std::move(ready_.front());
+    ready_.pop_front();
+    ++in_frame_;
+  }
+}
+
+void Session::Proceed(std::unique_lock<std::mutex> lock) {
+  if (finished_) return;
+  if (broken_) {
+    in_flight_ -= ready_.size();
+    ready_.clear();
+  }
+  const bool idle = ready_.empty() && in_flight_ == 0;
+  if (!writing_ && ((broken_ && !reading_) || (idle && (reads_ended_ || draining_)))) {
+    finished_ = true;
+    const bool sent_away = draining_ && !reads_ended_;
+    lock.unlock();
+    Finish(sent_away ? ToGrpc(Draining()) : grpc::Status::OK);
+    return;
+  }
+  // Both flags stand before the calls: gRPC may report at once, on another thread.
+  const bool write = !writing_ && !ready_.empty();
+  if (write) {
+    writing_ = true;
+    BuildFrame();
+  }
+  const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&
+                    in_flight_ < kMaxInFlight;
+  if (read) reading_ = true;
+  // The stream cannot end meanwhile: an operation that is flagged has not been reported.
+  lock.unlock();
+  if (write) StartWrite(&outgoing_);
+  if (read) StartRead(&incoming_);
+}
+
+}  // namespace gyre

@@ -1,0 +1,81 @@
+// Session: one client's pipelined stream. Requests come many to a frame; replies leave in whatever order
+// they are ready, everything that is ready while a frame is being written in the next one.
+//
+// A client that does not read its replies, or has too much in flight, is read no further until that
+// changes; gRPC's flow control then stops it at its end.
+//
+// Thread rule: any thread. The session owns itself until gRPC has reported the stream's end and the last
+// reply has come.
+
+#ifndef GYRE_SERVER_SESSION_H_
+#define GYRE_SERVER_SESSION_H_
+
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include <grpcpp/grpcpp.h>
+
+#include "api/proto/gyre.grpc.pb.h"
+#include "server/caller.h"
+#include "server/door.h"
+
+namespace gyre {
+
+class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::ServerFrame>,
+                      public Caller,
+                      public std::enable_shared_from_this<Session> {
+ public:
+  // Requests of one connection that were read and whose replies have not been written. Beyond, the
+  // session reads no further.
+  static constexpr size_t kMaxInFlight = 4096;
+  // Where a frame of replies is full.
+  static constexpr size_t kFrameBytes = size_t{256} << 10;
+
+  // `on_done`: the stream has ended.
+  static std::shared_ptr<Session> Open(Door* door, std::function<void(Session*)> on_done);
+
+  // Ends the stream once its last reply is written.
+  void Drain();
+
+  // Caller.
+  void OnReply(v1::ClientReply reply) override;
+  void Flush() override;
+
+ private:
+  Session(Door* door, std::function<void(Session*)> on_done)
+      : door_(door), on_done_(std::move(on_done)) {}
+
+  void OnReadDone(bool ok) override;
+  void OnWriteDone(bool ok) override;
+  void OnCancel() override;
+  void OnDone() override;
+
+  // What there is to do, decided under the lock and done after it: gRPC may call back at once.
+  void Proceed(std::unique_lock<std::mutex> lock);
+  void BuildFrame();
+
+  Door* const door_;
+  const std::function<void(Session*)> on_done_;
+  std::shared_ptr<Session> self_;  // until OnDone
+
+  v1::ClientFrame incoming_;  // of the read under way
+  v1::ServerFrame outgoing_;  // of the write under way
+
+  std::mutex mutex_;
+  std::deque<v1::ClientReply> ready_;  // guarded by mutex_, and so are the rest
+  size_t in_flight_ = 0;               // read and not yet written
+  size_t in_frame_ = 0;                // replies in `outgoing_`
+  bool reading_ = false;
+  bool writing_ = false;
+  bool reads_ended_ = false;
+  bool broken_ = false;
+  bool draining_ = false;
+  bool finished_ = false;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_SESSION_H_
