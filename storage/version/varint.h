@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-
 #include <string_view>
 
 namespace gyre {

@@ -11,9 +11,9 @@
 #define GYRE_STORAGE_VERSION_VERSION_CODEC_H_
 
 #include <string>
+#include <string_view>
 
 #include "absl/status/statusor.h"
-#include <string_view>
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
 #include "storage/version/record.h"
