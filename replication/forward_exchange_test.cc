@@ -14,7 +14,7 @@ WriteRequest Put() {
   request.item = {PartitionId(3, 5), TableId(1), "key"};
   request.intent.value = "value";
   request.intent.write = {4, 2};
-  request.intent.attempt = 1 << 16;
+  request.intent.attempt = kFirstAttempt;
   request.timeout = Duration::Millis(900);
   return request;
 }
@@ -36,6 +36,12 @@ TEST(ForwardExchange, HandsTheWriteToTheFirstOwnerAndMintsNothing) {
   Trial trial = ForwardFrom('z');
   EXPECT_EQ(trial.Start(), "Forward>a, wake 300") << "each of three owners gets a third of 900 ms";
   EXPECT_EQ(trial.sent<Forward>(0).request.intent.value, "value");
+}
+
+TEST(ForwardExchange, NeverSendsAWriteAsAFirstAttemptSinceItMayArriveLate) {
+  Trial trial = ForwardFrom('z');
+  trial.Start();
+  EXPECT_GT(trial.sent<Forward>(0).request.intent.attempt, kFirstAttempt);
 }
 
 TEST(ForwardExchange, PassesTheAnswerOn) {
@@ -65,7 +71,7 @@ TEST(ForwardExchange, AsksTheNextOwnerAsAFurtherAttemptOfTheSameWrite) {
   const WriteRequest& next = trial.sent<Forward>(0).request;
   EXPECT_EQ(next.intent.write, first.write);
   EXPECT_GT(next.intent.attempt, first.attempt);
-  EXPECT_LT(next.intent.attempt, 2u << 16) << "below the client's own next attempt";
+  EXPECT_LT(next.intent.attempt, 2 * kFirstAttempt) << "below the client's own next attempt";
 }
 
 TEST(ForwardExchange, LeavesTheNextOwnerOnlyTheTimeThatIsLeft) {

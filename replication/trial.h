@@ -24,9 +24,7 @@ namespace gyre {
 inline NodeId NodeOf(char letter) { return NodeId(static_cast<uint64_t>(letter)); }
 inline ReplicaId ReplicaOf(char letter) { return ReplicaId(static_cast<uint64_t>(letter)); }
 
-inline RecordPtr Share(Record record) {
-  return std::make_shared<const Record>(std::move(record));
-}
+inline RecordPtr Share(Record record) { return std::make_shared<const Record>(std::move(record)); }
 
 class Trial {
  public:
@@ -102,8 +100,8 @@ class Trial {
 
   std::string Describe() const {
     static constexpr std::array<const char*, 14> kBodies = {
-        "Apply",       "ApplyReply", "Fetch",        "FetchReply", "Lookup",
-        "LookupReply", "ClockAsk",   "ClockAnswer",  "Forward",    "ForwardReply",
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
         "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };

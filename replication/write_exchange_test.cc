@@ -18,7 +18,7 @@ WriteRequest Put(int needed) {
   request.item = kItem;
   request.intent.value = "value";
   request.intent.write = {4, 2};
-  request.intent.attempt = 1;
+  request.intent.attempt = kFirstAttempt;
   request.needed = needed;
   return request;
 }
@@ -26,19 +26,18 @@ WriteRequest Put(int needed) {
 // The client's second try of the same write.
 WriteRequest Retry(int needed) {
   WriteRequest request = Put(needed);
-  request.intent.attempt = 2;
+  request.intent.attempt = 2 * kFirstAttempt;
   return request;
 }
 
 Trial Write(WriteRequest request, Trial::Setting setting = {}, bool known_here = false) {
-  return Trial(std::make_unique<WriteExchange>(std::move(request), known_here),
-               std::move(setting));
+  return Trial(std::make_unique<WriteExchange>(std::move(request), known_here), std::move(setting));
 }
 
 MintOutcome Minted() {
   MintOutcome outcome;
   AddVersion(&outcome.record, {kDot, 0, "value"});
-  outcome.minted = {{kDot, {4, 2}, 1}};
+  outcome.minted = {{kDot, {4, 2}, kFirstAttempt}};
   return outcome;
 }
 
@@ -223,18 +222,35 @@ TEST(WriteExchange, ARetryThatNeedsEveryOwnerAsksNobodySinceThisOneWouldKnow) {
   EXPECT_EQ(Write(Retry(3)).Start(), "mint, wake 2000");
 }
 
-TEST(WriteExchange, ARetryMintsAnywayWhenNobodyAnswersInTime) {
+TEST(WriteExchange, ARetryThatCannotAskEnoughOthersInTimeFailsRatherThanMintAgain) {
   Trial trial = Write(Retry(2));
   trial.Start();
   EXPECT_EQ(trial.At(499).Wake(), "wake 500");
-  EXPECT_EQ(trial.At(500).Wake(), "mint, wake 2000");
+  EXPECT_EQ(trial.At(500).Wake(), "TIMED_OUT 0/2 unknown");
 }
 
-TEST(WriteExchange, ARetryMintsAtOnceWhenNobodyIsLeftToAsk) {
+TEST(WriteExchange, ARetryFailsAtOnceWhenTooFewAreLeftToAsk) {
   Trial trial = Write(Retry(2));
   trial.Start();
   EXPECT_EQ(trial.Lose('b'), "wake 500");
-  EXPECT_EQ(trial.Lose('c'), "mint, wake 2000");
+  EXPECT_EQ(trial.Lose('c'), "QUORUM_NOT_MET 0/2 unknown");
+  EXPECT_EQ(Write(Retry(2), {.unreachable = "bc"}).Start(),
+            "Lookup>b, Lookup>c, QUORUM_NOT_MET 0/2 unknown");
+}
+
+TEST(WriteExchange, ARetryThatNeedsOneCopyIsWriteableWhereNobodyElseIsLeft) {
+  Trial late = Write(Retry(1));
+  late.Start();
+  EXPECT_EQ(late.At(500).Wake(), "mint, wake 2000");
+  Trial alone = Write(Retry(1));
+  alone.Start();
+  EXPECT_EQ(alone.Lose('b'), "mint, wake 2000");
+}
+
+TEST(WriteExchange, AForwardedWriteIsNeverTakenForAFirstAttempt) {
+  WriteRequest forwarded = Put(2);
+  ++forwarded.intent.attempt;
+  EXPECT_EQ(Write(forwarded).Start(), "Lookup>b, Lookup>c, wake 500");
 }
 
 TEST(WriteExchange, AFailedRetryIsUnknownSinceAnEarlierAttemptMayTakeEffect) {
