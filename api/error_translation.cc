@@ -151,6 +151,11 @@ void ToProto(const absl::Status& status, v1::Status* out) {
   }
 }
 
+absl::Status FromProto(const v1::Status& status) {
+  absl::Status error(static_cast<absl::StatusCode>(status.code()), status.message());
+  return status.has_detail() ? With(std::move(error), status.detail()) : error;
+}
+
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   // The two enums are the same numbers by definition.

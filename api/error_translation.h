@@ -43,6 +43,8 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context);
 std::optional<v1::ErrorDetail> DetailOf(const absl::Status& status);
 
 void ToProto(const absl::Status& status, v1::Status* out);
+// REQUIRES: made by ToProto, of an error.
+absl::Status FromProto(const v1::Status& status);
 // The detail is left out: it goes into the trailing metadata (kErrorTrailer), serialized.
 grpc::Status ToGrpc(const absl::Status& status);
 

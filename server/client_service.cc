@@ -1,7 +1,10 @@
 #include "server/client_service.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,14 +13,6 @@
 
 namespace gyre {
 namespace {
-
-void Finish(grpc::CallbackServerContext* context, grpc::ServerUnaryReactor* reactor,
-            const absl::Status& status) {
-  if (const std::optional<v1::ErrorDetail> detail = DetailOf(status)) {
-    context->AddTrailingMetadata(kErrorTrailer, detail->SerializeAsString());
-  }
-  reactor->Finish(ToGrpc(status));
-}
 
 // How long a unary call's client waits at most.
 Duration PatienceOf(const grpc::CallbackServerContext& context) {
@@ -29,36 +24,62 @@ Duration PatienceOf(const grpc::CallbackServerContext& context) {
                       std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
 }
 
+// A unary call. It ends once: by its reply, or when its client has gone, and then what comes later
+// finds the door closed. It owns itself until gRPC has reported the end.
+template <typename Reply>
+class UnaryCall final : public grpc::ServerUnaryReactor,
+                        public std::enable_shared_from_this<UnaryCall<Reply>> {
+ public:
+  static std::shared_ptr<UnaryCall> Open(grpc::CallbackServerContext* context, Reply* reply) {
+    std::shared_ptr<UnaryCall> call(new UnaryCall(context, reply));
+    call->self_ = call;
+    return call;
+  }
+
+  void End(absl::StatusOr<Reply> answer) {
+    if (ended_.exchange(true)) return;
+    if (answer.ok()) {
+      *reply_ = *std::move(answer);
+    } else if (const std::optional<v1::ErrorDetail> detail = DetailOf(answer.status())) {
+      context_->AddTrailingMetadata(kErrorTrailer, detail->SerializeAsString());
+    }
+    this->Finish(ToGrpc(answer.status()));
+  }
+
+  void OnCancel() override {
+    if (!ended_.exchange(true)) this->Finish(grpc::Status::CANCELLED);
+  }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  UnaryCall(grpc::CallbackServerContext* context, Reply* reply)
+      : context_(context), reply_(reply) {}
+
+  grpc::CallbackServerContext* const context_;
+  Reply* const reply_;
+  std::atomic<bool> ended_{false};
+  std::shared_ptr<UnaryCall> self_;
+};
+
 // A unary call at the door: a session of one request.
 template <typename Reply>
-class UnaryCall final : public Caller {
+class UnaryCaller final : public Caller {
  public:
   using Take = Reply* (v1::ClientReply::*)();
-
-  UnaryCall(grpc::CallbackServerContext* context, Reply* reply, Take take)
-      : context_(context), reactor_(context->DefaultReactor()), reply_(reply), take_(take) {}
-
-  grpc::ServerUnaryReactor* reactor() const { return reactor_; }
+  UnaryCaller(std::shared_ptr<UnaryCall<Reply>> call, Take take)
+      : call_(std::move(call)), take_(take) {}
 
   void OnReply(v1::ClientReply reply) override {
-    if (!reply.has_error()) {
-      *reply_ = std::move(*(reply.*take_)());
-      reactor_->Finish(grpc::Status::OK);
-      return;
+    if (reply.has_error()) {
+      call_->End(FromProto(reply.error()));
+    } else {
+      call_->End(std::move(*(reply.*take_)()));
     }
-    const v1::Status& error = reply.error();
-    if (error.has_detail()) {
-      context_->AddTrailingMetadata(kErrorTrailer, error.detail().SerializeAsString());
-    }
-    reactor_->Finish(
-        grpc::Status(static_cast<grpc::StatusCode>(error.code()), error.message()));
   }
   void Flush() override {}
 
  private:
-  grpc::CallbackServerContext* const context_;
-  grpc::ServerUnaryReactor* const reactor_;
-  Reply* const reply_;
+  const std::shared_ptr<UnaryCall<Reply>> call_;
   const Take take_;
 };
 
@@ -67,26 +88,22 @@ grpc::ServerUnaryReactor* ServeUnary(Door* door, grpc::CallbackServerContext* co
                                      const Request& request,
                                      Request* (v1::ClientRequest::*place)(), Reply* reply,
                                      Reply* (v1::ClientReply::*take)()) {
-  auto call = std::make_shared<UnaryCall<Reply>>(context, reply, take);
-  grpc::ServerUnaryReactor* const reactor = call->reactor();
+  std::shared_ptr<UnaryCall<Reply>> call = UnaryCall<Reply>::Open(context, reply);
   v1::ClientRequest wrapped;
   wrapped.set_id(1);
   *(wrapped.*place)() = request;
   const std::vector<v1::ClientRequest*> requests = {&wrapped};
-  door->Serve(requests, call, PatienceOf(*context));
-  return reactor;
+  door->Serve(requests, std::make_shared<UnaryCaller<Reply>>(call, take), PatienceOf(*context));
+  return call.get();
 }
 
-// Fills `reply` by `admin`'s function, which answers through the given closure, then or later.
+// `start` is one of Admin's functions; it answers through the given closure, then or later.
 template <typename Reply, typename Start>
 grpc::ServerUnaryReactor* ServeAdmin(grpc::CallbackServerContext* context, Reply* reply,
                                      Start start) {
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  start([context, reactor, reply](absl::StatusOr<Reply> answer) {
-    if (answer.ok()) *reply = *std::move(answer);
-    Finish(context, reactor, answer.status());
-  });
-  return reactor;
+  std::shared_ptr<UnaryCall<Reply>> call = UnaryCall<Reply>::Open(context, reply);
+  start([call](absl::StatusOr<Reply> answer) { call->End(std::move(answer)); });
+  return call.get();
 }
 
 }  // namespace

@@ -1,0 +1,352 @@
+#include "server/gyred.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <future>
+#include <random>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/limits.h"
+#include "server/clock.h"
+#include "server/listen_port.h"
+#include "server/log.h"
+
+namespace gyre {
+namespace {
+
+constexpr int kReadThreads = 2;
+// A client connection that is silent is asked after this long, and closed when it does not answer: half a
+// frame and then silence holds nothing for ever.
+constexpr int kClientKeepaliveMs = 10'000;
+constexpr int kClientKeepaliveTimeoutMs = 5'000;
+constexpr int kHandshakeTimeoutMs = 10'000;
+constexpr int kMaxStreamsPerConnection = 4096;
+constexpr Duration kCloseStreams = Duration::Millis(300);
+
+uint64_t MachineRandom() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
+}
+
+int ShardsOfThisMachine() {
+  return static_cast<int>(std::clamp(std::thread::hardware_concurrency() / 2, 1u, 64u));
+}
+
+template <typename T>
+std::vector<T*> Pointers(const std::vector<std::unique_ptr<T>>& owned) {
+  std::vector<T*> pointers;
+  for (const auto& one : owned) pointers.push_back(one.get());
+  return pointers;
+}
+
+std::vector<Member> Others(const Topology& topology, NodeId self) {
+  std::vector<Member> others = topology.members;
+  std::erase_if(others, [&](const Member& member) { return member.id == self; });
+  return others;
+}
+
+// What both servers have in common.
+void Prepare(grpc::ServerBuilder* builder) {
+  // Two processes on one port would each get some of the connections.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  // Reflection is the one service with threads of its own.
+  builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+}
+
+std::chrono::system_clock::time_point In(Duration duration) {
+  return std::chrono::system_clock::now() + std::chrono::microseconds(duration.micros());
+}
+
+}  // namespace
+
+Gyred::Gyred(Config config, std::function<void(std::string)> on_fatal)
+    : config_(std::move(config)),
+      on_fatal_(std::move(on_fatal)),
+      started_(MonotonicNow()),
+      random_(MachineRandom()) {}
+
+Gyred::~Gyred() {
+  if (const absl::Status status = Stop(); !status.ok()) {
+    Log(LogLevel::kError, "stop", {{"why", status.ToString()}});
+  }
+}
+
+absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
+                                                    std::function<void(std::string)> on_fatal) {
+  std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
+  const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode,
+                      &Gyred::OpenServers, &Gyred::PublishAddresses};
+  for (const auto step : steps) {
+    if (absl::Status status = ((*gyred).*step)(); !status.ok()) return status;
+  }
+  return gyred;
+}
+
+// ------------------------------------------------------------------------------------------- start
+
+absl::Status Gyred::OpenPorts() {
+  const auto claim = [](const char* field, Address* address) -> absl::Status {
+    absl::StatusOr<int> port = ClaimPort(field, *address);
+    if (port.ok()) address->port = *port;
+    return port.status();
+  };
+  if (absl::Status status = claim("client_listen", &config_.client_listen); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = claim("peer_listen", &config_.peer_listen); !status.ok()) {
+    return status;
+  }
+  if (config_.http) {
+    if (absl::Status status = claim("http_listen", &config_.http_listen); !status.ok()) {
+      return status;
+    }
+  }
+  // What is told to others where the configuration left the port open.
+  const auto fill = [](std::string* advertised, const Address& bound) {
+    absl::StatusOr<Address> address = ParseAddress(*advertised);
+    if (address.ok() && address->port == 0) {
+      address->port = bound.port;
+      *advertised = address->ToString();
+    }
+  };
+  fill(&config_.self().client_address, config_.client_listen);
+  fill(&config_.self().peer_address, config_.peer_listen);
+  absl::StatusOr<Topology> initial =
+      InitialTopology(config_.cluster_name, config_.partitions, config_.members);
+  if (!initial.ok()) return initial.status();
+  initial_ = *std::move(initial);
+  self_ = NodeIdFromName(initial_.cluster, config_.node_name);
+  return absl::OkStatus();
+}
+
+absl::Status Gyred::OpenStore() {
+  std::error_code error;
+  std::filesystem::create_directories(config_.data_dir, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("data_dir: cannot make ", config_.data_dir, ": ", error.message()));
+  }
+  std::filesystem::permissions(config_.data_dir, std::filesystem::perms::owner_all, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("data_dir: ", config_.data_dir, " is not ours: ", error.message()));
+  }
+  RocksEngine::Options options;
+  options.path = config_.data_dir + "/store";
+  options.block_cache_bytes = config_.block_cache_bytes;
+  absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
+  if (!engine.ok()) return engine.status();
+  engine_ = *std::move(engine);
+  absl::StatusOr<Identity> identity =
+      OpenIdentity(engine_.get(),
+                   {initial_.cluster, config_.cluster_name, self_, config_.node_name,
+                    initial_.slices},
+                   random_.Next() | 1);
+  if (!identity.ok()) {
+    engine_.reset();  // nothing to mark as stopped
+    return identity.status();
+  }
+  identity_ = *std::move(identity);
+  return absl::OkStatus();
+}
+
+absl::Status Gyred::OpenNode() {
+  NodeOptions options;
+  options.shard.max_exchanges = 2 * config_.max_in_flight;  // clients' and forwarded ones
+  options.shard.repair_interval = config_.repair_interval;
+  options.shard.periodic_sync = config_.periodic_sync;
+  options.store.max_siblings = kMaxSiblings;
+  options.shards = ShardsOfThisMachine();
+  absl::StatusOr<std::unique_ptr<Node>> node =
+      Node::Open(options, engine_.get(), initial_, self_, identity_.last_stop_clean,
+                 Random(random_.Next()));
+  if (!node.ok()) return node.status();
+  node_ = *std::move(node);
+  pool_ = std::make_unique<StorePool>(engine_.get(), kReadThreads);
+  // The configuration knows where the peers are today.
+  links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
+                                       Random(random_.Next()));
+  seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get());
+  for (int i = 0; i < node_->shards(); ++i) {
+    Lane::Options lane;
+    lane.index = i;
+    lane.clock_answers = options.shard.clock_answers;
+    lanes_.push_back(std::make_unique<Lane>(lane, node_.get(), i == 0 ? seat_.get() : nullptr,
+                                            pool_.get(), links_.get()));
+  }
+  Door::Options door;
+  door.max_in_flight = config_.max_in_flight;
+  door.max_in_flight_bytes = config_.max_in_flight_bytes;
+  door_ = std::make_unique<Door>(door, node_->control().view());
+  door_->Attach(Pointers(lanes_));
+  seat_->Attach(Pointers(lanes_),
+                [this](std::shared_ptr<const View> view) { door_->SetView(std::move(view)); });
+  for (const auto& lane : lanes_) {
+    for (const Member& peer : Others(initial_, self_)) lane->OnPeer(peer.id, false);
+    lane->Start();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Gyred::OpenServers() {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  admin_ = std::make_unique<Admin>(
+      Admin::Parts{door_.get(), seat_.get(), pool_.get(), links_.get(), Pointers(lanes_)},
+      started_);
+  client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
+  peer_service_ = std::make_unique<PeerService>(
+      config_.cluster_name, Others(initial_, self_), [this] { return Hello(); }, links_.get(),
+      [this](NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket) {
+        OnPeerMessages(from, std::move(messages), std::move(ticket));
+      });
+
+  grpc::ServerBuilder peers;
+  Prepare(&peers);
+  peers.SetMaxReceiveMessageSize(static_cast<int>(kMaxPeerMessageBytes));
+  peers.SetMaxSendMessageSize(static_cast<int>(kMaxPeerMessageBytes));
+  peers.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 100);
+  peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
+  peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 1000);
+  peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
+  peers.RegisterService(peer_service_.get());
+  peer_server_ = peers.BuildAndStart();
+  if (peer_server_ == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("peer_listen: cannot listen on ", config_.peer_listen.ToString()));
+  }
+  links_->Start(
+      [this](NodeId node, bool reachable) {
+        for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
+      },
+      [this](const std::string& why) { on_fatal_(why); }, [this] { return Hello(); });
+
+  grpc::ServerBuilder clients;
+  Prepare(&clients);
+  clients.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes + kMessageSlackBytes));
+  clients.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kClientKeepaliveMs);
+  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kClientKeepaliveTimeoutMs);
+  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  clients.AddListeningPort(config_.client_listen.ToString(), grpc::InsecureServerCredentials());
+  clients.RegisterService(client_service_.get());
+  client_server_ = clients.BuildAndStart();
+  if (client_server_ == nullptr) {
+    return absl::UnavailableError(
+        absl::StrCat("client_listen: cannot listen on ", config_.client_listen.ToString()));
+  }
+
+  metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
+                                                      peer_service_.get(), engine_.get(),
+                                                      Pointers(lanes_)});
+  if (!config_.http) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
+      config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+absl::Status Gyred::PublishAddresses() {
+  const Member& mine = config_.self();
+  const auto differs = [mine](const Member& known) {
+    return known.client_address != mine.client_address || known.peer_address != mine.peer_address;
+  };
+  const Member* known = door_->view()->FindMember(self_);
+  if (known == nullptr || !differs(*known)) return absl::OkStatus();
+  auto done = std::make_shared<std::promise<absl::Status>>();
+  seat_->Propose(
+      [self = self_, mine, differs](const Topology& topology) -> absl::StatusOr<Topology> {
+        Topology next = topology;
+        for (Member& member : next.members) {
+          if (member.id != self || !differs(member)) continue;
+          member.client_address = mine.client_address;
+          member.peer_address = mine.peer_address;
+          next.epoch = Epoch(topology.epoch.value() + 1);
+        }
+        return next;
+      },
+      [done](const absl::StatusOr<Topology>& topology) { done->set_value(topology.status()); });
+  // Alone, it is done in a moment; with others, when a majority is there: nobody waits for that.
+  return initial_.members.size() == 1 ? done->get_future().get() : absl::OkStatus();
+}
+
+// ------------------------------------------------------------------------------------------ service
+
+peer::Hello Gyred::Hello() const {
+  peer::Hello hello;
+  hello.set_cluster(initial_.cluster.value());
+  hello.set_node(self_.value());
+  hello.set_node_name(config_.node_name);
+  hello.set_instance(identity_.instance);
+  hello.set_epoch(door_->epoch().value());
+  hello.set_version(kPeerProtocol);
+  return hello;
+}
+
+void Gyred::OnPeerMessages(NodeId from, std::vector<PeerMessage> messages,
+                           std::shared_ptr<void> ticket) {
+  const Epoch mine = door_->epoch();
+  std::vector<std::vector<PeerMessage>> parts(lanes_.size());
+  Epoch other = mine;
+  for (PeerMessage& message : messages) {
+    if (message.epoch != mine) other = std::max(other == mine ? Epoch() : other, message.epoch);
+    const bool of_the_node = message.partition == PartitionId();
+    parts[of_the_node ? 0 : node_->ShardOf(message.partition)].push_back(std::move(message));
+  }
+  if (other != mine) {
+    lanes_.front()->Post(
+        [this, from, other](Instant now) { seat_->OnEpochOf(from, other, now); });
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!parts[i].empty()) lanes_[i]->OnMessages(from, std::move(parts[i]), ticket);
+  }
+}
+
+std::string Gyred::Trouble() const {
+  if (door_->draining()) return "draining";
+  for (const auto& lane : lanes_) {
+    if (lane->failed()) return "a write to the disk failed";
+  }
+  return "";
+}
+
+// --------------------------------------------------------------------------------------------- stop
+
+absl::Status Gyred::Stop() {
+  if (std::exchange(stopped_, true)) return absl::OkStatus();
+  const Time deadline = MonotonicNow() + config_.drain;
+  if (door_ != nullptr) door_->StartDraining();
+  if (client_server_ != nullptr) {
+    if (grpc::HealthCheckServiceInterface* health = client_server_->GetHealthCheckService()) {
+      health->SetServingStatus(false);
+    }
+    while (door_->in_flight() > 0 && MonotonicNow() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    client_service_->DrainSessions();
+    client_server_->Shutdown(In(std::clamp(deadline - MonotonicNow(), Duration(), kCloseStreams)));
+  }
+  if (links_ != nullptr) links_->Stop();
+  if (peer_server_ != nullptr) peer_server_->Shutdown(In(Duration()));
+  http_.reset();
+  for (const auto& lane : lanes_) lane->Stop();
+  if (pool_ != nullptr) pool_->Stop();
+  if (engine_ == nullptr) return absl::OkStatus();
+  if (absl::Status status = MarkClean(engine_.get()); !status.ok()) return status;
+  return engine_->Flush();
+}
+
+}  // namespace gyre

@@ -1,0 +1,93 @@
+// Gyred: one whole node, from a configuration to open doors and back. It owns every part and the order in
+// which they start and stop.
+//
+// Thread rule: Start and Stop from one thread. `on_fatal` may be called from any other.
+
+#ifndef GYRE_SERVER_GYRED_H_
+#define GYRE_SERVER_GYRED_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <grpcpp/grpcpp.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ring/random.h"
+#include "server/admin.h"
+#include "server/client_service.h"
+#include "server/config.h"
+#include "server/control_seat.h"
+#include "server/door.h"
+#include "server/http_door.h"
+#include "server/lane.h"
+#include "server/metrics.h"
+#include "server/node.h"
+#include "server/peer_links.h"
+#include "server/peer_service.h"
+#include "server/store_pool.h"
+#include "storage/identity.h"
+#include "storage/rocks_engine.h"
+
+namespace gyre {
+
+class Gyred {
+ public:
+  // Opens everything. The error says what is in the way: a port, the data directory, the disk.
+  // `on_fatal`: the node cannot go on, and why; its owner is to Stop it.
+  static absl::StatusOr<std::unique_ptr<Gyred>> Start(Config config,
+                                                      std::function<void(std::string)> on_fatal);
+  Gyred(const Gyred&) = delete;
+  Gyred& operator=(const Gyred&) = delete;
+  ~Gyred();
+
+  // Refuses new requests, waits for those in flight (config.drain at most), closes the streams, and
+  // leaves the data directory marked as cleanly stopped. The error is of the last.
+  absl::Status Stop();
+
+  const Config& config() const { return config_; }  // with the ports that were bound
+
+ private:
+  Gyred(Config config, std::function<void(std::string)> on_fatal);
+
+  absl::Status OpenPorts();
+  absl::Status OpenStore();
+  absl::Status OpenNode();
+  absl::Status OpenServers();
+  // Members that moved since the last run (another port, another host) tell so.
+  absl::Status PublishAddresses();
+  void OnPeerMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
+  peer::Hello Hello() const;
+  std::string Trouble() const;
+
+  Config config_;
+  const std::function<void(std::string)> on_fatal_;
+  const Time started_;
+  Random random_;
+
+  // In the order in which they start.
+  Topology initial_;
+  NodeId self_;
+  std::unique_ptr<RocksEngine> engine_;
+  Identity identity_;
+  std::unique_ptr<Node> node_;
+  std::unique_ptr<StorePool> pool_;
+  std::unique_ptr<PeerLinks> links_;
+  std::unique_ptr<ControlSeat> seat_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<Door> door_;
+  std::unique_ptr<Admin> admin_;
+  std::unique_ptr<ClientService> client_service_;
+  std::unique_ptr<PeerService> peer_service_;
+  std::unique_ptr<grpc::Server> peer_server_;
+  std::unique_ptr<grpc::Server> client_server_;
+  std::unique_ptr<Metrics> metrics_;
+  std::unique_ptr<HttpDoor> http_;
+  bool stopped_ = false;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_GYRED_H_

@@ -1,0 +1,167 @@
+#include "server/metrics.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <utility>
+
+namespace gyre {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+class Families {
+ public:
+  void Counter(const char* name, const char* help, double value) {
+    Start(name, help, MetricType::Counter).counter.value = value;
+  }
+  void Gauge(const char* name, const char* help, double value) {
+    Start(name, help, MetricType::Gauge).gauge.value = value;
+  }
+  // One more metric of the family that was started last.
+  ClientMetric& More(const char* label, const std::string& value) {
+    families_.back().metric.emplace_back();
+    ClientMetric& metric = families_.back().metric.back();
+    metric.label.push_back({label, value});
+    return metric;
+  }
+  void Open(const char* name, const char* help, MetricType type) {
+    families_.push_back({name, help, type, {}});
+  }
+  std::vector<MetricFamily> Take() { return std::move(families_); }
+
+ private:
+  ClientMetric& Start(const char* name, const char* help, MetricType type) {
+    Open(name, help, type);
+    families_.back().metric.emplace_back();
+    return families_.back().metric.back();
+  }
+  std::vector<MetricFamily> families_;
+};
+
+void AddLatency(const LatencyHistogram::Counts& counts, ClientMetric* metric) {
+  uint64_t below = 0;
+  for (size_t i = 0; i < counts.buckets.size(); ++i) {
+    below += counts.buckets[i];
+    ClientMetric::Bucket bucket;
+    bucket.cumulative_count = below;
+    bucket.upper_bound = i < LatencyHistogram::kBoundsUs.size()
+                             ? static_cast<double>(LatencyHistogram::kBoundsUs[i]) / 1e6
+                             : std::numeric_limits<double>::infinity();
+    metric->histogram.bucket.push_back(bucket);
+  }
+  metric->histogram.sample_count = below;
+  metric->histogram.sample_sum = static_cast<double>(counts.sum_us) / 1e6;
+}
+
+void AddShards(const std::vector<Lane*>& lanes, Families* out) {
+  ShardFigures sum;
+  uint64_t rounds = 0;
+  uint64_t events = 0;
+  bool failed = false;
+  for (const Lane* lane : lanes) {
+    const ShardFigures one = lane->figures();
+    sum.exchanges += one.exchanges;
+    sum.missing_dots += one.missing_dots;
+    sum.reads += one.reads;
+    sum.writes += one.writes;
+    sum.forwards += one.forwards;
+    sum.quorum_failures += one.quorum_failures;
+    sum.overloads += one.overloads;
+    sum.read_repairs += one.read_repairs;
+    sum.repaired_items += one.repaired_items;
+    sum.clock_exchanges += one.clock_exchanges;
+    sum.log_cuts += one.log_cuts;
+    sum.disk_reads += one.disk_reads;
+    sum.commits += one.commits;
+    rounds += lane->loop_figures().rounds;
+    events += lane->loop_figures().events;
+    failed = failed || lane->failed();
+  }
+  out->Gauge("gyre_exchanges", "Requests being coordinated", sum.exchanges);
+  out->Gauge("gyre_missing_dots", "Dots that a peer had and this node lacked, when last compared",
+             sum.missing_dots);
+  out->Counter("gyre_reads_total", "Reads coordinated", sum.reads);
+  out->Counter("gyre_writes_total", "Writes coordinated", sum.writes);
+  out->Counter("gyre_forwards_total", "Writes handed on to an owner", sum.forwards);
+  out->Counter("gyre_quorum_failures_total", "Requests that too few replicas answered",
+               sum.quorum_failures);
+  out->Counter("gyre_shard_overloads_total", "Requests refused by a full shard", sum.overloads);
+  out->Counter("gyre_read_repairs_total", "Reads that found a replica behind", sum.read_repairs);
+  out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges",
+               sum.repaired_items);
+  out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.clock_exchanges);
+  out->Counter("gyre_log_cuts_total", "Clock exchanges that found a peer's dot log cut",
+               sum.log_cuts);
+  out->Counter("gyre_disk_reads_total", "Reads that had to wait for the disk", sum.disk_reads);
+  out->Counter("gyre_shard_commits_total", "Commits of shards", sum.commits);
+  out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);
+  out->Counter("gyre_loop_events_total", "Events taken by the event loops", events);
+  out->Gauge("gyre_storage_failed", "1 when a write to the disk failed", failed ? 1 : 0);
+}
+
+void AddDoor(const Door& door, Families* out) {
+  const Door::Figures figures = door.figures();
+  out->Open("gyre_request_seconds", "From the door to the reply", MetricType::Histogram);
+  AddLatency(figures.puts, &out->More("kind", "write"));
+  AddLatency(figures.gets, &out->More("kind", "read"));
+  out->Gauge("gyre_in_flight", "Clients' requests admitted and not replied to", door.in_flight());
+  out->Gauge("gyre_in_flight_bytes", "Their bytes", door.in_flight_bytes());
+  out->Counter("gyre_errors_total", "Requests answered with an error", figures.errors);
+  out->Counter("gyre_overloads_total", "Requests refused by a full door", figures.overloads);
+  out->Gauge("gyre_epoch", "Of the topology that is served", door.epoch().value());
+  out->Gauge("gyre_draining", "1 while the node is shutting down", door.draining() ? 1 : 0);
+}
+
+void AddLinks(const std::vector<PeerLink::Figures>& links, Families* out) {
+  const auto family = [&](const char* name, const char* help, MetricType type, auto value) {
+    out->Open(name, help, type);
+    for (const PeerLink::Figures& link : links) {
+      ClientMetric& metric = out->More("peer", link.name);
+      (type == MetricType::Gauge ? metric.gauge.value : metric.counter.value) =
+          static_cast<double>(value(link));
+    }
+  };
+  using Figures = PeerLink::Figures;
+  family("gyre_peer_up", "1 while both streams with the peer stand", MetricType::Gauge,
+         [](const Figures& link) { return link.connected ? 1 : 0; });
+  family("gyre_peer_queued_bytes", "Waiting to be sent", MetricType::Gauge,
+         [](const Figures& link) { return link.queued_bytes; });
+  family("gyre_peer_frames_total", "Frames sent", MetricType::Counter,
+         [](const Figures& link) { return link.frames; });
+  family("gyre_peer_messages_total", "Messages sent", MetricType::Counter,
+         [](const Figures& link) { return link.messages; });
+  family("gyre_peer_dropped_total", "Messages dropped: no connection, or a full queue",
+         MetricType::Counter, [](const Figures& link) { return link.dropped; });
+  family("gyre_peer_dropped_repair_total", "Repair messages dropped by a full queue",
+         MetricType::Counter, [](const Figures& link) { return link.dropped_repair; });
+  family("gyre_peer_connects_total", "Streams opened", MetricType::Counter,
+         [](const Figures& link) { return link.connects; });
+}
+
+}  // namespace
+
+std::string Metrics::Text() const {
+  Families families;
+  AddDoor(*parts_.door, &families);
+  AddShards(parts_.lanes, &families);
+  AddLinks(parts_.links->figures(), &families);
+  const PeerService::Figures incoming = parts_.peers->figures();
+  families.Counter("gyre_peer_received_frames_total", "Frames taken in", incoming.frames);
+  families.Counter("gyre_peer_received_messages_total", "Messages taken in", incoming.messages);
+  families.Counter("gyre_peer_malformed_total", "Messages that could not be decoded",
+                   incoming.malformed);
+  families.Counter("gyre_peer_refused_total", "Streams refused at their hello", incoming.refused);
+  const StorePool::Figures store = parts_.pool->figures();
+  families.Counter("gyre_store_commits_total", "Commits asked for", store.commits);
+  families.Counter("gyre_store_groups_total", "Groups of commits written", store.groups);
+  families.Counter("gyre_store_syncs_total", "Of these, with a sync", store.syncs);
+  families.Counter("gyre_store_written_bytes_total", "Keys and values written", store.bytes);
+  families.Gauge("gyre_store_bytes", "On disk", parts_.engine->SizeBytes());
+  return prometheus::TextSerializer().Serialize(families.Take());
+}
+
+}  // namespace gyre

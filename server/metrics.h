@@ -1,0 +1,43 @@
+// Metrics: what a node counts, as Prometheus text. Figures are read from the parts when they are asked for;
+// nothing is kept twice.
+//
+// Thread rule: any thread.
+
+#ifndef GYRE_SERVER_METRICS_H_
+#define GYRE_SERVER_METRICS_H_
+
+#include <string>
+#include <vector>
+
+#include "server/door.h"
+#include "server/lane.h"
+#include "server/peer_links.h"
+#include "server/peer_service.h"
+#include "server/store_pool.h"
+#include "storage/engine.h"
+
+namespace gyre {
+
+class Metrics {
+ public:
+  struct Parts {
+    const Door* door = nullptr;
+    const StorePool* pool = nullptr;
+    const PeerLinks* links = nullptr;
+    const PeerService* peers = nullptr;
+    const Engine* engine = nullptr;
+    std::vector<Lane*> lanes;
+  };
+
+  // REQUIRES: the parts outlive it.
+  explicit Metrics(Parts parts) : parts_(std::move(parts)) {}
+
+  std::string Text() const;
+
+ private:
+  const Parts parts_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_METRICS_H_
