@@ -84,6 +84,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   }
   for (auto& each : clients) each->Stop();
   cluster.RunFor(Duration::Seconds(5));  // what is under way ends
+  const ShardFigures figures = cluster.Figures();
   nemesis.StopAndHeal();
   cluster.RunFor(options.settle);
   if (!cluster.violation().has_value()) cluster.JudgeClaims();
@@ -105,7 +106,6 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     result.operations += each->operations();
     result.succeeded += each->succeeded();
   }
-  const ShardFigures figures = cluster.Figures();
   result.read_repairs = figures.read_repairs;
   result.repaired_items = figures.repaired_items;
   return result;

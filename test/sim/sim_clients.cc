@@ -8,10 +8,10 @@
 namespace gyre {
 namespace {
 
-std::string Describe(const Operation& operation) {
+std::string Describe(const Action& operation) {
   if (operation.event == 0) return "";
-  if (operation.mode == Operation::Mode::kBlind) return " blind";
-  if (operation.mode == Operation::Mode::kDefault) return " without a context";
+  if (operation.mode == Action::Mode::kBlind) return " blind";
+  if (operation.mode == Action::Mode::kDefault) return " without a context";
   std::string text = " replaces";
   for (EventId parent : operation.parents) text += " " + std::to_string(parent);
   return text;
@@ -43,24 +43,26 @@ void SimClients::Next(int client) {
 void SimClients::Try(const std::shared_ptr<Call>& call) {
   const int attempt = ++call->attempt;
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
-  const Operation& operation = call->operation;
-  // Each attempt is answered at most once, and only while it is the newest.
+  const Action& operation = call->operation;
+  // Each attempt is answered once; what comes later is void.
   auto answer = [this, call, attempt](const Outcome* outcome) {
-    if (!call->ended && call->attempt == attempt) OnAttempt(call, outcome);
+    if (call->answered >= attempt) return;
+    call->answered = attempt;
+    OnAttempt(call, outcome);
   };
   auto done = [this, answer](Outcome outcome) {
     const Duration back = Duration::Micros(random_.Between(100, 3000));
     cluster_->scheduler().After(back, [answer, outcome = std::move(outcome)] { answer(&outcome); });
   };
   bool sent = false;
-  if (operation.kind == Operation::Kind::kGet) {
+  if (operation.kind == Action::Kind::kGet) {
     sent = cluster_->Read(node, operation.table, operation.key, options_.server_timeout, done);
   } else {
     WriteIntent intent;
-    intent.kind = operation.kind == Operation::Kind::kPut ? WriteKind::kPut : WriteKind::kDelete;
+    intent.kind = operation.kind == Action::Kind::kPut ? WriteKind::kPut : WriteKind::kDelete;
     intent.value = operation.value;
-    if (operation.mode == Operation::Mode::kBlind) intent.mode = WriteMode::kBlind;
-    if (operation.mode == Operation::Mode::kContext) {
+    if (operation.mode == Action::Mode::kBlind) intent.mode = WriteMode::kBlind;
+    if (operation.mode == Action::Mode::kContext) {
       absl::StatusOr<VersionVector> context = VersionVector();
       if (!operation.context.empty()) context = DecodeVersionVector(operation.context);
       GYRE_CHECK(context.ok(), "contexts come from reads");
@@ -73,12 +75,12 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
   }
   cluster_->Trace("client " + std::to_string(call->client) + " attempt " +
                   std::to_string(attempt) + " via node-" + std::to_string(node) +
-                  (operation.kind == Operation::Kind::kGet     ? " GET "
-                   : operation.kind == Operation::Kind::kPut ? " PUT "
+                  (operation.kind == Action::Kind::kGet     ? " GET "
+                   : operation.kind == Action::Kind::kPut ? " PUT "
                                                              : " DELETE ") +
                   operation.table + "/" + operation.key + " event " +
                   std::to_string(operation.event) + Describe(operation));
-  if (!sent) return OnAttempt(call, nullptr);
+  if (!sent) return answer(nullptr);
   call->maybe_written = true;
   cluster_->scheduler().After(options_.client_timeout, [answer] { answer(nullptr); });
 }
@@ -86,38 +88,36 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
 void SimClients::OnAttempt(const std::shared_ptr<Call>& call, const Outcome* outcome) {
   if (outcome != nullptr && outcome->code == Outcome::Code::kOk) {
     call->outcome = *outcome;
-    return End(call, OperationResult::Kind::kOk);
+    return End(call, ActionResult::Kind::kOk);
   }
   if (outcome != nullptr && outcome->code == Outcome::Code::kTooManySiblings &&
       call->attempt == 1) {
-    return End(call, OperationResult::Kind::kFailed);
+    return End(call, ActionResult::Kind::kFailed);
   }
   if (call->attempt >= options_.attempts) {
-    return End(call, call->maybe_written ? OperationResult::Kind::kUnknown
-                                         : OperationResult::Kind::kFailed);
+    return End(call, call->maybe_written ? ActionResult::Kind::kUnknown
+                                         : ActionResult::Kind::kFailed);
   }
-  // A new attempt makes late answers to this one void.
   const Duration pause = Duration::Micros(random_.Between(1000, 50'000));
   cluster_->scheduler().After(pause, [this, call] { Try(call); });
 }
 
-void SimClients::End(const std::shared_ptr<Call>& call, OperationResult::Kind kind) {
-  call->ended = true;
-  OperationResult& result = call->result;
+void SimClients::End(const std::shared_ptr<Call>& call, ActionResult::Kind kind) {
+  ActionResult& result = call->result;
   result.kind = kind;
   result.ended = cluster_->scheduler().now();
   for (Version& version : call->outcome.record.versions) {
     result.values.push_back(std::move(version.value));
   }
   result.context = EncodeVersionVector(call->outcome.record.context);
-  if (kind == OperationResult::Kind::kOk) ++succeeded_;
+  if (kind == ActionResult::Kind::kOk) ++succeeded_;
   std::string shown;
   for (const std::string& value : result.values) {
     shown += " " + std::to_string(History::EventOf(value));
   }
   cluster_->Trace("client " + std::to_string(call->client) + " event " +
                   std::to_string(call->operation.event) + " " + call->operation.key +
-                  (kind == OperationResult::Kind::kOk ? " OK, shows" : " NOT OK") + shown);
+                  (kind == ActionResult::Kind::kOk ? " OK, shows" : " NOT OK") + shown);
   cluster_->scheduler().Note(call->operation.event, static_cast<uint64_t>(kind));
   if (auto wrong = workload_->OnResult(call->client, call->operation, result)) {
     cluster_->Violate(call->operation.table + "/" + call->operation.key + ": " + *wrong);

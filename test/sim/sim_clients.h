@@ -38,17 +38,17 @@ class SimClients {
   // One operation over its attempts.
   struct Call {
     int client = 0;
-    Operation operation;
-    OperationResult result;
+    Action operation;
+    ActionResult result;
     int attempt = 0;
     bool maybe_written = false;  // some attempt may take effect yet
-    bool ended = false;
+    int answered = 0;            // the newest attempt that was answered, or given up
     Outcome outcome;
   };
   void Next(int client);
   void Try(const std::shared_ptr<Call>& call);
   void OnAttempt(const std::shared_ptr<Call>& call, const Outcome* outcome);
-  void End(const std::shared_ptr<Call>& call, OperationResult::Kind kind);
+  void End(const std::shared_ptr<Call>& call, ActionResult::Kind kind);
 
   const ClientOptions options_;
   SimCluster* const cluster_;

@@ -1,10 +1,10 @@
-// Operation and its result: what a workload asks of a store and what it hears. The same workloads drive
+// Action and its result: what a workload asks of a store and what it hears. The same workloads drive
 // the simulator and, through the SDK, a real cluster.
 //
 // Plain values.
 
-#ifndef GYRE_TEST_WORKLOAD_OPERATION_H_
-#define GYRE_TEST_WORKLOAD_OPERATION_H_
+#ifndef GYRE_TEST_WORKLOAD_ACTION_H_
+#define GYRE_TEST_WORKLOAD_ACTION_H_
 
 #include <cstdint>
 #include <string>
@@ -18,7 +18,7 @@ namespace gyre {
 // 0: none.
 using EventId = uint64_t;
 
-struct Operation {
+struct Action {
   enum class Kind : uint8_t { kGet, kPut, kDelete };
   enum class Mode : uint8_t {
     kContext,  // hands `context` back
@@ -35,7 +35,7 @@ struct Operation {
   std::vector<EventId> parents;  // what the context's read showed
 };
 
-struct OperationResult {
+struct ActionResult {
   enum class Kind : uint8_t {
     kOk,
     kFailed,   // nothing was written, nor will be
@@ -50,4 +50,4 @@ struct OperationResult {
 
 }  // namespace gyre
 
-#endif  // GYRE_TEST_WORKLOAD_OPERATION_H_
+#endif  // GYRE_TEST_WORKLOAD_ACTION_H_

@@ -17,16 +17,16 @@ std::set<EventId> CartWorkload::Merge(const std::vector<std::string>& values) {
   return things;
 }
 
-Operation CartWorkload::Next(int client, Time, Random* random) {
+Action CartWorkload::Next(int client, Time, Random* random) {
   Session& session = sessions_[client];
-  Operation operation;
+  Action operation;
   operation.table = table_.name;
   if (!session.has_read) {
     session.key = "cart-" + std::to_string(random->Below(carts_));
     operation.key = session.key;
     return operation;
   }
-  operation.kind = Operation::Kind::kPut;
+  operation.kind = Action::Kind::kPut;
   operation.key = session.key;
   operation.context = session.context;
   operation.event = next_event_++;
@@ -35,11 +35,11 @@ Operation CartWorkload::Next(int client, Time, Random* random) {
   return operation;
 }
 
-std::optional<std::string> CartWorkload::OnResult(int client, const Operation& operation,
-                                                  const OperationResult& result) {
+std::optional<std::string> CartWorkload::OnResult(int client, const Action& operation,
+                                                  const ActionResult& result) {
   Session& session = sessions_[client];
-  const bool ok = result.kind == OperationResult::Kind::kOk;
-  if (operation.kind == Operation::Kind::kGet) {
+  const bool ok = result.kind == ActionResult::Kind::kOk;
+  if (operation.kind == Action::Kind::kGet) {
     session.has_read = ok;
     if (!ok) return std::nullopt;
     session.context = result.context;

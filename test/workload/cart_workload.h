@@ -20,9 +20,9 @@ class CartWorkload final : public Workload {
   CartWorkload(TableSpec table, int carts, EventId first_event);
 
   std::vector<TableSpec> SetUp() const override { return {table_}; }
-  Operation Next(int client, Time now, Random* random) override;
-  std::optional<std::string> OnResult(int client, const Operation& operation,
-                                      const OperationResult& result) override;
+  Action Next(int client, Time now, Random* random) override;
+  std::optional<std::string> OnResult(int client, const Action& operation,
+                                      const ActionResult& result) override;
   std::optional<std::string> Check(const ReadFn& read) override;
 
  private:

@@ -17,7 +17,7 @@ std::string History::ValueOf(EventId event, size_t bytes) {
   return value;
 }
 
-void History::OnAsked(const Operation& operation, Time now) {
+void History::OnAsked(const Action& operation, Time now) {
   Key& key = keys_[{operation.table, operation.key}];
   Write& write = key.writes[operation.event];
   write.event = operation.event;
@@ -26,13 +26,13 @@ void History::OnAsked(const Operation& operation, Time now) {
   write.parents = operation.parents;
   write.asked = now;
   for (EventId parent : operation.parents) key.children[parent].push_back(operation.event);
-  if (operation.kind == Operation::Kind::kDelete) key.deletes.push_back(operation.event);
+  if (operation.kind == Action::Kind::kDelete) key.deletes.push_back(operation.event);
 }
 
-void History::OnEnded(const Operation& operation, const OperationResult& result) {
+void History::OnEnded(const Action& operation, const ActionResult& result) {
   Write& write = keys_[{operation.table, operation.key}].writes[operation.event];
-  if (result.kind == OperationResult::Kind::kOk) write.acknowledged = result.ended;
-  if (result.kind == OperationResult::Kind::kFailed) write.refused = true;
+  if (result.kind == ActionResult::Kind::kOk) write.acknowledged = result.ended;
+  if (result.kind == ActionResult::Kind::kFailed) write.refused = true;
 }
 
 void History::OnMintedAgain(const Item& item, EventId event) {
@@ -58,7 +58,7 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
     if (it == key.writes.end() || !may_have_effect(it->second)) continue;
     const Write& write = it->second;
     todo.insert(todo.end(), write.parents.begin(), write.parents.end());
-    if (write.mode != Operation::Mode::kDefault) continue;
+    if (write.mode != Action::Mode::kDefault) continue;
     for (const auto& [other, replaced] : key.writes) {
       if (!write.acknowledged.has_value() || replaced.asked < *write.acknowledged) {
         todo.push_back(other);

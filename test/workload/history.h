@@ -23,7 +23,7 @@
 #include <vector>
 
 #include "ring/ids.h"
-#include "test/workload/operation.h"
+#include "test/workload/action.h"
 
 namespace gyre {
 
@@ -31,8 +31,8 @@ class History {
  public:
   struct Write {
     EventId event = 0;
-    Operation::Kind kind = Operation::Kind::kPut;
-    Operation::Mode mode = Operation::Mode::kContext;
+    Action::Kind kind = Action::Kind::kPut;
+    Action::Mode mode = Action::Mode::kContext;
     std::vector<EventId> parents;
     Time asked;
     std::optional<Time> acknowledged;
@@ -41,8 +41,8 @@ class History {
   };
   using Item = std::pair<std::string, std::string>;  // table, key
 
-  void OnAsked(const Operation& write, Time now);
-  void OnEnded(const Operation& write, const OperationResult& result);
+  void OnAsked(const Action& write, Time now);
+  void OnEnded(const Action& write, const ActionResult& result);
   // Two attempts of the write were minted by owners that could not know of each other. They end as one
   // version; but who replaced the one before the other was known has not replaced the other, and so
   // its value may stand beside what replaced it.

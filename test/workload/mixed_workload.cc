@@ -7,39 +7,39 @@ namespace gyre {
 MixedWorkload::MixedWorkload(MixedOptions options)
     : options_(std::move(options)), next_event_(options_.first_event) {}
 
-Operation MixedWorkload::Next(int client, Time now, Random* random) {
-  Operation operation;
+Action MixedWorkload::Next(int client, Time now, Random* random) {
+  Action operation;
   operation.table = options_.table.name;
   const uint64_t key = random->Below(options_.keys);
   operation.key = "key-" + std::to_string(key);
   const auto draw = static_cast<int>(random->Below(100));
   int upto = options_.context_puts;
-  operation.kind = Operation::Kind::kPut;
+  operation.kind = Action::Kind::kPut;
   if (draw < upto) {
-    operation.mode = Operation::Mode::kContext;
+    operation.mode = Action::Mode::kContext;
   } else if (draw < (upto += options_.default_puts)) {
     // Which writes a default put replaced cannot be told from outside, which excuses much: so only
     // some keys have them.
-    operation.mode = key % 4 == 0 ? Operation::Mode::kDefault : Operation::Mode::kBlind;
+    operation.mode = key % 4 == 0 ? Action::Mode::kDefault : Action::Mode::kBlind;
   } else if (draw < (upto += options_.blind_puts)) {
-    operation.mode = Operation::Mode::kBlind;
+    operation.mode = Action::Mode::kBlind;
   } else if (draw < (upto += options_.deletes)) {
-    operation.kind = Operation::Kind::kDelete;
+    operation.kind = Action::Kind::kDelete;
   } else {
-    operation.kind = Operation::Kind::kGet;
+    operation.kind = Action::Kind::kGet;
     return operation;
   }
-  if (operation.mode == Operation::Mode::kContext) {
+  if (operation.mode == Action::Mode::kContext) {
     auto it = remembered_.find({client, operation.key});
     if (it == remembered_.end()) {  // look before you write
-      operation.kind = Operation::Kind::kGet;
+      operation.kind = Action::Kind::kGet;
       return operation;
     }
     operation.context = it->second.context;
     operation.parents = it->second.shown;
   }
   operation.event = next_event_++;
-  if (operation.kind == Operation::Kind::kPut) {
+  if (operation.kind == Action::Kind::kPut) {
     operation.value =
         History::ValueOf(operation.event, 8 + random->Below(options_.max_value_bytes - 7));
   }
@@ -47,15 +47,15 @@ Operation MixedWorkload::Next(int client, Time now, Random* random) {
   return operation;
 }
 
-std::optional<std::string> MixedWorkload::OnResult(int client, const Operation& operation,
-                                                   const OperationResult& result) {
-  if (operation.kind != Operation::Kind::kGet) {
+std::optional<std::string> MixedWorkload::OnResult(int client, const Action& operation,
+                                                   const ActionResult& result) {
+  if (operation.kind != Action::Kind::kGet) {
     history_.OnEnded(operation, result);
     // A context is used again now and then: a client that writes twice from one read.
     if (operation.event % 4 != 0) remembered_.erase({client, operation.key});
     return std::nullopt;
   }
-  if (result.kind != OperationResult::Kind::kOk) return std::nullopt;
+  if (result.kind != ActionResult::Kind::kOk) return std::nullopt;
   std::set<EventId> shown;
   for (const std::string& value : result.values) shown.insert(History::EventOf(value));
   remembered_[{client, operation.key}] = {result.context, {shown.begin(), shown.end()}};

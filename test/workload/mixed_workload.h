@@ -35,9 +35,9 @@ class MixedWorkload final : public Workload {
   explicit MixedWorkload(MixedOptions options);
 
   std::vector<TableSpec> SetUp() const override { return {options_.table}; }
-  Operation Next(int client, Time now, Random* random) override;
-  std::optional<std::string> OnResult(int client, const Operation& operation,
-                                      const OperationResult& result) override;
+  Action Next(int client, Time now, Random* random) override;
+  std::optional<std::string> OnResult(int client, const Action& operation,
+                                      const ActionResult& result) override;
   std::optional<std::string> Check(const ReadFn& read) override;
   History* history() override { return &history_; }
 

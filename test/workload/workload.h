@@ -15,7 +15,7 @@
 #include "ring/random.h"
 #include "ring/table.h"
 #include "test/workload/history.h"
-#include "test/workload/operation.h"
+#include "test/workload/action.h"
 
 namespace gyre {
 
@@ -27,10 +27,10 @@ class Workload {
   virtual std::vector<TableSpec> SetUp() const = 0;
 
   // What `client` does next; it is under way from `now` on. Each client has at most one.
-  virtual Operation Next(int client, Time now, Random* random) = 0;
+  virtual Action Next(int client, Time now, Random* random) = 0;
   // What came of it; nothing, or what is wrong with that.
-  virtual std::optional<std::string> OnResult(int client, const Operation& operation,
-                                              const OperationResult& result) = 0;
+  virtual std::optional<std::string> OnResult(int client, const Action& operation,
+                                              const ActionResult& result) = 0;
 
   // When all is quiet and healed: nothing, or what is wrong. `read` gives the values that a key shows.
   using ReadFn = std::function<std::vector<std::string>(const std::string& table,

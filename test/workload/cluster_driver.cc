@@ -1,0 +1,156 @@
+#include "test/workload/cluster_driver.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace gyre {
+namespace {
+
+v1::Table ToProto(const TableSpec& spec) {
+  v1::Table table;
+  table.set_name(spec.name);
+  table.set_replicas(static_cast<uint32_t>(spec.replicas));
+  table.set_read_quorum(static_cast<uint32_t>(spec.read_quorum));
+  table.set_write_quorum(static_cast<uint32_t>(spec.write_quorum));
+  table.set_conflict(static_cast<v1::ConflictPolicy>(spec.conflict));
+  table.set_durability(static_cast<v1::Durability>(spec.durability));
+  return table;
+}
+
+}  // namespace
+
+ClusterDriver::ClusterDriver(DriverOptions options, Client* client, Workload* workload)
+    : options_(options), client_(client), workload_(workload), random_(options.seed) {}
+
+Time ClusterDriver::Now() const {
+  return Time::FromMicros(
+      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - origin_).count());
+}
+
+DriverReport ClusterDriver::Run() {
+  for (const TableSpec& spec : workload_->SetUp()) {
+    if (auto made = client_->CreateTable(ToProto(spec)); !made.ok()) {
+      report_.violations.push_back("table " + spec.name + ": " + made.status().ToString());
+      return std::move(report_);
+    }
+  }
+  const Clock::time_point started = Clock::now();
+  const Clock::time_point end = started + options_.length;
+  std::vector<int> idle;
+  for (int client = options_.clients; client > 0; --client) idle.push_back(client - 1);
+  for (;;) {
+    const Clock::time_point now = Clock::now();
+    // When the next action is due, by the rate.
+    const auto due = options_.rate_per_s == 0
+                         ? now
+                         : started + std::chrono::duration_cast<Clock::duration>(
+                                         std::chrono::duration<double>(
+                                             static_cast<double>(report_.requests) /
+                                             options_.rate_per_s));
+    if (now < end && due <= now && !idle.empty()) {
+      const int client = idle.back();
+      idle.pop_back();
+      Issue(client);
+      continue;
+    }
+    if (now >= end && under_way_ == 0) break;
+    std::deque<Ended> ended;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      const Clock::time_point wake = now >= end || idle.empty() ? now + std::chrono::seconds(1)
+                                                                : std::min(due, end);
+      arrived_.wait_until(lock, wake, [this] { return !ended_.empty(); });
+      ended.swap(ended_);
+    }
+    for (Ended& one : ended) {
+      idle.push_back(one.client);
+      Take(std::move(one));
+    }
+  }
+  CheckWorkload();
+  return std::move(report_);
+}
+
+void ClusterDriver::Issue(int client) {
+  Action action = workload_->Next(client, Now(), &random_);
+  ++report_.requests;
+  ++under_way_;
+  const Time started = Now();
+  const std::string table = action.table;
+  const std::string key = action.key;
+  if (action.kind == Action::Kind::kGet) {
+    client_->Get(table, key, {},
+                 [this, client, action = std::move(action), started](
+                     absl::StatusOr<GetResult> got) {
+                   OnEnded(client, action, started, got.status(),
+                           got.ok() ? got->values : std::vector<std::string>(),
+                           got.ok() ? got->context : std::string());
+                 });
+    return;
+  }
+  WriteOptions write;
+  write.context = action.context;
+  if (action.mode == Action::Mode::kBlind) write.mode = WriteMode::kBlind;
+  if (action.kind == Action::Kind::kPut) {
+    std::string value = action.value;
+    client_->Put(table, key, std::move(value), std::move(write),
+                 [this, client, action = std::move(action), started](
+                     absl::StatusOr<PutResult> put) {
+                   OnEnded(client, action, started, put.status(), {},
+                           put.ok() ? put->context : std::string());
+                 });
+    return;
+  }
+  client_->Delete(table, key, std::move(write),
+                  [this, client, action = std::move(action), started](
+                      absl::StatusOr<DeleteResult> deleted) {
+                    OnEnded(client, action, started, deleted.status(), {},
+                            deleted.ok() ? deleted->context : std::string());
+                  });
+}
+
+void ClusterDriver::OnEnded(int client, Action action, Time started, const absl::Status& status,
+                            std::vector<std::string> values, std::string context) {
+  Ended ended{client, std::move(action), {}, {}};
+  ended.result.started = started;
+  ended.result.ended = Now();
+  ended.result.values = std::move(values);
+  ended.result.context = std::move(context);
+  if (status.ok()) {
+    ended.result.kind = ActionResult::Kind::kOk;
+  } else {
+    ended.failure = status.ToString();
+    const auto detail = GetErrorDetail(status);
+    const bool refused = detail.has_value() && !detail->outcome_unknown();
+    ended.result.kind = refused ? ActionResult::Kind::kFailed : ActionResult::Kind::kUnknown;
+  }
+  const std::lock_guard<std::mutex> lock(mutex_);
+  ended_.push_back(std::move(ended));
+  arrived_.notify_one();
+}
+
+void ClusterDriver::Take(Ended ended) {
+  --under_way_;
+  if (ended.failure.empty()) {
+    report_.latencies_us.push_back(
+        static_cast<uint32_t>((ended.result.ended - ended.result.started).micros()));
+  } else {
+    ++report_.failed;
+    if (report_.failures.size() < 5) report_.failures.push_back(ended.failure);
+  }
+  if (auto wrong = workload_->OnResult(ended.client, ended.action, ended.result)) {
+    report_.violations.push_back(ended.action.table + "/" + ended.action.key + ": " + *wrong);
+  }
+}
+
+void ClusterDriver::CheckWorkload() {
+  auto wrong = workload_->Check([&](const std::string& table, const std::string& key) {
+    absl::StatusOr<GetResult> got = client_->Get(table, key).get();
+    if (got.ok()) return got->values;
+    report_.violations.push_back("final read of " + key + ": " + got.status().ToString());
+    return std::vector<std::string>();
+  });
+  if (wrong.has_value()) report_.violations.push_back("in the end: " + *wrong);
+}
+
+}  // namespace gyre
