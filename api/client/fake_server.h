@@ -1,0 +1,161 @@
+// FakeCluster: nodes inside the test's process that speak the client contract over loopback, share
+// one store, and do to a request what the test tells them: serve it, refuse it, ignore it, drop the
+// stream under it, or hold the answer back. For tests of the SDK and of the CLI.
+//
+// Nothing in it waits for real time. Thread-safe.
+
+#ifndef GYRE_API_CLIENT_FAKE_SERVER_H_
+#define GYRE_API_CLIENT_FAKE_SERVER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/proto/gyre.grpc.pb.h"
+#include "grpcpp/server.h"
+
+namespace gyre {
+
+class FakeCluster;
+
+// What a node does with one request on the stream.
+struct Verdict {
+  enum Kind {
+    kServe,
+    kRefuse,          // answer with `error`
+    kIgnore,          // no effect, no answer
+    kServeAndIgnore,  // takes effect, no answer
+    kDropStream,      // no effect, and the stream ends with an error
+    kServeAndDrop,    // takes effect, and the stream ends before the answer
+  };
+  Kind kind = kServe;
+  v1::Status error = {};
+
+  static Verdict Refuse(int code, v1::ErrorDetail detail);
+  static Verdict Refuse(int code, v1::ErrorDetail::Reason reason);
+};
+
+class FakeNode final : public v1::Gyre::CallbackService {
+ public:
+  using Script = std::function<Verdict(const v1::ClientRequest&)>;
+
+  FakeNode(FakeCluster* cluster, std::string name);
+  ~FakeNode() override;
+
+  const std::string& name() const { return name_; }
+  const std::string& address() const { return address_; }
+
+  // For every request from now on; null: serve.
+  void SetScript(Script script);
+  // Answers wait until Release.
+  void Hold();
+  void Release();
+  // The process dies: connections break, nobody listens. Restart listens on the same port.
+  void Stop();
+  void Restart();
+
+  std::vector<v1::ClientRequest> seen() const;
+  size_t frames() const;
+  // Returns when the node has seen so many requests since it was made.
+  void AwaitSeen(size_t requests);
+
+  // The service.
+  grpc::ServerBidiReactor<v1::ClientFrame, v1::ServerFrame>* Session(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* GetTopology(grpc::CallbackServerContext* context,
+                                        const v1::GetTopologyRequest* request,
+                                        v1::GetTopologyReply* reply) override;
+  grpc::ServerUnaryReactor* CreateTable(grpc::CallbackServerContext* context,
+                                        const v1::CreateTableRequest* request,
+                                        v1::CreateTableReply* reply) override;
+  grpc::ServerUnaryReactor* ListTables(grpc::CallbackServerContext* context,
+                                       const v1::ListTablesRequest* request,
+                                       v1::ListTablesReply* reply) override;
+  grpc::ServerUnaryReactor* DescribeTable(grpc::CallbackServerContext* context,
+                                          const v1::DescribeTableRequest* request,
+                                          v1::DescribeTableReply* reply) override;
+  grpc::ServerUnaryReactor* DropTable(grpc::CallbackServerContext* context,
+                                      const v1::DropTableRequest* request,
+                                      v1::DropTableReply* reply) override;
+  grpc::ServerUnaryReactor* NodeStatus(grpc::CallbackServerContext* context,
+                                       const v1::NodeStatusRequest* request,
+                                       v1::NodeStatusReply* reply) override;
+  grpc::ServerUnaryReactor* ScanPartition(grpc::CallbackServerContext* context,
+                                          const v1::ScanPartitionRequest* request,
+                                          v1::ScanPartitionReply* reply) override;
+
+ private:
+  class Stream;
+
+  void Listen(const std::string& address);
+  void OnFrame(Stream* stream, const v1::ClientFrame& frame);
+
+  FakeCluster* const cluster_;
+  const std::string name_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable seen_more_;
+  Script script_;
+  bool holding_ = false;
+  std::vector<v1::ClientRequest> seen_;
+  size_t frames_ = 0;
+  std::set<Stream*> streams_;
+};
+
+class FakeCluster {
+ public:
+  static constexpr uint32_t kSlices = 8;
+
+  // Nodes "n0", "n1", ... and one table, "t". Slice s belongs to nodes s, s+1, s+2 modulo the
+  // number of nodes, in this order.
+  explicit FakeCluster(int nodes = 3);
+  ~FakeCluster();
+
+  FakeNode& node(size_t index) { return *nodes_[index]; }
+  size_t size() const { return nodes_.size(); }
+  std::vector<std::string> addresses() const;
+
+  // The next epoch: every slice's owners move on by one node. Returns the epoch.
+  uint64_t Rotate();
+  v1::GetTopologyReply topology() const;
+  uint64_t epoch() const;
+  // Index of the first owner of a key of table "t", by today's topology.
+  size_t OwnerOf(const std::string& key) const;
+  // A key of table "t" whose first owner is that node.
+  std::string KeyOwnedBy(size_t node) const;
+
+  // The store.
+  v1::ClientReply Serve(const v1::ClientRequest& request);
+  // How many writes to the key took effect; those with one idempotency key count once.
+  int EffectsOn(const std::string& key) const;
+  void Fill(const v1::ScanPartitionRequest& request, v1::ScanPartitionReply* reply) const;
+
+  // Nothing: it is a table now. ALREADY_EXISTS otherwise.
+  std::optional<v1::Table> Create(const v1::Table& table);
+  bool Drop(const std::string& table);
+
+ private:
+  bool FirstTime(const std::string& key, const std::string& idempotency_key);
+
+  mutable std::mutex mutex_;
+  v1::GetTopologyReply topology_;
+  uint32_t rotation_ = 0;
+  uint32_t last_table_id_ = 1;
+  std::map<std::string, std::vector<std::string>> values_;  // of all tables: table + '/' + key
+  std::map<std::string, int> effects_;
+  std::set<std::string> idempotency_keys_;
+  std::vector<std::unique_ptr<FakeNode>> nodes_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_API_CLIENT_FAKE_SERVER_H_
