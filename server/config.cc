@@ -153,7 +153,7 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   if (!drain.ok()) return drain.status();
   config->drain = Duration::Millis(static_cast<int64_t>(*drain));
   absl::StatusOr<uint64_t> repair =
-      InRange("repair_interval_ms", wire.repair_interval_ms(), 1'000, 10, 3'600'000);
+      InRange("repair_interval_ms", wire.repair_interval_ms(), 10'000, 10, 3'600'000);
   if (!repair.ok()) return repair.status();
   config->repair_interval = Duration::Millis(static_cast<int64_t>(*repair));
   absl::StatusOr<uint64_t> sync =

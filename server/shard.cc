@@ -25,6 +25,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
   store_->ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
     repair_order_.push_back(id);
   });
+  hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);  // whatever it missed while it was away
 }
 
 // ---------------------------------------------------------------------------------- client requests
@@ -298,7 +299,8 @@ void Shard::RespondFailure(NodeId to, ExchangeId exchange, Instant now) {
 
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
   if (reachable) {
-    unreachable_.erase(node);
+    // What either missed meanwhile is asked for now: every partition of every peer once.
+    if (unreachable_.erase(node) > 0) Hurry(now);
     return;
   }
   if (!unreachable_.insert(node).second) return;
@@ -325,24 +327,32 @@ void Shard::OnView(std::shared_ptr<const View> view) {
 
 // ------------------------------------------------------------------------------------- anti-entropy
 
+void Shard::Hurry(Instant now) {
+  hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);
+  repair_at_ = std::min(repair_at_, now.monotonic);
+}
+
 void Shard::Repair(Instant now) {
   if (repair_order_.empty()) {
     repair_at_ = now.monotonic + options_.repair_interval;
     return;
   }
-  const int64_t gap_us = std::max<int64_t>(
-      1, options_.repair_interval.micros() / static_cast<int64_t>(repair_order_.size()));
+  const Duration pace = hurried_asks_ > 0 ? options_.repair_hurry : options_.repair_interval;
+  const int64_t gap_us =
+      std::max<int64_t>(1, pace.micros() / static_cast<int64_t>(repair_order_.size()));
   // A little jitter, so that owners do not fall into step with each other.
   repair_at_ = now.monotonic + Duration::Micros(random_.Between(gap_us / 2, gap_us * 3 / 2 + 1));
   if (clock_exchanges_.size() >= options_.max_clock_exchanges) return;
-  const PartitionId partition = repair_order_[repair_next_++ % repair_order_.size()];
+  if (hurried_asks_ > 0) --hurried_asks_;
+  const PartitionId partition = repair_order_[repair_next_ % repair_order_.size()];
+  const size_t pass = repair_next_++ / repair_order_.size();
   std::vector<NodeId> peers;
   for (NodeId owner : view_->Owners(partition)) {
     if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);
   }
   if (peers.empty()) return;
   const ExchangeId id = next_exchange_++;
-  const NodeId peer = peers[random_.Below(peers.size())];
+  const NodeId peer = peers[pass % peers.size()];
   AskClock(id, clock_exchanges_.emplace(id, ClockExchange(partition, peer, now.monotonic))
                    .first->second);
   ++figures_.clock_exchanges;

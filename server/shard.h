@@ -45,9 +45,11 @@ struct ShardOptions {
   // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default 10,000.
   // Each holds a few hundred bytes and its value.
   size_t max_exchanges = 10'000;
-  // Mean time between two clock exchanges of a partition. Default 1 s. Shorter finds a missed write
-  // sooner and costs a message a partition and peer.
-  Duration repair_interval = Duration::Seconds(1);
+  // Mean time between two clock exchanges of a partition. Default 10 s. Shorter finds a write that was
+  // lost on the way sooner, and costs two messages a partition and round.
+  Duration repair_interval = Duration::Seconds(10);
+  // The same right after a start, or after a peer came back. Default 1 s.
+  Duration repair_hurry = Duration::Seconds(1);
   // Clock exchanges under way at once, each way. Default 8: repair must not crowd clients out.
   size_t max_clock_exchanges = 8;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
@@ -164,6 +166,7 @@ class Shard {
   // node's own exchange does.
   void RespondFailure(NodeId to, ExchangeId exchange, Instant now);
 
+  void Hurry(Instant now);
   void Repair(Instant now);
   void AskClock(ExchangeId id, const ClockExchange& exchange);
   void OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now);
@@ -190,6 +193,7 @@ class Shard {
 
   std::vector<PartitionId> repair_order_;
   size_t repair_next_ = 0;
+  size_t hurried_asks_ = 0;
   Time repair_at_;
   Time sync_at_ = Time::Never();
   std::map<PartitionId, uint64_t> missing_;

@@ -48,6 +48,7 @@ void SimCluster::Open(int index) {
   SimNode& node = nodes_[index];
   NodeOptions options;
   options.shards = options_.shards;
+  options.shard.repair_interval = Duration::Seconds(2);
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id, /*clean_stop=*/false,
                  Random(random_.Next()));
