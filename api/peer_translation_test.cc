@@ -1,0 +1,234 @@
+#include "api/peer_translation.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <string>
+
+namespace gyre {
+namespace {
+
+// ------------------------------------------------------------------------------------- generators
+
+template <typename T>
+T In(T least, T most) {
+  return *rc::gen::inRange<T>(least, most + 1);
+}
+bool Flag() { return *rc::gen::arbitrary<bool>(); }
+std::string Bytes(int least, int most) {
+  return *rc::gen::container<std::string>(In(least, most), rc::gen::arbitrary<char>());
+}
+uint64_t Word() { return *rc::gen::arbitrary<uint64_t>(); }
+
+Dot AnyDot() { return {ReplicaId(Word() | 1), In<uint64_t>(1, 1 << 20)}; }
+
+VersionVector AnyVector() {
+  VersionVector vector;
+  for (int i = In(0, 4); i > 0; --i) vector.RaiseTo(AnyDot());
+  return vector;
+}
+
+PartitionClock AnyClock() {
+  PartitionClock clock;
+  for (int i = In(0, 6); i > 0; --i) clock.Add(AnyDot());
+  clock.JoinBases(AnyVector());
+  return clock;
+}
+
+Minted AnyMinted() {
+  Minted minted{AnyDot(), {}, 0};
+  if (Flag()) {
+    minted.write = {Word() | 1, Word()};
+    minted.attempt = In<uint32_t>(0, 1 << 30);
+  }
+  return minted;
+}
+
+PartitionId AnyPartition() { return PartitionId(In(1, kMaxReplicas), In<uint32_t>(0, 65535)); }
+
+ItemKey AnyItem(PartitionId partition) {
+  return {partition, TableId(In<uint16_t>(1, 60000)), Bytes(1, 20)};
+}
+
+ExplainedRecord AnyRecord(PartitionId partition) {
+  Record record;
+  record.context = AnyVector();
+  const bool stamped = Flag();
+  for (int i = In(0, 3); i > 0; --i) {
+    const Dot dot = AnyDot();
+    if (record.context.Covers(dot)) continue;
+    AddVersion(&record, {dot, stamped ? Word() | 1 : 0, Bytes(0, 40)});
+  }
+  ExplainedRecord explained{AnyItem(partition), std::make_shared<const Record>(record), {}};
+  for (int i = In(0, 3); i > 0; --i) explained.minted.push_back(AnyMinted());
+  return explained;
+}
+
+Outcome AnyOutcome() {
+  Outcome outcome;
+  outcome.code = static_cast<Outcome::Code>(In(0, static_cast<int>(Outcome::Code::kCorrupt)));
+  outcome.record.context = AnyVector();
+  outcome.needed = In(0, kMaxReplicas);
+  outcome.answered = In(0, kMaxReplicas);
+  outcome.outcome_unknown = Flag();
+  outcome.repair_sent = Flag();
+  outcome.epoch = Epoch(Word());
+  outcome.coordinator = NodeId(Word());
+  for (int i = In(0, 5); i > 0; --i) {
+    outcome.parts.push_back(
+        {NodeId(Word()), static_cast<Part>(In(1, 7)), Duration::Micros(In<int64_t>(0, 1 << 30))});
+  }
+  return outcome;
+}
+
+WriteRequest AnyWrite(PartitionId partition) {
+  WriteRequest request;
+  request.item = AnyItem(partition);
+  request.intent.kind = Flag() ? WriteKind::kPut : WriteKind::kDelete;
+  request.intent.mode = Flag() ? WriteMode::kDefault : WriteMode::kBlind;
+  request.intent.value = Bytes(0, 50);
+  if (Flag()) request.intent.context = AnyVector();
+  if (Flag()) request.intent.write = {Word() | 1, Word()};
+  request.intent.attempt = In<uint32_t>(0, 1 << 30);
+  request.intent.conflict = Flag() ? ConflictPolicy::kSiblings : ConflictPolicy::kLastWriteWins;
+  request.intent.durability = Flag() ? Durability::kFsync : Durability::kPeriodic;
+  request.needed = In(1, kMaxReplicas);
+  request.timeout = Duration::Micros(In<int64_t>(0, 60'000'000));
+  request.explain = Flag();
+  return request;
+}
+
+PeerBody AnyBody(size_t kind, PartitionId partition) {
+  switch (kind) {
+    case 0:
+      return Apply{AnyRecord(partition), Flag() ? Durability::kFsync : Durability::kPeriodic};
+    case 1:
+      return ApplyReply{};
+    case 2:
+      return Fetch{AnyItem(partition)};
+    case 3:
+      return FetchReply{AnyRecord(partition)};
+    case 4:
+      return Lookup{AnyItem(partition), {Word() | 1, Word()}};
+    case 5:
+      return Flag() ? LookupReply{true, AnyRecord(partition)} : LookupReply{};
+    case 6:
+      return ClockAsk{AnyClock(), Flag() ? std::optional(AnyVector()) : std::nullopt};
+    case 7: {
+      ClockAnswer answer{{}, AnyVector(), Flag(), Flag(), Word()};
+      for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
+      return answer;
+    }
+    case 8:
+      return Forward{AnyWrite(partition)};
+    case 9:
+      return ForwardReply{AnyOutcome()};
+    case 10:
+      return Refused{Bytes(0, 30)};
+    case 11:
+      return RegisterAsk{{Flag() ? RegisterPhase::kPrepare : RegisterPhase::kAccept,
+                          {Word(), NodeId(Word())},
+                          Bytes(0, 30)}};
+    case 12:
+      return RegisterAnswer{{Flag() ? RegisterPhase::kPrepare : RegisterPhase::kAccept,
+                             {Word(), NodeId(Word())},
+                             Flag(),
+                             {Word(), NodeId(Word())},
+                             {Word(), NodeId(Word())},
+                             Bytes(0, 30)}};
+    default:
+      return TopologyNews{Bytes(0, 30)};
+  }
+}
+
+PeerMessage AnyMessage(size_t kind) {
+  const PartitionId partition = AnyPartition();
+  return {Word(), Epoch(Word()), partition, AnyBody(kind, partition)};
+}
+
+// Bytes are compared: equal values have equal bytes, and the decoder has seen them all.
+std::string ToBytes(const PeerMessage& message) {
+  peer::PeerMessage wire;
+  EncodePeerMessage(message, &wire);
+  return wire.SerializeAsString();
+}
+
+absl::StatusOr<PeerMessage> FromBytes(const std::string& bytes) {
+  peer::PeerMessage wire;
+  if (!wire.ParseFromString(bytes)) return absl::DataLossError("no protobuf");
+  return DecodePeerMessage(&wire);
+}
+
+// ------------------------------------------------------------------------------------------ tests
+
+TEST(PeerTranslation, EveryMessageComesBackAsItWas) {
+  EXPECT_TRUE(rc::check([] {
+    const size_t kind = In<size_t>(0, std::variant_size_v<PeerBody> - 1);
+    const PeerMessage message = AnyMessage(kind);
+    const std::string bytes = ToBytes(message);
+    const absl::StatusOr<PeerMessage> back = FromBytes(bytes);
+    RC_ASSERT(back.ok());
+    RC_ASSERT(back->exchange == message.exchange);
+    RC_ASSERT(back->epoch == message.epoch);
+    RC_ASSERT(back->partition == message.partition);
+    RC_ASSERT(back->body.index() == kind);
+    RC_ASSERT(ToBytes(*back) == bytes);
+  }));
+}
+
+TEST(PeerTranslation, DamagedBytesGiveAnErrorOrAWholeMessageAndNeverACrash) {
+  EXPECT_TRUE(rc::check([] {
+    std::string bytes = ToBytes(AnyMessage(In<size_t>(0, std::variant_size_v<PeerBody> - 1)));
+    for (int i = In(1, 4); i > 0 && !bytes.empty(); --i) {
+      bytes[In<size_t>(0, bytes.size() - 1)] = *rc::gen::arbitrary<char>();
+    }
+    const absl::StatusOr<PeerMessage> back = FromBytes(bytes);
+    if (back.ok()) RC_ASSERT(!ToBytes(*back).empty());
+  }));
+}
+
+TEST(PeerTranslation, RefusesWhatNoNodeSends) {
+  const auto refused = [](auto change) {
+    peer::PeerMessage wire;
+    wire.set_partition(PartitionId(3, 5).value());
+    change(&wire);
+    return !DecodePeerMessage(&wire).ok();
+  };
+  EXPECT_TRUE(refused([](peer::PeerMessage*) {}));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch()->set_table(1);  // no key
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch()->set_table(70'000);
+    wire->mutable_fetch()->set_key("k");
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch()->set_table(1);
+    wire->mutable_fetch()->set_key("k");
+    wire->set_partition(0);
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_forward()->set_table(1);
+    wire->mutable_forward()->set_key("k");
+    wire->mutable_forward()->set_needed(0);
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_apply()->mutable_change()->set_table(1);
+    wire->mutable_apply()->mutable_change()->set_key("k");
+    wire->mutable_apply()->mutable_change()->set_record("\xff\xff");
+  }));
+}
+
+TEST(PeerTranslation, TheApproximateSizeFollowsTheValues) {
+  Record record;
+  AddVersion(&record, {{ReplicaId(1), 1}, 0, std::string(100'000, 'v')});
+  const PeerMessage message{
+      1, Epoch(1), PartitionId(3, 5),
+      Apply{{{PartitionId(3, 5), TableId(1), "k"}, std::make_shared<const Record>(record), {}}}};
+  EXPECT_GE(ApproximateBytes(message), 100'000u);
+  EXPECT_LE(ApproximateBytes(message), 101'000u);
+  EXPECT_LE(ApproximateBytes({1, Epoch(1), PartitionId(3, 5), ApplyReply{}}), 100u);
+}
+
+}  // namespace
+}  // namespace gyre
