@@ -42,6 +42,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     if (new_lives) {
       partition.state.self = ReplicaId();
       partition.state.counter = 0;
+      Touch(id);  // the end of the old life must outlast a clean stop
     }
     if (absl::Status status = RecallWrites(*snapshot, id); !status.ok()) return status;
   }
