@@ -1,0 +1,622 @@
+#include "storage/replica_store.h"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/lone_owner.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+using Kind = MintOutcome::Kind;
+using Strings = std::vector<std::string>;
+
+const PartitionId kPartition = LoneOwner::kPartition;
+const ItemKey kItem = LoneOwner::Item("key");
+
+WriteIntent PutOf(std::string value) {
+  WriteIntent intent;
+  intent.value = std::move(value);
+  return intent;
+}
+WriteIntent PutOf(std::string value, VersionVector context) {
+  WriteIntent intent = PutOf(std::move(value));
+  intent.context = std::move(context);
+  return intent;
+}
+WriteIntent Blind(std::string value) {
+  WriteIntent intent = PutOf(std::move(value));
+  intent.mode = WriteMode::kBlind;
+  return intent;
+}
+WriteIntent Protected(std::string value, uint32_t attempt) {
+  WriteIntent intent = Blind(std::move(value));
+  intent.write = {42, 1};
+  intent.attempt = attempt;
+  return intent;
+}
+WriteIntent Periodic(std::string value) {
+  WriteIntent intent = PutOf(std::move(value));
+  intent.durability = Durability::kPeriodic;
+  return intent;
+}
+Dot DotOf(const MintOutcome& outcome) { return outcome.minted.back().dot; }
+
+// ---- minting
+
+TEST(ReplicaStore, MintsCountersInOrderUnderOneReplicaId) {
+  LoneOwner owner(1);
+  const Dot first = DotOf(owner.Put("a", "1"));
+  const Dot second = DotOf(owner.Put("b", "2"));
+  const Dot third = DotOf(owner.Delete("a"));
+  EXPECT_NE(first.replica, ReplicaId());
+  EXPECT_EQ(second, (Dot{first.replica, 2}));
+  EXPECT_EQ(third, (Dot{first.replica, 3}));
+  EXPECT_EQ(owner.clock().Base(first.replica), 3u);
+}
+
+TEST(ReplicaStore, EachPartitionAndEachOwnerMintsUnderAnIdOfItsOwn) {
+  LoneOwner owner(1), other(2);
+  const Dot here = DotOf(owner.Put("a", "1"));
+  const Dot beside = DotOf(owner.Mint({LoneOwner::kNeighbour, TableId(1), "a"}, PutOf("1")));
+  const Dot there = DotOf(other.Put("a", "1"));
+  EXPECT_NE(here.replica, beside.replica);
+  EXPECT_NE(here.replica, there.replica);
+  EXPECT_EQ(beside.counter, 1u);
+}
+
+TEST(ReplicaStore, AWriteIsOneBatchOfRecordLogAndClock) {
+  LoneOwner owner(1);
+  const Dot dot = DotOf(owner.GatherMint(kItem, PutOf("value")));
+  const Commit commit = owner.Begin();
+  ASSERT_EQ(commit.batch.changes().size(), 3u);
+  std::vector<std::pair<Family, std::string>> keys;
+  for (const WriteBatch::Change& change : commit.batch.changes()) {
+    EXPECT_EQ(change.kind, WriteBatch::Kind::kPut);
+    keys.emplace_back(change.family, change.key);
+  }
+  const std::vector<std::pair<Family, std::string>> expected = {
+      {Family::kDotLog, EncodeLogKey(kPartition, dot)},
+      {Family::kRecords, EncodeItemKey(kItem)},
+      {Family::kMeta, EncodeClockKey(kPartition)}};
+  EXPECT_EQ(keys, expected);
+}
+
+TEST(ReplicaStore, APutWithAContextReplacesWhatItCoversAndOnlyThat) {
+  LoneOwner owner(1);
+  const Dot milk = DotOf(owner.Put("key", "milk"));
+  owner.Mint(kItem, Blind("bread"));
+  owner.Mint(kItem, PutOf("cream", {milk}));
+  EXPECT_EQ(owner.Values("key"), (Strings{"bread", "cream"}));
+}
+
+TEST(ReplicaStore, APutWithAnEmptyContextReplacesNothing) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.Mint(kItem, PutOf("bread", VersionVector()));
+  EXPECT_EQ(owner.Values("key"), (Strings{"milk", "bread"}));
+}
+
+TEST(ReplicaStore, APutWithoutAContextReplacesWhatItsOwnerKnows) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.Mint(kItem, Blind("bread"));
+  owner.Put("key", "cream");
+  EXPECT_EQ(owner.Values("key"), Strings{"cream"});
+}
+
+TEST(ReplicaStore, ABlindPutReplacesNothing) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.Mint(kItem, Blind("bread"));
+  EXPECT_EQ(owner.Values("key"), (Strings{"milk", "bread"}));
+}
+
+TEST(ReplicaStore, ADeleteWithAContextLeavesWhatIsConcurrent) {
+  LoneOwner owner(1);
+  const Dot milk = DotOf(owner.Put("key", "milk"));
+  owner.Mint(kItem, Blind("bread"));
+  WriteIntent erase;
+  erase.kind = WriteKind::kDelete;
+  erase.context = VersionVector{milk};
+  owner.Mint(kItem, erase);
+  EXPECT_EQ(owner.Values("key"), Strings{"bread"});
+}
+
+TEST(ReplicaStore, TheOutcomeIsFilledAndNamesTheDotOfEveryVersion) {
+  LoneOwner owner(1);
+  const Dot elsewhere = DotOf(owner.Put("other", "x"));
+  const MintOutcome first = owner.Mint(kItem, Protected("milk", 3));
+  const MintOutcome second = owner.Mint(kItem, Blind("bread"));
+  EXPECT_TRUE(second.record.context.CoversAll({elsewhere, DotOf(first), DotOf(second)}));
+  const std::vector<Minted> expected = {{DotOf(first), {42, 1}, 3}, {DotOf(second), {}, 0}};
+  EXPECT_EQ(second.minted, expected);
+}
+
+TEST(ReplicaStore, ADeleteNamesItsOwnDotThoughNoVersionBearsIt) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  const MintOutcome gone = owner.Delete("key");
+  ASSERT_EQ(gone.minted.size(), 1u);
+  EXPECT_EQ(gone.minted[0].dot, (Dot{owner.self(), 2}));
+  EXPECT_TRUE(gone.record.context.Covers({owner.self(), 2}));
+}
+
+TEST(ReplicaStore, TooManySiblingsChangeNothingAndAnswerTheContextThatMendsThem) {
+  LoneOwner owner(1, {.max_siblings = 2, .remembered_writes = 10});
+  owner.Mint(kItem, Blind("a"));
+  owner.Mint(kItem, Blind("b"));
+  const MintOutcome refused = owner.Mint(kItem, Blind("c"));
+  EXPECT_EQ(refused.kind, Kind::kTooManySiblings);
+  EXPECT_EQ(owner.Values("key"), (Strings{"a", "b"}));
+  EXPECT_EQ(owner.clock().Base(owner.self()), 2u);
+  EXPECT_EQ(owner.Mint(kItem, PutOf("c", refused.record.context)).kind, Kind::kMinted);
+  EXPECT_EQ(owner.Values("key"), Strings{"c"});
+}
+
+TEST(ReplicaStore, ADeleteIsTakenHoweverManySiblingsThereAre) {
+  LoneOwner owner(1, {.max_siblings = 1, .remembered_writes = 10});
+  owner.Mint(kItem, Blind("a"));
+  EXPECT_EQ(owner.Delete("key").kind, Kind::kMinted);
+  EXPECT_EQ(owner.Values("key"), Strings{});
+}
+
+TEST(ReplicaStore, ALastWriteWinsPutIsStampedAboveAllThatItSawWhateverTheClockSays) {
+  LoneOwner owner(1);
+  WriteIntent intent = Blind("first");
+  intent.conflict = ConflictPolicy::kLastWriteWins;
+  const uint64_t first = owner.Mint(kItem, intent, /*wall_ms=*/5000).record.versions[0].stamp;
+  intent.value = "second";
+  const MintOutcome second = owner.Mint(kItem, intent, /*wall_ms=*/10);
+  EXPECT_EQ(first, uint64_t{5000} << 16);
+  ASSERT_EQ(second.record.versions.size(), 1u) << "it replaces what its owner knows";
+  EXPECT_GT(second.record.versions[0].stamp, first);
+}
+
+// ---- applying
+
+TEST(ReplicaStore, ConcurrentWritesOfTwoOwnersStandTogetherAtBoth) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Put("key", "milk");
+  const MintOutcome bread = b.Put("key", "bread");
+  a.Apply(kItem, bread);
+  b.Apply(kItem, milk);
+  EXPECT_EQ(a.Stored(kItem).versions, b.Stored(kItem).versions);
+  EXPECT_EQ(a.Values("key").size(), 2u);
+  EXPECT_EQ(a.clock(), b.clock());
+}
+
+TEST(ReplicaStore, ApplyingTwiceIsApplyingOnce) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Put("key", "milk");
+  b.Apply(kItem, milk);
+  const auto records = b.Entries(Family::kRecords);
+  const auto log = b.Entries(Family::kDotLog);
+  b.Apply(kItem, milk);
+  EXPECT_EQ(b.Entries(Family::kRecords), records);
+  EXPECT_EQ(b.Entries(Family::kDotLog), log);
+}
+
+TEST(ReplicaStore, ALateCopyOfAnOverwrittenVersionDoesNotComeBack) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Put("key", "milk");
+  const MintOutcome cream = a.Put("key", "cream");
+  b.Apply(kItem, cream);
+  b.Apply(kItem, milk);
+  EXPECT_EQ(b.Values("key"), Strings{"cream"});
+}
+
+TEST(ReplicaStore, ALateCopyOfADeletedVersionDoesNotComeBackThoughNothingIsStored) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Put("key", "milk");
+  const MintOutcome gone = a.Delete("key");
+  b.Apply(kItem, milk);
+  b.Apply(kItem, gone);
+  ASSERT_TRUE(b.Entries(Family::kRecords).empty());
+  b.Apply(kItem, milk);
+  EXPECT_EQ(b.Values("key"), Strings{});
+  EXPECT_TRUE(b.Entries(Family::kRecords).empty());
+}
+
+TEST(ReplicaStore, AVersionThatTheSenderSawDeletedIsDroppedByAnOwnerThatStillHasIt) {
+  LoneOwner a(1), b(2);
+  b.Apply(kItem, a.Put("key", "milk"));
+  b.Apply(kItem, a.Delete("key"));
+  EXPECT_EQ(b.Values("key"), Strings{});
+}
+
+TEST(ReplicaStore, AnAppliedDotIsLoggedWithItsWrite) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Mint(kItem, Protected("milk", 3));
+  b.Apply(kItem, milk);
+  EXPECT_TRUE(b.clock().Contains(DotOf(milk)));
+  const auto log = b.Entries(Family::kDotLog);
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_EQ(log[0].first, EncodeLogKey(kPartition, DotOf(milk)));
+  const auto entry = DecodeLogEntry(log[0].second);
+  ASSERT_TRUE(entry.ok());
+  EXPECT_EQ(entry->key, "key");
+  EXPECT_EQ(entry->write, (WriteId{42, 1}));
+  EXPECT_EQ(entry->attempt, 3u);
+}
+
+// ---- what is stored
+
+TEST(ReplicaStore, RecordsAreStoredStrippedAndReadFilled) {
+  LoneOwner owner(1);
+  owner.Put("other", "x");
+  owner.Put("key", "value");
+  EXPECT_TRUE(owner.Stored(kItem).context.empty());
+  EXPECT_EQ(owner.Filled(kItem).context, owner.clock().Bases());
+}
+
+TEST(ReplicaStore, SettledMetadataTakesAtMost24BytesBesideKeyAndValue) {
+  LoneOwner a(1), b(2);
+  const std::string key = "a key of some length", value = "a value";
+  for (int i = 0; i < 500; ++i) b.Apply(LoneOwner::Item(key), a.Put(key, value));
+  for (LoneOwner* owner : {&a, &b}) {
+    const auto records = owner->Entries(Family::kRecords);
+    ASSERT_EQ(records.size(), 1u);
+    const size_t stored_bytes = records[0].first.size() + records[0].second.size();
+    EXPECT_LE(stored_bytes - key.size() - value.size(), 24u);
+  }
+}
+
+TEST(ReplicaStore, SettledMetadataTakesAtMost24BytesHoweverManyDotsWereMinted) {
+  Record settled;
+  settled.versions = {{{ReplicaId(std::numeric_limits<uint64_t>::max()), kMaxCounter - 1}, 0, ""}};
+  EXPECT_LE(kItemPrefixBytes + EncodeRecord(settled).size(), 24u);
+}
+
+TEST(ReplicaStore, AnErasedRecordLeavesNoKey) {
+  LoneOwner a(1), b(2);
+  b.Apply(kItem, a.Put("key", "milk"));
+  b.Apply(kItem, a.Delete("key"));
+  EXPECT_TRUE(a.Entries(Family::kRecords).empty());
+  EXPECT_TRUE(b.Entries(Family::kRecords).empty());
+}
+
+TEST(ReplicaStore, ADeleteAboveAHoleIsKeptUntilTheBaseCoversIt) {
+  LoneOwner a(1), b(2);
+  const MintOutcome missed = a.Put("other", "x");
+  const MintOutcome milk = a.Put("key", "milk");
+  const MintOutcome gone = a.Delete("key");
+  b.Apply(kItem, gone);
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 1u) << "the clock alone does not say so yet";
+  b.Apply(kItem, milk);
+  EXPECT_EQ(b.Values("key"), Strings{}) << "the late copy of what was deleted";
+  b.Apply(LoneOwner::Item("other"), missed);
+  EXPECT_EQ(b.clock().Base(a.self()), 3u);
+  b.Apply(kItem, gone);
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 1u) << "only the other item is left";
+}
+
+// ---- lives
+
+TEST(ReplicaStore, DotsContinueAfterAReopen) {
+  LoneOwner owner(1);
+  const Dot last = DotOf(owner.Put("a", "1"));
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(DotOf(owner.Put("b", "2")), (Dot{last.replica, last.counter + 1}));
+  EXPECT_EQ(owner.Values("a"), Strings{"1"});
+}
+
+TEST(ReplicaStore, AnUncleanStopOfPeriodicTablesTakesANewLife) {
+  LoneOwner owner(1);
+  owner.Mint(LoneOwner::Item("a"), Periodic("1"));
+  const ReplicaId before = owner.self();
+  owner.PowerCut(/*new_lives=*/true);
+  const Dot after = DotOf(owner.Put("b", "2"));
+  EXPECT_NE(after.replica, before);
+  EXPECT_EQ(after.counter, 1u);
+}
+
+TEST(ReplicaStore, ANewLifeKeepsWhatIsThere) {
+  LoneOwner owner(1);
+  const Dot before = DotOf(owner.Put("a", "1"));
+  owner.Reopen(/*new_lives=*/true);
+  EXPECT_EQ(owner.Values("a"), Strings{"1"});
+  EXPECT_TRUE(owner.clock().Contains(before));
+}
+
+TEST(ReplicaStore, ANewLifeIsNotForgottenWhenTheNextStopIsCleanAndNothingWasWrittenBetween) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("a", "1")).replica;
+  owner.Reopen(/*new_lives=*/true);
+  if (owner.store().dirty()) owner.CommitAll();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_NE(DotOf(owner.Put("b", "2")).replica, before);
+}
+
+TEST(ReplicaStore, AStoreThatLostItsDataTakesANewIdentity) {
+  LoneOwner owner(1), wiped(2);
+  const Dot before = DotOf(owner.Put("a", "1"));
+  EXPECT_NE(DotOf(wiped.Put("a", "1")).replica, before.replica);
+}
+
+// What the world knows of this owner that it does not know itself.
+VersionVector Ahead(const LoneOwner& owner) { return {{owner.self(), 9}}; }
+
+TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenAClientsContextTellsIt) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("key", "1")).replica;
+  const Dot dot = DotOf(owner.Mint(kItem, PutOf("2", Ahead(owner))));
+  EXPECT_NE(dot.replica, before);
+  EXPECT_EQ(dot.counter, 1u);
+}
+
+TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenAPeersRecordTellsIt) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("key", "1")).replica;
+  MintOutcome told;
+  told.record.context = Ahead(owner);
+  owner.Apply(kItem, told);
+  EXPECT_NE(DotOf(owner.Put("key", "2")).replica, before);
+}
+
+TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenAPeersBasesTellIt) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("key", "1")).replica;
+  owner.store().JoinBases(kPartition, Ahead(owner));
+  EXPECT_NE(DotOf(owner.Put("key", "2")).replica, before);
+}
+
+TEST(ReplicaStore, WhatAPeerHasOfItAndItHasItselfIsNoReasonForANewLife) {
+  LoneOwner a(1), b(2);
+  const MintOutcome milk = a.Put("key", "milk");
+  b.Apply(kItem, milk);
+  a.Apply(kItem, b.Put("key", "cream"));
+  EXPECT_EQ(DotOf(a.Put("key", "tea")).replica, DotOf(milk).replica);
+}
+
+TEST(ReplicaStore, AfterAPowerCutClockAndRecordsAreOfTheSameMoment) {
+  LoneOwner owner(1);
+  owner.Put("a", "1");
+  owner.Mint(LoneOwner::Item("b"), Periodic("2"));
+  owner.PowerCut(/*new_lives=*/true);
+  EXPECT_EQ(owner.Values("a"), Strings{"1"});
+  EXPECT_EQ(owner.Values("b"), Strings{});
+  ASSERT_EQ(owner.clock().entries().size(), 1u);
+  EXPECT_EQ(owner.clock().entries()[0].base, 1u) << "it does not claim what it lost";
+  EXPECT_EQ(owner.Entries(Family::kDotLog).size(), 1u);
+}
+
+TEST(ReplicaStore, RefusesToOpenOnADamagedState) {
+  MemoryEngine engine;
+  WriteBatch damage;
+  damage.Put(Family::kMeta, EncodeClockKey(kPartition), "\x01nonsense");
+  ASSERT_TRUE(engine.Write(damage, WalSync::kYes).ok());
+  ReplicaStore store(&engine, {}, Random(1));
+  EXPECT_EQ(store.Open({kPartition}, false).code(), absl::StatusCode::kDataLoss);
+}
+
+// ---- idempotency
+
+TEST(ReplicaStore, ARetryOfAWriteThatItMintedChangesNothing) {
+  LoneOwner owner(1);
+  const MintOutcome first = owner.Mint(kItem, Protected("milk", 1));
+  const MintOutcome again = owner.GatherMint(kItem, Protected("milk", 2));
+  EXPECT_EQ(again.kind, Kind::kAlreadyKnown);
+  EXPECT_FALSE(owner.store().dirty());
+  EXPECT_EQ(again.record, first.record);
+  EXPECT_EQ(DotOf(again), DotOf(first));
+}
+
+TEST(ReplicaStore, ARetryOfAWriteThatAPeerMintedChangesNothing) {
+  LoneOwner a(1), b(2);
+  b.Apply(kItem, a.Mint(kItem, Protected("milk", 1)));
+  EXPECT_EQ(b.Mint(kItem, Protected("milk", 2)).kind, Kind::kAlreadyKnown);
+  EXPECT_EQ(b.Values("key"), Strings{"milk"});
+}
+
+TEST(ReplicaStore, ARetryDoesNotBringBackWhatWasReplacedMeanwhile) {
+  LoneOwner owner(1);
+  owner.Mint(kItem, Protected("milk", 1));
+  owner.Put("key", "cream");
+  EXPECT_EQ(owner.Mint(kItem, Protected("milk", 2)).kind, Kind::kAlreadyKnown);
+  EXPECT_EQ(owner.Values("key"), Strings{"cream"});
+}
+
+TEST(ReplicaStore, ARetryIsKnownAfterAReopen) {
+  LoneOwner owner(1);
+  owner.Mint(kItem, Protected("milk", 1));
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.Mint(kItem, Protected("milk", 2)).kind, Kind::kAlreadyKnown);
+}
+
+TEST(ReplicaStore, WritesWithoutAnIdempotencyKeyAreAllNew) {
+  LoneOwner owner(1);
+  owner.Mint(kItem, Blind("a"));
+  owner.Mint(kItem, Blind("a"));
+  EXPECT_EQ(owner.Values("key").size(), 2u);
+}
+
+TEST(ReplicaStore, AnAttemptThatTwoOwnersMintedComesToTheLaterOneAtBoth) {
+  LoneOwner a(1), b(2);
+  const MintOutcome early = a.Mint(kItem, Protected("milk", 1));
+  const MintOutcome late = b.Mint(kItem, Protected("milk", 2));
+  a.Apply(kItem, late);
+  b.Apply(kItem, early);
+  for (LoneOwner* owner : {&a, &b}) {
+    ASSERT_EQ(owner->Stored(kItem).versions.size(), 1u);
+    EXPECT_EQ(owner->Stored(kItem).versions[0].dot, DotOf(late));
+    EXPECT_TRUE(owner->clock().Contains(DotOf(early))) << "its effect is that it gave way";
+  }
+}
+
+TEST(ReplicaStore, ForgetsTheOldestWriteBeyondItsBound) {
+  LoneOwner owner(1, {.max_siblings = 64, .remembered_writes = 2});
+  for (uint64_t i = 1; i <= 3; ++i) {
+    WriteIntent intent = Blind("x");
+    intent.write = {7, i};
+    owner.Mint(kItem, intent);
+  }
+  EXPECT_EQ(owner.store().FindWrite({7, 1}), nullptr);
+  EXPECT_NE(owner.store().FindWrite({7, 2}), nullptr);
+  EXPECT_NE(owner.store().FindWrite({7, 3}), nullptr);
+}
+
+// ---- clocks and the log
+
+TEST(ReplicaStore, JoinedBasesAreInTheClockAfterAReopen) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.store().JoinBases(kPartition, {{ReplicaId(77), 5}});
+  owner.CommitAll();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.clock().Base(ReplicaId(77)), 5u);
+}
+
+TEST(ReplicaStore, JoiningWhatIsKnownWritesNothing) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.store().JoinBases(kPartition, owner.clock().Bases());
+  EXPECT_FALSE(owner.store().dirty());
+}
+
+constexpr NodeId kB(2), kC(3);
+const std::vector<NodeId> kOthers = {kB, kC};
+
+TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 200; ++i) owner.Put("key-" + std::to_string(i), "x");
+  owner.store().OnReport(kPartition, kB, {{owner.self(), 150}}, kOthers);
+  EXPECT_FALSE(owner.store().dirty()) << "the other owner has not reported";
+  owner.store().OnReport(kPartition, kC, {{owner.self(), 100}}, kOthers);
+  owner.CommitAll();
+  const std::vector<uint64_t> left = owner.LoggedCounters(owner.self());
+  ASSERT_EQ(left.size(), 100u);
+  EXPECT_EQ(left.front(), 101u) << "above the lowest report nothing is dropped";
+  EXPECT_EQ(left.back(), 200u);
+}
+
+TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatKnowsNothingOfAReplicaId) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 200; ++i) owner.Put("key", "x");
+  owner.store().OnReport(kPartition, kB, {{owner.self(), 200}}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{ReplicaId(77), 200}}, kOthers);
+  EXPECT_FALSE(owner.store().dirty());
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 200u);
+}
+
+TEST(ReplicaStore, ANewerLowerReportOfAnOwnerThatLostStateHoldsTheLog) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 200; ++i) owner.Put("key", "x");
+  owner.store().OnReport(kPartition, kB, {{owner.self(), 200}}, kOthers);
+  owner.store().OnReport(kPartition, kB, {}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), 200}}, kOthers);
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 200u);
+  EXPECT_FALSE(owner.store().dirty());
+}
+
+TEST(ReplicaStore, TheLogIsNeverDroppedAboveItsOwnBase) {
+  LoneOwner a(1), b(2);
+  for (int i = 0; i < 100; ++i) b.Apply(kItem, a.Put("key", "x"));
+  a.Put("missed", "x");
+  for (int i = 0; i < 100; ++i) b.Apply(kItem, a.Put("key", "x"));
+  b.store().OnReport(kPartition, kB, {{a.self(), 201}}, kOthers);
+  b.store().OnReport(kPartition, kC, {{a.self(), 201}}, kOthers);
+  b.CommitAll();
+  EXPECT_EQ(b.LoggedCounters(a.self()).front(), 102u) << "this owner still has to learn 101";
+}
+
+TEST(ReplicaStore, DurableBasesAreUnknownWhileAPartIsNotSynced) {
+  LoneOwner owner(1);
+  owner.Put("key", "a");
+  EXPECT_EQ(owner.store().DurableBases(kPartition), owner.clock().Bases());
+  owner.GatherMint(kItem, PutOf("b"));
+  EXPECT_EQ(owner.store().DurableBases(kPartition), std::nullopt);
+  owner.CommitAll();
+  owner.Mint(kItem, Periodic("c"));
+  EXPECT_EQ(owner.store().DurableBases(kPartition), std::nullopt);
+  owner.End(owner.store().TakeSync());
+  EXPECT_EQ(owner.store().DurableBases(kPartition), owner.clock().Bases());
+}
+
+// ---- commits
+
+TEST(ReplicaStore, ManyWritesShareOneCommit) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 10; ++i) owner.GatherMint(LoneOwner::Item(std::to_string(i)), PutOf("x"));
+  owner.CommitAll();
+  EXPECT_EQ(owner.engine().counters().writes, 1u);
+  EXPECT_EQ(owner.engine().counters().syncs, 1u);
+  EXPECT_EQ(owner.Entries(Family::kRecords).size(), 10u);
+  EXPECT_EQ(owner.Entries(Family::kDotLog).size(), 10u);
+}
+
+TEST(ReplicaStore, ACommitSyncsIfAnyWriteInItNeedsIt) {
+  LoneOwner owner(1);
+  owner.GatherMint(kItem, Periodic("a"));
+  Commit commit = owner.Begin();
+  EXPECT_EQ(commit.sync, WalSync::kNo);
+  owner.End(commit);
+  EXPECT_TRUE(owner.store().unsynced());
+  owner.GatherMint(kItem, Periodic("b"));
+  owner.GatherMint(LoneOwner::Item("other"), PutOf("c"));
+  commit = owner.Begin();
+  EXPECT_EQ(commit.sync, WalSync::kYes);
+  owner.End(commit);
+  EXPECT_FALSE(owner.store().unsynced());
+}
+
+TEST(ReplicaStore, NamesTheCommitThatAChangeWaitsFor) {
+  LoneOwner owner(1);
+  EXPECT_EQ(owner.store().LastChange(kPartition), 0u);
+  owner.GatherMint(kItem, PutOf("a"));
+  EXPECT_EQ(owner.store().LastChange(kPartition), 1u);
+  const Commit first = owner.Begin();
+  EXPECT_LT(owner.store().durable(), owner.store().LastChange(kPartition));
+  owner.GatherMint(kItem, PutOf("b"));
+  EXPECT_EQ(owner.store().LastChange(kPartition), 2u)
+      << "of the next commit, not the one under way";
+  owner.End(first);
+  EXPECT_EQ(owner.store().durable(), 1u);
+  owner.CommitAll();
+  EXPECT_EQ(owner.store().durable(), 2u);
+}
+
+TEST(ReplicaStore, LaterOperationsSeeWhatIsNotYetCommitted) {
+  LoneOwner owner(1);
+  const Dot first = DotOf(owner.GatherMint(kItem, PutOf("a")));
+  EXPECT_EQ(owner.Values("key"), Strings{"a"});
+  const Commit under_way = owner.Begin();
+  owner.GatherMint(kItem, PutOf("b", {first}));
+  EXPECT_EQ(owner.Values("key"), Strings{"b"});
+  owner.End(under_way);
+  EXPECT_EQ(owner.Values("key"), Strings{"b"})
+      << "the end of an older commit hides no newer change";
+  owner.CommitAll();
+  EXPECT_EQ(owner.Values("key"), Strings{"b"});
+}
+
+TEST(ReplicaStore, SaysWhenOnlyTheDiskKnows) {
+  LoneOwner owner(1);
+  owner.Put("key", "a");
+  owner.engine().AnswerNeedsDisk(1, 1);
+  const auto record = owner.store().Load(kItem);
+  ASSERT_TRUE(record.ok());
+  EXPECT_FALSE(record->has_value());
+}
+
+TEST(ReplicaStore, DecodesWhatTheDiskAnswers) {
+  EXPECT_EQ(*ReplicaStore::Decode(absl::NotFoundError("")), Record{});
+  EXPECT_EQ(ReplicaStore::Decode(absl::DataLossError("checksum")).status().code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReplicaStore::Decode(std::string()).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST(ReplicaStoreDeathTest, TakesOneCommitAtATime) {
+  LoneOwner owner(1);
+  owner.GatherMint(kItem, PutOf("a"));
+  owner.Begin();
+  EXPECT_DEATH(owner.Begin(), "one commit at a time");
+}
+
+}  // namespace
+}  // namespace gyre
