@@ -499,7 +499,8 @@ void Shard::Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody
 
 void Shard::Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what) {
   const CommitSeq after = store_->Owns(partition) ? store_->LastChange(partition) : 0;
-  if (after > store_->durable()) {
+  // After a failure nothing leaves but refusals, and no commit comes that they could wait for.
+  if (!failed_ && after > store_->durable()) {
     held_.push_back({after, std::move(what)});
   } else {
     Release(std::move(what));
