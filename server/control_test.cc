@@ -1,0 +1,271 @@
+#include "server/control.h"
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+// The Controls of a cluster of three, their stores, and the messages between them, moved by hand.
+class Council {
+ public:
+  Council() {
+    std::vector<Member> members;
+    for (const char* name : {"a", "b", "c"}) members.push_back({{}, name, name, name, name});
+    initial_ = *InitialTopology("test", 4, members);
+    for (const Member& member : initial_.members) Restart(member.id);
+  }
+
+  NodeId Id(const std::string& name) const { return NodeIdFromName(initial_.cluster, name); }
+  Control& At(const std::string& name) { return *seats_.at(Id(name)).control; }
+  Epoch EpochAt(const std::string& name) { return At(name).view()->epoch(); }
+
+  // A process that ends and starts again on what its store holds.
+  void Restart(NodeId id) {
+    Seat& seat = seats_[id];
+    auto durable = Control::Load(*seat.engine.TakeSnapshot(), initial_);
+    ASSERT_TRUE(durable.ok());
+    seat.control =
+        std::make_unique<Control>(View::Create(std::move(durable->topology), id), initial_,
+                                  std::move(durable->acceptor), Random(++lives_));
+    seat.persist.reset();
+  }
+
+  void Propose(const std::string& name, uint64_t token, const std::string& table) {
+    At(name).Propose(
+        token,
+        [table](const Topology& current) {
+          TableSpec spec;
+          spec.name = table;
+          return CreateTable(current, spec);
+        },
+        now_);
+  }
+
+  // Performs everything at the node, but holds back its write.
+  void Take(NodeId id) {
+    Seat& seat = seats_.at(id);
+    ControlEffects effects = seat.control->TakeEffects(now_);
+    if (effects.persist.has_value()) seat.persist = std::move(effects.persist);
+    for (Envelope& envelope : effects.sends) wires_.push_back({id, std::move(envelope)});
+    if (effects.view != nullptr) seat.in_force = effects.view->epoch();
+    for (ControlEffects::Done& done : effects.done) done_.emplace(done.token, done.topology);
+    seat.wake = effects.wake;
+  }
+  void Persist(NodeId id) {
+    Seat& seat = seats_.at(id);
+    ASSERT_TRUE(seat.persist.has_value());
+    const absl::Status status = seat.engine.Write(*seat.persist, WalSync::kYes);
+    seat.persist.reset();
+    seat.control->OnPersisted(status);
+    Take(id);
+  }
+  // Until nothing moves: takes, writes and delivers.
+  void Settle() {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (auto& [id, seat] : seats_) {
+        if (silent_.contains(id)) continue;
+        Take(id);
+        while (seat.persist.has_value()) {
+          Persist(id);
+          moved = true;
+        }
+      }
+      while (!wires_.empty()) {
+        auto [from, envelope] = std::move(wires_.front());
+        wires_.pop_front();
+        if (silent_.contains(from) || silent_.contains(envelope.to)) continue;
+        seats_.at(envelope.to).control->OnMessage(from, std::move(envelope.message), now_);
+        moved = true;
+      }
+    }
+  }
+  void Pass(Duration span) {
+    now_.monotonic = now_.monotonic + span;
+    for (auto& [id, seat] : seats_) {
+      if (!silent_.contains(id)) seat.control->OnWake(now_);
+    }
+  }
+
+  struct Seat {
+    MemoryEngine engine;
+    std::unique_ptr<Control> control;
+    std::optional<WriteBatch> persist;  // wanted, not yet written
+    Epoch in_force;                     // that the shards were told of
+    Time wake;
+  };
+  Topology initial_;
+  Instant now_;
+  std::map<NodeId, Seat> seats_;
+  std::deque<std::pair<NodeId, Envelope>> wires_;
+  std::set<NodeId> silent_;  // hear and say nothing
+  std::map<uint64_t, absl::StatusOr<Topology>> done_;
+  uint64_t lives_ = 0;
+};
+
+TEST(Control, AChangeIsDoneOnceEveryNodeServesByIt) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  ASSERT_TRUE(council.done_.contains(1));
+  ASSERT_TRUE(council.done_.at(1).ok());
+  EXPECT_EQ(council.done_.at(1)->tables[0].name, "cats");
+  for (const char* name : {"a", "b", "c"}) EXPECT_EQ(council.EpochAt(name), Epoch(2));
+}
+
+TEST(Control, AnAcceptorAnswersOnlyOnceItsPromiseIsDurable) {
+  Council council;
+  council.At("b").OnMessage(
+      council.Id("a"),
+      {5, Epoch(1), PartitionId(),
+       RegisterAsk{{RegisterPhase::kPrepare, Ballot{1, council.Id("a")}, ""}}},
+      council.now_);
+  council.Take(council.Id("b"));
+  EXPECT_TRUE(council.wires_.empty());
+  council.Persist(council.Id("b"));
+  ASSERT_EQ(council.wires_.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<RegisterAnswer>(council.wires_[0].second.message.body));
+}
+
+TEST(Control, APromiseIsKeptAfterARestart) {
+  Council council;
+  const Ballot high{9, council.Id("a")}, low{3, council.Id("c")};
+  const auto ask = [&](Ballot ballot) {
+    council.At("b").OnMessage(
+        council.Id("a"),
+        {5, Epoch(1), PartitionId(), RegisterAsk{{RegisterPhase::kAccept, ballot, "value"}}},
+        council.now_);
+    council.Take(council.Id("b"));
+    if (council.seats_.at(council.Id("b")).persist.has_value()) council.Persist(council.Id("b"));
+    const bool granted =
+        std::get<RegisterAnswer>(council.wires_.back().second.message.body).reply.granted;
+    council.wires_.clear();
+    return granted;
+  };
+  EXPECT_TRUE(ask(high));
+  council.Restart(council.Id("b"));
+  EXPECT_FALSE(ask(low));
+}
+
+TEST(Control, ANewDocumentIsInForceOnlyOnceItIsDurableHere) {
+  Council council;
+  const Topology next = *CreateTable(council.initial_, [] {
+    TableSpec spec;
+    spec.name = "cats";
+    return spec;
+  }());
+  const NodeId b = council.Id("b");
+  council.At("b").OnMessage(council.Id("a"),
+                            {0, next.epoch, PartitionId(), TopologyNews{EncodeTopology(next)}},
+                            council.now_);
+  council.Take(b);
+  EXPECT_EQ(council.seats_.at(b).in_force, Epoch());
+  EXPECT_TRUE(council.wires_.empty()) << "nor does it say so to anyone";
+  council.Persist(b);
+  EXPECT_EQ(council.seats_.at(b).in_force, Epoch(2));
+  council.Restart(b);
+  EXPECT_EQ(council.EpochAt("b"), Epoch(2));
+}
+
+TEST(Control, ConcurrentChangesBothStand) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Propose("b", 2, "dogs");
+  for (int i = 0; i < 50 && council.done_.size() < 2; ++i) {
+    council.Settle();
+    council.Pass(Duration::Millis(100));
+  }
+  ASSERT_EQ(council.done_.size(), 2u);
+  council.Settle();
+  for (const char* name : {"a", "b", "c"}) {
+    EXPECT_EQ(council.At(name).view()->topology().tables.size(), 2u) << name;
+  }
+}
+
+TEST(Control, CreatingTheSameTableTwiceIsCreatingItOnce) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  council.Propose("b", 2, "cats");
+  council.Settle();
+  ASSERT_TRUE(council.done_.contains(2));
+  EXPECT_TRUE(council.done_.at(2).ok());
+  EXPECT_EQ(council.EpochAt("c"), Epoch(2));
+}
+
+TEST(Control, AChangeThatIsRefusedSaysWhy) {
+  Council council;
+  council.At("a").Propose(
+      1, [](const Topology& current) { return DropTable(current, "nothing"); }, council.now_);
+  council.Settle();
+  ASSERT_TRUE(council.done_.contains(1));
+  EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(council.EpochAt("a"), Epoch(1));
+}
+
+TEST(Control, WithoutAMajorityNothingChangesAndTheClientHearsSo) {
+  Council council;
+  council.silent_ = {council.Id("b"), council.Id("c")};
+  council.Propose("a", 1, "cats");
+  for (int i = 0; i < 100 && council.done_.empty(); ++i) {
+    council.Settle();
+    council.Pass(Duration::Seconds(1));
+  }
+  ASSERT_TRUE(council.done_.contains(1));
+  EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(council.EpochAt("a"), Epoch(1));
+}
+
+TEST(Control, AMajorityIsEnoughAndTheThirdLearnsOfItWhenItIsBack) {
+  Council council;
+  council.silent_ = {council.Id("c")};
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  EXPECT_FALSE(council.done_.contains(1)) << "c may still serve by the older one";
+  council.Pass(kSpreadPatience);
+  council.Settle();
+  ASSERT_TRUE(council.done_.contains(1));
+  EXPECT_TRUE(council.done_.at(1).ok());
+  EXPECT_EQ(council.EpochAt("c"), Epoch(1));
+  council.silent_.clear();
+  council.At("c").OnPeer(council.Id("a"), true, council.now_);
+  council.Settle();
+  EXPECT_EQ(council.EpochAt("c"), Epoch(2));
+}
+
+TEST(Control, TellsANodeThatSpeaksUnderAnOlderEpochButNotEveryTime) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  council.Pass(Duration::Seconds(1));
+  for (int i = 0; i < 10; ++i) {
+    council.At("a").OnEpochOf(council.Id("b"), Epoch(1), council.now_);
+  }
+  council.Take(council.Id("a"));
+  EXPECT_EQ(council.wires_.size(), 1u);
+}
+
+TEST(Control, ADocumentOfAnotherClusterIsIgnored) {
+  Council council;
+  std::vector<Member> members = council.initial_.members;
+  Topology other = *InitialTopology("other", 4, members);
+  other.epoch = Epoch(9);
+  council.At("b").OnMessage(council.Id("a"),
+                            {0, Epoch(9), PartitionId(), TopologyNews{EncodeTopology(other)}},
+                            council.now_);
+  council.Take(council.Id("b"));
+  EXPECT_EQ(council.EpochAt("b"), Epoch(1));
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,140 @@
+#include "server/node.h"
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+TableSpec Table(Durability durability) {
+  TableSpec table;
+  table.name = "table";
+  table.durability = durability;
+  return table;
+}
+
+Topology Initial() {
+  std::vector<Member> members;
+  for (const char* name : {"a", "b", "c", "d"}) members.push_back({{}, name, name, name, name});
+  return *InitialTopology("test", 16, members);
+}
+
+Topology WithTable(Durability durability = Durability::kFsync) {
+  return *CreateTable(Initial(), Table(durability));
+}
+
+NodeId Self() { return NodeIdFromName(Initial().cluster, "a"); }
+
+std::unique_ptr<Node> Open(MemoryEngine* engine, const Topology& initial, bool clean_stop,
+                           int shards = 3, uint64_t seed = 1) {
+  NodeOptions options;
+  options.shards = shards;
+  auto node = Node::Open(options, engine, initial, Self(), clean_stop, Random(seed));
+  EXPECT_TRUE(node.ok()) << node.status();
+  return node.ok() ? *std::move(node) : nullptr;
+}
+
+// Writes one value into a partition of this node and answers the id that it was minted under.
+ReplicaId WriteOne(Node* node, MemoryEngine* engine, const Topology& topology) {
+  const auto view = View::Create(topology, Self());
+  const TableSpec& table = *view->FindTable("table");
+  const PartitionId partition = view->OwnedBy(Self()).front();
+  std::string key;
+  for (int i = 0; view->Locate(table, key) != partition; ++i) key = "key-" + std::to_string(i);
+  WriteRequest request;
+  request.item = {partition, table.id, key};
+  request.intent.durability = table.durability;
+  request.needed = 1;
+  Shard& shard = node->shard(node->ShardOf(partition));
+  shard.Write(1, request, Instant());
+  ShardEffects effects = shard.TakeEffects(Instant());
+  EXPECT_TRUE(effects.commit.has_value());
+  EXPECT_TRUE(engine->Write(effects.commit->batch, effects.commit->sync).ok());
+  shard.OnCommitted(effects.commit->seq, absl::OkStatus(), Instant());
+  return shard.store().Self(partition);
+}
+
+TEST(Node, SharesItsPartitionsOutSoThatEachBelongsToOneShard) {
+  MemoryEngine engine;
+  const auto node = Open(&engine, WithTable(), true);
+  const auto view = View::Create(WithTable(), Self());
+  std::set<PartitionId> shared;
+  for (int i = 0; i < node->shards(); ++i) {
+    size_t here = 0;
+    node->shard(i).store().ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
+      EXPECT_EQ(node->ShardOf(id), i);
+      EXPECT_TRUE(shared.insert(id).second);
+      ++here;
+    });
+    EXPECT_GT(here, 0u);
+  }
+  const std::vector<PartitionId> owned = view->OwnedBy(Self());
+  EXPECT_EQ(shared, std::set<PartitionId>(owned.begin(), owned.end()));
+}
+
+TEST(Node, ServesByTheTopologyThatIsDurableHereRatherThanByItsConfiguration) {
+  MemoryEngine engine;
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("topology"), EncodeTopology(WithTable()));
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  const auto node = Open(&engine, Initial(), true);
+  EXPECT_EQ(node->control().view()->epoch(), WithTable().epoch);
+}
+
+TEST(Node, RefusesToOpenOnADamagedTopology) {
+  MemoryEngine engine;
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("topology"), "nonsense");
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  EXPECT_FALSE(Node::Open({}, &engine, Initial(), Self(), true, Random(1)).ok());
+}
+
+TEST(Node, OpensThePartitionsThatANewerViewBrings) {
+  MemoryEngine engine;
+  const auto node = Open(&engine, Initial(), true);
+  const auto view = View::Create(WithTable(), Self());
+  size_t before = 0, after = 0;
+  for (int i = 0; i < node->shards(); ++i) {
+    const auto count = [](size_t* sum) {
+      return [sum](PartitionId, ReplicaId, const PartitionClock&) { ++*sum; };
+    };
+    node->shard(i).store().ForEachClock(count(&before));
+    ASSERT_TRUE(node->Install(i, view).ok());
+    node->shard(i).store().ForEachClock(count(&after));
+  }
+  EXPECT_EQ(before, 0u);
+  EXPECT_EQ(after, view->OwnedBy(Self()).size());
+}
+
+TEST(Node, MintsOnUnderItsOldIdAfterACleanStop) {
+  MemoryEngine engine;
+  const Topology topology = WithTable(Durability::kPeriodic);
+  const ReplicaId before = WriteOne(Open(&engine, topology, true).get(), &engine, topology);
+  const auto again = Open(&engine, topology, /*clean_stop=*/true, 3, 2);
+  EXPECT_EQ(WriteOne(again.get(), &engine, topology), before);
+}
+
+TEST(Node, TakesNewLivesAfterAnUncleanStopWhereATableIsPeriodic) {
+  MemoryEngine engine;
+  const Topology topology = WithTable(Durability::kPeriodic);
+  const ReplicaId before = WriteOne(Open(&engine, topology, true).get(), &engine, topology);
+  const auto again = Open(&engine, topology, /*clean_stop=*/false, 3, 2);
+  EXPECT_NE(WriteOne(again.get(), &engine, topology), before);
+}
+
+TEST(Node, MintsOnUnderItsOldIdAfterAnUncleanStopWhereEveryTableSyncs) {
+  MemoryEngine engine;
+  const Topology topology = WithTable(Durability::kFsync);
+  const ReplicaId before = WriteOne(Open(&engine, topology, true).get(), &engine, topology);
+  const auto again = Open(&engine, topology, /*clean_stop=*/false, 3, 2);
+  EXPECT_EQ(WriteOne(again.get(), &engine, topology), before);
+}
+
+}  // namespace
+}  // namespace gyre

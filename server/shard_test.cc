@@ -1,0 +1,559 @@
+#include "server/shard.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+// Shard "a" of the cluster a, b, c (and d), stepped by hand. Take answers with a line that says all
+// that the shard wants done; whatever it wants written waits for Commit.
+class Bench {
+ public:
+  struct Setup {
+    std::vector<std::string> members = {"a", "b", "c"};
+    uint32_t slices = 1;
+    ShardOptions options = {};
+    Durability durability = Durability::kFsync;
+  };
+
+  Bench() : Bench(Setup()) {}
+  explicit Bench(Setup setup) : durability_(setup.durability) {
+    std::vector<Member> members;
+    for (const std::string& name : setup.members) members.push_back({{}, name, name, name, name});
+    TableSpec table;
+    table.name = "table";
+    table.durability = setup.durability;
+    topology_ = *CreateTable(*InitialTopology("test", setup.slices, members), table);
+    view_ = View::Create(topology_, Id("a"));
+    table_ = *view_->FindTable("table");
+    store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(1));
+    EXPECT_TRUE(store_->Open(view_->OwnedBy(Id("a")), false).ok());
+    shard_ = std::make_unique<Shard>(setup.options, store_.get(), view_, Random(2));
+  }
+
+  NodeId Id(const std::string& name) const { return NodeIdFromName(topology_.cluster, name); }
+  ItemKey Item(const std::string& key) const {
+    return {view_->Locate(table_, key), table_.id, key};
+  }
+  // A key of a partition that this node does not own.
+  ItemKey Foreign() const {
+    for (int i = 0;; ++i) {
+      const ItemKey item = Item("foreign-" + std::to_string(i));
+      if (!view_->IsOwner(item.partition, Id("a"))) return item;
+    }
+  }
+
+  // ---- events
+  Bench& Write(Token token, const ItemKey& item, std::string value, int needed) {
+    shard_->Write(token, Request(item, std::move(value), needed), now_);
+    return *this;
+  }
+  Bench& Write(Token token, const std::string& key, std::string value, int needed) {
+    return Write(token, Item(key), std::move(value), needed);
+  }
+  Bench& Read(Token token, const std::string& key, int needed) {
+    ReadRequest request;
+    request.item = Item(key);
+    request.needed = needed;
+    shard_->Read(token, request, now_);
+    return *this;
+  }
+  WriteRequest Request(const ItemKey& item, std::string value, int needed) const {
+    WriteRequest request;
+    request.item = item;
+    request.intent.value = std::move(value);
+    request.intent.attempt = kFirstAttempt;
+    request.intent.durability = durability_;
+    request.needed = needed;
+    return request;
+  }
+  // A message of a peer: an answer to the newest message to it, unless `exchange` says otherwise.
+  Bench& Hear(const std::string& from, PeerBody body, ExchangeId exchange = 0) {
+    return HearUnder(topology_.epoch, from, std::move(body), exchange);
+  }
+  Bench& HearUnder(Epoch epoch, const std::string& from, PeerBody body, ExchangeId exchange = 0) {
+    if (exchange == 0) exchange = last_exchange_[Id(from)];
+    shard_->OnMessage(Id(from), {exchange, epoch, Item("key").partition, std::move(body)}, now_);
+    return *this;
+  }
+  Bench& Lose(const std::string& peer) {
+    shard_->OnPeer(Id(peer), false, now_);
+    return *this;
+  }
+  Bench& Wake(int64_t after_ms) {
+    now_.monotonic = now_.monotonic + Duration::Millis(after_ms);
+    shard_->OnWake(now_);
+    return *this;
+  }
+  // The commit under way ends.
+  Bench& Commit() {
+    EXPECT_TRUE(commit_.has_value());
+    const absl::Status status = engine_.Write(commit_->batch, commit_->sync);
+    const CommitSeq seq = commit_->seq;
+    commit_.reset();
+    shard_->OnCommitted(seq, status, now_);
+    return *this;
+  }
+  // The oldest read of the disk ends.
+  Bench& EndRead() {
+    const ItemKey item = reads_.front();
+    reads_.erase(reads_.begin());
+    shard_->OnRead(item, engine_.Get(Family::kRecords, EncodeItemKey(item)), now_);
+    return *this;
+  }
+  // The scan of the dot log ends.
+  Bench& EndScan(ClockAnswerLimits limits = {}) {
+    const ShardEffects::ClockScan scan = *std::exchange(scan_, std::nullopt);
+    shard_->OnClockScan(
+        scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, limits), now_);
+    return *this;
+  }
+
+  std::string Take() {
+    effects_ = shard_->TakeEffects(now_);
+    std::string text;
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+    if (effects_.commit.has_value()) {
+      add(effects_.commit->sync == WalSync::kYes ? "commit" : "commit unsynced");
+      commit_ = std::move(effects_.commit);
+    }
+    for (const ShardEffects::DiskRead& read : effects_.disk_reads) {
+      add("read " + read.item.key);
+      reads_.push_back(read.item);
+    }
+    for (const ShardEffects::ClockScan& scan : effects_.clock_scans) {
+      add("scan");
+      scan_ = scan;
+    }
+    for (const Envelope& send : effects_.sends) {
+      add(Name(send.message.body) + ">" + view_->FindMember(send.to)->name);
+      last_exchange_[send.to] = send.message.exchange;
+    }
+    for (const ShardEffects::Reply& reply : effects_.replies) {
+      add("reply " + std::to_string(reply.token) + " " + Describe(reply.outcome));
+    }
+    return text;
+  }
+  std::string CommitAll() {
+    std::string text = Take();
+    while (commit_.has_value()) text = Commit().Take();
+    return text;
+  }
+
+  // Of the last Take.
+  const ShardEffects& effects() const { return effects_; }
+  template <typename Body>
+  const Body& sent(size_t index) const {
+    return std::get<Body>(effects_.sends.at(index).message.body);
+  }
+  // The exchange that the newest message to `peer` belongs to.
+  ExchangeId LastExchange(const std::string& peer) { return last_exchange_[Id(peer)]; }
+
+  // What a peer sends that has minted `value` under its first dots.
+  gyre::Apply ApplyOf(const std::string& key, std::string value, uint64_t counter = 1) const {
+    Record record;
+    const Dot dot{ReplicaId(77), counter};
+    AddVersion(&record, {dot, 0, std::move(value)});
+    return {{Item(key), std::make_shared<const Record>(std::move(record)), {{dot, {}, 0}}},
+            durability_};
+  }
+  const PartitionClock& Clock() const { return store_->Clock(Item("key").partition); }
+
+  Shard& shard() { return *shard_; }
+  MemoryEngine& engine() { return engine_; }
+  Instant now() const { return now_; }
+  const Topology& topology() const { return topology_; }
+
+ private:
+  static std::string Name(const PeerBody& body) {
+    static constexpr const char* kNames[] = {
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+    return kNames[body.index()];
+  }
+  static std::string Describe(const Outcome& outcome) {
+    static constexpr const char* kCodes[] = {
+        "OK",    "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
+        "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
+    std::string text = kCodes[static_cast<size_t>(outcome.code)];
+    for (const Version& version : outcome.record.versions) text += " " + version.value;
+    return text;
+  }
+
+  const Durability durability_;
+  Topology topology_;
+  std::shared_ptr<const View> view_;
+  TableSpec table_;
+  MemoryEngine engine_;
+  std::unique_ptr<ReplicaStore> store_;
+  std::unique_ptr<Shard> shard_;
+  Instant now_{Time::FromMicros(0), 1000};
+  ShardEffects effects_;
+  std::optional<gyre::Commit> commit_;
+  std::optional<ShardEffects::ClockScan> scan_;
+  std::vector<ItemKey> reads_;
+  std::map<NodeId, ExchangeId> last_exchange_;
+};
+
+std::string Sorted(const std::string& line) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= line.size();) {
+    const size_t end = std::min(line.find(", ", at), line.size());
+    parts.push_back(line.substr(at, end - at));
+    at = end + 2;
+  }
+  std::sort(parts.begin(), parts.end());
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
+  return text;
+}
+
+// ---- nothing leaves before it is durable
+
+TEST(Shard, SendsAWriteToTheOtherOwnersOnlyOnceItIsDurableHere) {
+  Bench bench;
+  EXPECT_EQ(bench.Write(1, "key", "x", 2).Take(), "commit");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c");
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "reply 1 OK");
+}
+
+TEST(Shard, RepliesToAWriteOfOneCopyOnlyOnceItIsDurable) {
+  Bench bench;
+  EXPECT_EQ(bench.Write(1, "key", "x", 1).Take(), "commit");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 1 OK");
+}
+
+TEST(Shard, AcknowledgesAPeersWriteOnlyOnceItIsDurable) {
+  Bench bench;
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "x"), 5).Take(), "commit");
+  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
+  EXPECT_EQ(bench.effects().sends[0].message.exchange, 5u);
+}
+
+TEST(Shard, ShowsAValueOnlyOnceItIsDurable) {
+  Bench bench;
+  bench.Write(1, "key", "x", 3).Take();
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK x");
+}
+
+TEST(Shard, ARequestThatCameDuringACommitWaitsForTheNextOne) {
+  Bench bench;
+  EXPECT_EQ(bench.Write(1, "key", "x", 1).Take(), "commit");
+  EXPECT_EQ(bench.Write(2, "other", "y", 1).Take(), "") << "one commit at a time";
+  const std::string first = Sorted(bench.Commit().Take());
+  EXPECT_EQ(first, "Apply>b, Apply>c, commit, reply 1 OK");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK");
+}
+
+TEST(Shard, ManyWritesShareOneCommit) {
+  Bench bench;
+  for (Token token = 1; token <= 20; ++token) {
+    bench.Write(token, "key-" + std::to_string(token), "x", 1);
+  }
+  EXPECT_EQ(bench.Take(), "commit");
+  bench.Commit().Take();
+  EXPECT_EQ(bench.effects().replies.size(), 20u);
+  EXPECT_EQ(bench.engine().counters().syncs, 1u);
+}
+
+TEST(Shard, AReadOfAQuietPartitionWaitsForNothing) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "reply 2 OK x");
+}
+
+TEST(Shard, AfterAFailedCommitItAcknowledgesNothing) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).Take();
+  bench.engine().FailNextWrite(absl::InternalError("device"));
+  EXPECT_EQ(bench.Commit().Take(), "reply 1 STORAGE_FAILED");
+  EXPECT_TRUE(bench.shard().failed());
+  EXPECT_EQ(bench.Write(2, "key", "y", 1).Take(), "reply 2 STORAGE_FAILED");
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "z"), 5).Take(), "");
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "");
+}
+
+TEST(Shard, AFailedCommitEndsWhatWaitsForPeersToo) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  bench.Write(2, "other", "y", 2).Take();
+  bench.engine().FailNextWrite(absl::InternalError("device"));
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "reply 1 STORAGE_FAILED, reply 2 STORAGE_FAILED");
+}
+
+TEST(Shard, APeriodicWriteIsAcknowledgedUnsyncedAndSyncedSoonAfter) {
+  Bench bench({.durability = Durability::kPeriodic});
+  EXPECT_EQ(bench.Write(1, "key", "x", 1).Take(), "commit unsynced");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 1 OK");
+  EXPECT_LE(bench.effects().wake, bench.now().monotonic + Duration::Seconds(1));
+  bench.Wake(1001);
+  EXPECT_EQ(bench.Take().substr(0, 6), "commit");
+  bench.Commit();
+  EXPECT_EQ(bench.engine().unsynced_batches(), 0u);
+}
+
+// ---- exchanges
+
+TEST(Shard, AnswersAReadOfTwoFromThisNodeAndAPeer) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Read(2, "key", 2).Take().substr(0, 6), "Fetch>");
+  const std::string peer = bench.effects().sends[0].to == bench.Id("b") ? "b" : "c";
+  FetchReply nothing;
+  nothing.found = {bench.Item("key"), std::make_shared<const Record>(), {}};
+  EXPECT_EQ(Sorted(bench.Hear(peer, nothing).Take()), "Apply>" + peer + ", reply 2 OK x");
+  EXPECT_EQ(bench.effects().sends[0].message.exchange, 0u) << "a repair wants no answer";
+}
+
+TEST(Shard, ServesAFetchWithTheFilledRecordAndItsDots) {
+  Bench bench;
+  bench.Write(1, "other", "y", 1).CommitAll();
+  bench.Write(2, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "FetchReply>b");
+  const ExplainedRecord& found = bench.sent<FetchReply>(0).found;
+  EXPECT_EQ(found.record->versions[0].value, "x");
+  EXPECT_EQ(found.minted[0].dot, found.record->versions[0].dot);
+  EXPECT_TRUE(found.record->context.CoversAll(bench.Clock().Bases()));
+}
+
+TEST(Shard, KnowsAWriteByItsIdempotencyKeyWhenAPeerLooksItUp) {
+  Bench bench;
+  WriteRequest request = bench.Request(bench.Item("key"), "x", 1);
+  request.intent.write = {4, 2};
+  bench.shard().Write(1, request, bench.now());
+  bench.CommitAll();
+  EXPECT_EQ(bench.Hear("b", Lookup{bench.Item("key"), {4, 2}}, 5).Take(), "LookupReply>b");
+  EXPECT_TRUE(bench.sent<LookupReply>(0).known);
+  EXPECT_EQ(bench.sent<LookupReply>(0).found.minted.back().write, (WriteId{4, 2}));
+  bench.Hear("b", Lookup{bench.Item("key"), {4, 3}}, 6).Take();
+  EXPECT_FALSE(bench.sent<LookupReply>(0).known);
+}
+
+TEST(Shard, ARetryOfAWriteThatIsThereHasOneEffectAndIsAcknowledged) {
+  Bench bench;
+  WriteRequest request = bench.Request(bench.Item("key"), "x", 2);
+  request.intent.write = {4, 2};
+  bench.shard().Write(1, request, bench.now());
+  bench.CommitAll();
+  request.intent.attempt = 2 * kFirstAttempt;
+  bench.shard().Write(2, request, bench.now());
+  EXPECT_EQ(Sorted(bench.Take()), "Apply>b, Apply>c") << "nothing to commit";
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "reply 2 OK");
+  EXPECT_EQ(bench.Clock().entries()[0].base, 1u);
+}
+
+TEST(Shard, ADoubledAnswerFindsNobody) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "reply 1 OK");
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "");
+}
+
+TEST(Shard, EndsAWriteThatTooFewAcknowledgeInTime) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Wake(2000).Take().substr(0, 17), "ClockAsk>b, reply");
+  EXPECT_TRUE(bench.effects().replies[0].outcome.outcome_unknown);
+}
+
+TEST(Shard, EndsAWriteWhenTooFewPeersAreLeft) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Lose("b").Take(), "");
+  EXPECT_EQ(bench.Lose("c").Take(), "reply 1 QUORUM_NOT_MET");
+}
+
+TEST(Shard, RefusesMoreThanItsBoundInFlight) {
+  ShardOptions options;
+  options.max_exchanges = 1;
+  Bench bench({.options = options});
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Write(2, "key", "y", 2).Take(), "reply 2 OVERLOADED");
+  EXPECT_EQ(bench.shard().figures().overloads, 1u);
+  bench.Hear("b", ApplyReply{}).Take();
+  EXPECT_EQ(bench.Write(3, "key", "z", 2).Take(), "commit");
+}
+
+TEST(Shard, ForwardsAWriteOfAPartitionThatItDoesNotOwn) {
+  Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
+  EXPECT_EQ(bench.Write(1, bench.Foreign(), "x", 2).Take().substr(0, 8), "Forward>");
+  EXPECT_EQ(bench.effects().sends.size(), 1u);
+}
+
+TEST(Shard, CoordinatesAForwardedWriteAndAnswersWhoForwarded) {
+  Bench bench;
+  const WriteRequest request = bench.Request(bench.Item("key"), "x", 2);
+  EXPECT_EQ(bench.Hear("c", Forward{request}, 5).Take(), "commit");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c");
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "ForwardReply>c");
+  EXPECT_EQ(bench.effects().sends[0].message.exchange, 5u);
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOk);
+}
+
+// ---- epochs
+
+TEST(Shard, RefusesAQuestionOfAnOlderEpochAndSendsTheNewerTopology) {
+  Bench bench;
+  EXPECT_EQ(bench.HearUnder(Epoch(1), "b", bench.ApplyOf("key", "x"), 5).Take(), "Refused>b");
+  EXPECT_EQ(*DecodeTopology(bench.sent<Refused>(0).topology), bench.topology());
+  EXPECT_TRUE(bench.Clock().empty());
+}
+
+TEST(Shard, ARefusalEndsAWriteAsStale) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Hear("b", Refused{"newer"}).Take(), "reply 1 STALE");
+}
+
+// ---- the disk
+
+TEST(Shard, ReadsFromTheDiskWhatIsNotAtHandOnceForAllWhoWait) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "read key");
+  EXPECT_EQ(bench.Read(3, "key", 1).Take(), "");
+  EXPECT_EQ(bench.EndRead().Take(), "reply 2 OK x, reply 3 OK x");
+}
+
+TEST(Shard, WhoWaitedForTheDiskSeesWhatOneBeforeItWrote) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Write(2, "key", "y", 1).Read(3, "key", 1).Take(), "read key");
+  EXPECT_EQ(bench.EndRead().Take(), "commit");
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK, reply 3 OK y");
+}
+
+TEST(Shard, ADiskReadOfOneKeyDoesNotHoldUpAnother) {
+  Bench bench;
+  bench.Write(1, "other", "y", 1).CommitAll();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "read key");
+  bench.engine().AnswerNeedsDisk(0, 1);
+  EXPECT_EQ(bench.Read(3, "other", 1).Take(), "reply 3 OK y");
+}
+
+TEST(Shard, ReadsElsewhereWhatIsDamagedHere) {
+  Bench bench;
+  WriteBatch damage;
+  damage.Put(Family::kRecords, EncodeItemKey(bench.Item("key")), std::string(1, '\x1f'));
+  ASSERT_TRUE(bench.engine().Write(damage, WalSync::kYes).ok());
+  EXPECT_EQ(Sorted(bench.Read(1, "key", 1).Take()), "Fetch>b, Fetch>c");
+  EXPECT_EQ(bench.Write(2, "key", "x", 2).Take(), "reply 2 CORRUPT");
+}
+
+// ---- anti-entropy
+
+// What a peer has minted, under replica id 77: counters 1 to `upto`.
+ClockAnswer AnswerOf(const Bench& bench, uint64_t upto, bool complete) {
+  ClockAnswer answer;
+  for (uint64_t counter = 1; counter <= upto; ++counter) {
+    const std::string key = "missed-" + std::to_string(counter);
+    answer.items.push_back(bench.ApplyOf(key, "x", counter).change);
+  }
+  answer.bases = {{ReplicaId(77), 9}};
+  answer.complete = complete;
+  answer.missing = 9;
+  return answer;
+}
+
+TEST(Shard, AsksAPeerWithItsClockNowAndThen) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Wake(0).Take().substr(0, 9), "ClockAsk>");
+  EXPECT_EQ(bench.sent<ClockAsk>(0).clock, bench.Clock());
+  EXPECT_EQ(bench.sent<ClockAsk>(0).durable_bases, bench.Clock().Bases());
+}
+
+TEST(Shard, JoinsAPeersBasesAfterTheLastRecordOfACompleteAnswer) {
+  Bench bench;
+  bench.Wake(0).Take();
+  EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true)).Take(), "commit");
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 9u);
+  bench.Commit();
+  EXPECT_EQ(bench.Read(1, "missed-3", 1).Take(), "reply 1 OK x");
+}
+
+TEST(Shard, JoinsNothingAfterAPartOfAnAnswerAndAsksAgainWithWhatItHasThen) {
+  Bench bench;
+  bench.Wake(0).Take();
+  EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, false)).Take(), "commit");
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 3u) << "no more than what it was sent";
+  EXPECT_EQ(bench.Commit().Take(), "ClockAsk>b");
+  EXPECT_EQ(bench.sent<ClockAsk>(0).clock.Base(ReplicaId(77)), 3u);
+}
+
+TEST(Shard, JoinsNothingBeforeTheLastRecordCameFromTheDisk) {
+  Bench bench;
+  bench.Wake(0).Take();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 2, true)).Take(), "read missed-1, read missed-2");
+  bench.EndRead();
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 1u);
+  bench.EndRead();
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 9u);
+}
+
+TEST(Shard, JoinsNothingWhenARecordOfTheAnswerCannotBeTakenIn) {
+  Bench bench;
+  WriteBatch damage;
+  damage.Put(Family::kRecords, EncodeItemKey(bench.Item("missed-1")), std::string(1, '\x1f'));
+  ASSERT_TRUE(bench.engine().Write(damage, WalSync::kYes).ok());
+  bench.Wake(0).Take();
+  bench.Hear("b", AnswerOf(bench, 2, true)).Take();
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 0u);
+  EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 1}));
+}
+
+TEST(Shard, ADoubledOrForeignClockAnswerFindsNobody) {
+  Bench bench;
+  bench.Wake(0).Take();
+  const ExchangeId exchange = bench.LastExchange("b");
+  bench.Hear("c", AnswerOf(bench, 3, true), exchange).Take();
+  EXPECT_TRUE(bench.Clock().empty()) << "c was not asked";
+  bench.Hear("b", AnswerOf(bench, 3, true), exchange).CommitAll();
+  EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true), exchange).Take(), "");
+}
+
+TEST(Shard, TellsAnAskerThatLacksNothingSoAtOnce) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Hear("b", ClockAsk{bench.Clock(), {}}, 5).Take(), "ClockAnswer>b");
+  EXPECT_TRUE(bench.sent<ClockAnswer>(0).complete);
+  EXPECT_TRUE(bench.sent<ClockAnswer>(0).items.empty());
+}
+
+TEST(Shard, AnswersAnAskerWhatItLacksFromADurableSnapshot) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Write(2, "other", "y", 1).Take();
+  EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "scan");
+  EXPECT_EQ(bench.EndScan().Take(), "ClockAnswer>b");
+  const ClockAnswer& answer = bench.sent<ClockAnswer>(0);
+  ASSERT_EQ(answer.items.size(), 1u) << "the other write is not durable yet";
+  EXPECT_EQ(answer.items[0].item.key, "key");
+  EXPECT_EQ(answer.bases.entries()[0].counter, 1u);
+}
+
+TEST(Shard, ServesOnlySoManyAskersAtOnce) {
+  ShardOptions options;
+  options.max_clock_exchanges = 1;
+  Bench bench({.options = options});
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "scan");
+  EXPECT_EQ(bench.Hear("c", ClockAsk{}, 6).Take(), "") << "it will ask again";
+  bench.EndScan().Take();
+  EXPECT_EQ(bench.Hear("c", ClockAsk{}, 7).Take(), "scan");
+}
+
+}  // namespace
+}  // namespace gyre
