@@ -55,6 +55,13 @@ struct Config {
   Duration periodic_sync = Duration::Seconds(1);
   LogLevel log_level = LogLevel::kInfo;
 
+  // Not of the file. A client's connection that is silent for `keepalive` is asked, and closed when it does
+  // not answer within `keepalive_timeout`; one that has not finished its greeting within `handshake`
+  // is closed. So half a frame and then silence holds nothing for ever.
+  Duration keepalive = Duration::Seconds(10);
+  Duration keepalive_timeout = Duration::Seconds(5);
+  Duration handshake = Duration::Seconds(10);
+
   // The member that is this node.
   const Member& self() const;
   Member& self();

@@ -22,11 +22,6 @@ namespace gyre {
 namespace {
 
 constexpr int kReadThreads = 2;
-// A client connection that is silent is asked after this long, and closed when it does not answer: half a
-// frame and then silence holds nothing for ever.
-constexpr int kClientKeepaliveMs = 10'000;
-constexpr int kClientKeepaliveTimeoutMs = 5'000;
-constexpr int kHandshakeTimeoutMs = 10'000;
 constexpr int kMaxStreamsPerConnection = 4096;
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
@@ -53,10 +48,11 @@ std::vector<Member> Others(const Topology& topology, NodeId self) {
 }
 
 // What both servers have in common.
-void Prepare(grpc::ServerBuilder* builder) {
+void Prepare(const Config& config, grpc::ServerBuilder* builder) {
   // Two processes on one port would each get some of the connections.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+                              static_cast<int>(config.handshake.millis()));
   // Reflection is the one service with threads of its own.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
@@ -212,7 +208,7 @@ absl::Status Gyred::OpenServers() {
       });
 
   grpc::ServerBuilder peers;
-  Prepare(&peers);
+  Prepare(config_, &peers);
   peers.SetMaxReceiveMessageSize(static_cast<int>(kMaxPeerMessageBytes));
   peers.SetMaxSendMessageSize(static_cast<int>(kMaxPeerMessageBytes));
   peers.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 100);
@@ -233,11 +229,13 @@ absl::Status Gyred::OpenServers() {
       [this](const std::string& why) { on_fatal_(why); }, [this] { return Hello(); });
 
   grpc::ServerBuilder clients;
-  Prepare(&clients);
+  Prepare(config_, &clients);
   clients.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes + kMessageSlackBytes));
   clients.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
-  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kClientKeepaliveMs);
-  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kClientKeepaliveTimeoutMs);
+  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS,
+                             static_cast<int>(config_.keepalive.millis()));
+  clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             static_cast<int>(config_.keepalive_timeout.millis()));
   clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   clients.AddListeningPort(config_.client_listen.ToString(), grpc::InsecureServerCredentials());

@@ -1,0 +1,162 @@
+#include "server/config.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <string>
+
+#include "server/flags.h"
+#include "server/log.h"
+#include "storage/scratch_directory.h"
+
+namespace gyre {
+namespace {
+
+config::NodeConfig Good() {
+  config::NodeConfig wire;
+  wire.set_cluster_name("prod");
+  wire.set_node_name("n1");
+  wire.set_data_dir("/var/lib/gyre");
+  for (const char* name : {"n1", "n2"}) {
+    config::PeerConfig* member = wire.add_members();
+    member->set_name(name);
+    member->set_peer_address(std::string(name) + ":7200");
+    member->set_client_address(std::string(name) + ":7100");
+  }
+  return wire;
+}
+
+// The message of what is wrong with a good configuration after `change`; "" where nothing is.
+template <typename Change>
+std::string Wrong(Change change) {
+  config::NodeConfig wire = Good();
+  change(&wire);
+  return std::string(Validate(wire).status().message());
+}
+
+bool Names(const std::string& message, const std::string& field) {
+  return message.substr(0, field.size()) == field;
+}
+
+TEST(Config, FillsInDefaults) {
+  const absl::StatusOr<Config> config = Validate(Good());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->partitions, 256u);
+  EXPECT_EQ(config->client_listen.ToString(), "n1:7100");
+  EXPECT_EQ(config->peer_listen.ToString(), "n1:7200");
+  EXPECT_EQ(config->self().zone, "default");
+  EXPECT_EQ(config->drain, Duration::Seconds(5));
+  EXPECT_FALSE(config->http);
+}
+
+TEST(Config, NamesTheFieldThatIsWrong) {
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_cluster_name(); }), "cluster_name"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_node_name(); }), "node_name"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_node_name("n3"); }), "node_name"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_data_dir(); }), "data_dir"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_members(); }), "members"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(1)->set_name("n1"); }),
+                    "members[1].name"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(1)->set_peer_address("n2"); }),
+                    "members[1].peer_address"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(0)->set_client_address("n1:0"); }),
+                    "members[0].client_address"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_client_listen("7100"); }), "client_listen"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_peer_listen("h:99999"); }), "peer_listen"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_http_listen("h:x"); }), "http_listen"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_partitions(100); }), "partitions"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_partitions(4); }), "partitions"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_block_cache_mib(1); }), "block_cache_mib"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_drain_ms(700'000); }), "drain_ms"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_repair_interval_ms(1); }), "repair_interval_ms"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_periodic_sync_ms(1); }), "periodic_sync_ms"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_level("loud"); }), "log_level"));
+}
+
+TEST(Config, SaysWhatIsAllowed) {
+  EXPECT_NE(Wrong([](auto* w) { w->set_partitions(100); }).find("power of two from 8 to 65536"),
+            std::string::npos);
+}
+
+TEST(Config, ReadsAFileAndSaysWhereItIsMalformed) {
+  const ScratchDirectory directory;
+  const std::string path = directory.path() + "/gyred.cfg";
+  std::ofstream(path) << "cluster_name: \"prod\"\nnode_nam: \"n1\"\n";
+  const absl::Status malformed = ReadConfigFile(path).status();
+  EXPECT_EQ(malformed.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(malformed.message().find("line 2"), std::string::npos) << malformed;
+  std::ofstream(path) << Good().DebugString();
+  const absl::StatusOr<config::NodeConfig> wire = ReadConfigFile(path);
+  ASSERT_TRUE(wire.ok()) << wire.status();
+  EXPECT_TRUE(Validate(*wire).ok());
+  EXPECT_EQ(ReadConfigFile(directory.path() + "/none").status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(Address, TakesNamesAndBracketedNumbers) {
+  EXPECT_EQ(ParseAddress("localhost:7100")->port, 7100);
+  EXPECT_EQ(ParseAddress("[::1]:0")->host, "::1");
+  EXPECT_EQ(ParseAddress("[::1]:0")->ToString(), "[::1]:0");
+  for (const char* bad : {"", "h", ":1", "h:", "h:-1", "h:65536", "h:1x", "::1:5", "[]:1"}) {
+    EXPECT_FALSE(ParseAddress(bad).ok()) << bad;
+  }
+}
+
+FlagsOutcome Parse(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), "gyred");
+  return ParseFlags(static_cast<int>(arguments.size()), arguments.data());
+}
+
+TEST(Flags, DevNeedsNothingElse) {
+  const FlagsOutcome outcome = Parse({"--dev"});
+  ASSERT_TRUE(outcome.run.has_value());
+  EXPECT_EQ(outcome.run->config.members.size(), 1u);
+  EXPECT_EQ(outcome.run->config.client_listen.ToString(), "127.0.0.1:7100");
+  EXPECT_EQ(outcome.run->config.data_dir, DevDataDir());
+}
+
+TEST(Flags, OverrideSingleFields) {
+  const FlagsOutcome outcome =
+      Parse({"--dev", "--listen", "127.0.0.1:0", "--data-dir", "/tmp/x", "--http", "off"});
+  ASSERT_TRUE(outcome.run.has_value());
+  EXPECT_EQ(outcome.run->config.client_listen.port, 0);
+  EXPECT_EQ(outcome.run->config.self().client_address, "127.0.0.1:0");
+  EXPECT_EQ(outcome.run->config.data_dir, "/tmp/x");
+  EXPECT_FALSE(outcome.run->config.http);
+}
+
+TEST(Flags, ListTheMembers) {
+  const FlagsOutcome outcome =
+      Parse({"--node-name", "b", "--data-dir", "/tmp/x", "--peers",
+             "a=h1:7200/h1:7100/z1,b=h2:7200/h2:7100/z2"});
+  ASSERT_TRUE(outcome.run.has_value());
+  EXPECT_EQ(outcome.run->config.members.size(), 2u);
+  EXPECT_EQ(outcome.run->config.self().zone, "z2");
+  EXPECT_EQ(outcome.run->config.peer_listen.ToString(), "h2:7200");
+}
+
+TEST(Flags, AMistakeEndsWithTwo) {
+  for (const std::vector<const char*>& arguments :
+       {std::vector<const char*>{}, {"--nonsense"}, {"--dev", "--config", "f"},
+        {"--dev", "--listen", "x"}, {"--node-name", "b", "--peers", "a"}, {"--config", "/none"}}) {
+    const FlagsOutcome outcome = Parse(arguments);
+    EXPECT_FALSE(outcome.run.has_value());
+    EXPECT_EQ(outcome.exit_code, 2);
+  }
+}
+
+TEST(Flags, HelpAndVersionEndWithZero) {
+  EXPECT_EQ(Parse({"--help"}).exit_code, 0);
+  EXPECT_EQ(Parse({"--version"}).exit_code, 0);
+  EXPECT_FALSE(Parse({"--help"}).run.has_value());
+}
+
+TEST(Log, WritesJsonThatHoldsAnyText) {
+  EXPECT_EQ(LogBody("x", {{"n", 3}, {"ok", true}, {"text", "a\"b\\c\nd"}}),
+            R"("event":"x","n":3,"ok":true,"text":"a\"b\\c\u000ad")");
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,88 @@
+#include "server/event_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <thread>
+#include <vector>
+
+namespace gyre {
+namespace {
+
+EventLoop::Owner Idle() {
+  return {[](Instant) {}, [](Instant) { return Time::Never(); }};
+}
+
+TEST(EventLoop, RunsWhatIsPostedInOrder) {
+  EventLoop loop("test", Idle(), 10);
+  std::vector<int> ran;
+  std::promise<void> done;
+  for (int i = 0; i < 100; ++i) loop.Post([&ran, i](Instant) { ran.push_back(i); });
+  loop.Post([&](Instant) { done.set_value(); });
+  loop.Start();
+  done.get_future().wait();
+  ASSERT_EQ(ran.size(), 100u);
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(ran[i], i);
+}
+
+TEST(EventLoop, PerformsOnceForAllThatWaited) {
+  int performed = 0;
+  std::promise<int> seen;
+  EventLoop loop("test",
+                 {[](Instant) {},
+                  [&](Instant) {
+                    if (++performed == 2) seen.set_value(performed);
+                    return Time::Never();
+                  }},
+                 10);
+  int events = 0;
+  for (int i = 0; i < 50; ++i) loop.Post([&](Instant) { ++events; });
+  loop.Start();
+  EXPECT_EQ(seen.get_future().get(), 2);  // once at the start, once for the fifty
+  loop.Stop();
+  EXPECT_EQ(events, 50);
+  EXPECT_EQ(performed, 2);
+}
+
+TEST(EventLoop, WakesUpWhenAskedTo) {
+  std::promise<void> woken;
+  bool asked = false;
+  bool woke = false;
+  EventLoop loop("test",
+                 {[&](Instant) {
+                    if (!std::exchange(woke, true)) woken.set_value();
+                  },
+                  [&](Instant now) {
+                    if (std::exchange(asked, true)) return Time::Never();
+                    return now.monotonic + Duration::Millis(1);
+                  }},
+                 10);
+  loop.Start();
+  woken.get_future().wait();
+}
+
+TEST(EventLoop, RefusesClientsBeyondItsBoundButNotCompletions) {
+  EventLoop loop("test", Idle(), 2);
+  int ran = 0;
+  std::promise<void> done;
+  EXPECT_TRUE(loop.TryPost([&](Instant) { ++ran; }));
+  EXPECT_TRUE(loop.TryPost([&](Instant) { ++ran; }));
+  EXPECT_FALSE(loop.TryPost([&](Instant) { ++ran; }));
+  loop.Post([&](Instant) { done.set_value(); });
+  loop.Start();
+  done.get_future().wait();
+  EXPECT_EQ(ran, 2);
+  EXPECT_EQ(loop.figures().refused, 1u);
+}
+
+TEST(EventLoop, RunsNothingAfterStop) {
+  EventLoop loop("test", Idle(), 10);
+  loop.Start();
+  loop.Stop();
+  bool ran = false;
+  loop.Post([&](Instant) { ran = true; });
+  EXPECT_FALSE(ran);
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,615 @@
+#include "server/gyred.h"
+
+#include <arpa/inet.h>
+#include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <httplib.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/error_translation.h"
+#include "api/limits.h"
+#include "server/local_cluster.h"
+
+namespace gyre {
+namespace {
+
+// What a unary call answered: its status, and the detail of its error.
+struct Answer {
+  grpc::Status status;
+  v1::ErrorDetail detail;
+};
+
+v1::ErrorDetail DetailOf(const grpc::ClientContext& context) {
+  v1::ErrorDetail detail;
+  const auto& trailers = context.GetServerTrailingMetadata();
+  if (const auto it = trailers.find(kErrorTrailer); it != trailers.end()) {
+    EXPECT_TRUE(detail.ParseFromArray(it->second.data(), static_cast<int>(it->second.size())));
+  }
+  return detail;
+}
+
+v1::PutRequest PutOf(const std::string& key, const std::string& value) {
+  v1::PutRequest put;
+  put.set_table("carts");
+  put.set_key(key);
+  put.set_value(value);
+  return put;
+}
+
+Answer Put(v1::Gyre::Stub* stub, const v1::PutRequest& request, v1::PutReply* reply = nullptr) {
+  grpc::ClientContext context;
+  v1::PutReply unused;
+  Answer answer;
+  answer.status = stub->Put(&context, request, reply == nullptr ? &unused : reply);
+  answer.detail = DetailOf(context);
+  return answer;
+}
+
+Answer Get(v1::Gyre::Stub* stub, const std::string& key, v1::GetReply* reply) {
+  grpc::ClientContext context;
+  v1::GetRequest request;
+  request.set_table("carts");
+  request.set_key(key);
+  Answer answer;
+  answer.status = stub->Get(&context, request, reply);
+  answer.detail = DetailOf(context);
+  return answer;
+}
+
+std::vector<std::string> ValuesOf(v1::Gyre::Stub* stub, const std::string& key) {
+  v1::GetReply reply;
+  const Answer answer = Get(stub, key, &reply);
+  EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  return {reply.values().begin(), reply.values().end()};
+}
+
+// -------------------------------------------------------------------------------------- one node
+
+class OneNode : public ::testing::Test {
+ protected:
+  OneNode() : cluster_(1) {
+    cluster_.StartAll("carts");
+    stub_ = cluster_.Connect(0);
+  }
+  LocalCluster cluster_;
+  std::unique_ptr<v1::Gyre::Stub> stub_;
+};
+
+TEST_F(OneNode, GivesBackWhatWasPut) {
+  ASSERT_TRUE(Put(stub_.get(), PutOf("anna", "apples")).status.ok());
+  EXPECT_EQ(ValuesOf(stub_.get(), "anna"), std::vector<std::string>{"apples"});
+}
+
+TEST_F(OneNode, AMissingKeyIsNoError) {
+  v1::GetReply reply;
+  ASSERT_TRUE(Get(stub_.get(), "nobody", &reply).status.ok());
+  EXPECT_FALSE(reply.found());
+}
+
+TEST_F(OneNode, DeletesAndForgets) {
+  v1::PutReply put;
+  ASSERT_TRUE(Put(stub_.get(), PutOf("anna", "apples"), &put).status.ok());
+  v1::DeleteRequest request;
+  request.set_table("carts");
+  request.set_key("anna");
+  request.set_context(put.context());
+  grpc::ClientContext context;
+  v1::DeleteReply reply;
+  ASSERT_TRUE(stub_->Delete(&context, request, &reply).ok());
+  EXPECT_TRUE(ValuesOf(stub_.get(), "anna").empty());
+}
+
+TEST_F(OneNode, KeepsDataOverARestart) {
+  ASSERT_TRUE(Put(stub_.get(), PutOf("anna", "apples")).status.ok());
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_EQ(ValuesOf(cluster_.Connect(0).get(), "anna"), std::vector<std::string>{"apples"});
+}
+
+TEST_F(OneNode, ARetryWithTheSameIdempotencyKeyHasOneEffect) {
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.set_mode(v1::WRITE_MODE_BLIND);
+  put.mutable_options()->set_idempotency_key("0123456789abcdef");
+  ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  put.mutable_options()->set_attempt(2);
+  ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  EXPECT_EQ(ValuesOf(stub_.get(), "anna").size(), 1u);
+}
+
+TEST_F(OneNode, AnswersTypedErrorsForFieldsOutOfRange) {
+  const auto reason = [&](const v1::PutRequest& put) {
+    const Answer answer = Put(stub_.get(), put);
+    return std::to_string(answer.status.error_code()) + " " +
+           v1::ErrorDetail::Reason_Name(answer.detail.reason()) + " " + answer.detail.field();
+  };
+  const std::string invalid = std::to_string(grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(reason(PutOf("", "v")), invalid + " INVALID_FIELD key");
+  EXPECT_EQ(reason(PutOf(std::string(kMaxKeyBytes + 1, 'k'), "v")), invalid + " TOO_LARGE key");
+  EXPECT_EQ(reason(PutOf("k", std::string(kMaxValueBytes + 1, 'v'))),
+            invalid + " TOO_LARGE value");
+  v1::PutRequest put = PutOf("k", "v");
+  put.mutable_options()->set_write_quorum(2);
+  EXPECT_EQ(reason(put), invalid + " INVALID_FIELD write_quorum");
+  put = PutOf("k", "v");
+  put.set_context("garbage");
+  EXPECT_EQ(reason(put), invalid + " INVALID_FIELD context");
+  put = PutOf("k", "v");
+  put.set_table("nope");
+  EXPECT_EQ(reason(put),
+            std::to_string(grpc::StatusCode::NOT_FOUND) + " UNKNOWN_TABLE ");
+}
+
+TEST_F(OneNode, RefusesTheContextOfAnotherTable) {
+  grpc::ClientContext context;
+  v1::CreateTableRequest request;
+  request.mutable_table()->set_name("names");
+  v1::CreateTableReply made;
+  ASSERT_TRUE(stub_->CreateTable(&context, request, &made).ok());
+  v1::PutReply reply;
+  ASSERT_TRUE(Put(stub_.get(), PutOf("anna", "apples"), &reply).status.ok());
+  v1::PutRequest put = PutOf("anna", "other");
+  put.set_table("names");
+  put.set_context(reply.context());
+  const Answer answer = Put(stub_.get(), put);
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(answer.detail.field(), "context");
+}
+
+TEST_F(OneNode, RefusesOneSiblingTooManyAndSaysHowToMendIt) {
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.set_mode(v1::WRITE_MODE_BLIND);
+  for (size_t i = 0; i < kMaxSiblings; ++i) ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  const Answer answer = Put(stub_.get(), put);
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(answer.detail.reason(), v1::ErrorDetail::TOO_MANY_SIBLINGS);
+  put = PutOf("anna", "merged");
+  put.set_context(answer.detail.context());
+  ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  EXPECT_EQ(ValuesOf(stub_.get(), "anna"), std::vector<std::string>{"merged"});
+}
+
+TEST_F(OneNode, RefusesAMessageOverTheLimitAndServesOn) {
+  const Answer answer = Put(stub_.get(), PutOf("k", std::string(kMaxMessageBytes + 100'000, 'v')));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Put(stub_.get(), PutOf("k", "v")).status.ok());
+}
+
+TEST_F(OneNode, IgnoresFieldsThatItDoesNotKnow) {
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.GetReflection()->MutableUnknownFields(&put)->AddLengthDelimited(1000, "from the future");
+  EXPECT_TRUE(Put(stub_.get(), put).status.ok());
+}
+
+TEST_F(OneNode, AnswersEachItemOfAMultiRequest) {
+  grpc::ClientContext put_context;
+  v1::MultiPutRequest puts;
+  puts.set_table("carts");
+  for (const char* key : {"a", "", "b"}) {
+    puts.add_items()->set_key(key);
+    puts.mutable_items(puts.items_size() - 1)->set_value("v");
+  }
+  v1::MultiPutReply put_reply;
+  ASSERT_TRUE(stub_->MultiPut(&put_context, puts, &put_reply).ok());
+  ASSERT_EQ(put_reply.items_size(), 3);
+  EXPECT_TRUE(put_reply.items(0).has_put());
+  EXPECT_EQ(put_reply.items(1).status().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_TRUE(put_reply.items(2).has_put());
+
+  grpc::ClientContext get_context;
+  v1::MultiGetRequest gets;
+  gets.set_table("carts");
+  for (const char* key : {"b", "missing", "a"}) gets.add_keys(key);
+  v1::MultiGetReply get_reply;
+  ASSERT_TRUE(stub_->MultiGet(&get_context, gets, &get_reply).ok());
+  ASSERT_EQ(get_reply.items_size(), 3);
+  EXPECT_TRUE(get_reply.items(0).get().found());
+  EXPECT_FALSE(get_reply.items(1).get().found());
+  EXPECT_TRUE(get_reply.items(2).get().found());
+}
+
+TEST_F(OneNode, AnEmptyMultiRequestHasAnEmptyReply) {
+  grpc::ClientContext context;
+  v1::MultiGetRequest gets;
+  gets.set_table("carts");
+  v1::MultiGetReply reply;
+  EXPECT_TRUE(stub_->MultiGet(&context, gets, &reply).ok());
+  EXPECT_EQ(reply.items_size(), 0);
+}
+
+TEST_F(OneNode, TheSessionAnswersEveryRequestOfEveryFrame) {
+  grpc::ClientContext context;
+  const auto session = stub_->Session(&context);
+  constexpr uint64_t kRequests = 2000;
+  for (uint64_t id = 1; id <= kRequests;) {
+    v1::ClientFrame frame;
+    for (int i = 0; i < 100; ++i, ++id) {
+      v1::ClientRequest* request = frame.add_requests();
+      request->set_id(id);
+      *request->mutable_put() = PutOf("k" + std::to_string(id), "v");
+    }
+    ASSERT_TRUE(session->Write(frame));
+  }
+  std::vector<int> answers(kRequests + 1);
+  uint64_t replies = 0;
+  int frames = 0;
+  v1::ServerFrame frame;
+  while (replies < kRequests && session->Read(&frame)) {
+    ++frames;
+    for (const v1::ClientReply& reply : frame.replies()) {
+      ASSERT_TRUE(reply.has_put()) << reply.error().message();
+      ++answers[reply.id()];
+      ++replies;
+    }
+    EXPECT_GE(frame.epoch(), 2u);
+  }
+  for (uint64_t id = 1; id <= kRequests; ++id) EXPECT_EQ(answers[id], 1) << id;
+  EXPECT_LT(frames, static_cast<int>(kRequests) / 2);  // packed
+  session->WritesDone();
+  EXPECT_FALSE(session->Read(&frame));
+  EXPECT_TRUE(session->Finish().ok());
+}
+
+TEST_F(OneNode, TheSessionGivesTypedErrorsAndGoesOn) {
+  grpc::ClientContext context;
+  const auto session = stub_->Session(&context);
+  v1::ClientFrame frame;
+  frame.add_requests()->set_id(1);  // no request in it
+  frame.add_requests()->set_id(2);
+  *frame.mutable_requests(1)->mutable_put() = PutOf("", "v");
+  frame.add_requests()->set_id(3);
+  *frame.mutable_requests(2)->mutable_put() = PutOf("k", "v");
+  ASSERT_TRUE(session->Write(frame));
+  std::vector<v1::ClientReply> replies(4);
+  v1::ServerFrame answer;
+  for (int i = 0; i < 3;) {
+    ASSERT_TRUE(session->Read(&answer));
+    for (v1::ClientReply& reply : *answer.mutable_replies()) {
+      replies[reply.id()] = reply;
+      ++i;
+    }
+  }
+  EXPECT_EQ(replies[1].error().detail().field(), "request");
+  EXPECT_EQ(replies[2].error().detail().field(), "key");
+  EXPECT_TRUE(replies[3].has_put());
+  session->WritesDone();
+  EXPECT_TRUE(session->Finish().ok());
+}
+
+TEST_F(OneNode, ACancelledSessionLeavesNothingBehind) {
+  grpc::ClientContext context;
+  const auto session = stub_->Session(&context);
+  v1::ClientFrame frame;
+  for (uint64_t id = 1; id <= 500; ++id) {
+    v1::ClientRequest* request = frame.add_requests();
+    request->set_id(id);
+    *request->mutable_put() = PutOf("k", "v");
+  }
+  ASSERT_TRUE(session->Write(frame));
+  context.TryCancel();
+  EXPECT_FALSE(session->Finish().ok());
+  EXPECT_TRUE(LocalCluster::Eventually(
+      [&] { return cluster_.Status(0).requests_in_flight() == 0; }));
+}
+
+TEST_F(OneNode, MakesListsDescribesAndDropsTables) {
+  const auto create = [&](const std::string& name, uint32_t read_quorum) {
+    grpc::ClientContext context;
+    v1::CreateTableRequest request;
+    request.mutable_table()->set_name(name);
+    request.mutable_table()->set_read_quorum(read_quorum);
+    v1::CreateTableReply reply;
+    const grpc::Status status = stub_->CreateTable(&context, request, &reply);
+    return std::pair(status.error_code(), DetailOf(context).reason());
+  };
+  EXPECT_EQ(create("names", 0).first, grpc::StatusCode::OK);
+  EXPECT_EQ(create("names", 0).first, grpc::StatusCode::OK);  // the same again
+  EXPECT_EQ(create("bad name", 0).first, grpc::StatusCode::INVALID_ARGUMENT);
+  grpc::ClientContext list_context;
+  v1::ListTablesReply tables;
+  ASSERT_TRUE(stub_->ListTables(&list_context, {}, &tables).ok());
+  EXPECT_EQ(tables.tables_size(), 2);
+  grpc::ClientContext drop_context;
+  v1::DropTableRequest drop;
+  drop.set_name("names");
+  v1::DropTableReply dropped;
+  ASSERT_TRUE(stub_->DropTable(&drop_context, drop, &dropped).ok());
+  grpc::ClientContext describe_context;
+  v1::DescribeTableRequest describe;
+  describe.set_name("names");
+  v1::DescribeTableReply described;
+  EXPECT_EQ(stub_->DescribeTable(&describe_context, describe, &described).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(DetailOf(describe_context).reason(), v1::ErrorDetail::UNKNOWN_TABLE);
+}
+
+TEST_F(OneNode, RefusesMoreReplicasThanNodesAndAnotherSchema) {
+  const auto refusal = [&](const std::string& name, uint32_t replicas,
+                           v1::ConflictPolicy conflict) {
+    grpc::ClientContext context;
+    v1::CreateTableRequest request;
+    request.mutable_table()->set_name(name);
+    request.mutable_table()->set_replicas(replicas);
+    request.mutable_table()->set_conflict(conflict);
+    v1::CreateTableReply reply;
+    EXPECT_FALSE(stub_->CreateTable(&context, request, &reply).ok());
+    return DetailOf(context).reason();
+  };
+  EXPECT_EQ(refusal("wide", 3, v1::CONFLICT_POLICY_SIBLINGS), v1::ErrorDetail::NOT_ENOUGH_NODES);
+  EXPECT_EQ(refusal("carts", 0, v1::CONFLICT_POLICY_LAST_WRITE_WINS),
+            v1::ErrorDetail::TABLE_EXISTS);
+}
+
+TEST_F(OneNode, ScansWhatItHoldsPageByPage) {
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(Put(stub_.get(), PutOf("k" + std::to_string(i), "v")).status.ok());
+  }
+  size_t items = 0;
+  for (uint32_t slice = 0; slice < 8; ++slice) {
+    v1::ScanPartitionRequest request;
+    request.set_table("carts");
+    request.set_slice(slice);
+    request.set_limit(3);
+    v1::ScanPartitionReply reply;
+    do {
+      grpc::ClientContext context;
+      reply.Clear();
+      ASSERT_TRUE(stub_->ScanPartition(&context, request, &reply).ok());
+      EXPECT_LE(reply.items_size(), 3);
+      for (const auto& item : reply.items()) {
+        EXPECT_GT(item.key(), request.after_key());
+        EXPECT_EQ(item.values(0), "v");
+        request.set_after_key(item.key());
+        ++items;
+      }
+    } while (reply.more());
+  }
+  EXPECT_EQ(items, 20u);
+}
+
+TEST_F(OneNode, TellsTheTopologyOnceToWhoKnowsIt) {
+  grpc::ClientContext first_context;
+  v1::GetTopologyRequest request;
+  v1::GetTopologyReply first;
+  ASSERT_TRUE(stub_->GetTopology(&first_context, request, &first).ok());
+  EXPECT_EQ(first.members_size(), 1);
+  EXPECT_EQ(first.families_size(), 1);
+  request.set_known_epoch(first.epoch());
+  grpc::ClientContext second_context;
+  v1::GetTopologyReply second;
+  ASSERT_TRUE(stub_->GetTopology(&second_context, request, &second).ok());
+  EXPECT_EQ(second.epoch(), first.epoch());
+  EXPECT_EQ(second.members_size(), 0);
+}
+
+TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
+  ASSERT_TRUE(Put(stub_.get(), PutOf("anna", "apples")).status.ok());
+  httplib::Client http(cluster_.config(0).http_listen.host, cluster_.config(0).http_listen.port);
+  const auto health = http.Get("/healthz");
+  ASSERT_TRUE(health);
+  EXPECT_EQ(health->status, 200);
+  const auto metrics = http.Get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_NE(metrics->body.find("gyre_request_seconds_count{kind=\"write\"} 1\n"),
+            std::string::npos);
+  EXPECT_NE(metrics->body.find("gyre_in_flight 0\n"), std::string::npos);
+}
+
+TEST_F(OneNode, TellsAClientTheAddressThatItMovedTo) {
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  cluster_.config(0).self().client_address = "gyre.example:7100";
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  grpc::ClientContext context;
+  v1::GetTopologyReply reply;
+  ASSERT_TRUE(cluster_.Connect(0)->GetTopology(&context, {}, &reply).ok());
+  EXPECT_EQ(reply.members(0).client_address(), "gyre.example:7100");
+}
+
+// ------------------------------------------------------------------------------- what is in the way
+
+TEST(Gyred, RefusesAPortInUseAndNamesIt) {
+  LocalCluster cluster(2);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  cluster.config(1).client_listen = cluster.config(0).client_listen;
+  const absl::Status status = cluster.Start(1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_NE(status.message().find("client_listen"), std::string::npos) << status;
+  EXPECT_NE(status.message().find("in use"), std::string::npos) << status;
+}
+
+TEST(Gyred, RefusesADataDirectoryThatAnotherHolds) {
+  LocalCluster cluster(2);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  cluster.config(1).data_dir = cluster.config(0).data_dir;
+  EXPECT_EQ(cluster.Start(1).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Gyred, RefusesTheDataDirectoryOfAnotherNode) {
+  LocalCluster cluster(2);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  ASSERT_TRUE(cluster.Stop(0).ok());
+  cluster.config(1).data_dir = cluster.config(0).data_dir;
+  EXPECT_EQ(cluster.Start(1).code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(cluster.Start(0).ok());  // and leaves it as it was
+}
+
+TEST(Gyred, RefusesTheDataDirectoryOfAnotherCluster) {
+  LocalCluster cluster(1);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  ASSERT_TRUE(cluster.Stop(0).ok());
+  cluster.config(0).cluster_name = "other";
+  EXPECT_EQ(cluster.Start(0).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(Gyred, ClosesAConnectionThatSendsHalfAFrameAndThenNothing) {
+  LocalCluster cluster(1);
+  cluster.config(0).keepalive = Duration::Millis(200);
+  cluster.config(0).keepalive_timeout = Duration::Millis(200);
+  cluster.config(0).handshake = Duration::Millis(400);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const std::string settings("\0\0\0\4\0\0\0\0\0", 9);
+  const std::string half_headers("\0\0\x40\1\4\0\0\0\1\x82\x84", 11);
+  for (const std::string& sent : {preface.substr(0, 10), preface + settings + half_headers}) {
+    const int fd = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(static_cast<uint16_t>(cluster.config(0).client_listen.port));
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0);
+    ASSERT_EQ(write(fd, sent.data(), sent.size()), static_cast<ssize_t>(sent.size()));
+    const timeval patience{10, 0};
+    ASSERT_EQ(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    char buffer[4096];
+    ssize_t got = 0;
+    do {
+      got = read(fd, buffer, sizeof(buffer));
+    } while (got > 0);
+    EXPECT_TRUE(got == 0 || errno == ECONNRESET) << "still open";
+    close(fd);
+  }
+}
+
+TEST(Gyred, AnswersOverloadedWhenTooMuchIsInFlight) {
+  LocalCluster cluster(1);
+  cluster.config(0).max_in_flight = 2;
+  cluster.StartAll("carts");
+  const auto stub = cluster.Connect(0);
+  grpc::ClientContext context;
+  v1::MultiPutRequest puts;
+  puts.set_table("carts");
+  for (int i = 0; i < 10; ++i) puts.add_items()->set_key("k" + std::to_string(i));
+  v1::MultiPutReply reply;
+  ASSERT_TRUE(stub->MultiPut(&context, puts, &reply).ok());
+  int overloaded = 0;
+  for (const v1::ItemOutcome& item : reply.items()) {
+    if (item.status().detail().reason() != v1::ErrorDetail::OVERLOADED) continue;
+    EXPECT_GT(item.status().detail().retry_after_ms(), 0u);
+    ++overloaded;
+  }
+  EXPECT_EQ(overloaded, 8);
+  EXPECT_TRUE(Put(stub.get(), PutOf("k", "v")).status.ok());
+}
+
+// ------------------------------------------------------------------------------------ three nodes
+
+TEST(ThreeNodes, AnyNodeServesAnyRequest) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  for (int i = 0; i < 9; ++i) {
+    ASSERT_TRUE(
+        Put(cluster.Connect(i % 3).get(), PutOf("k" + std::to_string(i), "v")).status.ok());
+  }
+  for (int i = 0; i < 9; ++i) {
+    EXPECT_EQ(ValuesOf(cluster.Connect((i + 1) % 3).get(), "k" + std::to_string(i)).size(), 1u);
+  }
+}
+
+TEST(ThreeNodes, ForwardWritesToAnOwner) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  grpc::ClientContext context;
+  v1::CreateTableRequest request;
+  request.mutable_table()->set_name("single");
+  request.mutable_table()->set_replicas(1);
+  v1::CreateTableReply made;
+  ASSERT_TRUE(cluster.Connect(0)->CreateTable(&context, request, &made).ok());
+  for (int i = 0; i < 10; ++i) {
+    v1::PutRequest put = PutOf("k" + std::to_string(i), "v");
+    put.set_table("single");
+    const Answer answer = Put(cluster.Connect(i % 3).get(), put);
+    EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+  }
+}
+
+TEST(ThreeNodes, ExplainWhatEachReplicaDid) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.mutable_options()->set_explain(true);
+  put.mutable_options()->set_write_quorum(3);
+  v1::PutReply reply;
+  ASSERT_TRUE(Put(cluster.Connect(0).get(), put, &reply).status.ok());
+  EXPECT_EQ(reply.info().answered(), 3u);
+  EXPECT_EQ(reply.info().replicas_size(), 3);
+  EXPECT_EQ(reply.info().coordinator(), "n0");
+}
+
+TEST(ThreeNodes, SayHowManyAnsweredWhenTheQuorumIsNotMet) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  ASSERT_TRUE(cluster.Stop(1).ok());
+  ASSERT_TRUE(cluster.Stop(2).ok());
+  ASSERT_TRUE(LocalCluster::Eventually([&] {
+    const v1::NodeStatusReply status = cluster.Status(0);
+    return !status.peers(0).connected() && !status.peers(1).connected();
+  }));
+  const Answer answer = Put(cluster.Connect(0).get(), PutOf("anna", "apples"));
+  EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(answer.detail.reason(), v1::ErrorDetail::QUORUM_NOT_MET);
+  EXPECT_EQ(answer.detail.needed(), 2u);
+  EXPECT_LT(answer.detail.answered(), 2u);
+}
+
+TEST(ThreeNodes, BringANodeThatWasAwayUpToDate) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  ASSERT_TRUE(cluster.Stop(2).ok());
+  const auto stub = cluster.Connect(0);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(Put(stub.get(), PutOf("k" + std::to_string(i), "v")).status.ok());
+  }
+  ASSERT_TRUE(cluster.Start(2).ok());
+  const auto held = [&] {
+    size_t items = 0;
+    for (uint32_t slice = 0; slice < 8; ++slice) {
+      grpc::ClientContext context;
+      v1::ScanPartitionRequest request;
+      request.set_table("carts");
+      request.set_slice(slice);
+      v1::ScanPartitionReply reply;
+      EXPECT_TRUE(cluster.Connect(2)->ScanPartition(&context, request, &reply).ok());
+      items += reply.items_size();
+    }
+    return items;
+  };
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return held() == 30; }));
+}
+
+TEST(ThreeNodes, RefuseASecondNodeOfOneName) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  LocalCluster twin(3);
+  for (int i = 0; i < 3; ++i) twin.config(0).members[i] = cluster.config(0).members[i];
+  twin.config(0).data_dir += "-twin";
+  ASSERT_TRUE(twin.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !twin.Fatal().empty(); }));
+  EXPECT_NE(twin.Fatal().find("n0"), std::string::npos) << twin.Fatal();
+  EXPECT_EQ(cluster.Fatal(), "");
+  ASSERT_TRUE(Put(cluster.Connect(0).get(), PutOf("anna", "apples")).status.ok());
+}
+
+TEST(ThreeNodes, RefuseANodeOfAnotherCluster) {
+  LocalCluster cluster(2);
+  cluster.StartAll("carts");
+  LocalCluster stranger(2);
+  stranger.config(0).cluster_name = "other";
+  stranger.config(0).data_dir += "-other";
+  stranger.config(0).members[1] = cluster.config(0).members[1];
+  ASSERT_TRUE(stranger.Start(0).ok());
+  httplib::Client http(cluster.config(1).http_listen.host, cluster.config(1).http_listen.port);
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    const auto metrics = http.Get("/metrics");
+    return metrics && metrics->body.find("gyre_peer_refused_total 0\n") == std::string::npos;
+  }));
+  EXPECT_FALSE(stranger.Status(0).peers(0).connected());
+}
+
+}  // namespace
+}  // namespace gyre

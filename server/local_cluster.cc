@@ -1,0 +1,117 @@
+#include "server/local_cluster.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "ring/check.h"
+#include "server/clock.h"
+#include "server/listen_port.h"
+
+namespace gyre {
+namespace {
+
+std::string FreeAddress() {
+  Address address{"127.0.0.1", 0};
+  const absl::StatusOr<int> port = ClaimPort("test", address);
+  GYRE_CHECK(port.ok(), "loopback has free ports");
+  address.port = *port;
+  return address.ToString();
+}
+
+}  // namespace
+
+LocalCluster::LocalCluster(int nodes) {
+  config::NodeConfig wire;
+  wire.set_cluster_name("test");
+  wire.set_partitions(8);
+  wire.set_repair_interval_ms(100);
+  wire.set_drain_ms(2'000);
+  for (int i = 0; i < nodes; ++i) {
+    config::PeerConfig* member = wire.add_members();
+    member->set_name(absl::StrCat("n", i));
+    member->set_client_address(FreeAddress());
+    member->set_peer_address(FreeAddress());
+    member->set_zone(absl::StrCat("z", i));
+  }
+  for (int i = 0; i < nodes; ++i) {
+    wire.set_node_name(absl::StrCat("n", i));
+    wire.set_data_dir(absl::StrCat(directory_.path(), "/n", i));
+    wire.set_http_listen(FreeAddress());
+    absl::StatusOr<Config> config = Validate(wire);
+    GYRE_CHECK(config.ok(), "the test bed's configuration is valid");
+    configs_.push_back(*std::move(config));
+  }
+  nodes_.resize(nodes);
+}
+
+absl::Status LocalCluster::Start(int index) {
+  absl::StatusOr<std::unique_ptr<Gyred>> node =
+      Gyred::Start(configs_[index], [this](const std::string& why) {
+        std::lock_guard<std::mutex> lock(mutex_);
+        fatal_ = why;
+      });
+  if (node.ok()) nodes_[index] = *std::move(node);
+  return node.status();
+}
+
+void LocalCluster::StartAll(const std::string& table) {
+  const int nodes = static_cast<int>(nodes_.size());
+  for (int i = 0; i < nodes; ++i) {
+    const absl::Status started = Start(i);
+    GYRE_CHECK(started.ok(), started.ToString().c_str());
+  }
+  GYRE_CHECK(Eventually([&] {
+               for (int i = 0; i < nodes; ++i) {
+                 const v1::NodeStatusReply status = Status(i);
+                 for (const v1::PeerStatus& peer : status.peers()) {
+                   if (!peer.connected()) return false;
+                 }
+               }
+               return true;
+             }),
+             "the nodes find each other");
+  grpc::ClientContext context;
+  v1::CreateTableRequest request;
+  request.mutable_table()->set_name(table);
+  v1::CreateTableReply reply;
+  const grpc::Status made = Connect(0)->CreateTable(&context, request, &reply);
+  GYRE_CHECK(made.ok(), made.error_message().c_str());
+}
+
+absl::Status LocalCluster::Stop(int index) {
+  const std::unique_ptr<Gyred> node = std::move(nodes_[index]);
+  return node->Stop();
+}
+
+std::string LocalCluster::Fatal() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return fatal_;
+}
+
+std::unique_ptr<v1::Gyre::Stub> LocalCluster::Connect(int index) const {
+  grpc::ChannelArguments args;
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return v1::Gyre::NewStub(
+      grpc::CreateCustomChannel(AddressOf(index), grpc::InsecureChannelCredentials(), args));
+}
+
+v1::NodeStatusReply LocalCluster::Status(int index) const {
+  grpc::ClientContext context;
+  v1::NodeStatusReply reply;
+  const grpc::Status status = Connect(index)->NodeStatus(&context, {}, &reply);
+  GYRE_CHECK(status.ok(), status.error_message().c_str());
+  return reply;
+}
+
+bool LocalCluster::Eventually(const std::function<bool()>& holds) {
+  const Time deadline = MonotonicNow() + Duration::Seconds(10);
+  while (!holds()) {
+    if (MonotonicNow() > deadline) return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+}  // namespace gyre

@@ -1,0 +1,105 @@
+#include "server/store_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <future>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+// An engine whose first write waits until it is let through, so that a group gathers behind it.
+class GatedEngine final : public Engine {
+ public:
+  absl::Status Write(const WriteBatch& batch, WalSync sync) override {
+    entered_.set_value();
+    open_.get_future().wait();
+    entered_ = {};
+    open_ = {};
+    open_.set_value();  // only the first waits
+    batches_.push_back(batch.changes().size());
+    syncs_.push_back(sync);
+    return status_;
+  }
+  Peek TryGet(Family, std::string_view, std::string*) const override { return Peek::kAbsent; }
+  absl::StatusOr<std::string> Get(Family, std::string_view) const override {
+    return absl::NotFoundError("");
+  }
+  std::unique_ptr<Snapshot> TakeSnapshot() const override { return nullptr; }
+  uint64_t SizeBytes() const override { return 0; }
+
+  std::promise<void> entered_;
+  std::promise<void> open_;
+  std::vector<size_t> batches_;
+  std::vector<WalSync> syncs_;
+  absl::Status status_;
+};
+
+WriteBatch OneChange(const std::string& key) {
+  WriteBatch batch;
+  batch.Put(Family::kRecords, key, "v");
+  return batch;
+}
+
+TEST(StorePool, WritesAsOneGroupWhatGathersBehindAWrite) {
+  GatedEngine engine;
+  StorePool pool(&engine, 1);
+  int completed = 0;
+  std::mutex mutex;
+  const auto count = [&](const absl::Status& status) {
+    std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_TRUE(status.ok());
+    ++completed;
+  };
+  std::future<void> entered = engine.entered_.get_future();
+  pool.Commit(OneChange("first"), WalSync::kNo, count);
+  entered.wait();
+  pool.Commit(OneChange("a"), WalSync::kNo, count);
+  pool.Commit(OneChange("b"), WalSync::kYes, count);
+  pool.Commit(OneChange("c"), WalSync::kNo, count);
+  engine.open_.set_value();
+  pool.Stop();
+  EXPECT_EQ(completed, 4);
+  EXPECT_EQ(engine.batches_, (std::vector<size_t>{1, 3}));
+  EXPECT_EQ(engine.syncs_, (std::vector<WalSync>{WalSync::kNo, WalSync::kYes}));
+  EXPECT_EQ(pool.figures().commits, 4u);
+  EXPECT_EQ(pool.figures().groups, 2u);
+}
+
+TEST(StorePool, TellsEachOfAGroupThatItFailed) {
+  GatedEngine engine;
+  engine.status_ = absl::UnavailableError("disk");
+  StorePool pool(&engine, 1);
+  int failed = 0;
+  std::future<void> entered = engine.entered_.get_future();
+  pool.Commit(OneChange("a"), WalSync::kYes,
+              [&](const absl::Status& status) { failed += status.ok() ? 0 : 1; });
+  entered.wait();
+  pool.Commit(OneChange("b"), WalSync::kYes,
+              [&](const absl::Status& status) { failed += status.ok() ? 0 : 1; });
+  pool.Commit(OneChange("c"), WalSync::kYes,
+              [&](const absl::Status& status) { failed += status.ok() ? 0 : 1; });
+  engine.open_.set_value();
+  pool.Stop();
+  EXPECT_EQ(failed, 3);
+}
+
+TEST(StorePool, FinishesWhatWaitsBeforeItStops) {
+  MemoryEngine engine;
+  std::vector<std::string> seen;
+  {
+    StorePool pool(&engine, 1);
+    for (int i = 0; i < 10; ++i) {
+      pool.Submit([&seen, i](Engine*) { seen.push_back(std::to_string(i)); });
+    }
+    pool.Stop();
+  }
+  EXPECT_EQ(seen.size(), 10u);
+}
+
+}  // namespace
+}  // namespace gyre
