@@ -1,0 +1,250 @@
+#include "test/workload/history.h"
+
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+
+namespace gyre {
+namespace {
+
+const History::Item kItem = {"table", "key"};
+using Events = std::set<EventId>;
+using Kind = ActionResult::Kind;
+
+Time At(int64_t second) { return Time() + Duration::Seconds(second); }
+
+// A history told step by step: write 1 is asked at second 10 and ends at 11, write 2 at 20 and 21,
+// …
+class Story {
+ public:
+  Story& Put(EventId event, std::vector<EventId> parents, Kind kind = Kind::kOk) {
+    return Tell(event, Action::Kind::kPut, Action::Mode::kContext, std::move(parents), kind);
+  }
+  Story& Blind(EventId event, Kind kind = Kind::kOk) {
+    return Tell(event, Action::Kind::kPut, Action::Mode::kBlind, {}, kind);
+  }
+  Story& Default(EventId event, Kind kind = Kind::kOk) {
+    return Tell(event, Action::Kind::kPut, Action::Mode::kDefault, {}, kind);
+  }
+  Story& Delete(EventId event, std::vector<EventId> parents, Kind kind = Kind::kOk) {
+    return Tell(event, Action::Kind::kDelete, Action::Mode::kContext, std::move(parents), kind);
+  }
+
+  // What is wrong with a read from second `began` to the one after; "" for nothing.
+  std::string Read(int64_t began, const Events& shown) const {
+    return history_.JudgeRead(kItem, shown, At(began), At(began + 1)).value_or("");
+  }
+  // And with a replica that claims some writes and shows some.
+  std::string Replica(const Events& claimed, const Events& shown) const {
+    return history_.JudgeEffects(kItem, claimed, shown).value_or("");
+  }
+  History& history() { return history_; }
+
+ private:
+  Story& Tell(EventId event, Action::Kind kind, Action::Mode mode, std::vector<EventId> parents,
+              Kind end) {
+    Action action;
+    action.kind = kind;
+    action.mode = mode;
+    action.table = kItem.first;
+    action.key = kItem.second;
+    action.event = event;
+    action.parents = std::move(parents);
+    history_.OnAsked(action, At(static_cast<int64_t>(event) * 10));
+    ActionResult result;
+    result.kind = end;
+    result.ended = At(static_cast<int64_t>(event) * 10 + 1);
+    history_.OnEnded(action, result);
+    return *this;
+  }
+
+  History history_;
+};
+
+bool Says(const std::string& judgement, const std::string& word) {
+  return judgement.find(word) != std::string::npos;
+}
+
+TEST(History, FindsNothingWrongWithWhatMustBeShown) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}).Blind(3);
+  EXPECT_EQ(story.Read(15, {1}), "");
+  EXPECT_EQ(story.Read(25, {2}), "");
+  EXPECT_EQ(story.Read(35, {2, 3}), "");
+}
+
+TEST(History, FindsAnAcknowledgedWriteThatIsLost) {
+  Story story;
+  story.Put(1, {});
+  EXPECT_TRUE(Says(story.Read(15, {}), "lost: acknowledged event 1"));
+}
+
+TEST(History, FindsOneOfTwoConcurrentWritesThatCollapsed) {
+  Story story;
+  story.Put(1, {}).Put(2, {});
+  EXPECT_TRUE(Says(story.Read(25, {2}), "lost: acknowledged event 1"));
+  EXPECT_EQ(story.Read(25, {1, 2}), "");
+}
+
+TEST(History, FindsALostWriteWhoseReplacementIsLostToo) {
+  Story story;
+  story.Put(1, {}).Put(2, {1});
+  EXPECT_TRUE(Says(story.Read(25, {}), "lost"));
+}
+
+TEST(History, AWriteIsAccountedForByAChainOfReplacements) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}).Put(3, {2});
+  EXPECT_EQ(story.Read(35, {3}), "");
+}
+
+TEST(History, AReplacementThatMayHaveTakenEffectAccountsForItsParents) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}, Kind::kUnknown);
+  EXPECT_EQ(story.Read(35, {2}), "");
+  EXPECT_EQ(story.Read(35, {1}), "") << "nor need it have taken effect";
+}
+
+TEST(History, ADeleteAccountsForItsParentsWithoutBeingShown) {
+  Story story;
+  story.Put(1, {}).Delete(2, {1});
+  EXPECT_EQ(story.Read(25, {}), "");
+}
+
+TEST(History, ADeleteDoesNotAccountForWhatItDidNotKnow) {
+  Story story;
+  story.Put(1, {}).Put(2, {}).Delete(3, {2});
+  EXPECT_TRUE(Says(story.Read(35, {}), "lost: acknowledged event 1"));
+}
+
+TEST(History, ADeleteThatWasAskedForAfterTheReadAccountsForNothing) {
+  Story story;
+  story.Put(1, {}).Delete(5, {1});
+  EXPECT_TRUE(Says(story.Read(15, {}), "lost"));
+}
+
+TEST(History, ARefusedDeleteAccountsForNothing) {
+  Story story;
+  story.Put(1, {}).Delete(2, {1}, Kind::kFailed);
+  EXPECT_TRUE(Says(story.Read(25, {}), "lost"));
+}
+
+TEST(History, FindsADeletedValueThatCameBack) {
+  Story story;
+  story.Put(1, {}).Delete(2, {1});
+  EXPECT_TRUE(Says(story.Read(25, {1}), "came back: event 1"));
+}
+
+TEST(History, FindsAnOverwrittenValueThatCameBack) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}).Put(3, {2});
+  EXPECT_TRUE(Says(story.Read(35, {1}), "came back: event 1"));
+}
+
+TEST(History, AReadThatBeganBeforeTheReplacementEndedMayShowEither) {
+  Story story;
+  story.Put(1, {}).Put(2, {1});
+  EXPECT_EQ(story.Read(20, {1}), "");
+  EXPECT_EQ(story.Read(20, {2}), "");
+}
+
+TEST(History, FindsAFalseSibling) {
+  Story story;
+  story.Put(1, {}).Put(2, {1});
+  EXPECT_TRUE(Says(story.Read(20, {1, 2}), "false sibling: event 1 beside 2"));
+}
+
+TEST(History, FindsAFalseSiblingOverManySteps) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}, Kind::kUnknown).Put(3, {2});
+  EXPECT_TRUE(Says(story.Read(30, {1, 3}), "false sibling"));
+}
+
+TEST(History, FindsAValueThatNobodyWrote) {
+  Story story;
+  EXPECT_TRUE(Says(story.Read(5, {7}), "nobody wrote"));
+  story.Put(1, {});
+  EXPECT_TRUE(Says(story.Read(15, {1, 7}), "nobody wrote"));
+}
+
+TEST(History, FindsARefusedWriteThatTookEffect) {
+  Story story;
+  story.Put(1, {}, Kind::kFailed);
+  EXPECT_TRUE(Says(story.Read(15, {1}), "refused and yet took effect"));
+}
+
+TEST(History, APutWithoutAContextMayHaveReplacedWhatWasAskedForBeforeItEnded) {
+  Story story;
+  story.Put(1, {}).Default(2);
+  EXPECT_EQ(story.Read(25, {2}), "");
+  EXPECT_EQ(story.Read(25, {1, 2}), "") << "nor need it have known it";
+}
+
+TEST(History, APutWithoutAContextDidNotReplaceWhatCameAfterIt) {
+  Story story;
+  story.Default(1).Put(2, {});
+  EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
+}
+
+TEST(History, ABlindPutReplacesNothing) {
+  Story story;
+  story.Put(1, {}).Blind(2);
+  EXPECT_TRUE(Says(story.Read(25, {2}), "lost: acknowledged event 1"));
+}
+
+TEST(History, AWriteThatWasMintedTwiceMayStandBesideWhatReplacedIt) {
+  Story story;
+  story.Put(1, {}).Put(2, {1});
+  story.history().OnMintedAgain(kItem, 1);
+  EXPECT_EQ(story.Read(25, {1, 2}), "");
+  EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
+}
+
+// ---- what a replica claims
+
+TEST(History, AReplicaMayClaimWhatItShowsOrWhatThatReplaced) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}).Delete(3, {2});
+  EXPECT_EQ(story.Replica({1}, {1}), "");
+  EXPECT_EQ(story.Replica({1, 2}, {2}), "");
+  EXPECT_EQ(story.Replica({2}, {2}), "") << "it need not have seen the first";
+  EXPECT_EQ(story.Replica({}, {}), "");
+}
+
+TEST(History, FindsAReplicaThatClaimsWhatItLacks) {
+  Story story;
+  story.Put(1, {}).Put(2, {});
+  EXPECT_TRUE(Says(story.Replica({1, 2}, {2}), "event 1 is claimed"));
+}
+
+TEST(History, FindsAReplicaThatShowsWhatItClaimsWasReplaced) {
+  Story story;
+  story.Put(1, {}).Put(2, {1});
+  EXPECT_TRUE(Says(story.Replica({1, 2}, {1, 2}), "event 1 is shown although event 2"));
+  EXPECT_TRUE(Says(story.Replica({1, 2}, {1}), "event 1 is shown although event 2"));
+}
+
+TEST(History, FindsAReplicaThatShowsWhatADeleteThatItClaimsRemoved) {
+  Story story;
+  story.Put(1, {}).Delete(2, {1});
+  EXPECT_TRUE(Says(story.Replica({1, 2}, {1}), "event 1 is shown although event 2"));
+}
+
+// ---- values
+
+TEST(History, AValueCarriesItsEvent) {
+  for (EventId event : {EventId{1}, EventId{255}, EventId{1} << 40, ~EventId{0}}) {
+    for (size_t bytes : {size_t{0}, size_t{8}, size_t{100}}) {
+      EXPECT_EQ(History::EventOf(History::ValueOf(event, bytes)), event);
+    }
+  }
+  EXPECT_EQ(History::ValueOf(1, 100).size(), 100u);
+  EXPECT_EQ(History::EventOf("short"), 0u);
+}
+
+}  // namespace
+}  // namespace gyre
