@@ -1,0 +1,71 @@
+// The simulator's own promises: a run is named by its seed alone, in whatever process it runs.
+
+#include <cstdio>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "test/sim/scenario.h"
+
+namespace gyre {
+namespace {
+
+// What a process of its own says of one seed.
+std::string DigestInAnotherProcess(int seed) {
+  const std::string command = std::string(GYRE_SIM) + " --digest " + std::to_string(seed);
+  FILE* process = popen(command.c_str(), "r");
+  if (process == nullptr) return "";
+  std::string said;
+  for (int c = std::fgetc(process); c != EOF; c = std::fgetc(process)) {
+    said.push_back(static_cast<char>(c));
+  }
+  EXPECT_EQ(pclose(process), 0) << said;
+  return said;
+}
+
+ScenarioOptions Short(uint64_t seed) {
+  ScenarioOptions options;
+  options.seed = seed;
+  options.length = Duration::Seconds(20);
+  options.settle = Duration::Seconds(15);
+  return options;
+}
+
+TEST(Simulation, TheSameSeedIsTheSameStoryInTwoProcesses) {
+  for (int seed : {1, 17}) {
+    const std::string first = DigestInAnotherProcess(seed);
+    EXPECT_NE(first.find("digest "), std::string::npos) << first;
+    EXPECT_EQ(DigestInAnotherProcess(seed), first);
+  }
+}
+
+TEST(Simulation, TheSameSeedIsTheSameStoryTwiceInOneProcess) {
+  const ScenarioResult first = RunScenario(Short(3)), again = RunScenario(Short(3));
+  EXPECT_EQ(first.digest, again.digest);
+  EXPECT_EQ(first.steps, again.steps);
+}
+
+TEST(Simulation, DifferentSeedsAreDifferentStories) {
+  const ScenarioResult one = RunScenario(Short(4)), other = RunScenario(Short(5));
+  EXPECT_NE(one.digest, other.digest);
+  EXPECT_NE(one.steps, other.steps);
+}
+
+TEST(Simulation, WithoutFaultsNoOperationFails) {
+  ScenarioOptions options = Short(6);
+  options.faults = false;
+  const ScenarioResult result = RunScenario(options);
+  EXPECT_EQ(result.violation.value_or(""), "");
+  EXPECT_GT(result.operations, 1000u);
+  EXPECT_EQ(result.succeeded, result.operations);
+}
+
+TEST(Simulation, WithFaultsMostOperationsStillSucceedAndRepairIsAtWork) {
+  const ScenarioResult result = RunScenario(Short(7));
+  EXPECT_EQ(result.violation.value_or(""), "");
+  EXPECT_GT(result.succeeded, result.operations / 2);
+  EXPECT_GT(result.read_repairs, 0u);
+  EXPECT_GT(result.repaired_items, 0u);
+}
+
+}  // namespace
+}  // namespace gyre
