@@ -87,7 +87,15 @@ void EventLoop::Run() {
     round.clear();
     if (wake <= now.monotonic) owner_.on_wake(now);
     wake = owner_.perform(now);
+    Gather(now.monotonic + owner_.gather());
   }
+}
+
+void EventLoop::Gather(Time until) {
+  if (until <= InstantNow().monotonic) return;
+  std::unique_lock<std::mutex> lock(mutex_);
+  // Posts do not wake it: sleeping_ is false.
+  changed_.wait_until(lock, ToTimePoint(until), [this] { return stopping_; });
 }
 
 }  // namespace gyre

@@ -36,6 +36,9 @@ class EventLoop {
     std::function<void(Instant)> on_wake;
     // After every round: performs what the round's events want done; answers when to wake up.
     std::function<Time(Instant)> perform;
+    // After every round: for how long from its beginning the next one should wait, so that more events
+    // gather for it. Zero while there is little to do: whoever is alone must not wait.
+    std::function<Duration()> gather;
   };
 
   // `max_waiting`: beyond it TryPost refuses. Post does not: it is for those who post a bounded number by
@@ -62,6 +65,7 @@ class EventLoop {
 
  private:
   void Run();
+  void Gather(Time until);
   void Enqueue(Event event, std::unique_lock<std::mutex> lock);
 
   const std::string name_;

@@ -18,11 +18,13 @@ Lane::Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, Peer
       pool_(pool),
       peers_(peers),
       loop_(absl::StrCat("shard-", options.index),
-            {[this](Instant now) { OnWake(now); }, [this](Instant now) { return Perform(now); }},
+            {[this](Instant now) { OnWake(now); }, [this](Instant now) { return Perform(now); },
+             [this] { return Gather(); }},
             options.max_waiting) {}
 
 bool Lane::TryServe(const std::shared_ptr<std::vector<Ask>>& asks) {
   return loop_.TryPost([this, asks](Instant now) {
+    stepped_ += asks->size();
     for (Ask& ask : *asks) {
       const Token token = next_token_++;
       asked_.emplace(token, std::move(ask.reply));
@@ -39,6 +41,7 @@ void Lane::OnMessages(NodeId from, std::vector<PeerMessage> messages,
                       std::shared_ptr<void> ticket) {
   loop_.Post([this, from, messages = std::move(messages),
               ticket = std::move(ticket)](Instant now) mutable {
+    stepped_ += messages.size();
     for (PeerMessage& message : messages) {
       if (message.partition != PartitionId()) {
         shard_->OnMessage(from, std::move(message), now);
@@ -60,6 +63,11 @@ void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::St
   loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
     done(node_->Install(options_.index, view));
   });
+}
+
+Duration Lane::Gather() {
+  const bool busy = std::exchange(stepped_, 0) >= kBusySteps;
+  return busy ? kGather : Duration();
 }
 
 void Lane::OnWake(Instant now) {

@@ -67,6 +67,7 @@ class Lane {
  private:
   void OnWake(Instant now);
   Time Perform(Instant now);
+  Duration Gather();
   void Answer(std::vector<ShardEffects::Reply> replies);
 
   const Options options_;
@@ -77,6 +78,13 @@ class Lane {
   PeerLinks* const peers_;
 
   // Of the loop's thread.
+  // A round that stepped this many requests and messages is followed by one that lets kGather pass, so
+  // that commits and frames carry more; measured in docs/benchmarks.md. Alone in flight, a request
+  // has five steps or fewer in any round and never waits.
+  static constexpr size_t kBusySteps = 8;
+  static constexpr Duration kGather = Duration::Micros(300);
+  size_t stepped_ = 0;  // in this round
+
   Token next_token_ = 1;
   absl::flat_hash_map<Token, Reply> asked_;
   Time shard_wake_ = Time::Never();

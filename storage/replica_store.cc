@@ -276,7 +276,7 @@ void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& b
   for (const auto& entry : low.entries()) {
     const uint64_t pruned = partition.pruned.Get(entry.replica);
     // Ranges, not single entries, and not for every few dots: an erased range is not free to keep.
-    constexpr uint64_t kWorthwhile = 64;
+    constexpr uint64_t kWorthwhile = 1024;
     if (entry.counter < pruned + kWorthwhile) continue;
     gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
                           EncodeLogKey(id, {entry.replica, entry.counter + 1}));
