@@ -1,5 +1,6 @@
 #include "server/gyred.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/health_check_service_interface.h>
 
@@ -79,6 +80,10 @@ Gyred::~Gyred() {
 
 absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
                                                     std::function<void(std::string)> on_fatal) {
+  // gRPC stays for the life of the process: when its last user leaves, its own shutdown may wait for a
+  // poller for as long as that had meant to sleep.
+  static const bool held = (grpc_init(), true);
+  static_cast<void>(held);
   std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
   const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode,
                       &Gyred::OpenServers, &Gyred::PublishAddresses};
