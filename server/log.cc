@@ -1,5 +1,6 @@
 #include "server/log.h"
 
+#include <google/protobuf/stubs/logging.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -76,6 +77,12 @@ std::shared_ptr<spdlog::logger>& Logger() {
   return logger;
 }
 
+// protobuf would write to standard error for every message that is not well formed: as many lines as
+// whoever sends them likes.
+void OnProtobufLog(google::protobuf::LogLevel, const char*, int, const std::string& message) {
+  Log(LogLevel::kDebug, "protobuf", {{"why", message}});
+}
+
 }  // namespace
 
 absl::Status OpenLog(const LogOptions& options) {
@@ -92,6 +99,7 @@ absl::Status OpenLog(const LogOptions& options) {
   auto logger = std::make_shared<spdlog::logger>("gyre", std::move(sink));
   Prepare(logger.get(), options.level);
   Logger() = std::move(logger);
+  google::protobuf::SetLogHandler(&OnProtobufLog);
   return absl::OkStatus();
 }
 
