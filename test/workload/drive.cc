@@ -2,7 +2,11 @@
 //
 //   gyre_drive --connect 127.0.0.1:7100,127.0.0.1:7101 --workload mixed --seconds 20 --rate 3000
 //
-// Last line: gyre-drive: requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x>
+//   gyre_drive --connect 127.0.0.1:7100 --compare catalogue --seconds 60
+//
+// The second form waits until all owners of every slice hold the same, and says so.
+//
+// Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive: requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x>
 // Exit code 0 when nothing failed and nothing was lost, 1 otherwise, 2 for bad usage.
 
 #include <algorithm>
@@ -12,10 +16,13 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "api/client/client.h"
 #include "test/workload/cart_workload.h"
 #include "test/workload/cluster_driver.h"
 #include "test/workload/mixed_workload.h"
+#include "test/workload/replica_compare.h"
 
 namespace gyre {
 namespace {
@@ -38,6 +45,24 @@ std::unique_ptr<Workload> MakeWorkload(const std::string& name, const std::strin
   return std::make_unique<MixedWorkload>(options);
 }
 
+int Compare(Client* client, const std::string& table, double seconds) {
+  const absl::Time started = absl::Now();
+  for (;;) {
+    const absl::StatusOr<ReplicaComparison> found = CompareReplicas(client, table);
+    const double after_s = absl::ToDoubleSeconds(absl::Now() - started);
+    const bool same = found.ok() && found->different == 0;
+    if (!same && after_s < seconds) continue;
+    if (!found.ok()) {
+      std::fprintf(stderr, "gyre_drive: %s\n", found.status().ToString().c_str());
+      return 1;
+    }
+    std::printf("gyre-compare: items=%llu different=%llu after_s=%.1f\n",
+                static_cast<unsigned long long>(found->items),
+                static_cast<unsigned long long>(found->different), after_s);
+    return same ? 0 : 1;
+  }
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("Runs a workload against a cluster and judges it");
   std::vector<std::string> seeds;
@@ -52,6 +77,8 @@ int Main(int argc, char** argv) {
   app.add_option("--table", table, "the table that it creates and uses; must be its own");
   app.add_option("--keys", keys, "keys, or carts")->check(CLI::Range(1, 1'000'000));
   app.add_option("--value-bytes", value_bytes, "largest value")->check(CLI::Range(8, 1 << 20));
+  std::string compare;
+  app.add_option("--compare", compare, "wait until all replicas of this table are equal");
   app.add_option("--seconds", seconds, "how long")->check(CLI::Range(0.1, 86'400.0));
   app.add_option("--rate", options.rate_per_s, "actions a second; 0: as fast as it goes");
   app.add_option("--clients", options.clients, "clients")->check(CLI::Range(1, 10'000));
@@ -71,6 +98,7 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "gyre_drive: %s\n", client.status().ToString().c_str());
     return 1;
   }
+  if (!compare.empty()) return Compare(client->get(), compare, seconds);
   const std::unique_ptr<Workload> workload = MakeWorkload(name, table, keys, value_bytes);
   ClusterDriver driver(options, client->get(), workload.get());
   DriverReport report = driver.Run();
