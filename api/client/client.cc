@@ -222,7 +222,7 @@ void Client::MultiGet(std::string_view table, const std::vector<std::string>& ke
                       const ReadOptions& options, MultiGetCallback done) {
   if (const absl::Status count = CheckItemCount(keys.size()); !count.ok()) return done(count);
   auto gather = std::make_shared<Gather<GetResult>>(keys.size(), std::move(done));
-  BatchScope scope(dispatcher_->batch_owner());
+  const BatchScope scope = Batch();
   for (size_t i = 0; i < keys.size(); ++i) {
     Get(table, keys[i], options, Gather<GetResult>::Item(gather, i));
   }
@@ -239,7 +239,7 @@ void Client::MultiPut(std::string_view table, std::vector<PutItem> items,
                       const MultiWriteOptions& options, MultiPutCallback done) {
   if (const absl::Status count = CheckItemCount(items.size()); !count.ok()) return done(count);
   auto gather = std::make_shared<Gather<PutResult>>(items.size(), std::move(done));
-  BatchScope scope(dispatcher_->batch_owner());
+  const BatchScope scope = Batch();
   for (size_t i = 0; i < items.size(); ++i) {
     PutItem& item = items[i];
     WriteOptions write{.context = std::move(item.context),
@@ -258,6 +258,8 @@ std::future<absl::StatusOr<MultiPutResult>> Client::MultiPut(std::string_view ta
   return Promised<MultiPutResult>(
       [&](MultiPutCallback done) { MultiPut(table, std::move(items), options, std::move(done)); });
 }
+
+BatchScope Client::Batch() { return BatchScope(dispatcher_->batch_owner()); }
 
 // ------------------------------------------------------------------------------- tables and nodes
 

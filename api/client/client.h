@@ -72,6 +72,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "api/client/batch_scope.h"
 #include "api/client/client_stats.h"
 #include "api/client/error_detail.h"
 #include "api/client/node_stream.h"
@@ -193,6 +194,10 @@ class Client {
   std::future<absl::StatusOr<MultiPutResult>> MultiPut(std::string_view table,
                                                        std::vector<PutItem> items,
                                                        const MultiWriteOptions& options = {});
+
+  // While the returned scope lives, what this thread starts is only queued; when it ends, it leaves
+  // in as few frames as possible. Nothing may be waited for inside it.
+  [[nodiscard]] BatchScope Batch();
 
   // --------------------------------------------------------- tables and nodes; all of these block
 

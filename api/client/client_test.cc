@@ -180,6 +180,19 @@ TEST(Client, BoundsAFrameByItsBytes) {
   EXPECT_EQ(client->stats().frames_sent, 4u);  // two of 100 KiB fit into 256 KiB
 }
 
+TEST(Client, LeavesABatchInAsFewFramesAsPossible) {
+  FakeCluster cluster(1);
+  const auto client = Connected(cluster);
+  std::vector<std::future<absl::StatusOr<PutResult>>> puts;
+  {
+    const BatchScope batch = client->Batch();
+    for (int i = 0; i < 100; ++i) puts.push_back(client->Put("t", absl::StrCat(i), "v"));
+    EXPECT_EQ(client->stats().frames_sent, 0u);
+  }
+  for (auto& put : puts) EXPECT_TRUE(put.get().ok());
+  EXPECT_EQ(client->stats().frames_sent, 1u);
+}
+
 // ------------------------------------------------------------------------------------- failures
 
 TEST(Client, TellsATypedErrorWithItsDetail) {
