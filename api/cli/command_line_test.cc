@@ -1,0 +1,425 @@
+#include "api/cli/command_line.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/client/fake_server.h"
+#include "google/protobuf/struct.pb.h"
+#include "google/protobuf/util/json_util.h"
+#include "gtest/gtest.h"
+
+namespace gyre {
+namespace {
+
+using google::protobuf::Struct;
+
+struct Outcome {
+  int exit = -1;
+  std::string out;
+  std::string err;
+};
+
+Outcome RunWords(const std::vector<std::string>& words, const std::string& input = "",
+                 const Terminal& terminal = {}) {
+  std::istringstream in(input);
+  std::ostringstream out;
+  std::ostringstream err;
+  const int exit = RunCommandLine(words, &in, &out, &err, terminal);
+  return {exit, out.str(), err.str()};
+}
+
+Struct Parsed(const std::string& json) {
+  Struct object;
+  const auto status = google::protobuf::util::JsonStringToMessage(json, &object);
+  EXPECT_TRUE(status.ok()) << json;
+  return object;
+}
+
+double NumberAt(const Struct& object, const std::string& field) {
+  const auto it = object.fields().find(field);
+  return it == object.fields().end() ? -1 : it->second.number_value();
+}
+
+class CommandLineTest : public testing::Test {
+ protected:
+  // Runs with the cluster's addresses and with `input` on standard input.
+  Outcome Run(std::vector<std::string> words, const std::string& input = "") {
+    words.push_back("--connect");
+    words.push_back(absl::StrJoin(cluster_.addresses(), ","));
+    return RunWords(words, input);
+  }
+
+  std::string WriteFile(const std::string& name, const std::string& bytes) {
+    const std::string path = absl::StrCat(testing::TempDir(), "/", getpid(), "-", name);
+    std::ofstream(path, std::ios::binary) << bytes;
+    files_.push_back(path);
+    return path;
+  }
+
+  ~CommandLineTest() override {
+    for (const std::string& file : files_) std::remove(file.c_str());
+  }
+
+  FakeCluster cluster_;
+  std::vector<std::string> files_;
+};
+
+// --------------------------------------------------------------------------------------------
+// items
+
+TEST_F(CommandLineTest, GetsWhatWasPutByteForByte) {
+  EXPECT_EQ(Run({"put", "t", "k", "tea"}).out, "ok\n");
+  const Outcome got = Run({"get", "t", "k"});
+  EXPECT_EQ(got.exit, 0);
+  EXPECT_EQ(got.out, "tea");
+  EXPECT_EQ(got.err, "");
+}
+
+TEST_F(CommandLineTest, ReadsTheValueFromStandardInputOrAFile) {
+  const std::string bytes("a\0b\n\xff", 5);
+  EXPECT_EQ(Run({"put", "t", "in"}, bytes).exit, 0);
+  EXPECT_EQ(Run({"get", "t", "in"}).out, bytes);
+  EXPECT_EQ(Run({"put", "t", "file", "--file", WriteFile("value", bytes)}).exit, 0);
+  EXPECT_EQ(Run({"get", "t", "file"}).out, bytes);
+  EXPECT_EQ(Run({"put", "t", "k", "v", "--file", "x"}).exit, 2);
+  EXPECT_EQ(Run({"put", "t", "k", "--file", "/nonexistent/x"}).exit, 2);
+}
+
+TEST_F(CommandLineTest, ExitsWithOneForAKeyThatIsNotThere) {
+  const Outcome got = Run({"get", "t", "nothing"});
+  EXPECT_EQ(got.exit, 1);
+  EXPECT_EQ(got.out, "");
+  EXPECT_EQ(got.err, "gyre: no such key\n");
+  EXPECT_EQ(Run({"get", "t", "nothing", "--json"}).exit, 1);
+}
+
+TEST_F(CommandLineTest, PrintsAllSiblingsAndExitsWithFour) {
+  Run({"put", "t", "k", "tea"});
+  Run({"put", "t", "k", "cups", "--blind"});
+  const Outcome got = Run({"get", "t", "k"});
+  EXPECT_EQ(got.exit, 4);
+  EXPECT_EQ(got.out, "--- sibling 1 of 2, 3 bytes\ntea\n--- sibling 2 of 2, 4 bytes\ncups\n");
+  EXPECT_EQ(got.err, "context " + absl::Base64Escape("context of k") + "\n");
+}
+
+TEST_F(CommandLineTest, PrintsAnItemAsJson) {
+  Run({"put", "t", "k", "tea"});
+  const Outcome got = Run({"get", "t", "k", "--json"});
+  const Struct object = Parsed(got.out);
+  EXPECT_TRUE(object.fields().at("found").bool_value());
+  EXPECT_EQ(object.fields().at("values").list_value().values(0).string_value(), "tea");
+  EXPECT_EQ(object.fields().at("context").string_value(), absl::Base64Escape("context of k"));
+  EXPECT_EQ(NumberAt(object, "epoch"), static_cast<double>(cluster_.epoch()));
+}
+
+TEST_F(CommandLineTest, SendsTheContextItIsGiven) {
+  EXPECT_EQ(Run({"put", "t", "k", "v", "--context", absl::Base64Escape("before"), "--w", "3"}).exit,
+            0);
+  const auto seen = cluster_.node(cluster_.OwnerOf("k")).seen();
+  EXPECT_EQ(seen.back().put().context(), "before");
+  EXPECT_EQ(seen.back().put().options().write_quorum(), 3u);
+  const Outcome garbage = Run({"put", "t", "k", "v", "--context", "%%%"});
+  EXPECT_EQ(garbage.exit, 2);
+  EXPECT_NE(garbage.err.find("--context: not base64"), std::string::npos);
+}
+
+TEST_F(CommandLineTest, DeletesAKey) {
+  Run({"put", "t", "k", "v"});
+  EXPECT_EQ(Run({"delete", "t", "k"}).out, "ok\n");
+  EXPECT_EQ(Run({"get", "t", "k"}).exit, 1);
+}
+
+TEST_F(CommandLineTest, TakesAValueThatLooksLikeAnOptionAfterTwoDashes) {
+  std::vector<std::string> words = {
+      "--connect", absl::StrJoin(cluster_.addresses(), ","), "put", "t", "k", "--", "--tea"};
+  EXPECT_EQ(RunWords(words).exit, 0);
+  EXPECT_EQ(Run({"get", "t", "k"}).out, "--tea");
+}
+
+// -------------------------------------------------------------------------------------------
+// errors
+
+TEST_F(CommandLineTest, TellsAnErrorToPeopleAndToScripts) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::TOO_MANY_SIBLINGS);
+  detail.set_context("mends");
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.node(i).SetScript([&](const auto&) { return Verdict::Refuse(9, detail); });
+  }
+  const Outcome people = Run({"put", "t", "k", "v"});
+  EXPECT_EQ(people.exit, 3);
+  EXPECT_EQ(people.out, "");
+  EXPECT_EQ(people.err,
+            "gyre: refused by the test [FAILED_PRECONDITION]\n"
+            "      write with --context bWVuZHM=\n");
+  const Outcome script = Run({"put", "t", "k", "v", "--json"});
+  EXPECT_EQ(script.exit, 3);
+  const Struct error = Parsed(script.out).fields().at("error").struct_value();
+  EXPECT_EQ(error.fields().at("code").string_value(), "FAILED_PRECONDITION");
+  EXPECT_EQ(error.fields().at("reason").string_value(), "TOO_MANY_SIBLINGS");
+  EXPECT_EQ(error.fields().at("context").string_value(), "bWVuZHM=");
+}
+
+TEST(CommandLine, ExitsWithThreeWhenNoNodeCanBeReached) {
+  FakeCluster cluster(1);
+  cluster.node(0).Stop();
+  const Outcome outcome = RunWords({"get", "t", "k", "--connect", cluster.addresses()[0]});
+  EXPECT_EQ(outcome.exit, 3);
+  EXPECT_NE(outcome.err.find("cannot reach a node; " + cluster.addresses()[0]), std::string::npos);
+}
+
+TEST(CommandLine, ExitsWithTwoForAWrongCommandLine) {
+  EXPECT_EQ(RunWords({}).exit, 2);
+  EXPECT_EQ(RunWords({"put", "t"}).exit, 2);
+  EXPECT_EQ(RunWords({"no-such-command"}).exit, 2);
+  EXPECT_EQ(RunWords({"get", "t", "k", "--timeout-ms", "0"}).exit, 2);
+  EXPECT_EQ(RunWords({"get", "t", "k", "--r", "6"}).exit, 2);
+  EXPECT_EQ(RunWords({"load", "f", "--table", "t", "--format", "xml"}).exit, 2);
+  EXPECT_EQ(RunWords({"get", "t", "k", "--connect", ""}).exit, 2);
+}
+
+TEST(CommandLine, HelpsWithEveryCommandAndTellsTheExitCodes) {
+  const Outcome help = RunWords({"--help"});
+  EXPECT_EQ(help.exit, 0);
+  EXPECT_NE(help.out.find("Exit codes:"), std::string::npos);
+  for (const std::string command : {"put", "get", "delete", "scan-partition", "table", "status",
+                                    "ring", "load", "dump", "completion"}) {
+    EXPECT_NE(help.out.find("  " + command), std::string::npos) << command;
+    const Outcome one = RunWords({command, "--help"});
+    EXPECT_EQ(one.exit, 0) << command;
+    EXPECT_NE(one.out.find(command), std::string::npos) << command;
+  }
+  EXPECT_EQ(RunWords({"table", "create", "--help"}).exit, 0);
+  EXPECT_EQ(RunWords({"--version"}).out, "gyre 0.1.0\n");
+}
+
+// ------------------------------------------------------------------------------ tables and cluster
+
+TEST_F(CommandLineTest, MakesListsDescribesAndDropsTables) {
+  const Outcome made = Run({"table", "create", "carts", "--durability", "periodic"});
+  EXPECT_EQ(made.exit, 0) << made.err;
+  EXPECT_NE(made.out.find("carts   2  3  2  2  siblings  periodic"), std::string::npos) << made.out;
+  EXPECT_EQ(
+      Parsed(Run({"table", "list", "--json"}).out).fields().at("tables").list_value().values_size(),
+      2);
+  EXPECT_EQ(NumberAt(Parsed(Run({"table", "describe", "carts", "--json"}).out), "w"), 2);
+  EXPECT_EQ(Run({"table", "drop", "carts"}).out, "ok\n");
+  EXPECT_EQ(Run({"table", "describe", "carts"}).exit, 1);
+  EXPECT_EQ(Run({"table", "create", "t", "--last-write-wins"}).exit, 3);
+}
+
+TEST_F(CommandLineTest, TellsTheStatusOfEveryMember) {
+  const Outcome all = Run({"status"});
+  EXPECT_EQ(all.exit, 0);
+  EXPECT_NE(all.out.find("3 of 3 nodes serving"), std::string::npos);
+  EXPECT_NE(all.out.find("n2"), std::string::npos);
+  cluster_.node(1).Stop();
+  const Outcome one_less = Run({"status"});
+  EXPECT_EQ(one_less.exit, 3);
+  EXPECT_NE(one_less.out.find("unreachable"), std::string::npos);
+  const Struct object = Parsed(Run({"status", "--json"}).out);
+  EXPECT_EQ(NumberAt(object, "serving"), 2);
+  EXPECT_EQ(object.fields().at("members").list_value().values_size(), 3);
+}
+
+TEST_F(CommandLineTest, DrawsTheRing) {
+  const Outcome ring = Run({"ring"});
+  EXPECT_EQ(ring.exit, 0);
+  EXPECT_NE(ring.out.find("AA n0"), std::string::npos) << ring.out;
+  EXPECT_NE(ring.out.find("33.3 %"), std::string::npos);
+  const Struct object = Parsed(Run({"ring", "--json"}).out);
+  EXPECT_EQ(object.fields().at("owners").list_value().values_size(), 8);
+  EXPECT_EQ(Run({"ring", "--replicas", "5"}).exit, 1);
+}
+
+// ---------------------------------------------------------------------------- scan, dump and load
+
+std::string Stanzas(int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) {
+    absl::StrAppend(&text, "Package: p", i, "\nVersion: 1.", i, "\n\n");
+  }
+  return text;
+}
+
+TEST_F(CommandLineTest, LoadsStanzasAndVerifiesEveryByte) {
+  const std::string file = WriteFile("Packages", Stanzas(500));
+  const Outcome load =
+      Run({"load", file, "--table", "t", "--format", "debian", "--verify", "--r", "2", "--json"});
+  EXPECT_EQ(load.exit, 0) << load.err;
+  const Struct summary = Parsed(load.out);
+  EXPECT_EQ(NumberAt(summary, "records"), 500);
+  EXPECT_EQ(NumberAt(summary, "failed"), 0);
+  EXPECT_EQ(NumberAt(summary, "verified"), 500);
+  EXPECT_EQ(NumberAt(summary, "verify_errors"), 0);
+  EXPECT_GT(NumberAt(summary, "per_s"), 0);
+  EXPECT_GE(NumberAt(summary, "p99_ms"), NumberAt(summary, "p50_ms"));
+  EXPECT_EQ(Run({"get", "t", "p7"}).out, "Package: p7\nVersion: 1.7\n");
+}
+
+TEST_F(CommandLineTest, LoadsForPeopleWithoutABarWhereThereIsNoTerminal) {
+  const Outcome load = Run({"load", "-", "--table", "t", "--format", "tsv"}, "a\t1\nb\t2\n");
+  EXPECT_EQ(load.exit, 0);
+  EXPECT_EQ(load.err, "");
+  EXPECT_EQ(load.out.rfind("loaded    2 records, 4 B in ", 0), 0u) << load.out;
+}
+
+TEST_F(CommandLineTest, KeepsTheLastOfTheRecordsWithOneKey) {
+  std::string lines;
+  for (int i = 0; i < 300; ++i) absl::StrAppend(&lines, "k", i % 3, "\t", i, "\n");
+  const std::string file = WriteFile("twice.tsv", lines);
+  const Outcome load = Run({"load", file, "--table", "t", "--format", "tsv", "--verify", "--json"});
+  EXPECT_EQ(load.exit, 0) << load.out;
+  EXPECT_EQ(NumberAt(Parsed(load.out), "verified"), 3);
+  EXPECT_EQ(Run({"get", "t", "k0"}).out, "297");
+  EXPECT_EQ(Run({"get", "t", "k2"}).out, "299");
+}
+
+TEST_F(CommandLineTest, HasNoMoreInFlightThanItIsAllowed) {
+  for (size_t i = 0; i < cluster_.size(); ++i) cluster_.node(i).Hold();
+  std::thread loading([this] {
+    EXPECT_EQ(Run({"load", "-", "--table", "t", "--format", "debian", "--in-flight", "4",
+                   "--timeout-ms", "60000"},
+                  Stanzas(40))
+                  .exit,
+              0);
+  });
+  const auto seen = [this] {
+    return cluster_.node(0).seen().size() + cluster_.node(1).seen().size() +
+           cluster_.node(2).seen().size();
+  };
+  while (seen() < 4) std::this_thread::yield();
+  EXPECT_EQ(seen(), 4u);
+  for (size_t i = 0; i < cluster_.size(); ++i) cluster_.node(i).Release();
+  loading.join();
+  EXPECT_EQ(seen(), 40u);
+}
+
+TEST_F(CommandLineTest, CountsRecordsThatWereNotWrittenAndExitsWithFive) {
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.node(i).SetScript([](const v1::ClientRequest& request) {
+      return request.put().key() == "p3" ? Verdict::Refuse(3, v1::ErrorDetail::INVALID_FIELD)
+                                         : Verdict{};
+    });
+  }
+  const Outcome load =
+      Run({"load", "-", "--table", "t", "--format", "debian", "--json"}, Stanzas(10));
+  EXPECT_EQ(load.exit, 5);
+  EXPECT_EQ(NumberAt(Parsed(load.out), "failed"), 1);
+  EXPECT_NE(load.err.find("1 records were not written; the first: INVALID_ARGUMENT"),
+            std::string::npos)
+      << load.err;
+}
+
+TEST_F(CommandLineTest, CountsRecordsThatReadBackDifferent) {
+  // A node that loses a write which it acknowledged.
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.node(i).SetScript([this](const v1::ClientRequest& request) {
+      if (request.has_put() && request.put().key() == "p3") {
+        v1::ClientRequest other = request;
+        other.mutable_put()->set_value("not this");
+        cluster_.Serve(other);  // takes the idempotency key, so that the real one has no effect
+      }
+      return Verdict{};
+    });
+  }
+  const std::string file = WriteFile("lossy", Stanzas(10));
+  const Outcome load =
+      Run({"load", file, "--table", "t", "--format", "debian", "--verify", "--json"});
+  EXPECT_EQ(load.exit, 5);
+  EXPECT_EQ(NumberAt(Parsed(load.out), "verify_errors"), 1);
+}
+
+TEST_F(CommandLineTest, StopsAtALineThatIsNoRecordAndNamesIt) {
+  const std::string file = WriteFile("bad.tsv", "a\t1\nb\n");
+  const Outcome load = Run({"load", file, "--table", "t", "--format", "tsv"});
+  EXPECT_EQ(load.exit, 2);
+  EXPECT_NE(load.err.find("bad.tsv: line 2: no tab"), std::string::npos) << load.err;
+  EXPECT_EQ(Run({"load", "/nonexistent", "--table", "t"}).exit, 2);
+  EXPECT_EQ(Run({"load", "-", "--table", "t", "--verify"}).exit, 2);
+}
+
+TEST_F(CommandLineTest, LoadsBackWhatItDumped) {
+  const std::string bytes("\xff\x00 not text", 11);
+  Run({"put", "t", "plain", "tea"});
+  Run({"put", "t", "bytes"}, bytes);
+  Run({"put", "t", "siblings", "1"});
+  Run({"put", "t", "siblings", "2", "--blind"});
+  const Outcome dump = Run({"dump", "t"});
+  EXPECT_EQ(dump.exit, 0) << dump.err;
+  Run({"table", "create", "copy"});
+  const std::string file = WriteFile("dump.jsonl", dump.out);
+  const Outcome load = Run({"load", file, "--table", "copy", "--verify", "--json"});
+  EXPECT_EQ(load.exit, 0) << load.out;
+  EXPECT_EQ(NumberAt(Parsed(load.out), "records"), 3);
+  EXPECT_EQ(Run({"get", "copy", "bytes"}).out, bytes);
+  EXPECT_EQ(Run({"get", "copy", "siblings"}).exit, 4);
+}
+
+TEST_F(CommandLineTest, DumpsEveryRecordAcrossPagesAndSlicesIntoAFile) {
+  ASSERT_EQ(Run({"load", "-", "--table", "t", "--format", "debian"}, Stanzas(3000)).exit, 0);
+  const std::string file = WriteFile("whole.jsonl", "");
+  EXPECT_EQ(Run({"dump", "t", "--output", file}).out, "3,000 records\n");
+  std::ifstream in(file);
+  int lines = 0;
+  for (std::string line; std::getline(in, line);) ++lines;
+  EXPECT_EQ(lines, 3000);
+}
+
+TEST_F(CommandLineTest, ScansOneSlice) {
+  ASSERT_EQ(Run({"load", "-", "--table", "t", "--format", "debian"}, Stanzas(100)).exit, 0);
+  const Outcome scan = Run({"scan-partition", "t", "3", "--limit", "2"});
+  EXPECT_EQ(scan.exit, 0);
+  EXPECT_EQ(scan.out.rfind("KEY", 0), 0u);
+  EXPECT_EQ(scan.err, "there is more; go on with --after KEY\n");
+  const Outcome keys = Run({"scan-partition", "t", "3", "--keys-only", "--node", "n1"});
+  EXPECT_GT(keys.out.size(), 2u);
+  EXPECT_EQ(Run({"scan-partition", "t", "3", "--node", "nowhere"}).exit, 2);
+}
+
+// ---------------------------------------------------------------------------------------
+// completion
+
+// What bash offers for a line whose last word is being typed.
+std::string BashOffers(const std::vector<std::string>& line) {
+  const Outcome script = RunWords({"completion", "bash"});
+  const std::string path = absl::StrCat(testing::TempDir(), "/", getpid(), "-completion.bash");
+  std::ofstream(path) << script.out << "\nCOMP_WORDS=('" << absl::StrJoin(line, "' '")
+                      << "')\nCOMP_CWORD=" << line.size() - 1
+                      << "\n_gyre\necho \"${COMPREPLY[*]}\"\n";
+  FILE* bash = popen(("bash " + path).c_str(), "r");
+  std::string offered;
+  char buffer[4096];
+  while (bash != nullptr && std::fgets(buffer, sizeof(buffer), bash) != nullptr) offered += buffer;
+  if (bash != nullptr) pclose(bash);
+  std::remove(path.c_str());
+  return offered;
+}
+
+TEST(CommandLine, CompletesCommandsSubcommandsAndOptionsInBash) {
+  EXPECT_EQ(BashOffers({"gyre", "sca"}), "scan-partition\n");
+  EXPECT_EQ(BashOffers({"gyre", "--json", "table", "d"}), "describe drop\n");
+  EXPECT_EQ(BashOffers({"gyre", "load", "file", "--in"}), "--in-flight\n");
+  EXPECT_EQ(BashOffers({"gyre", "table", "create", "--la"}), "--last-write-wins\n");
+  EXPECT_EQ(BashOffers({"gyre", "get", "--conn"}), "--connect\n");
+}
+
+TEST(CommandLine, WritesAZshCompletionWithEveryCommand) {
+  const Outcome script = RunWords({"completion", "zsh"});
+  EXPECT_EQ(script.exit, 0);
+  EXPECT_EQ(script.out.rfind("#compdef gyre\n", 0), 0u);
+  EXPECT_NE(script.out.find("'scan-partition:"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace gyre

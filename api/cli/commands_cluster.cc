@@ -1,0 +1,174 @@
+// gyre status, ring.
+
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "CLI/App.hpp"
+#include "absl/strings/str_cat.h"
+#include "api/cli/commands.h"
+#include "api/cli/json_writer.h"
+#include "api/cli/ring_drawing.h"
+#include "api/cli/text_table.h"
+
+namespace gyre {
+namespace {
+
+struct MemberStatus {
+  v1::TopologyMember member;
+  absl::StatusOr<v1::NodeStatusReply> status;
+
+  bool serves() const { return status.ok() && status->state() == "serving"; }
+};
+
+// All at once, so that a dead one costs its timeout only once.
+std::vector<MemberStatus> AskAll(Client& client, const v1::GetTopologyReply& topology) {
+  std::vector<std::future<absl::StatusOr<v1::NodeStatusReply>>> asked;
+  for (const v1::TopologyMember& member : topology.members()) {
+    asked.push_back(std::async(std::launch::async, [&client, address = member.client_address()] {
+      return client.NodeStatus(address);
+    }));
+  }
+  std::vector<MemberStatus> all;
+  for (int i = 0; i < topology.members_size(); ++i) {
+    all.push_back({topology.members(i), asked[static_cast<size_t>(i)].get()});
+  }
+  return all;
+}
+
+std::string PeersOf(const v1::NodeStatusReply& status) {
+  int connected = 0;
+  for (const v1::PeerStatus& peer : status.peers()) connected += peer.connected() ? 1 : 0;
+  return absl::StrCat(connected, "/", status.peers_size());
+}
+
+void WriteStatus(const MemberStatus& member, JsonWriter& json) {
+  json.BeginObject().Key("node").String(member.member.name());
+  json.Key("zone").String(member.member.zone());
+  json.Key("address").String(member.member.client_address());
+  json.Key("reachable").Bool(member.status.ok());
+  if (!member.status.ok()) {
+    json.Bytes("error", std::string(member.status.status().message())).EndObject();
+    return;
+  }
+  const v1::NodeStatusReply& status = *member.status;
+  json.Key("state").String(status.state()).Key("version").String(status.version());
+  json.Key("epoch").Number(status.epoch()).Key("uptime_s").Number(status.uptime_s());
+  json.Key("partitions_owned").Number(status.partitions_owned());
+  json.Key("disk_bytes").Number(status.disk_bytes());
+  json.Key("requests_in_flight").Number(status.requests_in_flight());
+  json.Key("missing_dots").Number(status.missing_dots());
+  json.Key("log_entries").Number(status.log_entries()).Key("peers").BeginArray();
+  for (const v1::PeerStatus& peer : status.peers()) {
+    json.BeginObject().Key("node").String(peer.node());
+    json.Key("connected").Bool(peer.connected()).EndObject();
+  }
+  json.EndArray().EndObject();
+}
+
+Exit Status(const Invocation& invocation) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
+  if (!topology.ok()) return invocation.Fail(topology.status());
+  const std::vector<MemberStatus> all = AskAll(**client, *topology);
+  int serving = 0;
+  for (const MemberStatus& member : all) serving += member.serves() ? 1 : 0;
+  const Exit exit = serving == topology->members_size() ? Exit::kOk : Exit::kFailed;
+
+  if (invocation.json) {
+    std::string line;
+    JsonWriter json(&line);
+    json.BeginObject().Key("cluster").String(topology->cluster_name());
+    json.Key("epoch").Number(topology->epoch()).Key("slices").Number(topology->slices());
+    json.Key("tables").Number(topology->tables_size()).Key("serving").Number(serving);
+    json.Key("members").BeginArray();
+    for (const MemberStatus& member : all) WriteStatus(member, json);
+    json.EndArray().EndObject();
+    *invocation.out << line << "\n";
+    return exit;
+  }
+  *invocation.out << "cluster " << topology->cluster_name() << ", epoch " << topology->epoch()
+                  << ", " << topology->slices() << " slices, " << topology->tables_size()
+                  << (topology->tables_size() == 1 ? " table, " : " tables, ") << serving << " of "
+                  << topology->members_size() << " nodes serving\n\n";
+  TextTable table({"NODE", "ZONE", "ADDRESS", "STATE", ">EPOCH", ">UPTIME", ">OWNS", ">DISK",
+                   ">IN FLIGHT", ">MISSING", ">LOG", ">PEERS"});
+  for (const MemberStatus& member : all) {
+    const v1::TopologyMember& who = member.member;
+    if (!member.status.ok()) {
+      table.Add({who.name(), who.zone(), who.client_address(), "unreachable", "-", "-", "-", "-",
+                 "-", "-", "-", "-"});
+      continue;
+    }
+    const v1::NodeStatusReply& status = *member.status;
+    table.Add({who.name(), who.zone(), who.client_address(), status.state(),
+               absl::StrCat(status.epoch()), HumanSeconds(status.uptime_s()),
+               absl::StrCat(status.partitions_owned()), HumanBytes(status.disk_bytes()),
+               absl::StrCat(status.requests_in_flight()), absl::StrCat(status.missing_dots()),
+               absl::StrCat(status.log_entries()), PeersOf(status)});
+  }
+  *invocation.out << table.Render();
+  return exit;
+}
+
+struct RingArguments {
+  uint32_t replicas = 0;
+};
+
+Exit Ring(const Invocation& invocation, const RingArguments& arguments) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
+  if (!topology.ok()) return invocation.Fail(topology.status());
+  const absl::StatusOr<v1::PartitionFamily> family = FamilyOf(*topology, arguments.replicas);
+  if (!family.ok()) return invocation.Fail(family.status());
+  if (!invocation.json) {
+    *invocation.out << DrawRing(*topology, *family, invocation.terminal);
+    return Exit::kOk;
+  }
+  const std::vector<NodeShare> shares = SharesOf(*topology, *family);
+  std::string line;
+  JsonWriter json(&line);
+  json.BeginObject().Key("cluster").String(topology->cluster_name());
+  json.Key("epoch").Number(topology->epoch()).Key("slices").Number(topology->slices());
+  json.Key("replicas").Number(family->replicas()).Key("nodes").BeginArray();
+  for (int i = 0; i < topology->members_size(); ++i) {
+    const v1::TopologyMember& member = topology->members(i);
+    const NodeShare& share = shares[static_cast<size_t>(i)];
+    json.BeginObject().Key("node").String(member.name()).Key("zone").String(member.zone());
+    json.Key("address").String(member.client_address()).Key("first").Number(share.first);
+    json.Key("copies").Number(share.copies).Key("share").Double(share.share).EndObject();
+  }
+  json.EndArray().Key("owners").BeginArray();
+  for (uint32_t slice = 0; slice < topology->slices(); ++slice) {
+    json.BeginArray();
+    for (uint32_t rank = 0; rank < family->per_slice(); ++rank) {
+      json.Number(family->owners(static_cast<int>(slice * family->per_slice() + rank)));
+    }
+    json.EndArray();
+  }
+  json.EndArray().EndObject();
+  *invocation.out << line << "\n";
+  return Exit::kOk;
+}
+
+}  // namespace
+
+void AddClusterCommands(CLI::App& app, Invocation& invocation) {
+  app.add_subcommand("status", "Ask every member how it is; exits with 3 if one does not serve")
+      ->callback([&invocation] { invocation.run = [&invocation] { return Status(invocation); }; });
+
+  const auto arguments = std::make_shared<RingArguments>();
+  CLI::App* ring = app.add_subcommand("ring", "Draw who owns which part of the hash space");
+  ring->add_option("--replicas", arguments->replicas,
+                   "Of tables with this N; default: the largest there is")
+      ->check(CLI::Range(1, 5));
+  ring->callback([&invocation, arguments] {
+    invocation.run = [&invocation, arguments] { return Ring(invocation, *arguments); };
+  });
+}
+
+}  // namespace gyre

@@ -1,0 +1,82 @@
+// Loader: writes the records of a reader into a table, and reads them back to compare bytes, with a
+// bound on what is in flight.
+//
+// Records with one key never overtake each other: a record waits until the one before it with that
+// key is answered. So what the table holds at the end is what the last of them says.
+//
+// Load and Verify block; the thread that calls them reads the file and starts requests, and gRPC's
+// threads count the answers.
+
+#ifndef GYRE_API_CLI_LOADER_H_
+#define GYRE_API_CLI_LOADER_H_
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "api/cli/latency_histogram.h"
+#include "api/cli/record_reader.h"
+#include "api/client/client.h"
+
+namespace gyre {
+
+struct LoadOptions {
+  std::string table;
+  int in_flight = 256;  // requests at once; 1 waits for each
+  uint32_t read_quorum = 0;
+  uint32_t write_quorum = 0;
+  // Remember what each key was given last, so that Verify knows what to expect of a key that the
+  // file has twice. Costs memory for every key.
+  bool remember = false;
+};
+
+// Of one pass over the file.
+struct LoadSummary {
+  uint64_t records = 0;
+  uint64_t bytes = 0;      // of keys and values
+  uint64_t failed = 0;     // records that were not written, or not read, after all retries
+  uint64_t different = 0;  // Verify: records whose bytes are not those of the file
+  absl::Duration elapsed;
+  LatencyHistogram latency_micros;
+  absl::Status first_error;  // of those that failed
+
+  double per_second() const;
+};
+
+class Loader {
+ public:
+  // Called about ten times a second with the records that are answered.
+  using OnProgress = std::function<void(uint64_t records, uint64_t bytes_read)>;
+
+  Loader(Client* client, LoadOptions options) : client_(client), options_(std::move(options)) {}
+
+  // An error is one of the file. Records that fail are counted in the summary.
+  absl::StatusOr<LoadSummary> Load(RecordReader& reader, const OnProgress& on_progress);
+  // The same file once more. REQUIRES: options.remember, and Load before it.
+  absl::StatusOr<LoadSummary> Verify(RecordReader& reader, const OnProgress& on_progress);
+
+ private:
+  struct Pass;  // of one call of Load or Verify
+  using Start = std::function<void(Pass& pass, Record record)>;
+
+  absl::StatusOr<LoadSummary> Run(RecordReader& reader, const OnProgress& on_progress,
+                                  bool verifying);
+  void PutNext(Pass& pass, std::shared_ptr<Record> record, size_t index, absl::Time started);
+  void GetOne(Pass& pass, Record record);
+
+  Client* const client_;
+  const LoadOptions options_;
+  absl::flat_hash_map<std::string, uint64_t> last_record_of_;  // key -> position in the file
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_API_CLI_LOADER_H_
