@@ -53,10 +53,10 @@ absl::Status FieldTooLarge(std::string_view field, size_t bytes, size_t limit_by
   v1::ErrorDetail detail;
   detail.set_reason(v1::ErrorDetail::TOO_LARGE);
   detail.set_field(std::string(field));
-  return With(absl::InvalidArgumentError(absl::StrCat(std::string(field), ": ", bytes,
-                                                      " bytes, at most ", limit_bytes,
-                                                      " are allowed")),
-              detail);
+  return With(
+      absl::InvalidArgumentError(absl::StrCat(std::string(field), ": ", bytes, " bytes, at most ",
+                                              limit_bytes, " are allowed")),
+      detail);
 }
 
 absl::Status ReplyTooLarge(size_t bytes, std::string context) {

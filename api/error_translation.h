@@ -1,13 +1,16 @@
 // Every error that a client sees is made here, and here it becomes a gRPC status.
 //
 // Inside the node an error is an absl::Status that carries its v1::ErrorDetail as a payload. On the
-// pipelined stream it travels as v1::Status; on a unary call as the status itself, with the serialized
-// detail in the trailing metadata key kErrorTrailer. Which code means what: api/proto/gyre.proto.
+// pipelined stream it travels as v1::Status; on a unary call as the status itself, with the
+// serialized detail in the trailing metadata key kErrorTrailer. Which code means what:
+// api/proto/gyre.proto.
 //
 // Pure functions; any thread.
 
 #ifndef GYRE_API_ERROR_TRANSLATION_H_
 #define GYRE_API_ERROR_TRANSLATION_H_
+
+#include <grpcpp/support/status.h>
 
 #include <cstdint>
 #include <optional>
@@ -18,8 +21,6 @@
 #include "api/proto/gyre.pb.h"
 #include "replication/request.h"
 
-#include <grpcpp/support/status.h>
-
 namespace gyre {
 
 inline constexpr char kErrorTrailer[] = "gyre-error-bin";
@@ -28,12 +29,14 @@ inline constexpr char kErrorTrailer[] = "gyre-error-bin";
 absl::Status InvalidField(std::string_view field, std::string_view why);
 // `field` is longer than `limit_bytes`.
 absl::Status FieldTooLarge(std::string_view field, size_t bytes, size_t limit_bytes);
-// What was asked for does not fit into a message. `context` (may be empty) lets a client replace it.
+// What was asked for does not fit into a message. `context` (may be empty) lets a client replace
+// it.
 absl::Status ReplyTooLarge(size_t bytes, std::string context);
 absl::Status UnknownTable(std::string_view name);
 absl::Status Overloaded(uint32_t retry_after_ms, std::string_view which_limit);
 absl::Status Draining();
-// The errors of ring/topology.h's CreateTable and DropTable, and of the register that holds the document.
+// The errors of ring/topology.h's CreateTable and DropTable, and of the register that holds the
+// document.
 absl::Status FromTopologyError(const absl::Status& status);
 
 // OK for kOk. `context` is the encoded context of the outcome's record, for kTooManySiblings.

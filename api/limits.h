@@ -1,5 +1,6 @@
-// The named limits of the door, enforced before a request reaches a shard. They are part of the contract
-// in api/proto/gyre.proto and are documented in README.md; an error names the one that was hit.
+// The named limits of the door, enforced before a request reaches a shard. They are part of the
+// contract in api/proto/gyre.proto and are documented in README.md; an error names the one that was
+// hit.
 //
 // Constants; any thread.
 

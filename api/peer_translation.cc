@@ -312,8 +312,8 @@ absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
   outcome.coordinator = NodeId(wire.coordinator());
   for (const peer::ForwardReply::Part& part : wire.parts()) {
     if (part.part() < 1 || !InRange(part.part(), Part::kNotAsked)) return Malformed("part");
-    outcome.parts.push_back({NodeId(part.node()), static_cast<Part>(part.part()),
-                             Duration::Micros(part.took_us())});
+    outcome.parts.push_back(
+        {NodeId(part.node()), static_cast<Part>(part.part()), Duration::Micros(part.took_us())});
   }
   return ForwardReply{std::move(outcome)};
 }
@@ -424,8 +424,8 @@ void EncodePeerMessage(const PeerMessage& message, peer::PeerMessage* out) {
 
 absl::StatusOr<PeerMessage> DecodePeerMessage(peer::PeerMessage* wire) {
   const PartitionId partition = PartitionId::FromValue(wire->partition());
-  const bool about_an_item = !wire->has_register_ask() && !wire->has_register_answer() &&
-                             !wire->has_topology_news();
+  const bool about_an_item =
+      !wire->has_register_ask() && !wire->has_register_answer() && !wire->has_topology_news();
   if (partition.replicas() > kMaxReplicas ||
       (about_an_item && !wire->has_refused() && partition == PartitionId())) {
     return Malformed("partition");

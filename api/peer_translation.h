@@ -1,8 +1,9 @@
 // The messages between nodes (replication/message.h) to and from their wire form
 // (api/proto/peer.proto).
 //
-// Bytes from a peer are not trusted: whatever a frame holds, decoding answers a value that is whole or an
-// error, and allocates no more than a small multiple of what came. Pure functions; any thread.
+// Bytes from a peer are not trusted: whatever a frame holds, decoding answers a value that is whole
+// or an error, and allocates no more than a small multiple of what came. Pure functions; any
+// thread.
 
 #ifndef GYRE_API_PEER_TRANSLATION_H_
 #define GYRE_API_PEER_TRANSLATION_H_

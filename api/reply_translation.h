@@ -21,8 +21,8 @@ struct RepliedItem {
   uint64_t key_hash = 0;
 };
 
-// Each fills *reply and answers OK, or answers the error that the client is to see instead. `view` gives
-// nodes their names.
+// Each fills *reply and answers OK, or answers the error that the client is to see instead. `view`
+// gives nodes their names.
 absl::Status TranslatePutReply(Outcome outcome, RepliedItem item, const View& view,
                                v1::PutReply* reply);
 absl::Status TranslateDeleteReply(Outcome outcome, RepliedItem item, const View& view,

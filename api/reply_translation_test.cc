@@ -165,8 +165,8 @@ TEST(TableTranslation, RefusesWhatIsOutOfRangeAndNamesTheField) {
 }
 
 TEST(TableTranslation, TheTopologysOwnersAreIndicesIntoItsMembers) {
-  Topology topology = *InitialTopology("test", 8, {{NodeId(), "n1", "a", "h:1", "h:2"},
-                                                   {NodeId(), "n2", "b", "h:3", "h:4"}});
+  Topology topology = *InitialTopology(
+      "test", 8, {{NodeId(), "n1", "a", "h:1", "h:2"}, {NodeId(), "n2", "b", "h:3", "h:4"}});
   TableSpec spec;
   spec.name = "t";
   spec.replicas = 2;

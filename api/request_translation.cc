@@ -99,8 +99,8 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
   absl::StatusOr<WriteId> write = IdempotencyKey(*parts.idempotency_key);
   if (!write.ok()) return write.status();
   if (options.attempt() > kMaxAttempt) {
-    return InvalidField("attempt", absl::StrCat(options.attempt(), "; at most ", kMaxAttempt,
-                                                " is allowed"));
+    return InvalidField("attempt",
+                        absl::StrCat(options.attempt(), "; at most ", kMaxAttempt, " is allowed"));
   }
   TranslatedWrite result;
   WriteIntent& intent = result.request.intent;
@@ -149,8 +149,8 @@ absl::Status CheckValue(const std::string& value) {
 
 absl::Status CheckMulti(const std::string& table, int items, const char* field, const View& view) {
   if (items > kMaxMultiItems) {
-    return InvalidField(field, absl::StrCat(items, " items; at most ", kMaxMultiItems,
-                                            " are allowed"));
+    return InvalidField(field,
+                        absl::StrCat(items, " items; at most ", kMaxMultiItems, " are allowed"));
   }
   return FindTable(table, view).status();
 }
@@ -161,10 +161,10 @@ absl::StatusOr<TranslatedWrite> TranslatePut(v1::PutRequest* request, const View
   absl::StatusOr<const TableSpec*> table = FindTable(request->table(), view);
   if (!table.ok()) return table.status();
   if (absl::Status status = CheckValue(request->value()); !status.ok()) return status;
-  absl::StatusOr<TranslatedWrite> write = TranslateWrite(
-      {std::move(*request->mutable_key()), &request->context(), WriteKind::kPut, request->mode(),
-       &request->options().idempotency_key()},
-      *table, request->options(), view);
+  absl::StatusOr<TranslatedWrite> write =
+      TranslateWrite({std::move(*request->mutable_key()), &request->context(), WriteKind::kPut,
+                      request->mode(), &request->options().idempotency_key()},
+                     *table, request->options(), view);
   if (write.ok()) write->request.intent.value = std::move(*request->mutable_value());
   return write;
 }
@@ -172,10 +172,10 @@ absl::StatusOr<TranslatedWrite> TranslatePut(v1::PutRequest* request, const View
 absl::StatusOr<TranslatedWrite> TranslateDelete(v1::DeleteRequest* request, const View& view) {
   absl::StatusOr<const TableSpec*> table = FindTable(request->table(), view);
   if (!table.ok()) return table.status();
-  return TranslateWrite({std::move(*request->mutable_key()), &request->context(),
-                         WriteKind::kDelete, v1::WRITE_MODE_DEFAULT,
-                         &request->options().idempotency_key()},
-                        *table, request->options(), view);
+  return TranslateWrite(
+      {std::move(*request->mutable_key()), &request->context(), WriteKind::kDelete,
+       v1::WRITE_MODE_DEFAULT, &request->options().idempotency_key()},
+      *table, request->options(), view);
 }
 
 absl::StatusOr<TranslatedRead> TranslateGet(v1::GetRequest* request, const View& view) {
@@ -208,10 +208,10 @@ absl::StatusOr<TranslatedWrite> TranslateMultiPutItem(v1::MultiPutRequest* reque
   if (!table.ok()) return table.status();
   v1::MultiPutRequest::Item* item = request->mutable_items(index);
   if (absl::Status status = CheckValue(item->value()); !status.ok()) return status;
-  absl::StatusOr<TranslatedWrite> write = TranslateWrite(
-      {std::move(*item->mutable_key()), &item->context(), WriteKind::kPut, item->mode(),
-       &item->idempotency_key()},
-      *table, request->options(), view);
+  absl::StatusOr<TranslatedWrite> write =
+      TranslateWrite({std::move(*item->mutable_key()), &item->context(), WriteKind::kPut,
+                      item->mode(), &item->idempotency_key()},
+                     *table, request->options(), view);
   if (write.ok()) write->request.intent.value = std::move(*item->mutable_value());
   return write;
 }

@@ -1,5 +1,6 @@
-// From a client's request as it came over the wire to what a shard serves. Every limit of the contract
-// (api/limits.h, api/proto/gyre.proto) is checked here, and nothing behind it checks again.
+// From a client's request as it came over the wire to what a shard serves. Every limit of the
+// contract (api/limits.h, api/proto/gyre.proto) is checked here, and nothing behind it checks
+// again.
 //
 // Pure functions; any thread. Errors are the typed ones of api/error_translation.h.
 
@@ -38,7 +39,8 @@ absl::StatusOr<TranslatedWrite> TranslatePut(v1::PutRequest* request, const View
 absl::StatusOr<TranslatedWrite> TranslateDelete(v1::DeleteRequest* request, const View& view);
 absl::StatusOr<TranslatedRead> TranslateGet(v1::GetRequest* request, const View& view);
 
-// What is common to all items of a multi request; the errors of a single item are that item's outcome.
+// What is common to all items of a multi request; the errors of a single item are that item's
+// outcome.
 absl::Status CheckMultiGet(const v1::MultiGetRequest& request, const View& view);
 absl::Status CheckMultiPut(const v1::MultiPutRequest& request, const View& view);
 // REQUIRES: the check above passed; 0 <= index < items.

@@ -14,10 +14,10 @@ namespace gyre {
 namespace {
 
 std::shared_ptr<const View> MakeView() {
-  Topology topology =
-      *InitialTopology("test", 64, {{NodeId(), "n1", "z", "h:1", "h:2"},
-                                    {NodeId(), "n2", "z", "h:3", "h:4"},
-                                    {NodeId(), "n3", "z", "h:5", "h:6"}});
+  Topology topology = *InitialTopology("test", 64,
+                                       {{NodeId(), "n1", "z", "h:1", "h:2"},
+                                        {NodeId(), "n2", "z", "h:3", "h:4"},
+                                        {NodeId(), "n3", "z", "h:5", "h:6"}});
   TableSpec carts;
   carts.name = "carts";
   topology = *CreateTable(topology, carts);
@@ -68,8 +68,7 @@ TEST_F(RequestTranslation, FillsInTheTablesDefaults) {
   EXPECT_EQ(write->request.intent.kind, WriteKind::kPut);
   EXPECT_FALSE(write->request.intent.context.has_value());
   EXPECT_EQ(write->request.item.key, "anna");
-  EXPECT_EQ(write->request.item.partition,
-            view_->Locate(*view_->FindTable("carts"), "anna"));
+  EXPECT_EQ(write->request.item.partition, view_->Locate(*view_->FindTable("carts"), "anna"));
 }
 
 TEST_F(RequestTranslation, TakesPolicyAndDurabilityFromTheTable) {

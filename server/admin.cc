@@ -61,9 +61,8 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
 uint64_t CountLogEntries(const Engine& engine) {
   uint64_t entries = 0;
   const absl::Status scanned = engine.TakeSnapshot()->Scan(
-      Family::kDotLog, "", "", [&](std::string_view, std::string_view) {
-        return ++entries < kMostLogEntriesCounted;
-      });
+      Family::kDotLog, "", "",
+      [&](std::string_view, std::string_view) { return ++entries < kMostLogEntriesCounted; });
   return scanned.ok() ? entries : 0;
 }
 
@@ -90,9 +89,7 @@ void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTa
 void Admin::DropTable(const v1::DropTableRequest& request, Done<v1::DropTableReply> done) {
   if (parts_.door->draining()) return done(Draining());
   parts_.seat->Propose(
-      [name = request.name()](const Topology& topology) {
-        return gyre::DropTable(topology, name);
-      },
+      [name = request.name()](const Topology& topology) { return gyre::DropTable(topology, name); },
       [done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
         if (!topology.ok()) return done(FromTopologyError(topology.status()));
         v1::DropTableReply reply;
@@ -170,8 +167,8 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
   if (table == nullptr) return done(UnknownTable(request.table()));
   const uint32_t slices = view->topology().slices;
   if (request.slice() >= slices) {
-    return done(InvalidField("slice", absl::StrCat(request.slice(), "; 0 to ", slices - 1,
-                                                   " are allowed")));
+    return done(InvalidField("slice",
+                             absl::StrCat(request.slice(), "; 0 to ", slices - 1, " are allowed")));
   }
   if (request.limit() > kMaxScanItems) {
     return done(InvalidField("limit", absl::StrCat(request.limit(), "; 1 to ", kMaxScanItems,
@@ -197,9 +194,8 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
   }
   plan.limit = request.limit() == 0 ? kDefaultScanItems : request.limit();
   plan.keys_only = request.keys_only();
-  parts_.pool->Submit([plan, done = std::move(done)](Engine* engine) mutable {
-    done(Scan(*engine, plan));
-  });
+  parts_.pool->Submit(
+      [plan, done = std::move(done)](Engine* engine) mutable { done(Scan(*engine, plan)); });
 }
 
 }  // namespace gyre

@@ -1,5 +1,5 @@
-// Admin: what operators and SDKs ask of a node besides data: tables, the topology, status, and a look at
-// what this one replica holds.
+// Admin: what operators and SDKs ask of a node besides data: tables, the topology, status, and a
+// look at what this one replica holds.
 //
 // Thread rule: any thread. A `done` runs on a thread of the node and must not wait.
 

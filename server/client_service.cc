@@ -19,9 +19,9 @@ Duration PatienceOf(const grpc::CallbackServerContext& context) {
   const Duration most = Duration::Millis(kMaxTimeoutMs);
   const auto left = context.deadline() - std::chrono::system_clock::now();
   if (left >= std::chrono::milliseconds(kMaxTimeoutMs)) return most;
-  return std::max(Duration::Micros(1),
-                  Duration::Micros(
-                      std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
+  return std::max(
+      Duration::Micros(1),
+      Duration::Micros(std::chrono::duration_cast<std::chrono::microseconds>(left).count()));
 }
 
 // A unary call. It ends once: by its reply, or when its client has gone, and then what comes later
@@ -85,9 +85,8 @@ class UnaryCaller final : public Caller {
 
 template <typename Request, typename Reply>
 grpc::ServerUnaryReactor* ServeUnary(Door* door, grpc::CallbackServerContext* context,
-                                     const Request& request,
-                                     Request* (v1::ClientRequest::*place)(), Reply* reply,
-                                     Reply* (v1::ClientReply::*take)()) {
+                                     const Request& request, Request* (v1::ClientRequest::*place)(),
+                                     Reply* reply, Reply* (v1::ClientReply::*take)()) {
   std::shared_ptr<UnaryCall<Reply>> call = UnaryCall<Reply>::Open(context, reply);
   v1::ClientRequest wrapped;
   wrapped.set_id(1);
@@ -120,8 +119,7 @@ grpc::ServerUnaryReactor* ClientService::Get(Context* context, const v1::GetRequ
                     &v1::ClientReply::mutable_get);
 }
 
-grpc::ServerUnaryReactor* ClientService::Delete(Context* context,
-                                                const v1::DeleteRequest* request,
+grpc::ServerUnaryReactor* ClientService::Delete(Context* context, const v1::DeleteRequest* request,
                                                 v1::DeleteReply* reply) {
   return ServeUnary(door_, context, *request, &v1::ClientRequest::mutable_delete_, reply,
                     &v1::ClientReply::mutable_delete_);
@@ -169,8 +167,7 @@ grpc::ServerUnaryReactor* ClientService::CreateTable(Context* context,
                     [&](auto done) { admin_->CreateTable(*request, std::move(done)); });
 }
 
-grpc::ServerUnaryReactor* ClientService::ListTables(Context* context,
-                                                    const v1::ListTablesRequest*,
+grpc::ServerUnaryReactor* ClientService::ListTables(Context* context, const v1::ListTablesRequest*,
                                                     v1::ListTablesReply* reply) {
   return ServeAdmin(context, reply, [&](auto done) { done(admin_->ListTables()); });
 }
@@ -194,8 +191,7 @@ grpc::ServerUnaryReactor* ClientService::GetTopology(Context* context,
   return ServeAdmin(context, reply, [&](auto done) { done(admin_->GetTopology(*request)); });
 }
 
-grpc::ServerUnaryReactor* ClientService::NodeStatus(Context* context,
-                                                    const v1::NodeStatusRequest*,
+grpc::ServerUnaryReactor* ClientService::NodeStatus(Context* context, const v1::NodeStatusRequest*,
                                                     v1::NodeStatusReply* reply) {
   return ServeAdmin(context, reply, [&](auto done) { admin_->NodeStatus(std::move(done)); });
 }

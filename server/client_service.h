@@ -1,16 +1,16 @@
-// ClientService: the gRPC service of clients. Data requests, unary or on the pipelined stream, go through
-// one Door; the rest (tables, topology, status, scans) through Admin.
+// ClientService: the gRPC service of clients. Data requests, unary or on the pipelined stream, go
+// through one Door; the rest (tables, topology, status, scans) through Admin.
 //
 // Thread rule: gRPC's threads.
 
 #ifndef GYRE_SERVER_CLIENT_SERVICE_H_
 #define GYRE_SERVER_CLIENT_SERVICE_H_
 
+#include <grpcpp/grpcpp.h>
+
 #include <map>
 #include <memory>
 #include <mutex>
-
-#include <grpcpp/grpcpp.h>
 
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/admin.h"
@@ -44,8 +44,7 @@ class ClientService final : public v1::Gyre::CallbackService {
                                         v1::CreateTableReply* reply) override;
   grpc::ServerUnaryReactor* ListTables(Context* context, const v1::ListTablesRequest* request,
                                        v1::ListTablesReply* reply) override;
-  grpc::ServerUnaryReactor* DescribeTable(Context* context,
-                                          const v1::DescribeTableRequest* request,
+  grpc::ServerUnaryReactor* DescribeTable(Context* context, const v1::DescribeTableRequest* request,
                                           v1::DescribeTableReply* reply) override;
   grpc::ServerUnaryReactor* DropTable(Context* context, const v1::DropTableRequest* request,
                                       v1::DropTableReply* reply) override;
@@ -53,8 +52,7 @@ class ClientService final : public v1::Gyre::CallbackService {
                                         v1::GetTopologyReply* reply) override;
   grpc::ServerUnaryReactor* NodeStatus(Context* context, const v1::NodeStatusRequest* request,
                                        v1::NodeStatusReply* reply) override;
-  grpc::ServerUnaryReactor* ScanPartition(Context* context,
-                                          const v1::ScanPartitionRequest* request,
+  grpc::ServerUnaryReactor* ScanPartition(Context* context, const v1::ScanPartitionRequest* request,
                                           v1::ScanPartitionReply* reply) override;
 
  private:

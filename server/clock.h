@@ -18,10 +18,10 @@ inline Time MonotonicNow() {
 }
 
 inline Instant InstantNow() {
-  return {MonotonicNow(), static_cast<uint64_t>(
-                              std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  std::chrono::system_clock::now().time_since_epoch())
-                                  .count())};
+  return {MonotonicNow(),
+          static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                    std::chrono::system_clock::now().time_since_epoch())
+                                    .count())};
 }
 
 inline std::chrono::steady_clock::time_point ToTimePoint(Time time) {

@@ -48,8 +48,8 @@ absl::StatusOr<uint64_t> InRange(const char* field, uint32_t value, uint32_t by_
 absl::StatusOr<std::string> Name(const std::string& field, const std::string& name) {
   if (name.empty()) return Invalid(field, "empty; a name of 1 to 255 bytes is required");
   if (name.size() > kMaxNameBytes) {
-    return Invalid(field, absl::StrCat(name.size(), " bytes; at most ", kMaxNameBytes,
-                                       " are allowed"));
+    return Invalid(field,
+                   absl::StrCat(name.size(), " bytes; at most ", kMaxNameBytes, " are allowed"));
   }
   return name;
 }
@@ -58,7 +58,8 @@ absl::StatusOr<Address> ReachableAddress(const std::string& field, const std::st
                                          bool alone) {
   absl::StatusOr<Address> address = ParseAddress(text);
   if (!address.ok()) {
-    return Invalid(field, absl::StrCat("\"", text, "\": ", std::string(address.status().message())));
+    return Invalid(field,
+                   absl::StrCat("\"", text, "\": ", std::string(address.status().message())));
   }
   if (address->port == 0 && !alone) {
     return Invalid(field, absl::StrCat("\"", text, "\": port 0 is for a cluster of one node only"));
@@ -72,8 +73,9 @@ absl::StatusOr<LogLevel> Level(const std::string& text) {
   if (text == "debug") return LogLevel::kDebug;
   if (text == "warn") return LogLevel::kWarn;
   if (text == "error") return LogLevel::kError;
-  return Invalid("log_level", absl::StrCat("\"", text, "\"; trace, debug, info, warn and error are "
-                                                       "allowed"));
+  return Invalid("log_level", absl::StrCat("\"", text,
+                                           "\"; trace, debug, info, warn and error are "
+                                           "allowed"));
 }
 
 absl::Status AddMembers(const config::NodeConfig& wire, Config* config) {
@@ -111,8 +113,8 @@ absl::Status AddAddresses(const config::NodeConfig& wire, Config* config) {
                          const std::string& by_default) -> absl::StatusOr<Address> {
     absl::StatusOr<Address> address = ParseAddress(text.empty() ? by_default : text);
     if (address.ok()) return address;
-    return Invalid(field, absl::StrCat("\"", text, "\": ",
-                                       std::string(address.status().message())));
+    return Invalid(field,
+                   absl::StrCat("\"", text, "\": ", std::string(address.status().message())));
   };
   absl::StatusOr<Address> client =
       listen("client_listen", wire.client_listen(), config->self().client_address);
@@ -189,8 +191,7 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
   }
   Address address;
   address.host = std::string(host);
-  const auto [end, error] =
-      std::from_chars(port.data(), port.data() + port.size(), address.port);
+  const auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), address.port);
   if (error != std::errc() || end != port.data() + port.size() || address.port < 0 ||
       address.port > 65535) {
     return malformed();
@@ -198,9 +199,7 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
   return address;
 }
 
-const Member& Config::self() const {
-  return const_cast<Config*>(this)->self();
-}
+const Member& Config::self() const { return const_cast<Config*>(this)->self(); }
 
 Member& Config::self() {
   auto it = std::find_if(members.begin(), members.end(),

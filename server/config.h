@@ -1,7 +1,8 @@
-// Config: what one gyred process runs with, from a text-format NodeConfig (api/proto/config.proto), flags
-// that override single fields, or the built-in single node of --dev.
+// Config: what one gyred process runs with, from a text-format NodeConfig (api/proto/config.proto),
+// flags that override single fields, or the built-in single node of --dev.
 //
-// Everything is checked before anything is opened; an error names the field, its value and what is allowed.
+// Everything is checked before anything is opened; an error names the field, its value and what is
+// allowed.
 //
 // Plain values and functions of the thread that starts the process.
 
@@ -55,9 +56,9 @@ struct Config {
   Duration periodic_sync = Duration::Seconds(1);
   LogLevel log_level = LogLevel::kInfo;
 
-  // Not of the file. A client's connection that is silent for `keepalive` is asked, and closed when it does
-  // not answer within `keepalive_timeout`; one that has not finished its greeting within `handshake`
-  // is closed. So half a frame and then silence holds nothing for ever.
+  // Not of the file. A client's connection that is silent for `keepalive` is asked, and closed when
+  // it does not answer within `keepalive_timeout`; one that has not finished its greeting within
+  // `handshake` is closed. So half a frame and then silence holds nothing for ever.
   Duration keepalive = Duration::Seconds(10);
   Duration keepalive_timeout = Duration::Seconds(5);
   Duration handshake = Duration::Seconds(10);

@@ -55,8 +55,8 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_node_name("n3"); }), "node_name"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_data_dir(); }), "data_dir"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_members(); }), "members"));
-  EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(1)->set_name("n1"); }),
-                    "members[1].name"));
+  EXPECT_TRUE(
+      Names(Wrong([](auto* w) { w->mutable_members(1)->set_name("n1"); }), "members[1].name"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(1)->set_peer_address("n2"); }),
                     "members[1].peer_address"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->mutable_members(0)->set_client_address("n1:0"); }),
@@ -128,9 +128,8 @@ TEST(Flags, OverrideSingleFields) {
 }
 
 TEST(Flags, ListTheMembers) {
-  const FlagsOutcome outcome =
-      Parse({"--node-name", "b", "--data-dir", "/tmp/x", "--peers",
-             "a=h1:7200/h1:7100/z1,b=h2:7200/h2:7100/z2"});
+  const FlagsOutcome outcome = Parse({"--node-name", "b", "--data-dir", "/tmp/x", "--peers",
+                                      "a=h1:7200/h1:7100/z1,b=h2:7200/h2:7100/z2"});
   ASSERT_TRUE(outcome.run.has_value());
   EXPECT_EQ(outcome.run->config.members.size(), 2u);
   EXPECT_EQ(outcome.run->config.self().zone, "z2");
@@ -138,9 +137,12 @@ TEST(Flags, ListTheMembers) {
 }
 
 TEST(Flags, AMistakeEndsWithTwo) {
-  for (const std::vector<const char*>& arguments :
-       {std::vector<const char*>{}, {"--nonsense"}, {"--dev", "--config", "f"},
-        {"--dev", "--listen", "x"}, {"--node-name", "b", "--peers", "a"}, {"--config", "/none"}}) {
+  for (const std::vector<const char*>& arguments : {std::vector<const char*>{},
+                                                    {"--nonsense"},
+                                                    {"--dev", "--config", "f"},
+                                                    {"--dev", "--listen", "x"},
+                                                    {"--node-name", "b", "--peers", "a"},
+                                                    {"--config", "/none"}}) {
     const FlagsOutcome outcome = Parse(arguments);
     EXPECT_FALSE(outcome.run.has_value());
     EXPECT_EQ(outcome.exit_code, 2);

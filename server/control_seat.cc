@@ -72,8 +72,8 @@ void ControlSeat::OnInstalled(const std::shared_ptr<const View>& view) {
   if (view->epoch() <= installed_) return;
   installed_ = view->epoch();
   on_view_(view);
-  Log(LogLevel::kInfo, "topology", {{"epoch", view->epoch().value()},
-                                    {"tables", view->topology().tables.size()}});
+  Log(LogLevel::kInfo, "topology",
+      {{"epoch", view->epoch().value()}, {"tables", view->topology().tables.size()}});
   std::vector<std::pair<Topology, Done>> still;
   for (auto& [topology, done] : waiting_for_install_) {
     if (topology.epoch <= installed_) {

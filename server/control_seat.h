@@ -1,5 +1,5 @@
-// ControlSeat: Control on lane 0's thread, with what it wants done performed, and the clients that wait for
-// a change of the topology.
+// ControlSeat: Control on lane 0's thread, with what it wants done performed, and the clients that
+// wait for a change of the topology.
 //
 // Order: a newer view is installed at every shard, then at the door; only then are those told whose
 // change is in it, so that what they do next finds it.
@@ -43,9 +43,7 @@ class ControlSeat {
 
   void OnMessage(NodeId from, PeerMessage message, Instant now);
   void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
-  void OnPeer(NodeId node, bool reachable, Instant now) {
-    control_->OnPeer(node, reachable, now);
-  }
+  void OnPeer(NodeId node, bool reachable, Instant now) { control_->OnPeer(node, reachable, now); }
   void OnWake(Instant now) { control_->OnWake(now); }
   Time Perform(Instant now);
 

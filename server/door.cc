@@ -149,8 +149,8 @@ class Door::Round {
     if (absl::Status full = door_->Admit(1, bytes); !full.ok()) return Refuse(id, full);
     Ask(std::move(translated->request),
         Single(id, bytes, latency,
-               [item = Replied(translated->target), translate](
-                   Outcome outcome, const View& view, v1::ClientReply* reply) {
+               [item = Replied(translated->target), translate](Outcome outcome, const View& view,
+                                                               v1::ClientReply* reply) {
                  return translate(std::move(outcome), item, view, reply);
                }));
   }
@@ -289,8 +289,7 @@ std::shared_ptr<const View> Door::view() const {
 absl::Status Door::Admit(size_t requests, size_t bytes) {
   if (draining()) return Draining();
   const bool too_many = in_flight_.fetch_add(requests) + requests > options_.max_in_flight;
-  const bool too_large =
-      in_flight_bytes_.fetch_add(bytes) + bytes > options_.max_in_flight_bytes;
+  const bool too_large = in_flight_bytes_.fetch_add(bytes) + bytes > options_.max_in_flight_bytes;
   if (!too_many && !too_large) return absl::OkStatus();
   Release(requests, bytes);
   overloads_.fetch_add(1, std::memory_order_relaxed);

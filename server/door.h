@@ -1,10 +1,11 @@
-// Door: the way in for clients' requests, however they came. It translates and checks them, admits as many
-// as the node can hold, hands each to the lane of its partition, and turns outcomes into replies.
+// Door: the way in for clients' requests, however they came. It translates and checks them, admits
+// as many as the node can hold, hands each to the lane of its partition, and turns outcomes into
+// replies.
 //
 // Thread rule: any thread, but for Attach (once, before the first request).
 //
-// Always holds: every request that is handed in gets exactly one reply; what was admitted and not yet
-// replied to is bounded in number and in bytes, and one more is answered OVERLOADED.
+// Always holds: every request that is handed in gets exactly one reply; what was admitted and not
+// yet replied to is bounded in number and in bytes, and one more is answered OVERLOADED.
 
 #ifndef GYRE_SERVER_DOOR_H_
 #define GYRE_SERVER_DOOR_H_
@@ -30,8 +31,8 @@ namespace gyre {
 class Door {
  public:
   struct Options {
-    // Requests (each item of a multi request counts) and their bytes, admitted and not yet replied to.
-    // Defaults 10,000 and 256 MiB. Too large and memory is the limit that is hit first.
+    // Requests (each item of a multi request counts) and their bytes, admitted and not yet replied
+    // to. Defaults 10,000 and 256 MiB. Too large and memory is the limit that is hit first.
     size_t max_in_flight = 10'000;
     size_t max_in_flight_bytes = size_t{256} << 20;
   };

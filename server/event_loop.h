@@ -1,13 +1,13 @@
-// EventLoop: the one thread that owns a shard (and, on loop 0, Control). Others post closures to it; it
-// runs all that are waiting, lets time pass where a wake-up is due, and then has the effects of the whole
-// round performed at once: that is where messages are packed and commits are grouped.
+// EventLoop: the one thread that owns a shard (and, on loop 0, Control). Others post closures to
+// it; it runs all that are waiting, lets time pass where a wake-up is due, and then has the effects
+// of the whole round performed at once: that is where messages are packed and commits are grouped.
 //
 //   EventLoop loop("shard-0", {.on_wake = ..., .perform = ...}, 100'000);
 //   loop.Start();
 //   loop.Post([&](Instant now) { shard.OnMessage(from, std::move(message), now); });
 //
-// Thread rule: Post and TryPost from any thread; Start and Stop from the one that owns the loop. The
-// closures, `on_wake` and `perform` run on the loop's thread.
+// Thread rule: Post and TryPost from any thread; Start and Stop from the one that owns the loop.
+// The closures, `on_wake` and `perform` run on the loop's thread.
 //
 // Always holds: closures run in the order in which they were posted; after Stop none runs.
 
@@ -36,13 +36,13 @@ class EventLoop {
     std::function<void(Instant)> on_wake;
     // After every round: performs what the round's events want done; answers when to wake up.
     std::function<Time(Instant)> perform;
-    // After every round: for how long from its beginning the next one should wait, so that more events
-    // gather for it. Zero while there is little to do: whoever is alone must not wait.
+    // After every round: for how long from its beginning the next one should wait, so that more
+    // events gather for it. Zero while there is little to do: whoever is alone must not wait.
     std::function<Duration()> gather;
   };
 
-  // `max_waiting`: beyond it TryPost refuses. Post does not: it is for those who post a bounded number by
-  // themselves (completions, a few frames a link).
+  // `max_waiting`: beyond it TryPost refuses. Post does not: it is for those who post a bounded
+  // number by themselves (completions, a few frames a link).
   EventLoop(std::string name, Owner owner, size_t max_waiting);
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;

@@ -9,8 +9,10 @@
 namespace gyre {
 namespace {
 
+Duration NoGathering() { return Duration(); }
+
 EventLoop::Owner Idle() {
-  return {[](Instant) {}, [](Instant) { return Time::Never(); }};
+  return {[](Instant) {}, [](Instant) { return Time::Never(); }, NoGathering};
 }
 
 TEST(EventLoop, RunsWhatIsPostedInOrder) {
@@ -33,7 +35,8 @@ TEST(EventLoop, PerformsOnceForAllThatWaited) {
                   [&](Instant) {
                     if (++performed == 2) seen.set_value(performed);
                     return Time::Never();
-                  }},
+                  },
+                  NoGathering},
                  10);
   int events = 0;
   for (int i = 0; i < 50; ++i) loop.Post([&](Instant) { ++events; });
@@ -55,10 +58,33 @@ TEST(EventLoop, WakesUpWhenAskedTo) {
                   [&](Instant now) {
                     if (std::exchange(asked, true)) return Time::Never();
                     return now.monotonic + Duration::Millis(1);
-                  }},
+                  },
+                  NoGathering},
                  10);
   loop.Start();
   woken.get_future().wait();
+}
+
+TEST(EventLoop, GathersWhatComesWhileItsOwnerIsBusy) {
+  int performed = 0;
+  std::promise<void> third_round;
+  EventLoop loop("test",
+                 {[](Instant) {},
+                  [&](Instant) {
+                    if (++performed == 3) third_round.set_value();
+                    return Time::Never();
+                  },
+                  [&] { return performed == 2 ? Duration::Millis(50) : Duration(); }},
+                 10);
+  int gathered = 0;
+  loop.Post([&](Instant) {
+    for (int i = 0; i < 20; ++i) loop.Post([&](Instant) { ++gathered; });
+  });
+  loop.Start();
+  third_round.get_future().wait();
+  loop.Stop();
+  EXPECT_EQ(gathered, 20);
+  EXPECT_EQ(performed, 3);
 }
 
 TEST(EventLoop, RefusesClientsBeyondItsBoundButNotCompletions) {

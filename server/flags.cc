@@ -1,7 +1,6 @@
 #include "server/flags.h"
 
 #include <CLI/CLI.hpp>
-
 #include <cstdio>
 #include <utility>
 #include <vector>
@@ -76,7 +75,8 @@ absl::StatusOr<config::NodeConfig> Base(const Given& given) {
   return wire;
 }
 
-// Flags win over what the file says. `--listen` is what is told to clients too, where nothing else is.
+// Flags win over what the file says. `--listen` is what is told to clients too, where nothing else
+// is.
 absl::StatusOr<config::NodeConfig> Merge(const Given& given) {
   absl::StatusOr<config::NodeConfig> wire = Base(given);
   if (!wire.ok()) return wire;
@@ -136,8 +136,8 @@ FlagsOutcome ParseFlags(int argc, const char* const* argv) {
   if (!wire.ok()) return Refuse(wire.status());
   absl::StatusOr<Config> config = Validate(*wire);
   if (!config.ok()) {
-    return Refuse(absl::InvalidArgumentError("configuration: " +
-                                             std::string(config.status().message())));
+    return Refuse(
+        absl::InvalidArgumentError("configuration: " + std::string(config.status().message())));
   }
   return {Flags{*std::move(config), given.log_file, given.dev}, 0};
 }

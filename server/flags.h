@@ -19,8 +19,8 @@ struct Flags {
   bool dev = false;
 };
 
-// What the process is to do: run with flags, or end with a code (after --help, --version, or an error
-// that has been printed).
+// What the process is to do: run with flags, or end with a code (after --help, --version, or an
+// error that has been printed).
 struct FlagsOutcome {
   std::optional<Flags> run;
   int exit_code = 0;

@@ -80,13 +80,13 @@ Gyred::~Gyred() {
 
 absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
                                                     std::function<void(std::string)> on_fatal) {
-  // gRPC stays for the life of the process: when its last user leaves, its own shutdown may wait for a
-  // poller for as long as that had meant to sleep.
+  // gRPC stays for the life of the process: when its last user leaves, its own shutdown may wait
+  // for a poller for as long as that had meant to sleep.
   static const bool held = (grpc_init(), true);
   static_cast<void>(held);
   std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
-  const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode,
-                      &Gyred::OpenServers, &Gyred::PublishAddresses};
+  const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode, &Gyred::OpenServers,
+                      &Gyred::PublishAddresses};
   for (const auto step : steps) {
     if (absl::Status status = ((*gyred).*step)(); !status.ok()) return status;
   }
@@ -148,11 +148,10 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-  absl::StatusOr<Identity> identity =
-      OpenIdentity(engine_.get(),
-                   {initial_.cluster, config_.cluster_name, self_, config_.node_name,
-                    initial_.slices},
-                   random_.Next() | 1);
+  absl::StatusOr<Identity> identity = OpenIdentity(
+      engine_.get(),
+      {initial_.cluster, config_.cluster_name, self_, config_.node_name, initial_.slices},
+      random_.Next() | 1);
   if (!identity.ok()) {
     engine_.reset();  // nothing to mark as stopped
     return identity.status();
@@ -168,9 +167,8 @@ absl::Status Gyred::OpenNode() {
   options.shard.periodic_sync = config_.periodic_sync;
   options.store.max_siblings = kMaxSiblings;
   options.shards = ShardsOfThisMachine();
-  absl::StatusOr<std::unique_ptr<Node>> node =
-      Node::Open(options, engine_.get(), initial_, self_, identity_.last_stop_clean,
-                 Random(random_.Next()));
+  absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
+      options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
   if (!node.ok()) return node.status();
   node_ = *std::move(node);
   pool_ = std::make_unique<StorePool>(engine_.get(), kReadThreads);
@@ -286,7 +284,8 @@ absl::Status Gyred::PublishAddresses() {
   return initial_.members.size() == 1 ? done->get_future().get() : absl::OkStatus();
 }
 
-// ------------------------------------------------------------------------------------------ service
+// ------------------------------------------------------------------------------------------
+// service
 
 peer::Hello Gyred::Hello() const {
   peer::Hello hello;
@@ -310,8 +309,7 @@ void Gyred::OnPeerMessages(NodeId from, std::vector<PeerMessage> messages,
     parts[of_the_node ? 0 : node_->ShardOf(message.partition)].push_back(std::move(message));
   }
   if (other != mine) {
-    lanes_.front()->Post(
-        [this, from, other](Instant now) { seat_->OnEpochOf(from, other, now); });
+    lanes_.front()->Post([this, from, other](Instant now) { seat_->OnEpochOf(from, other, now); });
   }
   for (size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].empty()) lanes_[i]->OnMessages(from, std::move(parts[i]), ticket);
@@ -326,7 +324,8 @@ std::string Gyred::Trouble() const {
   return "";
 }
 
-// --------------------------------------------------------------------------------------------- stop
+// ---------------------------------------------------------------------------------------------
+// stop
 
 absl::Status Gyred::Stop() {
   if (std::exchange(stopped_, true)) return absl::OkStatus();

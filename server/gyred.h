@@ -1,17 +1,17 @@
-// Gyred: one whole node, from a configuration to open doors and back. It owns every part and the order in
-// which they start and stop.
+// Gyred: one whole node, from a configuration to open doors and back. It owns every part and the
+// order in which they start and stop.
 //
 // Thread rule: Start and Stop from one thread. `on_fatal` may be called from any other.
 
 #ifndef GYRE_SERVER_GYRED_H_
 #define GYRE_SERVER_GYRED_H_
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <grpcpp/grpcpp.h>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

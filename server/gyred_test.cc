@@ -132,8 +132,7 @@ TEST_F(OneNode, AnswersTypedErrorsForFieldsOutOfRange) {
   const std::string invalid = std::to_string(grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(reason(PutOf("", "v")), invalid + " INVALID_FIELD key");
   EXPECT_EQ(reason(PutOf(std::string(kMaxKeyBytes + 1, 'k'), "v")), invalid + " TOO_LARGE key");
-  EXPECT_EQ(reason(PutOf("k", std::string(kMaxValueBytes + 1, 'v'))),
-            invalid + " TOO_LARGE value");
+  EXPECT_EQ(reason(PutOf("k", std::string(kMaxValueBytes + 1, 'v'))), invalid + " TOO_LARGE value");
   v1::PutRequest put = PutOf("k", "v");
   put.mutable_options()->set_write_quorum(2);
   EXPECT_EQ(reason(put), invalid + " INVALID_FIELD write_quorum");
@@ -142,8 +141,7 @@ TEST_F(OneNode, AnswersTypedErrorsForFieldsOutOfRange) {
   EXPECT_EQ(reason(put), invalid + " INVALID_FIELD context");
   put = PutOf("k", "v");
   put.set_table("nope");
-  EXPECT_EQ(reason(put),
-            std::to_string(grpc::StatusCode::NOT_FOUND) + " UNKNOWN_TABLE ");
+  EXPECT_EQ(reason(put), std::to_string(grpc::StatusCode::NOT_FOUND) + " UNKNOWN_TABLE ");
 }
 
 TEST_F(OneNode, RefusesTheContextOfAnotherTable) {
@@ -294,8 +292,8 @@ TEST_F(OneNode, ACancelledSessionLeavesNothingBehind) {
   ASSERT_TRUE(session->Write(frame));
   context.TryCancel();
   EXPECT_FALSE(session->Finish().ok());
-  EXPECT_TRUE(LocalCluster::Eventually(
-      [&] { return cluster_.Status(0).requests_in_flight() == 0; }));
+  EXPECT_TRUE(
+      LocalCluster::Eventually([&] { return cluster_.Status(0).requests_in_flight() == 0; }));
 }
 
 TEST_F(OneNode, MakesListsDescribesAndDropsTables) {
@@ -411,7 +409,8 @@ TEST_F(OneNode, TellsAClientTheAddressThatItMovedTo) {
   EXPECT_EQ(reply.members(0).client_address(), "gyre.example:7100");
 }
 
-// ------------------------------------------------------------------------------- what is in the way
+// ------------------------------------------------------------------------------- what is in the
+// way
 
 TEST(Gyred, RefusesAPortInUseAndNamesIt) {
   LocalCluster cluster(2);
@@ -503,8 +502,7 @@ TEST(ThreeNodes, AnyNodeServesAnyRequest) {
   LocalCluster cluster(3);
   cluster.StartAll("carts");
   for (int i = 0; i < 9; ++i) {
-    ASSERT_TRUE(
-        Put(cluster.Connect(i % 3).get(), PutOf("k" + std::to_string(i), "v")).status.ok());
+    ASSERT_TRUE(Put(cluster.Connect(i % 3).get(), PutOf("k" + std::to_string(i), "v")).status.ok());
   }
   for (int i = 0; i < 9; ++i) {
     EXPECT_EQ(ValuesOf(cluster.Connect((i + 1) % 3).get(), "k" + std::to_string(i)).size(), 1u);

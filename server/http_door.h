@@ -1,7 +1,7 @@
 // HttpDoor: /metrics and /healthz over plain HTTP, for Prometheus and for probes.
 //
-// Thread rule: Open and Close from the owner; the functions it is given are called on its own threads, of
-// which it has a fixed number.
+// Thread rule: Open and Close from the owner; the functions it is given are called on its own
+// threads, of which it has a fixed number.
 
 #ifndef GYRE_SERVER_HTTP_DOOR_H_
 #define GYRE_SERVER_HTTP_DOOR_H_

@@ -78,12 +78,11 @@ void Lane::OnWake(Instant now) {
 Time Lane::Perform(Instant now) {
   ShardEffects effects = shard_->TakeEffects(now);
   if (effects.commit.has_value()) {
-    pool_->Commit(std::move(effects.commit->batch), effects.commit->sync,
-                  [this, seq = effects.commit->seq](const absl::Status& status) {
-                    loop_.Post([this, seq, status](Instant then) {
-                      shard_->OnCommitted(seq, status, then);
-                    });
-                  });
+    pool_->Commit(
+        std::move(effects.commit->batch), effects.commit->sync,
+        [this, seq = effects.commit->seq](const absl::Status& status) {
+          loop_.Post([this, seq, status](Instant then) { shard_->OnCommitted(seq, status, then); });
+        });
   }
   for (ShardEffects::DiskRead& read : effects.disk_reads) {
     pool_->Submit([this, item = std::move(read.item)](Engine* engine) mutable {
@@ -95,8 +94,8 @@ Time Lane::Perform(Instant now) {
   }
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
-      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
-          *engine->TakeSnapshot(), scan.partition, scan.theirs, options_.clock_answers);
+      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(*engine->TakeSnapshot(), scan.partition,
+                                                            scan.theirs, options_.clock_answers);
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);
       });

@@ -1,6 +1,6 @@
-// Lane: one shard on its thread. It feeds the shard with events from the rest of the process and performs
-// what the shard wants done: commits and reads through the StorePool, messages through PeerLinks,
-// replies to their callers. Lane 0 is Control's thread too.
+// Lane: one shard on its thread. It feeds the shard with events from the rest of the process and
+// performs what the shard wants done: commits and reads through the StorePool, messages through
+// PeerLinks, replies to their callers. Lane 0 is Control's thread too.
 //
 // Thread rule: every public method from any thread, but for the constructor, Start and Stop.
 
@@ -31,8 +31,8 @@ namespace gyre {
 
 class Lane {
  public:
-  // A client's request, and what becomes of its outcome: hands the reply to its caller, and answers who
-  // is to be flushed (or null).
+  // A client's request, and what becomes of its outcome: hands the reply to its caller, and answers
+  // who is to be flushed (or null).
   using Reply = absl::AnyInvocable<std::shared_ptr<Caller>(Outcome)>;
   struct Ask {
     std::variant<WriteRequest, ReadRequest> request;
@@ -78,9 +78,9 @@ class Lane {
   PeerLinks* const peers_;
 
   // Of the loop's thread.
-  // A round that stepped this many requests and messages is followed by one that lets kGather pass, so
-  // that commits and frames carry more; measured in docs/benchmarks.md. Alone in flight, a request
-  // has five steps or fewer in any round and never waits.
+  // A round that stepped this many requests and messages is followed by one that lets kGather pass,
+  // so that commits and frames carry more; measured in docs/benchmarks.md. Alone in flight, a
+  // request has five steps or fewer in any round and never waits.
   static constexpr size_t kBusySteps = 8;
   static constexpr Duration kGather = Duration::Micros(300);
   size_t stepped_ = 0;  // in this round

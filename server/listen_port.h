@@ -1,5 +1,5 @@
-// ClaimPort: whether an address can be listened on, with an error that says why not, before anything is
-// started on it; and which port, where any would do.
+// ClaimPort: whether an address can be listened on, with an error that says why not, before
+// anything is started on it; and which port, where any would do.
 //
 // Any thread.
 
@@ -13,8 +13,8 @@
 
 namespace gyre {
 
-// The port that `address` gives, or a free one where it gives 0. UNAVAILABLE, naming `field`: the port is
-// in use; INVALID_ARGUMENT: no such host here. The port is free again when this returns.
+// The port that `address` gives, or a free one where it gives 0. UNAVAILABLE, naming `field`: the
+// port is in use; INVALID_ARGUMENT: no such host here. The port is free again when this returns.
 absl::StatusOr<int> ClaimPort(std::string_view field, const Address& address);
 
 }  // namespace gyre

@@ -1,18 +1,18 @@
-// LocalCluster: gyred nodes of one process, with real gRPC on loopback and RocksDB in a directory of their
-// own. The one test bed of server_test.
+// LocalCluster: gyred nodes of one process, with real gRPC on loopback and RocksDB in a directory
+// of their own. The one test bed of server_test.
 //
 // Thread rule: one thread.
 
 #ifndef GYRE_SERVER_LOCAL_CLUSTER_H_
 #define GYRE_SERVER_LOCAL_CLUSTER_H_
 
+#include <grpcpp/grpcpp.h>
+
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
-
-#include <grpcpp/grpcpp.h>
 
 #include "absl/status/status.h"
 #include "api/proto/gyre.grpc.pb.h"
@@ -30,7 +30,8 @@ class LocalCluster {
   Config& config(int index) { return configs_[index]; }
 
   absl::Status Start(int index);
-  // Starts all of them, waits until each sees each, and makes a table of that name. Dies where it cannot.
+  // Starts all of them, waits until each sees each, and makes a table of that name. Dies where it
+  // cannot.
   void StartAll(const std::string& table);
   absl::Status Stop(int index);
 

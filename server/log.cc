@@ -69,16 +69,16 @@ void Prepare(spdlog::logger* logger, LogLevel level) {
 
 std::shared_ptr<spdlog::logger>& Logger() {
   static std::shared_ptr<spdlog::logger> logger = [] {
-    auto early = std::make_shared<spdlog::logger>(
-        "gyre", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    auto early =
+        std::make_shared<spdlog::logger>("gyre", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     Prepare(early.get(), LogLevel::kWarn);
     return early;
   }();
   return logger;
 }
 
-// protobuf would write to standard error for every message that is not well formed: as many lines as
-// whoever sends them likes.
+// protobuf would write to standard error for every message that is not well formed: as many lines
+// as whoever sends them likes.
 void OnProtobufLog(google::protobuf::LogLevel, const char*, int, const std::string& message) {
   Log(LogLevel::kDebug, "protobuf", {{"why", message}});
 }

@@ -26,11 +26,11 @@ struct LogValue {
   template <std::integral T>
   LogValue(T number)  // NOLINT(google-explicit-constructor): field lists read as JSON
       : value(static_cast<int64_t>(number)) {}
-  LogValue(bool flag) : value(flag) {}                            // NOLINT
-  LogValue(double number) : value(number) {}                      // NOLINT
-  LogValue(std::string_view text) : value(std::string(text)) {}   // NOLINT
-  LogValue(const std::string& text) : value(text) {}              // NOLINT
-  LogValue(const char* text) : value(std::string(text)) {}        // NOLINT
+  LogValue(bool flag) : value(flag) {}                           // NOLINT
+  LogValue(double number) : value(number) {}                     // NOLINT
+  LogValue(std::string_view text) : value(std::string(text)) {}  // NOLINT
+  LogValue(const std::string& text) : value(text) {}             // NOLINT
+  LogValue(const char* text) : value(std::string(text)) {}       // NOLINT
   std::variant<bool, int64_t, double, std::string> value;
 };
 

@@ -1,5 +1,5 @@
-// gyred: one node of Gyre. Ends with 0 after a clean stop, 1 when it cannot start or its disk failed it
-// at the end, 2 for a mistake in flags or configuration, 3 when the cluster refuses it.
+// gyred: one node of Gyre. Ends with 0 after a clean stop, 1 when it cannot start or its disk
+// failed it at the end, 2 for a mistake in flags or configuration, 3 when the cluster refuses it.
 
 #include <signal.h>
 #include <unistd.h>

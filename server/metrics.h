@@ -1,5 +1,5 @@
-// Metrics: what a node counts, as Prometheus text. Figures are read from the parts when they are asked for;
-// nothing is kept twice.
+// Metrics: what a node counts, as Prometheus text. Figures are read from the parts when they are
+// asked for; nothing is kept twice.
 //
 // Thread rule: any thread.
 

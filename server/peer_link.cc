@@ -27,8 +27,7 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
   args.SetMaxSendMessageSize(static_cast<int>(kMaxPeerMessageBytes));
   // A connection of its own, and no pause inside gRPC: pausing is this link's part.
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
-              static_cast<int>(options.hello_timeout.millis()));
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(options.hello_timeout.millis()));
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(options.keepalive_time.millis()));
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, static_cast<int>(options.keepalive_timeout.millis()));
   args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -39,8 +38,9 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
 
 }  // namespace
 
-// One stream. It lives until gRPC has reported its end. The hold keeps it open for writes that start
-// outside of its callbacks; it is let go of when the stream is broken and no write is under way.
+// One stream. It lives until gRPC has reported its end. The hold keeps it open for writes that
+// start outside of its callbacks; it is let go of when the stream is broken and no write is under
+// way.
 class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, peer::PeerFrame> {
  public:
   Call(PeerLink* link, std::shared_ptr<grpc::Channel> channel)
@@ -233,11 +233,10 @@ void PeerLink::OnDone(const std::string& why, int code) {
       Log(expected ? LogLevel::kInfo : LogLevel::kError, "peer_link_ended",
           {{"peer", name_}, {"address", address_}, {"code", code}, {"why", why}});
     }
-    const int64_t most = std::min(options_.retry_cap.micros(),
-                                  options_.retry_base.micros() << std::min(attempts_, 10));
+    const int64_t most = std::min(options_.retry_cap.micros(), options_.retry_base.micros()
+                                                                   << std::min(attempts_, 10));
     ++attempts_;
-    next_attempt_ =
-        now + Duration::Micros(random_.Between(options_.retry_base.micros() / 2, most));
+    next_attempt_ = now + Duration::Micros(random_.Between(options_.retry_base.micros() / 2, most));
   }
   Report();
   if (!refused.empty()) events_.on_refused(refused);

@@ -1,12 +1,12 @@
-// PeerLink: this node's outgoing stream to one peer. Messages wait in two bounded queues (clients' first,
-// repair's in a lane of its own), and everything that waits while a frame is being written leaves in the
-// next one. A stream that ends is opened again after a jittered pause.
+// PeerLink: this node's outgoing stream to one peer. Messages wait in two bounded queues (clients'
+// first, repair's in a lane of its own), and everything that waits while a frame is being written
+// leaves in the next one. A stream that ends is opened again after a jittered pause.
 //
 // A peer counts as reachable while both directions stand: what is asked on ours is answered on its.
 // Whoever waits for an answer is told of the loss at once, through on_peer.
 //
-// Thread rule: every method from any thread, but Tend and Stop, which belong to PeerLinks' thread and
-// owner. Callbacks must only post.
+// Thread rule: every method from any thread, but Tend and Stop, which belong to PeerLinks' thread
+// and owner. Callbacks must only post.
 
 #ifndef GYRE_SERVER_PEER_LINK_H_
 #define GYRE_SERVER_PEER_LINK_H_
@@ -28,9 +28,9 @@
 namespace gyre {
 
 struct PeerLinkOptions {
-  // Bytes that may wait for a peer. Beyond: a client's message is dropped (its exchange asks another
-  // owner or times out), and of repair the oldest (it is found again). Too small drops under bursts; the
-  // sum over all peers is memory.
+  // Bytes that may wait for a peer. Beyond: a client's message is dropped (its exchange asks
+  // another owner or times out), and of repair the oldest (it is found again). Too small drops
+  // under bursts; the sum over all peers is memory.
   size_t max_queue_bytes = size_t{64} << 20;
   size_t max_repair_bytes = size_t{16} << 20;
   // Where a frame is full. Larger ones delay what comes behind them.
@@ -64,20 +64,21 @@ class PeerLink {
     uint64_t queued_bytes = 0;
     uint64_t frames = 0;
     uint64_t messages = 0;
-    uint64_t dropped = 0;         // messages of clients' requests
+    uint64_t dropped = 0;  // messages of clients' requests
     uint64_t dropped_repair = 0;
     uint64_t connects = 0;
   };
 
-  PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::string address,
-           Events events, Random random);
+  PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::string address, Events events,
+           Random random);
   PeerLink(const PeerLink&) = delete;
   PeerLink& operator=(const PeerLink&) = delete;
   ~PeerLink();
 
   NodeId id() const { return id_; }
 
-  // Queues; Flush sends. Without a connection the message is dropped, as if the network had lost it.
+  // Queues; Flush sends. Without a connection the message is dropped, as if the network had lost
+  // it.
   void Queue(PeerMessage message);
   void Flush();
   // The peer's stream to this node came up or went down.

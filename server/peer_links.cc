@@ -22,8 +22,7 @@ void PeerLinks::Start(std::function<void(NodeId, bool)> on_peer,
   for (const Member& peer : peers_) {
     links_.push_back(std::make_unique<PeerLink>(
         options_, peer.id, peer.name, peer.peer_address,
-        PeerLink::Events{on_peer, on_refused, [this] { Kick(); }, hello},
-        Random(random_.Next())));
+        PeerLink::Events{on_peer, on_refused, [this] { Kick(); }, hello}, Random(random_.Next())));
   }
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "peer-links");

@@ -14,8 +14,8 @@ constexpr int kFramesInProcess = 4;
 
 }  // namespace
 
-// One stream of one peer. It ends (Finish) when the read has failed and no frame is in process, so that
-// tickets never outlive it.
+// One stream of one peer. It ends (Finish) when the read has failed and no frame is in process, so
+// that tickets never outlive it.
 class PeerService::Incoming final
     : public grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame> {
  public:

@@ -1,13 +1,16 @@
-// PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses other
-// clusters, other protocols and a second node of one name, and hands over what the frames bring.
+// PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses
+// other clusters, other protocols and a second node of one name, and hands over what the frames
+// bring.
 //
-// A peer that sends faster than the shards take in is read more slowly: a stream has at most a few frames
-// in process.
+// A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
+// frames in process.
 //
 // Thread rule: gRPC's threads; `sink` must only post.
 
 #ifndef GYRE_SERVER_PEER_SERVICE_H_
 #define GYRE_SERVER_PEER_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
 
 #include <atomic>
 #include <cstdint>
@@ -17,8 +20,6 @@
 #include <mutex>
 #include <string>
 #include <vector>
-
-#include <grpcpp/grpcpp.h>
 
 #include "api/proto/peer.grpc.pb.h"
 #include "replication/message.h"
@@ -42,7 +43,8 @@ class PeerService final : public peer::Peer::CallbackService {
     uint64_t refused = 0;
   };
 
-  // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives it.
+  // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives
+  // it.
   PeerService(std::string cluster_name, std::vector<Member> peers,
               std::function<peer::Hello()> hello, PeerLinks* links, Sink sink);
 

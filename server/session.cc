@@ -104,8 +104,8 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
     writing_ = true;
     BuildFrame();
   }
-  const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&
-                    in_flight_ < kMaxInFlight;
+  const bool read =
+      !reading_ && !reads_ended_ && !broken_ && !draining_ && in_flight_ < kMaxInFlight;
   if (read) reading_ = true;
   // The stream cannot end meanwhile: an operation that is flagged has not been reported.
   lock.unlock();

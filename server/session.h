@@ -1,22 +1,22 @@
-// Session: one client's pipelined stream. Requests come many to a frame; replies leave in whatever order
-// they are ready, everything that is ready while a frame is being written in the next one.
+// Session: one client's pipelined stream. Requests come many to a frame; replies leave in whatever
+// order they are ready, everything that is ready while a frame is being written in the next one.
 //
 // A client that does not read its replies, or has too much in flight, is read no further until that
 // changes; gRPC's flow control then stops it at its end.
 //
-// Thread rule: any thread. The session owns itself until gRPC has reported the stream's end and the last
-// reply has come.
+// Thread rule: any thread. The session owns itself until gRPC has reported the stream's end and the
+// last reply has come.
 
 #ifndef GYRE_SERVER_SESSION_H_
 #define GYRE_SERVER_SESSION_H_
+
+#include <grpcpp/grpcpp.h>
 
 #include <cstddef>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-
-#include <grpcpp/grpcpp.h>
 
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/caller.h"

@@ -1,11 +1,12 @@
 // StorePool: the threads that wait for the disk, so that no loop does.
 //
-// One thread commits. It takes everything that waits, of all shards and Control, writes it as one batch
-// with one sync where any of them wants one, and reports to each: group commit. While it waits for the
-// disk the next group gathers. Other threads read: single items that are not in memory, and the scans
-// that answer clock exchanges, each over a snapshot.
+// One thread commits. It takes everything that waits, of all shards and Control, writes it as one
+// batch with one sync where any of them wants one, and reports to each: group commit. While it
+// waits for the disk the next group gathers. Other threads read: single items that are not in
+// memory, and the scans that answer clock exchanges, each over a snapshot.
 //
-// Thread rule: every method from any thread; completions run on the pool's threads and must only post.
+// Thread rule: every method from any thread; completions run on the pool's threads and must only
+// post.
 //
 // Bounds: a shard has one commit and a bounded number of reads and scans under way.
 

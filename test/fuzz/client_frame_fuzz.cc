@@ -1,5 +1,5 @@
-// Bytes of a client: a ClientFrame, each of its requests translated against a topology with one table
-// of each policy. What passes must keep to the limits.
+// Bytes of a client: a ClientFrame, each of its requests translated against a topology with one
+// table of each policy. What passes must keep to the limits.
 
 #include <google/protobuf/stubs/logging.h>
 

@@ -1,5 +1,5 @@
-// Bytes of a peer: a PeerFrame, each of its messages decoded, and what was decoded encoded and decoded
-// again, which must give the same bytes.
+// Bytes of a peer: a PeerFrame, each of its messages decoded, and what was decoded encoded and
+// decoded again, which must give the same bytes.
 
 #include <google/protobuf/stubs/logging.h>
 
