@@ -481,47 +481,59 @@ TEST(ReplicaStore, JoiningWhatIsKnownWritesNothing) {
 constexpr NodeId kB(2), kC(3);
 const std::vector<NodeId> kOthers = {kB, kC};
 
+// Enough for it to be worthwhile to drop log entries.
+constexpr uint64_t kMany = 4000;
+
+void PutMany(LoneOwner* owner) {
+  for (uint64_t i = 0; i < kMany; ++i) owner->GatherMint(kItem, PutOf("x"));
+  owner->CommitAll();
+}
+
 TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
   LoneOwner owner(1);
-  for (int i = 0; i < 200; ++i) owner.Put("key-" + std::to_string(i), "x");
-  owner.store().OnReport(kPartition, kB, {{owner.self(), 150}}, kOthers);
+  PutMany(&owner);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), 3500}}, kOthers);
   EXPECT_FALSE(owner.store().dirty()) << "the other owner has not reported";
-  owner.store().OnReport(kPartition, kC, {{owner.self(), 100}}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), 3000}}, kOthers);
   owner.CommitAll();
   const std::vector<uint64_t> left = owner.LoggedCounters(owner.self());
-  ASSERT_EQ(left.size(), 100u);
-  EXPECT_EQ(left.front(), 101u) << "above the lowest report nothing is dropped";
-  EXPECT_EQ(left.back(), 200u);
+  ASSERT_EQ(left.size(), 1000u);
+  EXPECT_EQ(left.front(), 3001u) << "above the lowest report nothing is dropped";
+  EXPECT_EQ(left.back(), kMany);
 }
 
 TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatKnowsNothingOfAReplicaId) {
   LoneOwner owner(1);
-  for (int i = 0; i < 200; ++i) owner.Put("key", "x");
-  owner.store().OnReport(kPartition, kB, {{owner.self(), 200}}, kOthers);
-  owner.store().OnReport(kPartition, kC, {{ReplicaId(77), 200}}, kOthers);
+  PutMany(&owner);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{ReplicaId(77), kMany}}, kOthers);
   EXPECT_FALSE(owner.store().dirty());
-  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 200u);
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), kMany);
 }
 
 TEST(ReplicaStore, ANewerLowerReportOfAnOwnerThatLostStateHoldsTheLog) {
   LoneOwner owner(1);
-  for (int i = 0; i < 200; ++i) owner.Put("key", "x");
-  owner.store().OnReport(kPartition, kB, {{owner.self(), 200}}, kOthers);
+  PutMany(&owner);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
   owner.store().OnReport(kPartition, kB, {}, kOthers);
-  owner.store().OnReport(kPartition, kC, {{owner.self(), 200}}, kOthers);
-  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 200u);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers);
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), kMany);
   EXPECT_FALSE(owner.store().dirty());
 }
 
 TEST(ReplicaStore, TheLogIsNeverDroppedAboveItsOwnBase) {
   LoneOwner a(1), b(2);
-  for (int i = 0; i < 100; ++i) b.Apply(kItem, a.Put("key", "x"));
-  a.Put("missed", "x");
-  for (int i = 0; i < 100; ++i) b.Apply(kItem, a.Put("key", "x"));
-  b.store().OnReport(kPartition, kB, {{a.self(), 201}}, kOthers);
-  b.store().OnReport(kPartition, kC, {{a.self(), 201}}, kOthers);
+  for (uint64_t i = 1; i <= 2 * kMany; ++i) {
+    const MintOutcome put = a.GatherMint(kItem, PutOf("x"));
+    if (i != kMany + 1) {
+      b.store().Apply(kItem, b.Stored(kItem), put.record, put.minted, Durability::kFsync);
+    }
+  }
   b.CommitAll();
-  EXPECT_EQ(b.LoggedCounters(a.self()).front(), 102u) << "this owner still has to learn 101";
+  b.store().OnReport(kPartition, kB, {{a.self(), 2 * kMany}}, kOthers);
+  b.store().OnReport(kPartition, kC, {{a.self(), 2 * kMany}}, kOthers);
+  b.CommitAll();
+  EXPECT_EQ(b.LoggedCounters(a.self()).front(), kMany + 2) << "it still has to learn the one below";
 }
 
 TEST(ReplicaStore, DurableBasesAreUnknownWhileAPartIsNotSynced) {
@@ -607,8 +619,7 @@ TEST(ReplicaStore, DecodesWhatTheDiskAnswers) {
   EXPECT_EQ(*ReplicaStore::Decode(absl::NotFoundError("")), Record{});
   EXPECT_EQ(ReplicaStore::Decode(absl::DataLossError("checksum")).status().code(),
             absl::StatusCode::kDataLoss);
-  EXPECT_EQ(ReplicaStore::Decode(std::string()).status().code(),
-            absl::StatusCode::kDataLoss);
+  EXPECT_EQ(ReplicaStore::Decode(std::string()).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(ReplicaStoreDeathTest, TakesOneCommitAtATime) {
