@@ -1,67 +1,46 @@
 #include "replication/clock_answer.h"
 
-#include <memory>
 #include <string>
 #include <utility>
 
 #include "gtest/gtest.h"
-#include "storage/memory_engine.h"
-#include "storage/replica_store.h"
+#include "storage/lone_owner.h"
 
 namespace gyre {
 namespace {
 
-const PartitionId kPartition(3, 5);
-const PartitionId kNeighbour(3, 6);
+const PartitionId kPartition = LoneOwner::kPartition;
 
 // An owner that has written, and what it would answer to an asker of a given clock.
 class ClockAnswerTest : public testing::Test {
  protected:
-  ClockAnswerTest() : store_(&engine_, {}, Random(1)) {
-    EXPECT_TRUE(store_.Open({kPartition, kNeighbour}, false).ok());
-  }
-
-  static ItemKey Item(const std::string& key) { return {kPartition, TableId(1), key}; }
+  static ItemKey Item(const std::string& key) { return LoneOwner::Item(key); }
 
   Dot Put(const ItemKey& item, std::string value = "value") {
     WriteIntent intent;
     intent.value = std::move(value);
     intent.write = {1, ++writes_};
-    return Mint(item, std::move(intent));
+    return owner_.Mint(item, std::move(intent)).minted.back().dot;
   }
-  Dot Delete(const ItemKey& item) {
-    WriteIntent intent;
-    intent.kind = WriteKind::kDelete;
-    return Mint(item, std::move(intent));
-  }
-  Dot Mint(const ItemKey& item, WriteIntent intent) {
-    auto stored = store_.Load(item);
-    EXPECT_TRUE(stored.ok() && stored->has_value());
-    MintOutcome minted = store_.Mint(item, **stored, std::move(intent), 0);
-    const Commit commit = store_.TakeCommit();
-    EXPECT_TRUE(engine_.Write(commit.batch, commit.sync).ok());
-    store_.OnCommitted(commit.seq);
-    return minted.minted.back().dot;
-  }
+  Dot Delete(const std::string& key) { return owner_.Delete(key).minted.back().dot; }
 
   ClockAnswer AnswerTo(const PartitionClock& theirs, ClockAnswerLimits limits = {}) {
-    auto answer = BuildClockAnswer(*engine_.TakeSnapshot(), kPartition, theirs, limits);
+    auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, theirs, limits);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(ClockAnswer{});
   }
 
-  MemoryEngine engine_;
-  ReplicaStore store_;
+  LoneOwner owner_{1};
   uint64_t writes_ = 0;
 };
 
 TEST_F(ClockAnswerTest, ToAnAskerThatLacksNothingIsEmptyAndComplete) {
   Put(Item("a"));
-  const ClockAnswer answer = AnswerTo(store_.Clock(kPartition));
+  const ClockAnswer answer = AnswerTo(owner_.clock());
   EXPECT_TRUE(answer.items.empty());
   EXPECT_TRUE(answer.complete);
   EXPECT_EQ(answer.missing, 0u);
-  EXPECT_EQ(answer.bases, store_.Clock(kPartition).Bases());
+  EXPECT_EQ(answer.bases, owner_.clock().Bases());
 }
 
 TEST_F(ClockAnswerTest, OfAPartitionWithoutAnyWriteIsEmptyAndComplete) {
@@ -73,9 +52,9 @@ TEST_F(ClockAnswerTest, OfAPartitionWithoutAnyWriteIsEmptyAndComplete) {
 
 TEST_F(ClockAnswerTest, HoldsExactlyTheItemsOfTheMissingDots) {
   Put(Item("a"));
-  PartitionClock theirs = store_.Clock(kPartition);
+  PartitionClock theirs = owner_.clock();
   const Dot b = Put(Item("b"), "news");
-  Put({kNeighbour, TableId(1), "elsewhere"});
+  Put({LoneOwner::kNeighbour, TableId(1), "elsewhere"});
   const ClockAnswer answer = AnswerTo(theirs);
   ASSERT_EQ(answer.items.size(), 1u);
   EXPECT_EQ(answer.items[0].item, Item("b"));
@@ -96,8 +75,8 @@ TEST_F(ClockAnswerTest, RecordsAreFilled) {
 
 TEST_F(ClockAnswerTest, TellsOfADeleteByAnEmptyRecordThatCoversWhatWasThere) {
   const Dot put = Put(Item("a"));
-  PartitionClock theirs = store_.Clock(kPartition);
-  const Dot gone = Delete(Item("a"));
+  PartitionClock theirs = owner_.clock();
+  const Dot gone = Delete("a");
   const ClockAnswer answer = AnswerTo(theirs);
   ASSERT_EQ(answer.items.size(), 1u);
   EXPECT_TRUE(answer.items[0].record->versions.empty());
@@ -151,7 +130,7 @@ TEST_F(ClockAnswerTest, PartsThatAreTakenInBringTheAskerToTheEnd) {
   }
   EXPECT_EQ(items, 20u);
   EXPECT_EQ(answers, 4);
-  EXPECT_EQ(theirs, store_.Clock(kPartition));
+  EXPECT_EQ(theirs, owner_.clock());
 }
 
 TEST_F(ClockAnswerTest, SaysSoWhenTheLogHasBeenCut) {
@@ -159,7 +138,7 @@ TEST_F(ClockAnswerTest, SaysSoWhenTheLogHasBeenCut) {
   Put(Item("b"));
   WriteBatch cut;
   cut.Erase(Family::kDotLog, EncodeLogKey(kPartition, dot));
-  ASSERT_TRUE(engine_.Write(cut, WalSync::kYes).ok());
+  ASSERT_TRUE(owner_.engine().Write(cut, WalSync::kYes).ok());
   const ClockAnswer answer = AnswerTo({});
   EXPECT_TRUE(answer.log_cut);
   EXPECT_FALSE(answer.complete) << "its bases claim what it did not send";
@@ -169,8 +148,8 @@ TEST_F(ClockAnswerTest, RefusesADamagedLog) {
   const Dot dot = Put(Item("a"));
   WriteBatch damage;
   damage.Put(Family::kDotLog, EncodeLogKey(kPartition, dot), "\xff");
-  ASSERT_TRUE(engine_.Write(damage, WalSync::kYes).ok());
-  const auto answer = BuildClockAnswer(*engine_.TakeSnapshot(), kPartition, {}, {});
+  ASSERT_TRUE(owner_.engine().Write(damage, WalSync::kYes).ok());
+  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {}, {});
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kDataLoss);
 }
 
