@@ -1,0 +1,52 @@
+"""A node is killed under a workload of the simulator, and again while it is catching up.
+
+No request may fail after the SDK's retries, no acknowledged write may be lost, and in the end all
+replicas hold the same.
+"""
+
+import os
+import unittest
+from pathlib import Path
+
+import gyre_processes
+from gyre_processes import ROOT
+
+DRIVE = Path(os.environ.get("GYRE_DRIVE", ROOT / "build/release/test/workload/gyre_drive"))
+
+
+class KillTest(gyre_processes.ClusterTest):
+    def drive(self, cluster, workload: str, seconds: int):
+        driver = cluster.add_program(
+            f"drive-{workload}",
+            [DRIVE, "--connect", ",".join(cluster.addresses), "--workload", workload,
+             "--table", workload, "--seconds", str(seconds), "--rate", "500", "--clients", "16",
+             "--keys", "300"])
+        driver.launch()
+        return driver
+
+    def survive(self, workload: str) -> None:
+        cluster = self.start_cluster(nodes=3)
+        driver = self.drive(cluster, workload, seconds=10)
+        victim = cluster.nodes[2]
+        client = cluster.client()
+        cluster.wait_until(lambda: self.has_table(client, workload), "the workload has begun")
+        for _ in range(2):
+            victim.kill()
+            victim.start()
+        self.assertEqual(driver.wait(within_s=60), 0, driver.log())
+        self.assertRegex(driver.log(), r"gyre-drive: requests=\d+ failed=0 lost_writes=0 ")
+        cluster.wait_until_same(workload)
+
+    @staticmethod
+    def has_table(client, name: str) -> bool:
+        return any(table.name == name for table in client.topology().reply.tables)
+
+    def test_siblings_and_deletes_survive_kills(self) -> None:
+        self.survive("mixed")
+
+    def test_a_cart_loses_nothing_to_kills(self) -> None:
+        self.survive("cart")
+
+
+if __name__ == "__main__":
+    gyre_processes.main()
