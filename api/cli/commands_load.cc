@@ -100,6 +100,7 @@ std::string JsonSummary(const LoadSummary& load, const std::optional<LoadSummary
     WritePass(*verify, "verify_", json);
   }
   json.Key("retries").Number(stats.retries).Key("failovers").Number(stats.failovers);
+  json.Key("frames").Number(stats.frames_sent);
   json.EndObject();
   return line;
 }

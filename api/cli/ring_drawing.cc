@@ -219,7 +219,9 @@ std::string DrawRing(const v1::GetTopologyReply& topology, const v1::PartitionFa
   }
   for (const std::string& line : ring) absl::StrAppend(&picture, "  ", line, "\n");
   picture += "\n";
-  for (const std::string& line : legend) absl::StrAppend(&picture, "  ", line, "\n");
+  for (const std::string& line : legend) {
+    absl::StrAppend(&picture, line.empty() ? "" : "  ", line, "\n");
+  }
   return picture;
 }
 
