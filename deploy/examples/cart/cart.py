@@ -110,7 +110,7 @@ def _summaries(client: GyreClient, names: list[str]) -> list[dict]:
     if not names:
         return []
     try:
-        items = client.multi_get(CATALOGUE, [name.encode() for name in names]).reply.items
+        items = client.multi_get(CATALOGUE, [name.encode() for name in names])
     except StoreError as error:
         log.warning("search without summaries: %s", error)
         return [{"package": name} for name in names]
@@ -121,6 +121,8 @@ def _summaries(client: GyreClient, names: list[str]) -> list[dict]:
             fields = fields_of(item.get.values[0].decode("utf-8", "replace"))
             summary |= {"version": fields.get("Version", ""), "section": fields.get("Section", ""),
                         "summary": fields.get("Description", "").partition("\n")[0]}
+        elif item.HasField("status"):
+            log.warning("search without the summary of %s: %s", name, item.status.message)
         summaries.append(summary)
     return summaries
 
@@ -202,12 +204,15 @@ def _answer_json(operation: str, answer: Answer) -> dict:
 
 def _serve_status(app: fastapi.FastAPI, client: GyreClient, index: NameIndex) -> None:
     asking = concurrent.futures.ThreadPoolExecutor(8, "status")
+    names: dict[str, str] = {}  # address -> node, as last seen
 
     def node_json(address: str) -> dict:
         try:
             status = client.status_of(address, STATUS_WITHIN_S)
         except StoreError as error:
-            return {"address": address, "reachable": False, "why": error.code.name}
+            return {"address": address, "node": names.get(address, address), "reachable": False,
+                    "why": error.code.name}
+        names[address] = status.node
         return {"address": address, "reachable": True, "node": status.node, "zone": status.zone,
                 "state": status.state, "epoch": status.epoch, "uptime_s": status.uptime_s,
                 "missing_dots": status.missing_dots, "version": status.version}

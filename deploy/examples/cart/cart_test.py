@@ -359,6 +359,21 @@ class Failover(OverFakeGyre):
             self.client.get("carts", b"k")
         self.assertEqual(len(self.served("GetRequest")), 1)
 
+    def test_items_of_a_multi_get_that_failed_for_a_while_are_asked_for_again_alone(self):
+        for key in (b"a", b"b", b"c"):
+            self.client.put("carts", key, key * 2)
+        self.gyre.failing_items = {b"b": grpc.StatusCode.ABORTED}
+        items = self.client.multi_get("carts", [b"a", b"b", b"c"])
+        self.assertEqual([item.get.values[0] for item in items], [b"aa", b"bb", b"cc"])
+        asked = [list(request.keys) for _, request in self.served("MultiGetRequest")]
+        self.assertEqual(asked, [[b"a", b"b", b"c"], [b"b"]])
+
+    def test_an_item_that_failed_for_good_is_not_asked_for_again(self):
+        self.gyre.failing_items = {b"a": grpc.StatusCode.INVALID_ARGUMENT}
+        items = self.client.multi_get("carts", [b"a"])
+        self.assertEqual(items[0].status.code, grpc.StatusCode.INVALID_ARGUMENT.value[0])
+        self.assertEqual(len(self.served("MultiGetRequest")), 1)
+
     def test_no_attempt_starts_after_the_deadline(self):
         with self.assertRaises(StoreUnavailable):
             self.client.get("carts", b"k", deadline=self.time.now)
@@ -606,6 +621,7 @@ class Http(OverFakeGyre):
         self.assertEqual(found.json()["packages"], [{"package": "nano"}])
         nodes = self.http.get("/api/status").json()["nodes"]
         self.assertEqual([node["reachable"] for node in nodes], [False] * 3)
+        self.assertEqual([node["node"] for node in nodes], self.gyre.addresses)
 
     def test_before_the_catalogue_is_there_it_says_when_to_come_back(self):
         self.gyre.tables.pop("catalogue")
@@ -623,6 +639,9 @@ class Http(OverFakeGyre):
     def test_the_status_names_the_nodes_and_counts_requests(self):
         status = self.http.get("/api/status").json()
         self.assertEqual([node["node"] for node in status["nodes"]], ["n1", "n2", "n3"])
+        self.gyre.nodes[1].stop()
+        away = self.http.get("/api/status").json()["nodes"][1]
+        self.assertEqual((away["node"], away["reachable"]), ("n2", False))
         self.assertEqual(status["index"]["packages"], 1)
         self.assertGreater(status["requests"]["requests"], 0)
 

@@ -41,6 +41,7 @@ class FakeGyre:
         self.records: dict[tuple[str, bytes], _Record] = {}
         self.replies_by_idempotency_key: dict[bytes, object] = {}
         self.requests: list[tuple[str, object]] = []  # (node, request), in the order of arrival
+        self.failing_items: dict[bytes, grpc.StatusCode] = {}  # each fails once
         self.nodes = [FakeNode(self, wire, f"n{number}") for number in range(1, nodes + 1)]
 
     @property
@@ -161,8 +162,13 @@ def _servicer(wire: stubs.Wire):
         def MultiGet(self, request, context):
             self._known(request.table, context)
             return self._node.serve(request, context, lambda: messages.MultiGetReply(items=[
-                messages.ItemOutcome(get=self._gyre.get(request.table, key))
-                for key in request.keys]))
+                self._outcome(request.table, key) for key in request.keys]))
+
+        def _outcome(self, table: str, key: bytes):
+            if key in self._gyre.failing_items:
+                status = messages.Status(code=self._gyre.failing_items.pop(key).value[0])
+                return messages.ItemOutcome(status=status)
+            return messages.ItemOutcome(get=self._gyre.get(table, key))
 
         def CreateTable(self, request, context):
             table = request.table

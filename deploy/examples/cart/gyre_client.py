@@ -33,6 +33,7 @@ DEADLINE_S = 6.0  # of a request with all its attempts
 ATTEMPT_S = 2.0  # of one attempt; longer than the slowest healthy answer
 REST_S = 1.0  # how long a node that failed is asked last
 MAX_ATTEMPTS = 12
+MULTI_ROUNDS = 3
 BACKOFF_FIRST_S = 0.05  # bound of the wait after the first round, doubled after each
 BACKOFF_MOST_S = 1.0
 
@@ -44,6 +45,8 @@ TRANSIENT = {
     # What a connection that breaks in the middle, or one failing disk, looks like.
     grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED,
 }
+
+TRANSIENT_NUMBERS = {code.value[0] for code in TRANSIENT}  # as an item's status has them
 
 CHANNEL_OPTIONS = (
     # A node that comes back is found within a second, not within gRPC's two minutes.
@@ -135,9 +138,23 @@ class GyreClient:
         return self._request("Get", request, deadline)
 
     def multi_get(self, table: str, keys: Sequence[bytes], *,
-                  deadline: float | None = None) -> Answer:
-        return self._request(
-            "MultiGet", self.wire.messages.MultiGetRequest(table=table, keys=keys), deadline)
+                  deadline: float | None = None) -> list[Any]:
+        """An ItemOutcome for each key. Those that failed for a while only (the topology changed
+        under them, a quorum was late) are asked for again, MULTI_ROUNDS times at most.
+        """
+        deadline = self.deadline_in(DEADLINE_S) if deadline is None else deadline
+        items: list[Any] = [None] * len(keys)
+        missing = list(range(len(keys)))
+        for _ in range(MULTI_ROUNDS):
+            request = self.wire.messages.MultiGetRequest(
+                table=table, keys=[keys[index] for index in missing])
+            reply = self._request("MultiGet", request, deadline).reply
+            for index, item in zip(missing, reply.items):
+                items[index] = item
+            missing = [index for index in missing if items[index].status.code in TRANSIENT_NUMBERS]
+            if not missing or self._clock() >= deadline:
+                break
+        return items
 
     def put(self, table: str, key: bytes, value: bytes, *, context: bytes = b"",
             blind: bool = False, explain: bool = False, deadline: float | None = None) -> Answer:

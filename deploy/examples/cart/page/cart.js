@@ -317,7 +317,7 @@ const PARTS = {
   coordinator: ["", "coordinated"],
   answered: ["", "answered"],
   repaired: ["repaired", "was behind; brought up to date"],
-  no_answer: ["missing", "no answer yet when the reply left"],
+  no_answer: ["idle", "no answer yet when the reply left"],
   unreachable: ["missing", "cannot be reached"],
   refused: ["missing", "answered with an error"],
   not_asked: ["idle", "not asked: enough others were"],
@@ -351,10 +351,8 @@ function replicaRow(replica, slowest) {
 }
 
 function milliseconds(micros) {
-  return micros === 0 ? "0 ms" : `${(micros / 1000).toFixed(micros < 10000 ? 2 : 0)} ms`;
+  return micros === 0 ? "at once" : `${(micros / 1000).toFixed(micros < 10000 ? 2 : 0)} ms`;
 }
-
-const nameOf = new Map(); // address -> node, as last seen
 
 async function showNodes() {
   if (document.hidden) return;
@@ -364,9 +362,7 @@ async function showNodes() {
       const state = !node.reachable ? "away" : node.state === "serving" ? "" : "busy";
       const text = node.reachable ? node.state : "away";
       const title = node.reachable ? `${node.address}, epoch ${node.epoch}` : node.address;
-      if (node.node) nameOf.set(node.address, node.node);
-      return element("li", {class: state, title},
-        `${nameOf.get(node.address) ?? node.address} ${text}`);
+      return element("li", {class: state, title}, `${node.node} ${text}`);
     }));
   } catch {
     byId("nodes").replaceChildren(element("li", {class: "away"}, "backend away"));
