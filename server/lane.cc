@@ -66,8 +66,9 @@ void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::St
 }
 
 Duration Lane::Gather() {
-  const bool busy = std::exchange(stepped_, 0) >= kBusySteps;
-  return busy ? kGather : Duration();
+  const size_t steps = std::exchange(stepped_, 0);
+  if (steps >= kFull.steps) return kFull.gather;
+  return steps >= kBusy.steps ? kBusy.gather : Duration();
 }
 
 void Lane::OnWake(Instant now) {

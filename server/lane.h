@@ -78,11 +78,16 @@ class Lane {
   PeerLinks* const peers_;
 
   // Of the loop's thread.
-  // A round that stepped this many requests and messages is followed by one that lets kGather pass,
-  // so that commits and frames carry more; measured in docs/benchmarks.md. Alone in flight, a
-  // request has five steps or fewer in any round and never waits.
-  static constexpr size_t kBusySteps = 8;
-  static constexpr Duration kGather = Duration::Micros(300);
+  // After a round that stepped `steps` requests and messages, the next one lets `gather` pass from the
+  // round's beginning, so that commits and frames carry more. Alone in flight, a request has five
+  // steps or fewer in any round and never waits. The longer one bounds a node to about 50,000 writes
+  // a second with 256 in flight, for a write takes some five rounds.
+  struct Pace {
+    size_t steps;
+    Duration gather;
+  };
+  static constexpr Pace kBusy = {8, Duration::Micros(300)};
+  static constexpr Pace kFull = {16, Duration::Micros(1000)};
   size_t stepped_ = 0;  // in this round
 
   Token next_token_ = 1;
