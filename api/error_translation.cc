@@ -68,6 +68,12 @@ absl::Status ReplyTooLarge(size_t bytes, std::string context) {
               detail);
 }
 
+absl::Status FrameTooLarge(int requests, int limit) {
+  return With(absl::ResourceExhaustedError(absl::StrCat(
+                  "a frame of ", requests, " requests; at most ", limit, " are allowed")),
+              v1::ErrorDetail::TOO_LARGE);
+}
+
 absl::Status UnknownTable(std::string_view name) {
   return With(absl::NotFoundError(absl::StrCat("no table \"", std::string(name), "\"")),
               v1::ErrorDetail::UNKNOWN_TABLE);

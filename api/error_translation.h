@@ -32,6 +32,8 @@ absl::Status FieldTooLarge(std::string_view field, size_t bytes, size_t limit_by
 // What was asked for does not fit into a message. `context` (may be empty) lets a client replace
 // it.
 absl::Status ReplyTooLarge(size_t bytes, std::string context);
+// A frame of the pipelined stream holds more requests than are allowed.
+absl::Status FrameTooLarge(int requests, int limit);
 absl::Status UnknownTable(std::string_view name);
 absl::Status Overloaded(uint32_t retry_after_ms, std::string_view which_limit);
 absl::Status Draining();

@@ -23,6 +23,8 @@ inline constexpr size_t kMessageSlackBytes = size_t{64} << 10;
 inline constexpr size_t kMaxReplyValueBytes = kMaxMessageBytes - kMessageSlackBytes;
 // A peer's message holds a record with all its siblings, and those of one more coordinator.
 inline constexpr size_t kMaxPeerMessageBytes = 2 * kMaxSiblings * kMaxValueBytes;
+// Requests of one frame of the pipelined stream. Beyond, the stream is ended.
+inline constexpr int kMaxFrameRequests = 10'000;
 inline constexpr int kMaxMultiItems = 1000;
 inline constexpr uint32_t kMaxTimeoutMs = 60'000;
 inline constexpr uint32_t kDefaultTimeoutMs = 2'000;

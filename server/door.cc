@@ -74,6 +74,7 @@ class Door::Round {
         asks_(door->lanes_.size()) {}
 
   void Add(v1::ClientRequest* request) {
+    if (request->id() == 0) return Refuse(0, InvalidField("id", "0; choose another number"));
     switch (request->request_case()) {
       case v1::ClientRequest::kPut:
         return AddPut(request->id(), request->mutable_put());

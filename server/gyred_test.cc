@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <google/protobuf/unknown_field_set.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
@@ -9,8 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <optional>
+#include <atomic>
+#include <future>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "api/error_translation.h"
@@ -280,6 +283,18 @@ TEST_F(OneNode, TheSessionGivesTypedErrorsAndGoesOn) {
   EXPECT_TRUE(session->Finish().ok());
 }
 
+TEST_F(OneNode, EndsASessionWhoseFrameHoldsTooManyRequests) {
+  grpc::ClientContext context;
+  const auto session = stub_->Session(&context);
+  v1::ClientFrame frame;
+  for (int i = 0; i <= kMaxFrameRequests; ++i) frame.add_requests()->set_id(1);
+  session->Write(frame);
+  v1::ServerFrame answer;
+  EXPECT_FALSE(session->Read(&answer));
+  EXPECT_EQ(session->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(Put(stub_.get(), PutOf("k", "v")).status.ok());
+}
+
 TEST_F(OneNode, ACancelledSessionLeavesNothingBehind) {
   grpc::ClientContext context;
   const auto session = stub_->Session(&context);
@@ -397,6 +412,52 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
   EXPECT_NE(metrics->body.find("gyre_request_seconds_count{kind=\"write\"} 1\n"),
             std::string::npos);
   EXPECT_NE(metrics->body.find("gyre_in_flight 0\n"), std::string::npos);
+}
+
+TEST_F(OneNode, AnswersHealthChecks) {
+  // HealthCheckRequest{service: ""} is empty; HealthCheckResponse{status: SERVING} is field 1 = 1.
+  grpc::GenericStub stub(
+      grpc::CreateChannel(cluster_.AddressOf(0), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const grpc::Slice nothing("");
+  const grpc::ByteBuffer request(&nothing, 1);
+  grpc::ByteBuffer reply;
+  std::promise<grpc::Status> done;
+  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &request, &reply,
+                 [&](const grpc::Status& status) { done.set_value(status); });
+  const grpc::Status status = done.get_future().get();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  grpc::Slice bytes;
+  ASSERT_TRUE(reply.DumpToSingleSlice(&bytes).ok());
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()), "\x08\x01");
+}
+
+TEST_F(OneNode, LosesNothingThatItAcknowledgedWhileItStops) {
+  std::atomic<bool> stopped{false};
+  std::vector<std::string> acknowledged;
+  std::promise<void> under_way;
+  std::thread client([&] {
+    for (int i = 0; !stopped; ++i) {
+      const std::string key = "k" + std::to_string(i);
+      const Answer answer = Put(stub_.get(), PutOf(key, "v"));
+      if (answer.status.ok()) {
+        acknowledged.push_back(key);
+      } else {
+        // gRPC itself cancels what arrives between the two halves of its goodbye.
+        EXPECT_TRUE(answer.status.error_code() == grpc::StatusCode::UNAVAILABLE ||
+                    answer.status.error_code() == grpc::StatusCode::CANCELLED)
+            << answer.status.error_message();
+      }
+      if (i == 5) under_way.set_value();
+    }
+  });
+  under_way.get_future().wait();
+  EXPECT_TRUE(cluster_.Stop(0).ok());
+  stopped = true;
+  client.join();
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  const auto stub = cluster_.Connect(0);
+  for (const std::string& key : acknowledged) EXPECT_EQ(ValuesOf(stub.get(), key).size(), 1u);
 }
 
 TEST_F(OneNode, TellsAClientTheAddressThatItMovedTo) {

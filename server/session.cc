@@ -17,6 +17,13 @@ std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)>
 }
 
 void Session::OnReadDone(bool ok) {
+  if (ok && incoming_.requests_size() > kMaxFrameRequests) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    reading_ = false;
+    reads_ended_ = true;
+    end_ = ToGrpc(FrameTooLarge(incoming_.requests_size(), kMaxFrameRequests));
+    return Proceed(std::move(lock));
+  }
   if (ok) {
     std::vector<v1::ClientRequest*> requests;
     requests.reserve(incoming_.requests_size());
@@ -93,9 +100,10 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   const bool idle = ready_.empty() && in_flight_ == 0;
   if (!writing_ && ((broken_ && !reading_) || (idle && (reads_ended_ || draining_)))) {
     finished_ = true;
-    const bool sent_away = draining_ && !reads_ended_;
+    if (draining_ && !reads_ended_) end_ = ToGrpc(Draining());
+    const grpc::Status end = end_;
     lock.unlock();
-    Finish(sent_away ? ToGrpc(Draining()) : grpc::Status::OK);
+    Finish(end);
     return;
   }
   // Both flags stand before the calls: gRPC may report at once, on another thread.

@@ -74,6 +74,7 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   bool broken_ = false;
   bool draining_ = false;
   bool finished_ = false;
+  grpc::Status end_;  // what the stream ends with
 };
 
 }  // namespace gyre
