@@ -297,7 +297,8 @@ NodeStream::Expired NodeStream::Expire(absl::Time now, RetryBudget& budget) {
 
   const bool opened = !was_open && breaker_.state() == CircuitBreaker::State::kOpen;
   if (opened && session_ != nullptr) session_->Cancel();
-  WriteLocked();
+  // Not otherwise: what a batch has queued so far would leave before its end.
+  if (!expired.late.empty() || !expired.silent.empty()) WriteLocked();
   return expired;
 }
 

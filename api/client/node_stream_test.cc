@@ -121,6 +121,16 @@ TEST_F(NodeStreamTest, WritesNothingBeforeTheOutermostBatchEnds) {
   recorder_.AwaitAnswered(2);
 }
 
+TEST_F(NodeStreamTest, WritesNothingOfABatchWhenTheClockTicks) {
+  {
+    const BatchScope scope(static_cast<NodeStream::Listener*>(&recorder_));
+    EXPECT_EQ(stream_.Submit(Put("a")), nullptr);
+    EXPECT_TRUE(stream_.Expire(MonotonicNow(), budget_).late.empty());
+    EXPECT_EQ(counters_.frames_sent, 0u);
+  }
+  recorder_.AwaitAnswered(1);
+}
+
 TEST_F(NodeStreamTest, DoesNotDeferForABatchOfSomebodyElse) {
   const int somebody = 0;
   const BatchScope scope(&somebody);
