@@ -4,7 +4,8 @@
 
 #include "api/client/node_stream.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 thread_local BatchScope* innermost = nullptr;
@@ -36,4 +37,5 @@ BatchScope* BatchScope::Find(const void* owner) {
   return nullptr;
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

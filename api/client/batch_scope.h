@@ -13,7 +13,8 @@
 
 #include "absl/container/inlined_vector.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 class NodeStream;
 
@@ -35,6 +36,7 @@ class BatchScope {
   absl::InlinedVector<NodeStream*, 8> nodes_;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_BATCH_SCOPE_H_

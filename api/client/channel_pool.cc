@@ -4,7 +4,8 @@
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 // A reply holds up to 64 siblings of 1 MiB each.
@@ -36,4 +37,5 @@ std::shared_ptr<grpc::Channel> ChannelPool::To(const std::string& address) {
   return channel;
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

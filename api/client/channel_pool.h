@@ -14,7 +14,8 @@
 #include "absl/base/thread_annotations.h"
 #include "grpcpp/channel.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 class ChannelPool {
  public:
@@ -25,6 +26,7 @@ class ChannelPool {
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_CHANNEL_POOL_H_

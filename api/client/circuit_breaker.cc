@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options)
     : options_(options), open_for_(options.open_min) {}
@@ -47,4 +48,5 @@ void CircuitBreaker::Open(absl::Time now) {
   open_for_ = std::min(open_for_ * 2, options_.open_max);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -19,7 +19,8 @@
 
 #include "absl/time/time.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct CircuitBreakerOptions {
   // Failures without an answer between them that open it. Default 5. 1: a single slow request
@@ -61,6 +62,7 @@ class CircuitBreaker {
   absl::Time until_ = absl::InfinitePast();  // open: its end; half-open: when the probe is given up
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_CIRCUIT_BREAKER_H_

@@ -13,7 +13,8 @@
 #include "api/client/unary.h"
 #include "api/proto/gyre.grpc.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 constexpr size_t kMaxMultiItems = 1000;
@@ -361,4 +362,5 @@ absl::StatusOr<v1::ScanPartitionReply> Client::ScanPartition(std::string_view ta
   return std::move(answer->reply);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -81,7 +81,8 @@
 #include "api/client/retry_policy.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 class Dispatcher;
 struct Operation;
@@ -238,6 +239,7 @@ class Client {
   const std::unique_ptr<Dispatcher> dispatcher_;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_CLIENT_H_

@@ -7,7 +7,8 @@
 #include <atomic>
 #include <cstdint>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct ClientStats {
   uint64_t requests = 0;  // accepted from the caller, each item of a multi request
@@ -47,6 +48,7 @@ inline void Count(std::atomic<uint64_t>& counter, uint64_t by = 1) {
   counter.fetch_add(by, std::memory_order_relaxed);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_CLIENT_STATS_H_

@@ -12,7 +12,8 @@
 #include "api/client/error_detail.h"
 #include "api/client/monotonic.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 constexpr absl::Duration kTick = absl::Milliseconds(5);
@@ -408,4 +409,5 @@ void Dispatcher::TickLoop() {
   }
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

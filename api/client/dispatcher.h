@@ -42,7 +42,8 @@
 #include "api/client/waiting_room.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct DispatcherOptions {
   std::vector<std::string> seeds = {};
@@ -135,6 +136,7 @@ class Dispatcher final : public NodeStream::Listener {
   std::thread ticker_;  // last: it uses all of the above
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_DISPATCHER_H_

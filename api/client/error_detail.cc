@@ -4,7 +4,8 @@
 
 #include "absl/strings/cord.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 constexpr char kPayloadUrl[] = "type.googleapis.com/gyre.v1.ErrorDetail";
@@ -47,4 +48,5 @@ absl::Status StatusFromUnary(const grpc::Status& status, const grpc::ClientConte
   return WithErrorDetail(std::move(result), detail);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -19,7 +19,8 @@
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/status.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 // The detail of `status`; nothing for OK and for failures that never reached a server.
 [[nodiscard]] std::optional<v1::ErrorDetail> GetErrorDetail(const absl::Status& status);
@@ -35,6 +36,7 @@ namespace gyre::inline sdk {
 [[nodiscard]] absl::Status StatusFromUnary(const grpc::Status& status,
                                            const grpc::ClientContext& context);
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_ERROR_DETAIL_H_

@@ -10,12 +10,14 @@
 
 #include "absl/time/time.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 inline absl::Time MonotonicNow() {
   return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_MONOTONIC_H_

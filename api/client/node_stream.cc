@@ -16,7 +16,8 @@
 #include "grpcpp/support/client_callback.h"
 #include "grpcpp/support/slice.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 using google::protobuf::io::CodedOutputStream;
@@ -320,4 +321,5 @@ void NodeStream::Close() {
   listener_->OnLost(*this, std::move(unsent), absl::CancelledError("the stream was closed"));
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

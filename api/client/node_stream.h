@@ -42,7 +42,8 @@
 #include "api/proto/gyre.pb.h"
 #include "grpcpp/channel.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct NodeStreamOptions {
   // Requests sent and not answered. Default 1,024, at most 4,096; more wait in the queue. Too few
@@ -144,6 +145,7 @@ class NodeStream {
   uint64_t last_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_NODE_STREAM_H_

@@ -21,7 +21,8 @@
 #include "api/client/results.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct Operation {
   // Set by the caller.
@@ -77,6 +78,7 @@ struct Operation {
   bool is_write() const { return request.request_case() != v1::ClientRequest::kGet; }
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_OPERATION_H_

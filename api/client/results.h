@@ -10,7 +10,8 @@
 #include "absl/status/statusor.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct PutResult {
   std::string context = {};  // covers what was written and what it replaced
@@ -45,6 +46,7 @@ using MultiGetResult = std::vector<absl::StatusOr<GetResult>>;
 using MultiPutCallback = std::function<void(absl::StatusOr<MultiPutResult>)>;
 using MultiGetCallback = std::function<void(absl::StatusOr<MultiGetResult>)>;
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_RESULTS_H_

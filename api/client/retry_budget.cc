@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 constexpr int64_t kToken = 1000;
@@ -35,4 +36,5 @@ bool RetryBudget::TrySpend() {
   return false;
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -14,7 +14,8 @@
 #include <atomic>
 #include <cstdint>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 struct RetryBudgetOptions {
   // Tokens a success adds. Default 0.1: retries are at most 10 % of what succeeds. 0: only the
@@ -40,6 +41,7 @@ class RetryBudget {
   std::atomic<int64_t> tokens_milli_;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_RETRY_BUDGET_H_

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 Remedy RemedyForCode(absl::StatusCode code) {
@@ -52,4 +53,5 @@ absl::Duration BackOffDelay(const BackOffOptions& options, int retry, uint32_t r
   return absl::Milliseconds(retry_after_ms) + bound * unit;
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -14,7 +14,8 @@
 #include "absl/time/time.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 enum class Remedy {
   kNone,      // tell the caller; another attempt would end the same
@@ -48,6 +49,7 @@ struct BackOffOptions {
 [[nodiscard]] absl::Duration BackOffDelay(const BackOffOptions& options, int retry,
                                           uint32_t retry_after_ms, double unit);
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_RETRY_POLICY_H_

@@ -7,7 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "xxhash.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 uint64_t KeyHash(uint16_t table_id, std::string_view key) {
   // Keys fit a small buffer, whose one-shot hash is several times quicker than the streaming one.
@@ -95,4 +96,5 @@ absl::Span<const uint32_t> Routing::Owners(const TableRoute& table, uint32_t sli
       .subspan(size_t{slice} * family.per_slice, family.per_slice);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

@@ -19,7 +19,8 @@
 #include "absl/types/span.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 // XXH3-64 over the big-endian table id and the key.
 [[nodiscard]] uint64_t KeyHash(uint16_t table_id, std::string_view key);
@@ -69,6 +70,7 @@ class Routing {
   std::map<std::string, TableRoute, std::less<>> tables_;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_ROUTING_H_

@@ -10,7 +10,8 @@
 #include "api/proto/gyre.grpc.pb.h"
 #include "grpcpp/client_context.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 namespace {
 
 // Between two tries of a fetch that fails or comes back too old.
@@ -160,4 +161,5 @@ void TopologyFeed::Close() {
   while (in_flight_ != nullptr) fetched_.wait(lock);
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

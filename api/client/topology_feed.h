@@ -26,7 +26,8 @@
 #include "api/client/routing.h"
 #include "api/proto/gyre.pb.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 class TopologyFeed {
  public:
@@ -80,6 +81,7 @@ class TopologyFeed {
   size_t next_address_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_TOPOLOGY_FEED_H_

@@ -21,7 +21,8 @@
 #include "api/proto/gyre.grpc.pb.h"
 #include "grpcpp/client_context.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 template <typename Request, typename Reply>
 using UnaryMethod = grpc::Status (v1::Gyre::Stub::*)(grpc::ClientContext*, const Request&, Reply*);
@@ -71,6 +72,7 @@ absl::StatusOr<UnaryAnswer<Reply>> AskInTurn(ChannelPool& channels,
   return last;
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_UNARY_H_

@@ -4,7 +4,8 @@
 #include <iterator>
 #include <utility>
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 void WaitingRoom::Park(std::unique_ptr<Operation> op) {
   const std::lock_guard lock(mutex_);
@@ -30,4 +31,5 @@ std::vector<std::unique_ptr<Operation>> WaitingRoom::TakeAll() {
   return std::exchange(waiting_, {});
 }
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre

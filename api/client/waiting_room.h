@@ -15,7 +15,8 @@
 #include "absl/time/time.h"
 #include "api/client/operation.h"
 
-namespace gyre::inline sdk {
+namespace gyre {
+inline namespace sdk {
 
 class WaitingRoom {
  public:
@@ -30,6 +31,7 @@ class WaitingRoom {
   std::vector<std::unique_ptr<Operation>> waiting_ ABSL_GUARDED_BY(mutex_);
 };
 
-}  // namespace gyre::inline sdk
+}  // namespace sdk
+}  // namespace gyre
 
 #endif  // GYRE_API_CLIENT_WAITING_ROOM_H_
