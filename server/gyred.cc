@@ -265,7 +265,8 @@ absl::Status Gyred::PublishAddresses() {
   const auto differs = [mine](const Member& known) {
     return known.client_address != mine.client_address || known.peer_address != mine.peer_address;
   };
-  const Member* known = door_->view()->FindMember(self_);
+  const std::shared_ptr<const View> view = door_->view();
+  const Member* known = view->FindMember(self_);
   if (known == nullptr || !differs(*known)) return absl::OkStatus();
   auto done = std::make_shared<std::promise<absl::Status>>();
   seat_->Propose(
