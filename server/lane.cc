@@ -9,6 +9,11 @@
 #include "storage/keys.h"
 
 namespace gyre {
+namespace {
+
+constexpr ptrdiff_t kFewSessions = 16;
+
+}  // namespace
 
 Lane::Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers)
     : options_(options),
@@ -122,7 +127,9 @@ void Lane::Answer(std::vector<ShardEffects::Reply> replies) {
     std::shared_ptr<Caller> caller = it->second(std::move(reply.outcome));
     asked_.erase(it);
     if (caller == nullptr) continue;
-    if (std::find(to_flush.rbegin(), to_flush.rend(), caller) == to_flush.rend()) {
+    // Sessions come many times in a row, unary calls once each. To flush one twice does no harm.
+    const auto recent = to_flush.end() - std::min<ptrdiff_t>(kFewSessions, std::ssize(to_flush));
+    if (std::find(recent, to_flush.end(), caller) == to_flush.end()) {
       to_flush.push_back(std::move(caller));
     }
   }
