@@ -162,7 +162,8 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
 
 // The first value replaces what is there; each further one becomes its sibling, when the one before
 // it has been written.
-void Loader::PutNext(Pass& pass, std::shared_ptr<Record> record, size_t index, absl::Time started) {
+void Loader::PutNext(Pass& pass, const std::shared_ptr<Record>& record, size_t index,
+                     absl::Time started) {
   const WriteOptions options{.mode = index == 0 ? WriteMode::kDefault : WriteMode::kBlind,
                              .write_quorum = options_.write_quorum};
   const Record& now = *record;

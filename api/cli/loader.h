@@ -69,7 +69,7 @@ class Loader {
 
   absl::StatusOr<LoadSummary> Run(RecordReader& reader, const OnProgress& on_progress,
                                   bool verifying);
-  void PutNext(Pass& pass, std::shared_ptr<Record> record, size_t index, absl::Time started);
+  void PutNext(Pass& pass, const std::shared_ptr<Record>& record, size_t index, absl::Time started);
   void GetOne(Pass& pass, Record record);
 
   Client* const client_;

@@ -260,7 +260,7 @@ void Dispatcher::OnError(NodeStream& node, std::unique_ptr<Operation> op, const 
   ++op->turn;
   switch (RemedyFor(failed)) {
     case Remedy::kNone:
-      return Fail(std::move(op), std::exchange(op->last_error, absl::OkStatus()));
+      return FailWithLast(std::move(op));
     case Remedy::kBackOff:
       return RetryLater(std::move(op), detail.retry_after_ms());
     case Remedy::kFailOver:
@@ -294,14 +294,14 @@ void Dispatcher::FailOver(std::unique_ptr<Operation> op) {
 void Dispatcher::RetryLater(std::unique_ptr<Operation> op, uint32_t retry_after_ms) {
   if (!budget_.TrySpend()) {
     Count(counters_.retries_denied);
-    return Fail(std::move(op), std::exchange(op->last_error, absl::OkStatus()));
+    return FailWithLast(std::move(op));
   }
   Count(counters_.retries);
   const absl::Duration wait =
       BackOffDelay(options_.back_off, ++op->retries, retry_after_ms, UnitRandom());
   // A wait that outlasts the deadline cannot end well: tell the caller now what went wrong.
   if (MonotonicNow() + wait >= op->deadline) {
-    return Fail(std::move(op), std::exchange(op->last_error, absl::OkStatus()));
+    return FailWithLast(std::move(op));
   }
   Park(std::move(op), wait, 0);
 }
@@ -346,6 +346,11 @@ void Dispatcher::Fail(std::unique_ptr<Operation> op, absl::Status why) {
   const absl::Status told = Told(*op, std::move(why));
   const CallbackScope scope;
   std::visit([&](const auto& done) { done(told); }, op->done);
+}
+
+void Dispatcher::FailWithLast(std::unique_ptr<Operation> op) {
+  absl::Status why = std::exchange(op->last_error, absl::OkStatus());
+  Fail(std::move(op), std::move(why));
 }
 
 void Dispatcher::FailLate(std::unique_ptr<Operation> op) {

@@ -106,6 +106,7 @@ class Dispatcher final : public NodeStream::Listener {
 
   void Succeed(std::unique_ptr<Operation> op, v1::ClientReply& reply);
   void Fail(std::unique_ptr<Operation> op, absl::Status why);
+  void FailWithLast(std::unique_ptr<Operation> op);
   void FailLate(std::unique_ptr<Operation> op);
   void Release(const Operation& op);
   bool Admit(Operation& op);

@@ -53,8 +53,8 @@ class NodeStream::Session final
     StartCall();
   }
 
-  void Write(grpc::ByteBuffer frame) {
-    out_ = std::move(frame);
+  void Write(const grpc::Slice& frame) {
+    out_ = grpc::ByteBuffer(&frame, 1);
     writing = true;
     StartWrite(&out_);
   }
@@ -171,7 +171,7 @@ void NodeStream::WriteLocked() {
   }
   Count(counters_->frames_sent);
   Count(counters_->attempts, frame.size());
-  session_->Write(grpc::ByteBuffer(&slice, 1));
+  session_->Write(slice);
 }
 
 // Moves requests from the queue to the window, as many as one frame takes. Returns its bytes.
