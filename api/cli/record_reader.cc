@@ -99,9 +99,9 @@ class JsonlReader final : public RecordReader {
       return true;
     }
     if (!value.has_string_value()) return false;
-    std::string decoded;
+    std::string decoded = value.string_value();
     if (base64 && !absl::Base64Unescape(value.string_value(), &decoded)) return false;
-    strings.push_back(base64 ? std::move(decoded) : value.string_value());
+    strings.push_back(std::move(decoded));
     return true;
   }
 };
