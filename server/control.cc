@@ -17,8 +17,7 @@ std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
 
 }  // namespace
 
-absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot,
-                                               const Topology& initial) {
+absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const Topology& initial) {
   Durable durable{initial, {}};
   absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, TopologyKey());
   if (bytes.ok()) {
@@ -57,7 +56,8 @@ std::vector<NodeId> Control::Voters() const {
   return voters;
 }
 
-// ------------------------------------------------------------------------------------------ proposing
+// ------------------------------------------------------------------------------------------
+// proposing
 
 void Control::Propose(uint64_t token, Change change, Instant now) {
   const ExchangeId id = next_exchange_++;
@@ -68,8 +68,8 @@ void Control::Propose(uint64_t token, Change change, Instant now) {
   options.repeat = Proposer::Repeat::kHarmless;
   proposal.proposer = std::make_unique<Proposer>(
       Voters(), Ballot{next_round_++, view_->self()},
-      [initial = initial_, change = std::move(change)](
-          const std::string& current) -> absl::StatusOr<std::string> {
+      [initial = initial_,
+       change = std::move(change)](const std::string& current) -> absl::StatusOr<std::string> {
         absl::StatusOr<Topology> topology = initial;
         if (!current.empty()) topology = DecodeTopology(current);
         if (topology.ok()) topology = change(*topology);
@@ -130,7 +130,8 @@ bool Control::Spread(const Topology& topology) const {
   });
 }
 
-// ------------------------------------------------------------------------------------------ accepting
+// ------------------------------------------------------------------------------------------
+// accepting
 
 void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request) {
   Acceptor::Answer answer = acceptor_.Handle(request);
@@ -147,7 +148,8 @@ void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterRe
   Perform(&it->second, it->second.proposer->OnReply(from, reply, now.monotonic), now);
 }
 
-// ------------------------------------------------------------------------------------------- spreading
+// -------------------------------------------------------------------------------------------
+// spreading
 
 void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (auto* ask = std::get_if<RegisterAsk>(&message.body)) {
@@ -206,7 +208,8 @@ void Control::Install(Topology topology) {
   }
 }
 
-// ------------------------------------------------------------------------------------ order and time
+// ------------------------------------------------------------------------------------ order and
+// time
 
 void Control::Send(NodeId to, ExchangeId exchange, PeerBody body) {
   Envelope envelope{to, {exchange, view_->epoch(), PartitionId(), std::move(body)}};

@@ -1,9 +1,10 @@
-// Control: this node's part in the one topology document. It is an acceptor of the register that holds
-// it (every member votes, up to the first seven), proposes changes to it for clients, and spreads the
-// newest document. Pure, stepped like a Shard.
+// Control: this node's part in the one topology document. It is an acceptor of the register that
+// holds it (every member votes, up to the first seven), proposes changes to it for clients, and
+// spreads the newest document. Pure, stepped like a Shard.
 //
-// Order: what an acceptor promised is durable before its answer leaves; a new document is durable here
-// before anything is served by it. Control holds its messages until the performer says so (OnPersisted).
+// Order: what an acceptor promised is durable before its answer leaves; a new document is durable
+// here before anything is served by it. Control holds its messages until the performer says so
+// (OnPersisted).
 //
 // Thread rule: one thread.
 
@@ -31,8 +32,8 @@
 
 namespace gyre {
 
-// How long an owner of the newest document is waited for before a change is reported as done, so that
-// what the client does next meets nodes that know of it.
+// How long an owner of the newest document is waited for before a change is reported as done, so
+// that what the client does next meets nodes that know of it.
 inline constexpr Duration kSpreadPatience = Duration::Seconds(1);
 inline constexpr size_t kMaxVoters = 7;
 
@@ -43,7 +44,7 @@ struct ControlEffects {
   };
   std::optional<WriteBatch> persist;  // written with a sync; ends in OnPersisted. One at a time.
   std::vector<Envelope> sends;
-  std::shared_ptr<const View> view;   // a newer one is in force: tell every shard, then the door
+  std::shared_ptr<const View> view;  // a newer one is in force: tell every shard, then the door
   std::vector<Done> done;
   Time wake = Time::Never();
 };
@@ -121,8 +122,8 @@ class Control {
     std::vector<Envelope> sends;
     std::shared_ptr<const View> view;
   };
-  Held held_;       // waits for `gathering_`
-  Held in_flight_;  // waits for the batch under way
+  Held held_;                     // waits for `gathering_`
+  Held in_flight_;                // waits for the batch under way
   std::deque<Envelope> to_self_;  // served by the next TakeEffects
   ControlEffects out_;
 };

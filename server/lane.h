@@ -78,10 +78,10 @@ class Lane {
   PeerLinks* const peers_;
 
   // Of the loop's thread.
-  // After a round that stepped `steps` requests and messages, the next one lets `gather` pass from the
-  // round's beginning, so that commits and frames carry more. Alone in flight, a request has five
-  // steps or fewer in any round and never waits. The longer one bounds a node to about 50,000 writes
-  // a second with 256 in flight, for a write takes some five rounds.
+  // After a round that stepped `steps` requests and messages, the next one lets `gather` pass from
+  // the round's beginning, so that commits and frames carry more. Alone in flight, a request has
+  // five steps or fewer in any round and never waits. The longer one bounds a node to about 50,000
+  // writes a second with 256 in flight, for a write takes some five rounds.
   struct Pace {
     size_t steps;
     Duration gather;
