@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # A three-node cluster on this machine, doing a real job.
 #
-#   deploy/local.sh         sets everything up, loads the machine's own Debian package index, reads it
+#   deploy/local.sh         sets all up, loads the machine's own Debian package index, reads it
 #                           back, kills a node under load, shows that nothing failed and nothing was
 #                           lost, starts a shop on it, and leaves all of that running
 #   deploy/local.sh stop    ends what it started
 #   deploy/local.sh clean   ends it and removes its data
 #
 # GYRE_LOCAL_DIR (default: .gyre-local in the repository) holds data, logs and process ids.
-# GYRE_LOCAL_PORT (default 7100) is the first of the ports: +1 to +3 clients, +101 to +103 peers, +201
-# to +203 HTTP, +980 the shop.
+# GYRE_LOCAL_PORT (default 7100) is the first of the ports: +1 to +3 clients, +101 to +103 peers,
+# +201 to +203 HTTP, +980 the shop.
 #
 # The last line is for scripts: gyre-local: records=<n> load_per_s=<n> verify_errors=<n>
 # failed_requests=<n> lost_writes=<n>. Exit code 0 only if the last three are 0.
@@ -28,8 +28,8 @@ die() {
 }
 
 # ------------------------------------------------------------------------------------ processes
-# A process is recorded as its id and the moment it started, so that an id which the system has given
-# to somebody else since is never taken for ours.
+# A process is recorded as its id and the moment it started, so that an id which the system has
+# given to somebody else since is never taken for ours.
 started_at() { awk '{ sub(/.*\) /, ""); print $20 }' "/proc/$1/stat" 2>/dev/null || true; }
 record() { printf '%s %s\n' "$2" "$(started_at "$2")" >"$home/run/$1"; }
 running() { # prints the process id
@@ -59,8 +59,9 @@ stop_all() {
 members() {
   local i
   for i in 1 2 3; do
-    printf 'members { name: "n%d" peer_address: "127.0.0.1:%d" client_address: "127.0.0.1:%d" zone: "zone-%d" }\n' \
-      "$i" $((port + 100 + i)) $((port + i)) "$i"
+    printf 'members { name: "n%d" peer_address: "127.0.0.1:%d" client_address: "127.0.0.1:%d"' \
+      "$i" $((port + 100 + i)) $((port + i))
+    printf ' zone: "zone-%d" }\n' "$i"
   done
 }
 start_node() { # NUMBER
@@ -76,7 +77,9 @@ start_node() { # NUMBER
     >"$home/log/$n.out" 2>&1 </dev/null &
   record "$n" $!
   for _ in $(seq 100); do
-    if [ -e "$log" ] && tail -n "+$((before + 1))" "$log" | grep -q '"event":"ready"'; then return; fi
+    if [ -e "$log" ] && tail -n "+$((before + 1))" "$log" | grep -q '"event":"ready"'; then
+      return
+    fi
     running "$n" >/dev/null || break
     sleep 0.1
   done
@@ -84,7 +87,7 @@ start_node() { # NUMBER
   die "node $n did not start"
 }
 
-# ------------------------------------------------------------------------------------------- the job
+# --------------------------------------------------------------------------------------- the job
 # Every package that apt knows, each once: the last stanza of a name wins.
 package_index() {
   local lists
@@ -172,8 +175,9 @@ run() {
   printf 'read back  %s/s, p50 %s ms, p99 %s ms, %s differ\n' "$(field verify_per_s <<<"$load")" \
     "$(field verify_p50_ms <<<"$load")" "$(field verify_p99_ms <<<"$load")" "$errors"
   printf 'under kill %s requests, %s failed, p50 %s ms, p99 %s ms, longest %s ms\n' \
-    "$(tail -n 1 "$home/drill" | word requests)" "$failed" "$(tail -n 1 "$home/drill" | word p50_ms)" \
-    "$(tail -n 1 "$home/drill" | word p99_ms)" "$(tail -n 1 "$home/drill" | word max_ms)"
+    "$(tail -n 1 "$home/drill" | word requests)" "$failed" \
+    "$(tail -n 1 "$home/drill" | word p50_ms)" "$(tail -n 1 "$home/drill" | word p99_ms)" \
+    "$(tail -n 1 "$home/drill" | word max_ms)"
   printf 'on disk    %s bytes over three nodes, for %s bytes of records three times\n' "$disk" \
     "$(field bytes <<<"$load")"
   printf '\nThe cluster is up, and the shop at http://%s/. Try:\n\n' "$shop"
@@ -181,8 +185,8 @@ run() {
   printf '  %s get catalogue bash --explain\n' "$bin/api/cli/gyre"
   printf '  %s ring\n' "$bin/api/cli/gyre"
   printf '  %s status\n\n' "$bin/api/cli/gyre"
-  printf 'gyre-local: records=%s load_per_s=%s verify_errors=%s failed_requests=%s lost_writes=%s\n' \
-    "$records" "$per_s" "$errors" "${failed:-unknown}" "${lost:-unknown}"
+  printf 'gyre-local: records=%s load_per_s=%s verify_errors=%s ' "$records" "$per_s" "$errors"
+  printf 'failed_requests=%s lost_writes=%s\n' "${failed:-unknown}" "${lost:-unknown}"
   [ "$errors" = 0 ] && [ "$drilled" = 0 ] && [ "$converged" = 0 ] && [ "$records" -gt 0 ]
 }
 

@@ -1,8 +1,9 @@
-// BuildClockAnswer: what a peer with a given clock lacks of a partition, found through the dot log of
-// one consistent snapshot of the store. Pure over the snapshot; any thread.
+// BuildClockAnswer: what a peer with a given clock lacks of a partition, found through the dot log
+// of one consistent snapshot of the store. Pure over the snapshot; any thread.
 //
-// Always holds: the bases of an answer, and the records in it, are of the same moment; with `complete`,
-// the asker's clock together with the answer's items covers everything that the bases claim.
+// Always holds: the bases of an answer, and the records in it, are of the same moment; with
+// `complete`, the asker's clock together with the answer's items covers everything that the bases
+// claim.
 
 #ifndef GYRE_REPLICATION_CLOCK_ANSWER_H_
 #define GYRE_REPLICATION_CLOCK_ANSWER_H_
@@ -16,8 +17,8 @@
 namespace gyre {
 
 struct ClockAnswerLimits {
-  // Dots and bytes of records an answer. Larger ones spend fewer rounds, smaller ones hold a shard's
-  // loop for less time; an answer holds at least one record however large.
+  // Dots and bytes of records an answer. Larger ones spend fewer rounds, smaller ones hold a
+  // shard's loop for less time; an answer holds at least one record however large.
   uint64_t max_dots = 1024;
   size_t max_bytes = 1 << 20;
 };

@@ -1,5 +1,6 @@
-// ClockExchange: anti-entropy of one partition with one other owner. Sends this owner's clock, takes in
-// what it lacks, and joins the peer's bases after the last record: cost follows the difference.
+// ClockExchange: anti-entropy of one partition with one other owner. Sends this owner's clock,
+// takes in what it lacks, and joins the peer's bases after the last record: cost follows the
+// difference.
 //
 // Every question carries the newest clock, so that nothing is remembered at the peer between two
 // answers, and an exchange that breaks in the middle has joined nothing (design 3, rule 2).
@@ -16,8 +17,8 @@
 
 namespace gyre {
 
-// Not an Exchange: what it steps on is a partition's clock, not one item. The shard asks with the clock
-// of the moment, applies the items of each answer, and then asks this what to do next.
+// Not an Exchange: what it steps on is a partition's clock, not one item. The shard asks with the
+// clock of the moment, applies the items of each answer, and then asks this what to do next.
 class ClockExchange {
  public:
   // How long an answer may take before the exchange is given up (a later one starts afresh).

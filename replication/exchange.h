@@ -1,9 +1,10 @@
-// Exchange: one request in flight, as a pure state machine. It is started once, then stepped with what
-// arrives, and each step says what it wants done. It knows no clock, no socket and no store, and it is
-// owned and stepped by one shard's thread.
+// Exchange: one request in flight, as a pure state machine. It is started once, then stepped with
+// what arrives, and each step says what it wants done. It knows no clock, no socket and no store,
+// and it is owned and stepped by one shard's thread.
 //
-// Why step-and-output rather than callbacks: a step can be replayed from its inputs, and the order of
-// its effects is data that a test can read (etcd/raft's Ready, ScyllaDB's raft/fsm.hh argue the same).
+// Why step-and-output rather than callbacks: a step can be replayed from its inputs, and the order
+// of its effects is data that a test can read (etcd/raft's Ready, ScyllaDB's raft/fsm.hh argue the
+// same).
 
 #ifndef GYRE_REPLICATION_EXCHANGE_H_
 #define GYRE_REPLICATION_EXCHANGE_H_
@@ -25,14 +26,16 @@ namespace gyre {
 struct Effects {
   // First what changes this node's own state, for everything below speaks of the state after it.
   // At most one of these is set; both need the item's record, so they end in a later step.
-  std::optional<WriteIntent> mint;        // ends in OnMinted
-  std::optional<ExplainedRecord> adopt;   // take in a record found elsewhere, then mint; ends in OnMinted
+  std::optional<WriteIntent> mint;  // ends in OnMinted
+  std::optional<ExplainedRecord>
+      adopt;  // take in a record found elsewhere, then mint; ends in OnMinted
 
-  // Then the questions to others. The shard sends them when what they speak of is durable. A message
-  // to this node itself is served here, by the same code that serves a peer's.
+  // Then the questions to others. The shard sends them when what they speak of is durable. A
+  // message to this node itself is served here, by the same code that serves a peer's.
   std::vector<std::pair<NodeId, PeerBody>> sends;
 
-  // Then the end: the reply goes out when what it speaks of is durable, and the exchange is destroyed.
+  // Then the end: the reply goes out when what it speaks of is durable, and the exchange is
+  // destroyed.
   std::optional<Outcome> outcome;
   bool finished = false;  // ended without a reply to anyone
 

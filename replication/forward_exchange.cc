@@ -26,7 +26,8 @@ void ForwardExchange::AskNext(Time now, Effects* effects) {
   owners_.pop_back();
   give_up_at_ = std::min(deadline_, now + patience_);
   request_.timeout = deadline_ - now;
-  // A forwarded write may arrive late, after the client has tried elsewhere: never as a first attempt.
+  // A forwarded write may arrive late, after the client has tried elsewhere: never as a first
+  // attempt.
   ++request_.intent.attempt;
   effects->sends.emplace_back(asked_, Forward{request_});
   effects->wake = give_up_at_;

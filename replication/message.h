@@ -1,8 +1,8 @@
 // The messages between the nodes of a cluster, as values. Their wire form is api/proto/peer.proto.
 //
-// A message is about one partition (so that it finds its shard), or, with partition 0, about the node.
-// An answer repeats the `exchange` of its question. Messages may be lost, doubled, delayed and
-// reordered: whatever a message asks for must be safe to do twice and late.
+// A message is about one partition (so that it finds its shard), or, with partition 0, about the
+// node. An answer repeats the `exchange` of its question. Messages may be lost, doubled, delayed
+// and reordered: whatever a message asks for must be safe to do twice and late.
 //
 // Records in messages are filled. They are shared, never changed.
 
@@ -27,8 +27,8 @@
 
 namespace gyre {
 
-// Names one exchange of one life of one process: the upper 24 bits are drawn at its start, so that an
-// answer to an exchange of an earlier life finds nobody. 0: no exchange, no answer wanted.
+// Names one exchange of one life of one process: the upper 24 bits are drawn at its start, so that
+// an answer to an exchange of an earlier life finds nobody. 0: no exchange, no answer wanted.
 using ExchangeId = uint64_t;
 
 using RecordPtr = std::shared_ptr<const Record>;

@@ -1,9 +1,9 @@
-// ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one), asks the
-// rest when an answer is late or a node is lost, merges what R answered, and sends the merged record to
-// those that were behind: read repair is one of its effects.
+// ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one), asks
+// the rest when an answer is late or a node is lost, merges what R answered, and sends the merged
+// record to those that were behind: read repair is one of its effects.
 //
-// Source: Dynamo (SOSP 2007) sections 4.5 and 5; hedging after Dean and Barroso, "The Tail at Scale"
-// (CACM 2013).
+// Source: Dynamo (SOSP 2007) sections 4.5 and 5; hedging after Dean and Barroso, "The Tail at
+// Scale" (CACM 2013).
 
 #ifndef GYRE_REPLICATION_READ_EXCHANGE_H_
 #define GYRE_REPLICATION_READ_EXCHANGE_H_

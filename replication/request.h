@@ -20,8 +20,9 @@
 
 namespace gyre {
 
-// WriteIntent::attempt: the client's attempt, from 1, in the upper 16 bits, and in the lower ones how
-// often it was forwarded under way. Only an attempt that is exactly this may be new for certain.
+// WriteIntent::attempt: the client's attempt, from 1, in the upper 16 bits, and in the lower ones
+// how often it was forwarded under way. Only an attempt that is exactly this may be new for
+// certain.
 inline constexpr uint32_t kFirstAttempt = 1 << 16;
 
 struct WriteRequest {

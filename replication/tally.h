@@ -1,8 +1,8 @@
 // Tally: counts the answers of one quorum. Pure, and all that it decides is: met, or no longer
 // possible. (After Riak's put_core and get_core: start, add a result, enough?)
 //
-// One exchange owns it. Each replica counts once, whatever it repeats: a doubled acknowledgement must
-// not stand in for a missing one.
+// One exchange owns it. Each replica counts once, whatever it repeats: a doubled acknowledgement
+// must not stand in for a missing one.
 
 #ifndef GYRE_REPLICATION_TALLY_H_
 #define GYRE_REPLICATION_TALLY_H_

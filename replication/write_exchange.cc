@@ -137,9 +137,8 @@ void WriteExchange::End(Outcome::Code code, Effects* effects) {
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
   // Nothing was minted while the outcome was still ahead of minting, or refused by it.
-  outcome.outcome_unknown =
-      code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
-      (stage_ == Stage::kReplicating || retry_);
+  outcome.outcome_unknown = code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
+                            (stage_ == Stage::kReplicating || retry_);
   outcome.epoch = epoch_;
   outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();

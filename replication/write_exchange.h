@@ -1,12 +1,12 @@
-// WriteExchange: a put or a delete at an owner. Mints here, sends the filled record to the other owners
-// and answers once W of them, this one included, hold it durably.
+// WriteExchange: a put or a delete at an owner. Mints here, sends the filled record to the other
+// owners and answers once W of them, this one included, hold it durably.
 //
-// A retry, or a forwarded write, that this owner does not know first asks the others whether they know
-// it, and waits for enough answers to meet every write quorum (N - W others): so a write that was
-// acknowledged is never minted again. Where they cannot be had the retry fails, as the write itself
-// would with W > 1; with W = 1, which puts being writeable above all, it is minted all the same. An
-// attempt that was not acknowledged, and that nobody in reach knows, may so be minted again; when the
-// owners come to know both, the later attempt replaces the earlier (ReplicaStore).
+// A retry, or a forwarded write, that this owner does not know first asks the others whether they
+// know it, and waits for enough answers to meet every write quorum (N - W others): so a write that
+// was acknowledged is never minted again. Where they cannot be had the retry fails, as the write
+// itself would with W > 1; with W = 1, which puts being writeable above all, it is minted all the
+// same. An attempt that was not acknowledged, and that nobody in reach knows, may so be minted
+// again; when the owners come to know both, the later attempt replaces the earlier (ReplicaStore).
 //
 // Source: Dynamo (SOSP 2007) section 4.5; minting as in Almeida et al., DAIS 2015, section 4.
 
@@ -46,7 +46,7 @@ class WriteExchange final : public Exchange {
   const bool known_here_;
   NodeId self_;
   Epoch epoch_;
-  std::vector<NodeId> others_;      // the other owners
+  std::vector<NodeId> others_;       // the other owners
   std::vector<NodeId> unreachable_;  // of them, when last heard
   Stage stage_ = Stage::kMinting;
   bool retry_ = false;  // an earlier attempt may have taken effect

@@ -20,11 +20,11 @@ namespace gyre {
 
 }  // namespace gyre
 
-#define GYRE_CHECK(condition, why)                                         \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      ::gyre::CheckFailed(__FILE__, __LINE__, #condition, why);            \
-    }                                                                      \
+#define GYRE_CHECK(condition, why)                              \
+  do {                                                          \
+    if (!(condition)) {                                         \
+      ::gyre::CheckFailed(__FILE__, __LINE__, #condition, why); \
+    }                                                           \
   } while (false)
 
 #endif  // GYRE_RING_CHECK_H_

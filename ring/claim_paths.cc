@@ -161,13 +161,13 @@ class PathFinder {
   SliceTable& table_;
   const size_t vertices_;
   const int hole_;
-  std::vector<int32_t> offers_;    // by pair and cost + 1: how many slices offer the step
-  std::vector<int8_t> cheapest_;   // by pair: least cost offered, or kNoStep
+  std::vector<int32_t> offers_;       // by pair and cost + 1: how many slices offer the step
+  std::vector<int8_t> cheapest_;      // by pair: least cost offered, or kNoStep
   std::vector<uint32_t> with_holes_;  // every slice that has a hole, and some that had
   size_t filled_ = 0;                 // holes filled since with_holes_ was last pruned
-  std::vector<int64_t> distance_;  // by vertex, of the search under way
-  std::vector<int> from_;          // by vertex: the step before, or -1
-  std::vector<bool> touched_;      // by slice; all false between calls
+  std::vector<int64_t> distance_;     // by vertex, of the search under way
+  std::vector<int> from_;             // by vertex: the step before, or -1
+  std::vector<bool> touched_;         // by slice; all false between calls
 };
 
 uint64_t CountHoles(const SliceTable& table) {

@@ -119,8 +119,8 @@ class RankSpreader {
   const size_t each_;
   const size_t nodes_;
   const size_t rank_;
-  std::vector<int> picked_;        // by node: slices where it has this rank
-  std::vector<int> low_;           // by node: least and most that it is to have
+  std::vector<int> picked_;  // by node: slices where it has this rank
+  std::vector<int> low_;     // by node: least and most that it is to have
   std::vector<int> high_;
   std::vector<int> alternatives_;  // [a * nodes + b]: slices where a has the rank and b could
 };

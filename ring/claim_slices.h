@@ -23,13 +23,13 @@ inline constexpr int kHole = -1;
 
 // What a finished placement has to look like.
 struct ClaimRules {
-  int owners_each = 0;               // n
-  uint32_t slices = 0;               // Q
-  std::vector<int> zone_of;          // by node
-  std::vector<int> zone_size;        // by zone: nodes in it
-  std::vector<int> zone_min;         // by zone: owners in each slice, at least
-  std::vector<int> zone_max;         // and at most
-  std::vector<uint32_t> target;      // by node: slices to own
+  int owners_each = 0;           // n
+  uint32_t slices = 0;           // Q
+  std::vector<int> zone_of;      // by node
+  std::vector<int> zone_size;    // by zone: nodes in it
+  std::vector<int> zone_min;     // by zone: owners in each slice, at least
+  std::vector<int> zone_max;     // and at most
+  std::vector<uint32_t> target;  // by node: slices to own
 
   int nodes() const { return static_cast<int>(zone_of.size()); }
   int zones() const { return static_cast<int>(zone_size.size()); }

@@ -52,9 +52,9 @@ using TableId = StrongId<struct TableIdTag, uint16_t>;
 
 // One of Q equal slices of the hash space, in the family of a replication factor N.
 //
-// Tables of different N need different owner sets, while all owners of a partition must share exactly
-// one key set (the partition clock rests on it). So each N in use has Q partitions of its own: the
-// family. value() = N << 16 | slice.
+// Tables of different N need different owner sets, while all owners of a partition must share
+// exactly one key set (the partition clock rests on it). So each N in use has Q partitions of its
+// own: the family. value() = N << 16 | slice.
 class PartitionId {
  public:
   constexpr PartitionId() = default;
@@ -79,7 +79,7 @@ class PartitionId {
   uint32_t value_ = 0;
 };
 
-inline constexpr int kMaxReplicas = 5;        // largest N of a table
+inline constexpr int kMaxReplicas = 5;         // largest N of a table
 inline constexpr uint32_t kMaxSlices = 65536;  // largest Q
 
 // A span of time in microseconds.

@@ -47,8 +47,8 @@ absl::StatusOr<AcceptorState> DecodeAcceptorState(std::string_view bytes) {
   ByteReader in(bytes);
   const uint8_t format = in.Get<uint8_t>();
   if (format > kFormat) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "register: format ", format, " is newer than ", kFormat, ", the one known"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("register: format ", format, " is newer than ", kFormat, ", the one known"));
   }
   AcceptorState state;
   state.promised = GetBallot(in);
@@ -192,8 +192,8 @@ Proposer::Step Proposer::OnPrepared(Time now) {
     if (!next.ok()) {
       RegisterOutcome outcome;
       // A refusal writes nothing, so it does not bury what an earlier attempt left behind.
-      outcome.kind = unresolved_.empty() ? RegisterOutcome::Kind::kRefused
-                                         : RegisterOutcome::Kind::kUnknown;
+      outcome.kind =
+          unresolved_.empty() ? RegisterOutcome::Kind::kRefused : RegisterOutcome::Kind::kUnknown;
       outcome.status = next.status();
       return Finish(std::move(outcome));
     }

@@ -71,7 +71,7 @@ struct RegisterRequest {
 
 struct RegisterReply {
   RegisterPhase phase = RegisterPhase::kPrepare;
-  Ballot ballot;      // of the request that this answers
+  Ballot ballot;  // of the request that this answers
   bool granted = false;
   Ballot promised;    // the greatest ballot that the acceptor has promised
   Ballot accepted;    // granted kPrepare only: what it has accepted so far
@@ -184,11 +184,11 @@ class Proposer {
   State state_ = State::kIdle;
   Ballot ballot_;
   int attempts_ = 0;
-  uint64_t highest_round_ = 0;   // seen in any reply
+  uint64_t highest_round_ = 0;  // seen in any reply
   Time wake_up_ = Time::Never();
-  std::vector<Vote> votes_;      // of the phase under way, by index into voters_
-  Ballot best_accepted_;         // greatest among the promises of this attempt
-  std::string value_;            // kPreparing: under best_accepted_; kAccepting: what we propose
+  std::vector<Vote> votes_;  // of the phase under way, by index into voters_
+  Ballot best_accepted_;     // greatest among the promises of this attempt
+  std::string value_;        // kPreparing: under best_accepted_; kAccepting: what we propose
   // Ballots under which we have sent a value that holds our change, without learning its fate.
   std::vector<Ballot> unresolved_;
 };

@@ -84,7 +84,7 @@ class World {
   struct Client {
     int begun = 0;
     int operation = 0;
-    int proposal = 0;  // unique per Proposer: the request id of replies
+    int proposal = 0;     // unique per Proposer: the request id of replies
     std::set<int> known;  // committed by anyone before this operation began
     std::unique_ptr<Proposer> proposer;
   };
@@ -182,8 +182,8 @@ class World {
   void Perform(size_t index, const Proposer::Step& step) {
     Client& client = clients_[index];
     for (const Proposer::Step::Send& send : step.sends) {
-      const size_t acceptor = static_cast<size_t>(
-          std::find(voters_.begin(), voters_.end(), send.to) - voters_.begin());
+      const size_t acceptor =
+          static_cast<size_t>(std::find(voters_.begin(), voters_.end(), send.to) - voters_.begin());
       Deliver({{}, 0, What::kRequest, index, client.proposal, acceptor, send.request, {}});
     }
     if (step.outcome.has_value()) {

@@ -26,10 +26,10 @@ enum class Durability : uint8_t {
 
 struct TableSpec {
   TableId id;
-  std::string name;            // 1 to 255 of [A-Za-z0-9_.-], not starting with '.' or '-'
-  int replicas = 3;            // N, 1 to kMaxReplicas
-  int read_quorum = 2;         // R when a request names none, 1 to N
-  int write_quorum = 2;        // W when a request names none, 1 to N
+  std::string name;      // 1 to 255 of [A-Za-z0-9_.-], not starting with '.' or '-'
+  int replicas = 3;      // N, 1 to kMaxReplicas
+  int read_quorum = 2;   // R when a request names none, 1 to N
+  int write_quorum = 2;  // W when a request names none, 1 to N
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
 

@@ -18,8 +18,8 @@ std::vector<Member> Members(int count) {
   for (int i = 0; i < count; ++i) {
     const std::string n = std::to_string(i);
     const std::string host = "10.0.0." + n;
-    members.push_back({NodeId(), "node-" + n, "zone-" + std::to_string(i % 3), host + ":70",
-                       host + ":71"});
+    members.push_back(
+        {NodeId(), "node-" + n, "zone-" + std::to_string(i % 3), host + ":70", host + ":71"});
   }
   return members;
 }

@@ -31,9 +31,9 @@ const TableSpec* View::FindTable(std::string_view name) const {
 }
 
 const TableSpec* View::FindTable(TableId id) const {
-  const auto it = std::lower_bound(
-      topology_.tables.begin(), topology_.tables.end(), id,
-      [](const TableSpec& table, TableId wanted) { return table.id < wanted; });
+  const auto it =
+      std::lower_bound(topology_.tables.begin(), topology_.tables.end(), id,
+                       [](const TableSpec& table, TableId wanted) { return table.id < wanted; });
   return it != topology_.tables.end() && it->id == id ? &*it : nullptr;
 }
 

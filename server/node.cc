@@ -11,8 +11,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
                                                  const Topology& initial, NodeId self,
                                                  bool clean_stop, Random random) {
   GYRE_CHECK(options.shards >= 1 && options.shards <= 64, "1 to 64 shards");
-  absl::StatusOr<Control::Durable> durable =
-      Control::Load(*engine->TakeSnapshot(), initial);
+  absl::StatusOr<Control::Durable> durable = Control::Load(*engine->TakeSnapshot(), initial);
   if (!durable.ok()) return durable.status();
   const bool periodic =
       std::any_of(durable->topology.tables.begin(), durable->topology.tables.end(),
@@ -23,16 +22,14 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   node->shards_.resize(options.shards);
   for (int i = 0; i < options.shards; ++i) {
     Part& part = node->shards_[i];
-    part.store =
-        std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
-    absl::Status opened =
-        part.store->Open(node->PartitionsOf(i, *view), periodic && !clean_stop);
+    part.store = std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
+    absl::Status opened = part.store->Open(node->PartitionsOf(i, *view), periodic && !clean_stop);
     if (!opened.ok()) return opened;
-    part.shard = std::make_unique<Shard>(options.shard, part.store.get(), view,
-                                         Random(random.Next()));
+    part.shard =
+        std::make_unique<Shard>(options.shard, part.store.get(), view, Random(random.Next()));
   }
-  node->control_ = std::make_unique<Control>(view, initial, std::move(durable->acceptor),
-                                             Random(random.Next()));
+  node->control_ =
+      std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));
   return node;
 }
 

@@ -1,8 +1,8 @@
 // Engine: the ordered, durable key-value store underneath a node, with atomic batches.
 //
-// Two implementations keep one contract (storage/engine_contract_test.cc runs over both): RocksEngine
-// (storage/rocks_engine.h) in production and MemoryEngine (storage/memory_engine.h) in simulation,
-// where a crash loses exactly what was not synced.
+// Two implementations keep one contract (storage/engine_contract_test.cc runs over both):
+// RocksEngine (storage/rocks_engine.h) in production and MemoryEngine (storage/memory_engine.h) in
+// simulation, where a crash loses exactly what was not synced.
 //
 // Thread rule: Write is called by one thread at a time; the other methods by any thread.
 //
@@ -28,7 +28,8 @@
 
 namespace gyre {
 
-// The key spaces of one node, each a column family of its own. The numbers are on disk: append only.
+// The key spaces of one node, each a column family of its own. The numbers are on disk: append
+// only.
 enum class Family : uint8_t { kRecords = 0, kDotLog = 1, kHints = 2, kMeta = 3 };
 inline constexpr int kFamilies = 4;
 

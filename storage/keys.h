@@ -2,9 +2,9 @@
 //
 //   item       := partition(3) table(2) key(*)            family kRecords; one record per item
 //   log        := partition(3) replica(8) counter(8)      family kDotLog; one entry per dot
-//   clock      := 'c' partition(3)                        family kMeta; see storage/partition_state.h
-//   node       := 'n' name(*)                             family kMeta; see storage/identity.h
-//   partition  := replicas(1) slice(2)
+//   clock      := 'c' partition(3)                        family kMeta; see
+//   storage/partition_state.h node       := 'n' name(*)                             family kMeta;
+//   see storage/identity.h partition  := replicas(1) slice(2)
 //
 // All integers big endian, so that a partition's items, and a replica's log entries in the order of
 // their counters, are contiguous. Pure functions; any thread.

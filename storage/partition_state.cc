@@ -56,8 +56,8 @@ absl::StatusOr<LogEntry> DecodeLogEntry(std::string_view bytes) {
       absl::DataLossError("dot-log entry: malformed, or of a newer format");
   LogEntry entry;
   uint64_t table = 0, length = 0, attempt = 0;
-  if (!TakeVersion(&bytes) || !ConsumeVarint(&bytes, &table) || table > UINT16_MAX || !ConsumeVarint(&bytes, &length) ||
-      length > bytes.size()) {
+  if (!TakeVersion(&bytes) || !ConsumeVarint(&bytes, &table) || table > UINT16_MAX ||
+      !ConsumeVarint(&bytes, &length) || length > bytes.size()) {
     return malformed;
   }
   entry.table = TableId(static_cast<uint16_t>(table));

@@ -3,7 +3,8 @@
 //
 //   state  := version(1)=1 self(8 big endian) counter(varint) clock
 //   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
-//   minted_rest := attempt(varint) [ write(16) ]        write present when attempt's lowest bit is 1
+//   minted_rest := attempt(varint) [ write(16) ]        write present when attempt's lowest bit is
+//   1
 //
 // `clock` is the grammar of storage/version/version_codec.h. Plain values; any thread.
 

@@ -12,7 +12,6 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "ring/check.h"
-#include "storage/keys.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
@@ -22,6 +21,7 @@
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
+#include "storage/keys.h"
 
 namespace gyre {
 namespace {
@@ -139,8 +139,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Opt
   columns.level_compaction_dynamic_level_bytes = true;  // little space beyond what is live
   columns.write_buffer_size = options.memtable_bytes / 4;
   if (family == Family::kDotLog) {
-    // Entries of one partition and replica id come in the order of their counters: each is put beside
-    // the one before it instead of being searched for from the top.
+    // Entries of one partition and replica id come in the order of their counters: each is put
+    // beside the one before it instead of being searched for from the top.
     columns.memtable_insert_with_hint_prefix_extractor.reset(
         rocksdb::NewFixedPrefixTransform(kLogKeyBytes - sizeof(uint64_t)));
   }

@@ -9,17 +9,18 @@
 namespace gyre {
 namespace {
 
-// clang-format off
-//                     name        steps    write deliver read a-e hand rep crash wipe fill move copy  guest% hint%
-constexpr Scenario kMixture     {"mixture",   12, 40, 100, 120,  80,  40,  30,  60, 10,  4, 20,  7,  30,  6, 20};
-constexpr Scenario kLong        {"long",      60, 90,  60, 120,  80,  40,  30,  60, 10,  4, 20,  7,  30,  6, 20};
-constexpr Scenario kStorm       {"storm",     12, 40, 100, 100,  60,  60,   0,  60, 40, 10, 40,  0,   0,  0,  0};
-constexpr Scenario kStandIns    {"stand-ins", 12, 40, 100,  80,  60,  40, 120,  20, 10,  0,  0, 10,  40, 20, 50};
-constexpr Scenario kMoves       {"moves",     12, 40, 100, 100,  60,  40,  40,  20, 20, 20, 20, 60, 200,  5, 20};
-constexpr Scenario kWipes       {"wipes",     40, 80,  40, 120,  20,  60,   0, 150, 15, 60,120,  0,   0,  0,  0};
-constexpr Scenario kRepairs     {"repairs",   12, 40,  60,  60, 200,  30,   0,  60, 40, 30, 80,  0,   0,  0,  0};
-constexpr Scenario kInterrupted {"interrupted",40,90,  60,  20, 100,  60,   0,   0, 60, 60, 60, 60,  60,  0,  0};
-// clang-format on
+// The columns: name, least and most steps; the weights of write, deliver, read, anti-entropy, hand
+// off, report, crash, wipe, refill, move, copy; guest and hint percent.
+constexpr Scenario kMixture{"mixture", 12, 40, 100, 120, 80, 40, 30, 60, 10, 4, 20, 7, 30, 6, 20};
+constexpr Scenario kLong{"long", 60, 90, 60, 120, 80, 40, 30, 60, 10, 4, 20, 7, 30, 6, 20};
+constexpr Scenario kStorm{"storm", 12, 40, 100, 100, 60, 60, 0, 60, 40, 10, 40, 0, 0, 0, 0};
+constexpr Scenario kStandIns{"stand-ins", 12, 40, 100, 80, 60, 40, 120,
+                             20,          10, 0,  0,   10, 40, 20, 50};
+constexpr Scenario kMoves{"moves", 12, 40, 100, 100, 60, 40, 40, 20, 20, 20, 20, 60, 200, 5, 20};
+constexpr Scenario kWipes{"wipes", 40, 80, 40, 120, 20, 60, 0, 150, 15, 60, 120, 0, 0, 0, 0};
+constexpr Scenario kRepairs{"repairs", 12, 40, 60, 60, 200, 30, 0, 60, 40, 30, 80, 0, 0, 0, 0};
+constexpr Scenario kInterrupted{
+    "interrupted", 40, 90, 60, 20, 100, 60, 0, 0, 60, 60, 60, 60, 60, 0, 0};
 
 // A million histories where the code is optimised and unobserved; a twentieth where it is slow.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__OPTIMIZE__)

@@ -1,5 +1,5 @@
-// gyre_sim: runs seeds of the scenario over several processes' worth of cores and names the ones that
-// break a promise.
+// gyre_sim: runs seeds of the scenario over several processes' worth of cores and names the ones
+// that break a promise.
 //
 //   gyre_sim --seeds 500 --first 1 --jobs 2     many seeds
 //   gyre_sim --replay 17                        one seed, with a readable trace
@@ -88,16 +88,16 @@ int RunOne(uint64_t seed, bool trace) {
   options.seed = seed;
   options.trace = trace;
   const ScenarioResult result = RunScenario(options);
-  std::printf("seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
-              "read_repairs %llu repaired_items %llu: %s\n",
-              static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(result.digest),
-              static_cast<unsigned long long>(result.steps),
-              static_cast<unsigned long long>(result.operations),
-              static_cast<unsigned long long>(result.succeeded),
-              static_cast<unsigned long long>(result.read_repairs),
-              static_cast<unsigned long long>(result.repaired_items),
-              result.violation.value_or("all promises kept").c_str());
+  std::printf(
+      "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
+      "read_repairs %llu repaired_items %llu: %s\n",
+      static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
+      static_cast<unsigned long long>(result.steps),
+      static_cast<unsigned long long>(result.operations),
+      static_cast<unsigned long long>(result.succeeded),
+      static_cast<unsigned long long>(result.read_repairs),
+      static_cast<unsigned long long>(result.repaired_items),
+      result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }
 

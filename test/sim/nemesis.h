@@ -1,5 +1,6 @@
-// Nemesis: breaks a SimCluster, seeded: crashes, pauses, cuts in one or both directions, clocks that
-// drift and jump, disks that fail, loss that comes and goes. What it breaks it mends after a while.
+// Nemesis: breaks a SimCluster, seeded: crashes, pauses, cuts in one or both directions, clocks
+// that drift and jump, disks that fail, loss that comes and goes. What it breaks it mends after a
+// while.
 //
 // One thread.
 

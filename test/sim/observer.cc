@@ -62,8 +62,7 @@ std::optional<std::string> Observer::OnBatch(const WriteBatch& batch) {
   return std::nullopt;
 }
 
-std::optional<std::string> Observer::JudgeClaims(PartitionId partition,
-                                                 const PartitionClock& clock,
+std::optional<std::string> Observer::JudgeClaims(PartitionId partition, const PartitionClock& clock,
                                                  const LoadFn& load) const {
   auto dots = dots_.find(partition);
   if (dots == dots_.end()) return std::nullopt;

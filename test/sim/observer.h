@@ -1,6 +1,6 @@
-// Observer: sees every batch that any node's engine takes and the clocks and records of every replica,
-// and holds them against the promises that no client can see: no dot is minted twice, no clock claims
-// what its store lacks, healed owners hold the same.
+// Observer: sees every batch that any node's engine takes and the clocks and records of every
+// replica, and holds them against the promises that no client can see: no dot is minted twice, no
+// clock claims what its store lacks, healed owners hold the same.
 //
 // One thread.
 

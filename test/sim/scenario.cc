@@ -46,8 +46,7 @@ void SetUp(SimCluster* cluster, const std::vector<std::unique_ptr<Workload>>& wo
   for (const std::unique_ptr<Workload>& workload : workloads) {
     const bool strict = workload == workloads.front();
     for (const TableSpec& wanted : workload->SetUp()) {
-      absl::StatusOr<TableSpec> table =
-          cluster->CreateTable(through++ % cluster->size(), wanted);
+      absl::StatusOr<TableSpec> table = cluster->CreateTable(through++ % cluster->size(), wanted);
       if (!table.ok()) {
         return cluster->Violate("table " + wanted.name + ": " +
                                 std::string(table.status().message()));
@@ -71,8 +70,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   for (size_t i = 0; i < workloads.size(); ++i) {
     ClientOptions client;
     client.clients = i == 0 ? 8 : 2;
-    clients.push_back(std::make_unique<SimClients>(client, &cluster, workloads[i].get(),
-                                                   cluster.Fork()));
+    clients.push_back(
+        std::make_unique<SimClients>(client, &cluster, workloads[i].get(), cluster.Fork()));
     clients.back()->Start();
   }
   Nemesis nemesis(NemesisOptions(), &cluster, cluster.Fork());

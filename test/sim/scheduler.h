@@ -1,6 +1,6 @@
-// Scheduler: virtual time. Runs what was scheduled in the order of its time, and among equals in the
-// order of scheduling, and folds everything that happens into a digest: two runs that differ anywhere
-// end with different digests.
+// Scheduler: virtual time. Runs what was scheduled in the order of its time, and among equals in
+// the order of scheduling, and folds everything that happens into a digest: two runs that differ
+// anywhere end with different digests.
 //
 // One thread.
 

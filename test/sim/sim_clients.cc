@@ -73,11 +73,11 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
     sent = cluster_->Write(node, operation.table, operation.key, std::move(intent),
                            options_.server_timeout, done);
   }
-  cluster_->Trace("client " + std::to_string(call->client) + " attempt " +
-                  std::to_string(attempt) + " via node-" + std::to_string(node) +
-                  (operation.kind == Action::Kind::kGet     ? " GET "
+  cluster_->Trace("client " + std::to_string(call->client) + " attempt " + std::to_string(attempt) +
+                  " via node-" + std::to_string(node) +
+                  (operation.kind == Action::Kind::kGet   ? " GET "
                    : operation.kind == Action::Kind::kPut ? " PUT "
-                                                             : " DELETE ") +
+                                                          : " DELETE ") +
                   operation.table + "/" + operation.key + " event " +
                   std::to_string(operation.event) + Describe(operation));
   if (!sent) return answer(nullptr);
@@ -95,8 +95,8 @@ void SimClients::OnAttempt(const std::shared_ptr<Call>& call, const Outcome* out
     return End(call, ActionResult::Kind::kFailed);
   }
   if (call->attempt >= options_.attempts) {
-    return End(call, call->maybe_written ? ActionResult::Kind::kUnknown
-                                         : ActionResult::Kind::kFailed);
+    return End(call,
+               call->maybe_written ? ActionResult::Kind::kUnknown : ActionResult::Kind::kFailed);
   }
   const Duration pause = Duration::Micros(random_.Between(1000, 50'000));
   cluster_->scheduler().After(pause, [this, call] { Try(call); });

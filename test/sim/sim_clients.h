@@ -1,5 +1,5 @@
-// SimClients: runs a workload against a SimCluster as clients do: through any node, with a timeout, and
-// with retries of a write under the same idempotency key at other nodes.
+// SimClients: runs a workload against a SimCluster as clients do: through any node, with a timeout,
+// and with retries of a write under the same idempotency key at other nodes.
 //
 // One thread.
 

@@ -49,9 +49,8 @@ void SimCluster::Open(int index) {
   NodeOptions options;
   options.shards = options_.shards;
   options.shard.repair_interval = Duration::Seconds(2);
-  absl::StatusOr<std::unique_ptr<Node>> opened =
-      Node::Open(options, node.engine.get(), initial_, node.id, /*clean_stop=*/false,
-                 Random(random_.Next()));
+  absl::StatusOr<std::unique_ptr<Node>> opened = Node::Open(
+      options, node.engine.get(), initial_, node.id, /*clean_stop=*/false, Random(random_.Next()));
   if (!opened.ok()) return Violate("node does not open: " + std::string(opened.status().message()));
   node.node = *std::move(opened);
   node.shards.clear();
@@ -70,7 +69,8 @@ void SimCluster::Open(int index) {
   PerformControl(index);
 }
 
-// ------------------------------------------------------------------------------------ clocks and order
+// ------------------------------------------------------------------------------------ clocks and
+// order
 
 Instant SimCluster::NowAt(const SimNode& node) const {
   const int64_t since = (scheduler_.now() - node.drift_since).micros();
@@ -81,8 +81,7 @@ Instant SimCluster::NowAt(const SimNode& node) const {
 
 Time SimCluster::VirtualTime(const SimNode& node, Time local) const {
   const int64_t since = local.micros() - node.drift_base_us;
-  return node.drift_since +
-         Duration::Micros(since * 1'000'000 / (1'000'000 + node.drift_ppm) + 1);
+  return node.drift_since + Duration::Micros(since * 1'000'000 / (1'000'000 + node.drift_ppm) + 1);
 }
 
 void SimCluster::SetDrift(int index, int64_t ppm) {
@@ -94,24 +93,23 @@ void SimCluster::SetDrift(int index, int64_t ppm) {
 
 void SimCluster::AtNode(int index, Duration delay, std::function<void(SimNode&)> action) {
   const uint64_t life = nodes_[index].life;
-  scheduler_.After(delay, [this, index, life, action = std::move(action)] {
-    Defer(index, life, action);
-  });
+  scheduler_.After(delay,
+                   [this, index, life, action = std::move(action)] { Defer(index, life, action); });
 }
 
 void SimCluster::Defer(int index, uint64_t life, std::function<void(SimNode&)> action) {
   SimNode& node = nodes_[index];
   if (node.life != life || node.node == nullptr) return;
   if (node.paused) {
-    node.deferred.push_back([this, index, life, action = std::move(action)] {
-      Defer(index, life, action);
-    });
+    node.deferred.push_back(
+        [this, index, life, action = std::move(action)] { Defer(index, life, action); });
     return;
   }
   action(node);
 }
 
-// ------------------------------------------------------------------------------- performing effects
+// ------------------------------------------------------------------------------- performing
+// effects
 
 void SimCluster::PerformShard(int index, int shard) {
   SimNode& node = nodes_[index];
@@ -169,8 +167,8 @@ void SimCluster::TraceBatch(const SimNode& node, const WriteBatch& batch) {
   for (const WriteBatch::Change& change : batch.changes()) {
     if (change.family != Family::kRecords) continue;
     const std::optional<ItemKey> item = DecodeItemKey(change.key);
-    std::string text = NodeName(node.id) + " stores table " +
-                       std::to_string(item->table.value()) + " " + item->key + ":";
+    std::string text = NodeName(node.id) + " stores table " + std::to_string(item->table.value()) +
+                       " " + item->key + ":";
     if (change.kind == WriteBatch::Kind::kPut) {
       const absl::StatusOr<Record> record = DecodeRecord(change.value);
       for (const Version& version : record->versions) {
@@ -239,11 +237,11 @@ void SimCluster::Persist(int index, WriteBatch batch) {
 }
 
 Duration SimCluster::DiskDelay() {
-  return Duration::Micros(
-      random_.Between(options_.min_disk.micros(), options_.max_disk.micros()));
+  return Duration::Micros(random_.Between(options_.min_disk.micros(), options_.max_disk.micros()));
 }
 
-// ------------------------------------------------------------------------------------------- messages
+// -------------------------------------------------------------------------------------------
+// messages
 
 void SimCluster::Post(int from, Envelope envelope) {
   const int to = IndexOf(envelope.to);
@@ -258,12 +256,12 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
-          "Apply", "ApplyReply", "Fetch", "FetchReply", "Lookup", "LookupReply", "ClockAsk",
-          "ClockAnswer", "Forward", "ForwardReply", "Refused", "RegisterAsk", "RegisterAnswer",
-          "TopologyNews"};
-      Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " +
-            kNames[message.body.index()] + " exchange " + std::to_string(message.exchange) +
-            " partition " + std::to_string(message.partition.slice()));
+          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
+          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
+          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+      Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
+            " exchange " + std::to_string(message.exchange) + " partition " +
+            std::to_string(message.partition.slice()));
     }
     if (message.epoch != node.node->control().view()->epoch()) {
       node.node->control().OnEpochOf(sender, message.epoch, NowAt(node));
@@ -282,7 +280,8 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
   });
 }
 
-// -------------------------------------------------------------------------------------------- clients
+// --------------------------------------------------------------------------------------------
+// clients
 
 bool SimCluster::Write(int index, const std::string& table, const std::string& key,
                        WriteIntent intent, Duration timeout, OnOutcome done) {
@@ -308,8 +307,8 @@ bool SimCluster::Write(int index, const std::string& table, const std::string& k
   return true;
 }
 
-bool SimCluster::Read(int index, const std::string& table, const std::string& key,
-                      Duration timeout, OnOutcome done) {
+bool SimCluster::Read(int index, const std::string& table, const std::string& key, Duration timeout,
+                      OnOutcome done) {
   SimNode& node = nodes_[index];
   if (node.node == nullptr) return false;
   const View& view = *node.node->control().view();
@@ -348,7 +347,8 @@ absl::StatusOr<TableSpec> SimCluster::CreateTable(int index, TableSpec table) {
   return absl::InternalError("the committed document lacks the table");
 }
 
-// --------------------------------------------------------------------------------------------- faults
+// ---------------------------------------------------------------------------------------------
+// faults
 
 void SimCluster::Crash(int index) {
   SimNode& node = nodes_[index];
@@ -426,7 +426,8 @@ void SimCluster::FailDisk(int index) {
   nodes_[index].engine->FailNextWrite(absl::InternalError("simulated device error"));
 }
 
-// ------------------------------------------------------------------------------- running and judging
+// ------------------------------------------------------------------------------- running and
+// judging
 
 void SimCluster::RunFor(Duration span) {
   scheduler_.RunUntil(scheduler_.now() + span, [this] { return violation_.has_value(); });
@@ -446,8 +447,8 @@ void SimCluster::JudgeClaims() {
         const auto load = [&](const ItemKey& item) {
           absl::StatusOr<std::optional<Record>> record = store.Load(item);
           if (record.ok() && record->has_value()) return **record;
-          absl::StatusOr<Record> read = ReplicaStore::Decode(
-              node.engine->Get(Family::kRecords, EncodeItemKey(item)));
+          absl::StatusOr<Record> read =
+              ReplicaStore::Decode(node.engine->Get(Family::kRecords, EncodeItemKey(item)));
           if (!read.ok()) Violate("a record cannot be read");
           return read.value_or(Record{});
         };
@@ -487,8 +488,8 @@ void SimCluster::JudgeConvergence() {
       std::optional<std::vector<Version>> versions;
       for (NodeId owner : view.Owners(id)) {
         SimNode& node = nodes_[IndexOf(owner)];
-        absl::StatusOr<Record> record = ReplicaStore::Decode(
-            node.engine->Get(Family::kRecords, EncodeItemKey(item)));
+        absl::StatusOr<Record> record =
+            ReplicaStore::Decode(node.engine->Get(Family::kRecords, EncodeItemKey(item)));
         if (!record.ok()) return Violate("a record cannot be read");
         if (!versions.has_value()) {
           versions = std::move(record->versions);

@@ -1,6 +1,6 @@
-// SimCluster: the one test bed. Nodes of shipped code (server/node.h) on virtual time, a seeded network
-// and stores that lose what was not synced; everything that may fail can be made to. Workloads run
-// against it (test/sim/sim_clients.h), a Nemesis breaks it, an Observer watches it.
+// SimCluster: the one test bed. Nodes of shipped code (server/node.h) on virtual time, a seeded
+// network and stores that lose what was not synced; everything that may fail can be made to.
+// Workloads run against it (test/sim/sim_clients.h), a Nemesis breaks it, an Observer watches it.
 //
 // One thread. Everything is drawn from the seed.
 
@@ -109,14 +109,15 @@ class SimCluster {
     std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
-    Time drift_since;          // in virtual time
+    Time drift_since;           // in virtual time
     int64_t drift_base_us = 0;  // of the node's clock then
   };
 
   void Open(int node);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
-  // Runs `action` at the node in its present life, later where it is paused, never where it is lost.
+  // Runs `action` at the node in its present life, later where it is paused, never where it is
+  // lost.
   void AtNode(int node, Duration delay, std::function<void(SimNode&)> action);
   void Defer(int node, uint64_t life, std::function<void(SimNode&)> action);
   void PerformShard(int node, int shard);

@@ -1,5 +1,5 @@
-// SimNetwork: a network between numbered ends that delays, loses, doubles and reorders, and that can
-// be cut between any two ends in either direction. Seeded.
+// SimNetwork: a network between numbered ends that delays, loses, doubles and reorders, and that
+// can be cut between any two ends in either direction. Seeded.
 //
 // One thread.
 

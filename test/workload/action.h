@@ -1,5 +1,5 @@
-// Action and its result: what a workload asks of a store and what it hears. The same workloads drive
-// the simulator and, through the SDK, a real cluster.
+// Action and its result: what a workload asks of a store and what it hears. The same workloads
+// drive the simulator and, through the SDK, a real cluster.
 //
 // Plain values.
 
@@ -14,8 +14,8 @@
 
 namespace gyre {
 
-// Names a write of a workload, for ever; it is in the value, so that whoever reads knows what it read.
-// 0: none.
+// Names a write of a workload, for ever; it is in the value, so that whoever reads knows what it
+// read. 0: none.
 using EventId = uint64_t;
 
 struct Action {

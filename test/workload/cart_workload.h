@@ -1,7 +1,7 @@
-// CartWorkload: the shopping cart of the Dynamo paper (section 4.4). A cart is one key; its value is
-// the set of things that were put in. A client reads, merges the siblings by union, adds one thing, and
-// writes back with the context. A thing that was acknowledged is in the cart for ever after: nobody
-// takes anything out here.
+// CartWorkload: the shopping cart of the Dynamo paper (section 4.4). A cart is one key; its value
+// is the set of things that were put in. A client reads, merges the siblings by union, adds one
+// thing, and writes back with the context. A thing that was acknowledged is in the cart for ever
+// after: nobody takes anything out here.
 
 #ifndef GYRE_TEST_WORKLOAD_CART_WORKLOAD_H_
 #define GYRE_TEST_WORKLOAD_CART_WORKLOAD_H_

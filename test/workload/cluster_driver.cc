@@ -41,12 +41,11 @@ DriverReport ClusterDriver::Run() {
   for (;;) {
     const Clock::time_point now = Clock::now();
     // When the next action is due, by the rate.
-    const auto due = options_.rate_per_s == 0
-                         ? now
-                         : started + std::chrono::duration_cast<Clock::duration>(
-                                         std::chrono::duration<double>(
-                                             static_cast<double>(report_.requests) /
-                                             options_.rate_per_s));
+    const auto due =
+        options_.rate_per_s == 0
+            ? now
+            : started + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(
+                            static_cast<double>(report_.requests) / options_.rate_per_s));
     if (now < end && due <= now && !idle.empty()) {
       const int client = idle.back();
       idle.pop_back();
@@ -57,8 +56,8 @@ DriverReport ClusterDriver::Run() {
     std::deque<Ended> ended;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      const Clock::time_point wake = now >= end || idle.empty() ? now + std::chrono::seconds(1)
-                                                                : std::min(due, end);
+      const Clock::time_point wake =
+          now >= end || idle.empty() ? now + std::chrono::seconds(1) : std::min(due, end);
       arrived_.wait_until(lock, wake, [this] { return !ended_.empty(); });
       ended.swap(ended_);
     }
@@ -79,13 +78,13 @@ void ClusterDriver::Issue(int client) {
   const std::string table = action.table;
   const std::string key = action.key;
   if (action.kind == Action::Kind::kGet) {
-    client_->Get(table, key, {},
-                 [this, client, action = std::move(action), started](
-                     absl::StatusOr<GetResult> got) {
-                   OnEnded(client, action, started, got.status(),
-                           got.ok() ? got->values : std::vector<std::string>(),
-                           got.ok() ? got->context : std::string());
-                 });
+    client_->Get(
+        table, key, {},
+        [this, client, action = std::move(action), started](absl::StatusOr<GetResult> got) {
+          OnEnded(client, action, started, got.status(),
+                  got.ok() ? got->values : std::vector<std::string>(),
+                  got.ok() ? got->context : std::string());
+        });
     return;
   }
   WriteOptions write;
@@ -93,20 +92,20 @@ void ClusterDriver::Issue(int client) {
   if (action.mode == Action::Mode::kBlind) write.mode = WriteMode::kBlind;
   if (action.kind == Action::Kind::kPut) {
     std::string value = action.value;
-    client_->Put(table, key, std::move(value), std::move(write),
-                 [this, client, action = std::move(action), started](
-                     absl::StatusOr<PutResult> put) {
-                   OnEnded(client, action, started, put.status(), {},
-                           put.ok() ? put->context : std::string());
-                 });
+    client_->Put(
+        table, key, std::move(value), std::move(write),
+        [this, client, action = std::move(action), started](absl::StatusOr<PutResult> put) {
+          OnEnded(client, action, started, put.status(), {},
+                  put.ok() ? put->context : std::string());
+        });
     return;
   }
-  client_->Delete(table, key, std::move(write),
-                  [this, client, action = std::move(action), started](
-                      absl::StatusOr<DeleteResult> deleted) {
-                    OnEnded(client, action, started, deleted.status(), {},
-                            deleted.ok() ? deleted->context : std::string());
-                  });
+  client_->Delete(
+      table, key, std::move(write),
+      [this, client, action = std::move(action), started](absl::StatusOr<DeleteResult> deleted) {
+        OnEnded(client, action, started, deleted.status(), {},
+                deleted.ok() ? deleted->context : std::string());
+      });
 }
 
 void ClusterDriver::OnEnded(int client, Action action, Time started, const absl::Status& status,

@@ -1,5 +1,5 @@
-// ClusterDriver: runs a workload through the SDK against a real cluster: real time, real sockets, many
-// clients in one process. The counterpart of test/sim/sim_clients.h.
+// ClusterDriver: runs a workload through the SDK against a real cluster: real time, real sockets,
+// many clients in one process. The counterpart of test/sim/sim_clients.h.
 //
 // Run blocks and calls the workload from the calling thread alone.
 
@@ -22,8 +22,8 @@
 namespace gyre {
 
 struct DriverOptions {
-  int clients = 32;            // each with one action under way
-  double rate_per_s = 2000;    // of all clients together; 0: as fast as they can
+  int clients = 32;          // each with one action under way
+  double rate_per_s = 2000;  // of all clients together; 0: as fast as they can
   std::chrono::milliseconds length{10'000};
   uint64_t seed = 1;
 };
@@ -32,7 +32,7 @@ struct DriverReport {
   uint64_t requests = 0;
   uint64_t failed = 0;  // after the SDK's retries
   std::vector<std::string> violations;
-  std::vector<std::string> failures;  // the first few, in words
+  std::vector<std::string> failures;   // the first few, in words
   std::vector<uint32_t> latencies_us;  // of what succeeded, unsorted
 };
 

@@ -6,8 +6,9 @@
 //
 // The second form waits until all owners of every slice hold the same, and says so.
 //
-// Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive: requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x>
-// Exit code 0 when nothing failed and nothing was lost, 1 otherwise, 2 for bad usage.
+// Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive: requests=<n>
+// failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing failed and
+// nothing was lost, 1 otherwise, 2 for bad usage.
 
 #include <algorithm>
 #include <cstdio>
@@ -33,8 +34,8 @@ double PercentileMs(const std::vector<uint32_t>& sorted_us, double share) {
   return sorted_us[at] / 1000.0;
 }
 
-std::unique_ptr<Workload> MakeWorkload(const std::string& name, const std::string& table,
-                                       int keys, size_t value_bytes) {
+std::unique_ptr<Workload> MakeWorkload(const std::string& name, const std::string& table, int keys,
+                                       size_t value_bytes) {
   TableSpec spec;
   spec.name = table;
   if (name == "cart") return std::make_unique<CartWorkload>(spec, keys, 1);
@@ -105,12 +106,13 @@ int Main(int argc, char** argv) {
   std::sort(report.latencies_us.begin(), report.latencies_us.end());
   for (const std::string& failure : report.failures) std::printf("failed: %s\n", failure.c_str());
   for (const std::string& wrong : report.violations) std::printf("broken: %s\n", wrong.c_str());
-  std::printf("gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
-              "max_ms=%.1f\n",
-              static_cast<unsigned long long>(report.requests),
-              static_cast<unsigned long long>(report.failed), report.violations.size(),
-              PercentileMs(report.latencies_us, 0.5), PercentileMs(report.latencies_us, 0.99),
-              PercentileMs(report.latencies_us, 1));
+  std::printf(
+      "gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
+      "max_ms=%.1f\n",
+      static_cast<unsigned long long>(report.requests),
+      static_cast<unsigned long long>(report.failed), report.violations.size(),
+      PercentileMs(report.latencies_us, 0.5), PercentileMs(report.latencies_us, 0.99),
+      PercentileMs(report.latencies_us, 1));
   return report.failed == 0 && report.violations.empty() ? 0 : 1;
 }
 

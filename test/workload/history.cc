@@ -97,7 +97,8 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
     if (write->second.minted_again) continue;
     for (EventId later : Descendants(key, event)) {
       if (shown.contains(later)) {
-        return "false sibling: " + name + " beside " + std::to_string(later) + ", which replaced it";
+        return "false sibling: " + name + " beside " + std::to_string(later) +
+               ", which replaced it";
       }
       const std::optional<Time>& acknowledged = key.writes.at(later).acknowledged;
       if (acknowledged.has_value() && *acknowledged < began) {
@@ -117,8 +118,7 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
   return std::nullopt;
 }
 
-std::optional<std::string> History::JudgeEffects(const Item& item,
-                                                 const std::set<EventId>& claimed,
+std::optional<std::string> History::JudgeEffects(const Item& item, const std::set<EventId>& claimed,
                                                  const std::set<EventId>& shown) const {
   auto found = keys_.find(item);
   if (found == keys_.end()) return claimed.empty() ? std::nullopt : std::optional<std::string>("?");

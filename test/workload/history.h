@@ -1,16 +1,17 @@
-// History: what was written and what each write knew, kept apart from the store, and the judgement of
-// what a read may show. It sees only what clients see; no code of the store takes part.
+// History: what was written and what each write knew, kept apart from the store, and the judgement
+// of what a read may show. It sees only what clients see; no code of the store takes part.
 //
-// Every write names its parents: the writes that the read behind its context showed. A write replaces
-// its parents and all that they replaced. So, of the writes to a key:
-//   * a write is *accounted for* by a set of shown values if it is shown, if it is a delete, or if a
+// Every write names its parents: the writes that the read behind its context showed. A write
+// replaces its parents and all that they replaced. So, of the writes to a key:
+//   * a write is *accounted for* by a set of shown values if it is shown, if it is a delete, or if
+//   a
 //     child of it that may have taken effect is accounted for;
 //   * a shown value that is an ancestor of another shown value is a false sibling;
 //   * a shown value that an acknowledged write had replaced before the read began has come back.
 //
 // A put without a context replaces what its coordinator knew, which no client can tell: it may have
-// replaced any write that was asked for before it ended, and need not have replaced any. Its reply's
-// context could tell, but that is the mechanism under test.
+// replaced any write that was asked for before it ended, and need not have replaced any. Its
+// reply's context could tell, but that is the mechanism under test.
 
 #ifndef GYRE_TEST_WORKLOAD_HISTORY_H_
 #define GYRE_TEST_WORKLOAD_HISTORY_H_
@@ -43,16 +44,18 @@ class History {
 
   void OnAsked(const Action& write, Time now);
   void OnEnded(const Action& write, const ActionResult& result);
-  // Two attempts of the write were minted by owners that could not know of each other. They end as one
-  // version; but who replaced the one before the other was known has not replaced the other, and so
-  // its value may stand beside what replaced it.
+  // Two attempts of the write were minted by owners that could not know of each other. They end as
+  // one version; but who replaced the one before the other was known has not replaced the other,
+  // and so its value may stand beside what replaced it.
   void OnMintedAgain(const Item& item, EventId event);
 
-  // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the times.
+  // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the
+  // times.
   std::optional<std::string> JudgeRead(const Item& item, const std::set<EventId>& shown, Time began,
                                        Time ended) const;
 
-  // Nothing, or what is wrong with a replica that claims to have taken in `claimed` and shows `shown`.
+  // Nothing, or what is wrong with a replica that claims to have taken in `claimed` and shows
+  // `shown`.
   std::optional<std::string> JudgeEffects(const Item& item, const std::set<EventId>& claimed,
                                           const std::set<EventId>& shown) const;
 
@@ -72,8 +75,7 @@ class History {
     std::map<EventId, std::vector<EventId>> children;
     std::vector<EventId> deletes;
   };
-  static std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown,
-                                        Time until);
+  static std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown, Time until);
   static std::set<EventId> Descendants(const Key& key, EventId event);
 
   std::map<Item, Key> keys_;

@@ -1,5 +1,5 @@
-// MixedWorkload: gets, puts and deletes with and without contexts on a few keys, so that clients meet.
-// A client mostly reads a key, thinks, and writes back with the context of that read.
+// MixedWorkload: gets, puts and deletes with and without contexts on a few keys, so that clients
+// meet. A client mostly reads a key, thinks, and writes back with the context of that read.
 
 #ifndef GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_
 #define GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_

@@ -41,8 +41,7 @@ absl::StatusOr<ReplicaComparison> CompareReplicas(Client* client, const std::str
       std::vector<Items> copies;
       std::set<std::string> keys;
       for (uint32_t rank = 0; rank < family.per_slice(); ++rank) {
-        const auto owner =
-            family.owners(static_cast<int>(slice * family.per_slice() + rank));
+        const auto owner = family.owners(static_cast<int>(slice * family.per_slice() + rank));
         auto items =
             ReadSlice(client, table, slice, topology->members(static_cast<int>(owner)).name());
         if (!items.ok()) return items.status();
@@ -54,8 +53,8 @@ absl::StatusOr<ReplicaComparison> CompareReplicas(Client* client, const std::str
         const auto first = copies.front().find(key);
         for (const Items& copy : copies) {
           const auto here = copy.find(key);
-          const bool same = first != copies.front().end() && here != copy.end() &&
-                            here->second == first->second;
+          const bool same =
+              first != copies.front().end() && here != copy.end() && here->second == first->second;
           if (same) continue;
           ++comparison.different;
           break;

@@ -1,6 +1,7 @@
-// Workload: set-up, start, check. It says what each client does next, hears what came of it, and judges
-// in the end. It neither waits nor talks to anyone: whoever drives it (the simulator on virtual time,
-// a load generator through the SDK) does both, so that the same workload proves and measures.
+// Workload: set-up, start, check. It says what each client does next, hears what came of it, and
+// judges in the end. It neither waits nor talks to anyone: whoever drives it (the simulator on
+// virtual time, a load generator through the SDK) does both, so that the same workload proves and
+// measures.
 //
 // One driver thread calls it.
 
@@ -14,8 +15,8 @@
 
 #include "ring/random.h"
 #include "ring/table.h"
-#include "test/workload/history.h"
 #include "test/workload/action.h"
+#include "test/workload/history.h"
 
 namespace gyre {
 
@@ -32,9 +33,10 @@ class Workload {
   virtual std::optional<std::string> OnResult(int client, const Action& operation,
                                               const ActionResult& result) = 0;
 
-  // When all is quiet and healed: nothing, or what is wrong. `read` gives the values that a key shows.
-  using ReadFn = std::function<std::vector<std::string>(const std::string& table,
-                                                        const std::string& key)>;
+  // When all is quiet and healed: nothing, or what is wrong. `read` gives the values that a key
+  // shows.
+  using ReadFn =
+      std::function<std::vector<std::string>(const std::string& table, const std::string& key)>;
   virtual std::optional<std::string> Check(const ReadFn& read) = 0;
 
   // The causal history of this workload, for checkers that see more than clients do. Null when it
