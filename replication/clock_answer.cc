@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/btree_map.h"
 #include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
@@ -22,21 +23,21 @@ absl::StatusOr<uint64_t> CollectRange(const Snapshot& snapshot, PartitionId part
                                       const DotRange& range, Found* found) {
   uint64_t met = 0;
   absl::Status malformed;
-  absl::Status scanned = snapshot.Scan(
-      Family::kDotLog, EncodeLogKey(partition, {range.replica, range.first}),
-      EncodeLogKey(partition, {range.replica, range.last + 1}),
-      [&](std::string_view key, std::string_view value) {
-        const std::optional<LogKey> log_key = DecodeLogKey(key);
-        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
-        if (!log_key.has_value() || !entry.ok()) {
-          malformed = absl::DataLossError("dot log: malformed entry");
-          return false;
-        }
-        ++met;
-        (*found)[{partition, entry->table, std::move(entry->key)}].push_back(
-            {log_key->dot, entry->write, entry->attempt});
-        return true;
-      });
+  absl::Status scanned =
+      snapshot.Scan(Family::kDotLog, EncodeLogKey(partition, {range.replica, range.first}),
+                    EncodeLogKey(partition, {range.replica, range.last + 1}),
+                    [&](std::string_view key, std::string_view value) {
+                      const std::optional<LogKey> log_key = DecodeLogKey(key);
+                      absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+                      if (!log_key.has_value() || !entry.ok()) {
+                        malformed = absl::DataLossError("dot log: malformed entry");
+                        return false;
+                      }
+                      ++met;
+                      (*found)[{partition, entry->table, std::move(entry->key)}].push_back(
+                          {log_key->dot, entry->write, entry->attempt});
+                      return true;
+                    });
   if (!scanned.ok()) return scanned;
   if (!malformed.ok()) return malformed;
   return met;
@@ -55,6 +56,24 @@ absl::StatusOr<Record> ReadFilled(const Snapshot& snapshot, const ItemKey& item,
   }
   Fill(&record, clock);
   return record;
+}
+
+// A record reflects every write of its versions, also of those whose dots are beyond this answer:
+// they travel with it (design 3, rule 3), or a retry that meets the asker is not recognised there.
+absl::Status ExplainVersions(const Snapshot& snapshot, const ItemKey& item, const Record& record,
+                             const PartitionClock& theirs, std::vector<Minted>* minted) {
+  for (const Version& version : record.versions) {
+    const auto explains = [&](const Minted& one) { return one.dot == version.dot; };
+    if (theirs.Contains(version.dot) || absl::c_any_of(*minted, explains)) continue;
+    absl::StatusOr<std::string> bytes =
+        snapshot.Get(Family::kDotLog, EncodeLogKey(item.partition, version.dot));
+    if (absl::IsNotFound(bytes.status())) continue;  // cut: the range that holds it says so
+    if (!bytes.ok()) return bytes.status();
+    absl::StatusOr<LogEntry> entry = DecodeLogEntry(*bytes);
+    if (!entry.ok()) return entry.status();
+    minted->push_back({version.dot, entry->write, entry->attempt});
+  }
+  return absl::OkStatus();
 }
 
 size_t SizeBytes(const Record& record) {
@@ -106,6 +125,10 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
     }
     absl::StatusOr<Record> record = ReadFilled(snapshot, item, state->clock);
     if (!record.ok()) return record.status();
+    if (absl::Status status = ExplainVersions(snapshot, item, *record, theirs, &minted);
+        !status.ok()) {
+      return status;
+    }
     size += SizeBytes(*record);
     answer.items.push_back(
         {item, std::make_shared<const Record>(*std::move(record)), std::move(minted)});

@@ -100,6 +100,21 @@ TEST_F(ClockAnswerTest, IsIncompleteWhenItEndsAtTheLimitOfDots) {
   EXPECT_EQ(answer.missing, 10u);
 }
 
+TEST_F(ClockAnswerTest, APartExplainsEveryVersionOfItsRecords) {
+  Put(Item("a"));
+  Put(Item("b"));
+  WriteIntent intent;
+  intent.mode = WriteMode::kBlind;
+  intent.write = {7, 7};
+  const Dot sibling = owner_.Mint(Item("a"), intent).minted.back().dot;
+  const ClockAnswer answer = AnswerTo({}, {.max_dots = 1});
+  ASSERT_EQ(answer.items.size(), 1u);
+  EXPECT_EQ(answer.items[0].record->versions.size(), 2u);
+  EXPECT_EQ(answer.items[0].minted.back(), (Minted{sibling, {7, 7}, 0}))
+      << "the asker has the value, and must know a retry of its write";
+  EXPECT_FALSE(answer.complete);
+}
+
 TEST_F(ClockAnswerTest, IsIncompleteWhenItEndsAtTheLimitOfBytes) {
   for (int i = 0; i < 10; ++i) Put(Item("key-" + std::to_string(i)), std::string(1000, 'x'));
   const ClockAnswer answer = AnswerTo({}, {.max_bytes = 3000});
