@@ -10,6 +10,9 @@
 namespace gyre {
 namespace {
 
+// Records that one clock exchange brings into their settled form, so that none holds a shard up.
+constexpr size_t kSettledAtOnce = 256;
+
 bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
          std::holds_alternative<Lookup>(body) || std::holds_alternative<ClockAsk>(body) ||
@@ -22,13 +25,14 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
              Random random)
     : options_(options), store_(store), view_(std::move(view)), random_(random) {
   next_exchange_ = random_.Next() << 40 | 1;
-  store_->ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
-    repair_order_.push_back(id);
-  });
-  hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);  // whatever it missed while it was away
+  store_->ForEachClock(
+      [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
+  hurried_asks_ =
+      repair_order_.size() * (kMaxReplicas - 1);  // whatever it missed while it was away
 }
 
-// ---------------------------------------------------------------------------------- client requests
+// ---------------------------------------------------------------------------------- client
+// requests
 
 void Shard::Write(Token token, WriteRequest request, Instant now) {
   ++figures_.writes;
@@ -81,7 +85,8 @@ void Shard::Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchang
   Perform(id, std::move(effects), now);
 }
 
-// ---------------------------------------------------------------------------------------- exchanges
+// ----------------------------------------------------------------------------------------
+// exchanges
 
 template <typename Step>
 void Shard::StepExchange(ExchangeId id, Instant now, Step step) {
@@ -117,28 +122,30 @@ void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
 
 void Shard::PerformMint(ExchangeId id, Effects effects, Instant now) {
   const ItemKey item = live_.at(id).item;
-  WithRecord(item, now, [this, id, item, intent = std::move(*effects.mint),
-                         adopt = std::move(effects.adopt)](absl::StatusOr<Record> record,
-                                                           Instant then) mutable {
-    // Nobody waits any more: what has not been minted need not be.
-    if (!live_.contains(id)) return;
-    if (record.ok() && adopt.has_value()) {
-      store_->Apply(item, *std::move(record), *adopt->record, adopt->minted, intent.durability);
-      absl::StatusOr<std::optional<Record>> again = store_->Load(item);
-      GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
-      record = *std::move(*again);
-    }
-    if (!record.ok()) {
-      StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-        exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
-      });
-      return;
-    }
-    MintOutcome minted = store_->Mint(item, *std::move(record), std::move(intent), then.wall_ms);
-    StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-      exchange->OnMinted(std::move(minted), then.monotonic, out);
-    });
-  });
+  WithRecord(item, now,
+             [this, id, item, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
+                 absl::StatusOr<Record> record, Instant then) mutable {
+               // Nobody waits any more: what has not been minted need not be.
+               if (!live_.contains(id)) return;
+               if (record.ok() && adopt.has_value()) {
+                 store_->Apply(item, *std::move(record), *adopt->record, adopt->minted,
+                               intent.durability);
+                 absl::StatusOr<std::optional<Record>> again = store_->Load(item);
+                 GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
+                 record = *std::move(*again);
+               }
+               if (!record.ok()) {
+                 StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+                   exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
+                 });
+                 return;
+               }
+               MintOutcome minted =
+                   store_->Mint(item, *std::move(record), std::move(intent), then.wall_ms);
+               StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+                 exchange->OnMinted(std::move(minted), then.monotonic, out);
+               });
+             });
 }
 
 void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
@@ -167,7 +174,8 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
   }
 }
 
-// ------------------------------------------------------------------------------------------ records
+// ------------------------------------------------------------------------------------------
+// records
 
 void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
   if (auto it = loading_.find(item); it != loading_.end()) {
@@ -200,15 +208,15 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   loading_.erase(it);
 }
 
-// --------------------------------------------------------------------------------------------- peers
+// ---------------------------------------------------------------------------------------------
+// peers
 
 void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (failed_) return;
   if (IsQuestion(message.body)) {
     if (message.epoch < view_->epoch()) {
       // Its sender may count on owners that are none any more.
-      Send(from, message.exchange, message.partition,
-           Refused{EncodeTopology(view_->topology())});
+      Send(from, message.exchange, message.partition, Refused{EncodeTopology(view_->topology())});
     } else if (auto* forward = std::get_if<Forward>(&message.body)) {
       StartWrite({0, from, message.exchange}, std::move(forward->request), now);
     } else if (!store_->Owns(message.partition)) {
@@ -240,14 +248,15 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
 
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
   const ItemKey item = apply.change.item;
-  WithRecord(item, now, [this, from, exchange, apply = std::move(apply)](
-                            absl::StatusOr<Record> record, Instant then) {
-    if (!record.ok()) return RespondFailure(from, exchange, then);
-    const ExplainedRecord& change = apply.change;
-    store_->Apply(change.item, *std::move(record), *change.record, change.minted,
-                  apply.durability);
-    Respond(from, exchange, change.item.partition, ApplyReply{}, then);
-  });
+  WithRecord(item, now,
+             [this, from, exchange, apply = std::move(apply)](absl::StatusOr<Record> record,
+                                                              Instant then) {
+               if (!record.ok()) return RespondFailure(from, exchange, then);
+               const ExplainedRecord& change = apply.change;
+               store_->Apply(change.item, *std::move(record), *change.record, change.minted,
+                             apply.durability);
+               Respond(from, exchange, change.item.partition, ApplyReply{}, then);
+             });
 }
 
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
@@ -256,10 +265,10 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
     if (!record.ok()) return RespondFailure(from, exchange, then);
     Record filled = store_->Filled(item.partition, *std::move(record));
     std::vector<Minted> minted = store_->Explain(filled);
-    Respond(from, exchange, item.partition,
-            FetchReply{{item, std::make_shared<const Record>(std::move(filled)),
-                        std::move(minted)}},
-            then);
+    Respond(
+        from, exchange, item.partition,
+        FetchReply{{item, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
+        then);
   });
 }
 
@@ -267,18 +276,19 @@ void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant
   const ItemKey item = lookup.item;
   const Minted* known = store_->FindWrite(lookup.write);
   if (known == nullptr) return Respond(from, exchange, item.partition, LookupReply{}, now);
-  WithRecord(item, now, [this, from, exchange, item, known = *known](
-                            absl::StatusOr<Record> record, Instant then) {
-    if (!record.ok()) return RespondFailure(from, exchange, then);
-    Record filled = store_->Filled(item.partition, *std::move(record));
-    std::vector<Minted> minted = store_->Explain(filled);
-    minted.push_back(known);
-    Respond(from, exchange, item.partition,
-            LookupReply{true,
-                        {item, std::make_shared<const Record>(std::move(filled)),
-                         std::move(minted)}},
+  WithRecord(
+      item, now,
+      [this, from, exchange, item, known = *known](absl::StatusOr<Record> record, Instant then) {
+        if (!record.ok()) return RespondFailure(from, exchange, then);
+        Record filled = store_->Filled(item.partition, *std::move(record));
+        std::vector<Minted> minted = store_->Explain(filled);
+        minted.push_back(known);
+        Respond(
+            from, exchange, item.partition,
+            LookupReply{
+                true, {item, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
             then);
-  });
+      });
 }
 
 void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body,
@@ -319,13 +329,13 @@ void Shard::OnView(std::shared_ptr<const View> view) {
   GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
   view_ = std::move(view);
   repair_order_.clear();
-  store_->ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock&) {
-    repair_order_.push_back(id);
-  });
+  store_->ForEachClock(
+      [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
   repair_next_ = 0;
 }
 
-// ------------------------------------------------------------------------------------- anti-entropy
+// -------------------------------------------------------------------------------------
+// anti-entropy
 
 void Shard::Hurry(Instant now) {
   hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);
@@ -353,8 +363,9 @@ void Shard::Repair(Instant now) {
   if (peers.empty()) return;
   const ExchangeId id = next_exchange_++;
   const NodeId peer = peers[pass % peers.size()];
-  AskClock(id, clock_exchanges_.emplace(id, ClockExchange(partition, peer, now.monotonic))
-                   .first->second);
+  AskClock(
+      id,
+      clock_exchanges_.emplace(id, ClockExchange(partition, peer, now.monotonic)).first->second);
   ++figures_.clock_exchanges;
 }
 
@@ -403,21 +414,22 @@ void Shard::OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instan
   auto left = std::make_shared<size_t>(answer.items.size());
   for (ExplainedRecord& explained : answer.items) {
     const ItemKey item = explained.item;
-    WithRecord(item, now, [this, id, left, change = std::move(explained)](
-                              absl::StatusOr<Record> record, Instant then) {
-      if (!record.ok()) {
-        clock_exchanges_.erase(id);  // the bases would claim what is not here
-        return;
-      }
-      store_->Apply(change.item, *std::move(record), *change.record, change.minted,
-                    Durability::kFsync);
-      ++figures_.repaired_items;
-      if (--*left == 0) EndClockAnswer(id, then);
-    });
+    WithRecord(item, now,
+               [this, id, left, change = std::move(explained)](absl::StatusOr<Record> record,
+                                                               Instant then) {
+                 if (!record.ok()) {
+                   clock_exchanges_.erase(id);  // the bases would claim what is not here
+                   return;
+                 }
+                 store_->Apply(change.item, *std::move(record), *change.record, change.minted,
+                               Durability::kFsync);
+                 ++figures_.repaired_items;
+                 if (--*left == 0) EndClockAnswer(id, then);
+               });
   }
 }
 
-void Shard::EndClockAnswer(ExchangeId id, Instant) {
+void Shard::EndClockAnswer(ExchangeId id, Instant now) {
   auto it = clock_exchanges_.find(id);
   if (it == clock_exchanges_.end()) return;
   switch (it->second.OnTakenIn()) {
@@ -426,6 +438,7 @@ void Shard::EndClockAnswer(ExchangeId id, Instant) {
     case ClockExchange::Next::kJoinBases:
       store_->JoinBases(it->second.partition(), it->second.bases());
       missing_.erase(it->second.partition());
+      SettleRecords(it->second.partition(), now);
       break;
     case ClockExchange::Next::kGiveUp:
       break;
@@ -433,7 +446,18 @@ void Shard::EndClockAnswer(ExchangeId id, Instant) {
   clock_exchanges_.erase(it);
 }
 
-// ------------------------------------------------------------------------------- time and durability
+// What was stored while a base was behind carries a context that the clock says by now, and a
+// deleted item its key: they go when the owners are in step.
+void Shard::SettleRecords(PartitionId partition, Instant now) {
+  for (const ItemKey& item : store_->Settleable(partition, kSettledAtOnce)) {
+    WithRecord(item, now, [this, item](absl::StatusOr<Record> record, Instant) {
+      if (record.ok()) store_->Settle(item, *std::move(record));
+    });
+  }
+}
+
+// ------------------------------------------------------------------------------- time and
+// durability
 
 void Shard::OnWake(Instant now) {
   if (failed_) return;
@@ -468,7 +492,8 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
   held_ = std::move(still);
 }
 
-// The disk is not to be trusted any more: what waits for it is answered so, and nothing else happens.
+// The disk is not to be trusted any more: what waits for it is answered so, and nothing else
+// happens.
 void Shard::Fail() {
   failed_ = true;
   for (Held& held : held_) {

@@ -1,12 +1,12 @@
 // Shard: owns a share of the partitions, steps the exchanges about them, serves the peers' messages
-// about them, and keeps them in step with the other owners. Pure: it is stepped with events and a time,
-// and what it wants done comes out of TakeEffects. The same code runs in gyred, where one thread owns
-// it, and in the simulator.
+// about them, and keeps them in step with the other owners. Pure: it is stepped with events and a
+// time, and what it wants done comes out of TakeEffects. The same code runs in gyred, where one
+// thread owns it, and in the simulator.
 //
-// The order that everything rests on: whatever leaves a shard (a reply, a message) leaves only when the
-// partition state it speaks of is durable. The shard holds it until then, so that whoever performs the
-// effects may do so in any order and at once. Read-only work on a partition with nothing under way
-// does not wait.
+// The order that everything rests on: whatever leaves a shard (a reply, a message) leaves only when
+// the partition state it speaks of is durable. The shard holds it until then, so that whoever
+// performs the effects may do so in any order and at once. Read-only work on a partition with
+// nothing under way does not wait.
 //
 // Thread rule: one thread.
 
@@ -42,11 +42,11 @@ namespace gyre {
 using Token = uint64_t;
 
 struct ShardOptions {
-  // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default 10,000.
-  // Each holds a few hundred bytes and its value.
+  // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default
+  // 10,000. Each holds a few hundred bytes and its value.
   size_t max_exchanges = 10'000;
-  // Mean time between two clock exchanges of a partition. Default 10 s. Shorter finds a write that was
-  // lost on the way sooner, and costs two messages a partition and round.
+  // Mean time between two clock exchanges of a partition. Default 10 s. Shorter finds a write that
+  // was lost on the way sooner, and costs two messages a partition and round.
   Duration repair_interval = Duration::Seconds(10);
   // The same right after a start, or after a peer came back. Default 1 s.
   Duration repair_hurry = Duration::Seconds(1);
@@ -77,22 +77,22 @@ struct ShardEffects {
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
   std::vector<Envelope> sends;
   std::vector<Reply> replies;
-  Time wake = Time::Never();           // call OnWake then
+  Time wake = Time::Never();  // call OnWake then
 };
 
 // Figures for metrics and status, as of now.
 struct ShardFigures {
-  uint64_t exchanges = 0;         // in flight
-  uint64_t missing_dots = 0;      // that some peer had and this node lacked, as of the last exchanges
-  uint64_t reads = 0;             // since start, and so are all below
+  uint64_t exchanges = 0;     // in flight
+  uint64_t missing_dots = 0;  // that some peer had and this node lacked, as of the last exchanges
+  uint64_t reads = 0;         // since start, and so are all below
   uint64_t writes = 0;
   uint64_t forwards = 0;
   uint64_t quorum_failures = 0;
   uint64_t overloads = 0;
   uint64_t read_repairs = 0;
-  uint64_t repaired_items = 0;    // taken in by clock exchanges
+  uint64_t repaired_items = 0;  // taken in by clock exchanges
   uint64_t clock_exchanges = 0;
-  uint64_t log_cuts = 0;          // exchanges that found a peer's dot log cut
+  uint64_t log_cuts = 0;  // exchanges that found a peer's dot log cut
   uint64_t disk_reads = 0;
   uint64_t commits = 0;
 };
@@ -171,6 +171,7 @@ class Shard {
   void AskClock(ExchangeId id, const ClockExchange& exchange);
   void OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now);
   void EndClockAnswer(ExchangeId id, Instant now);
+  void SettleRecords(PartitionId partition, Instant now);
 
   void Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body);
   void Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what);

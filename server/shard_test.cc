@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "storage/memory_engine.h"
+#include "storage/version/version_codec.h"
 
 namespace gyre {
 namespace {
@@ -481,6 +482,18 @@ TEST(Shard, JoinsAPeersBasesAfterTheLastRecordOfACompleteAnswer) {
   EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 9u);
   bench.Commit();
   EXPECT_EQ(bench.Read(1, "missed-3", 1).Take(), "reply 1 OK x");
+}
+
+TEST(Shard, SettlesTheRecordsThatWereBehindWhenAnExchangeEnds) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("key", "x", /*counter=*/4), 5).CommitAll();
+  bench.Wake(0).Take();
+  bench.Hear("b", AnswerOf(bench, 3, true)).CommitAll();
+  const auto stored =
+      DecodeRecord(*bench.engine().Get(Family::kRecords, EncodeItemKey(bench.Item("key"))));
+  ASSERT_TRUE(stored.ok());
+  EXPECT_TRUE(stored->context.empty());
+  EXPECT_EQ(bench.Read(1, "key", 1).Take(), "reply 1 OK x");
 }
 
 TEST(Shard, JoinsNothingAfterAPartOfAnAnswerAndAsksAgainWithWhatItHasThen) {

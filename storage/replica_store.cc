@@ -9,8 +9,8 @@
 namespace gyre {
 namespace {
 
-// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in the
-// upper 48 bits, a counter below. Always above every stamp that the write has seen.
+// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in
+// the upper 48 bits, a counter below. Always above every stamp that the write has seen.
 uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
   return std::max(wall_ms << 16, GreatestStamp(seen) + 1);
 }
@@ -51,18 +51,18 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
 
 absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId partition) {
   absl::Status malformed;
-  absl::Status scanned = snapshot.Scan(
-      Family::kDotLog, PartitionBegin(partition), PartitionEnd(partition),
-      [&](std::string_view key, std::string_view value) {
-        const std::optional<LogKey> log_key = DecodeLogKey(key);
-        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
-        if (!log_key.has_value() || !entry.ok()) {
-          malformed = absl::DataLossError("dot log: malformed entry");
-          return false;
-        }
-        Remember({log_key->dot, entry->write, entry->attempt});
-        return remembered_.size() < options_.remembered_writes;
-      });
+  absl::Status scanned =
+      snapshot.Scan(Family::kDotLog, PartitionBegin(partition), PartitionEnd(partition),
+                    [&](std::string_view key, std::string_view value) {
+                      const std::optional<LogKey> log_key = DecodeLogKey(key);
+                      absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+                      if (!log_key.has_value() || !entry.ok()) {
+                        malformed = absl::DataLossError("dot log: malformed entry");
+                        return false;
+                      }
+                      Remember({log_key->dot, entry->write, entry->attempt});
+                      return remembered_.size() < options_.remembered_writes;
+                    });
   return scanned.ok() ? malformed : scanned;
 }
 
@@ -130,9 +130,8 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   }
   Partition& partition = At(item.partition);
   if (partition.state.self == ReplicaId()) StartLife(item.partition);
-  const Minted minted{{partition.state.self, ++partition.state.counter},
-                      intent.write,
-                      intent.attempt};
+  const Minted minted{
+      {partition.state.self, ++partition.state.counter}, intent.write, intent.attempt};
   GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
   if (intent.kind == WriteKind::kPut) {
     AddVersion(&record, {minted.dot, last_wins ? stamp : 0, std::move(intent.value)});
@@ -162,8 +161,8 @@ void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incom
 }
 
 // A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
-// its context had covered the first attempt's dot. Every owner learns both dots with their write, and
-// so comes to the same end.
+// its context had covered the first attempt's dot. Every owner learns both dots with their write,
+// and so comes to the same end.
 void ReplicaStore::DropSuperseded(Record* record, const Minted& minted) const {
   if (minted.write.empty()) return;
   const Minted* known = FindWrite(minted.write);
@@ -198,6 +197,37 @@ void ReplicaStore::Store(const ItemKey& item, Record record, Durability durabili
   }
   if (durability == Durability::kFsync) gathering_needs_sync_ = true;
   Touch(item.partition);
+}
+
+void ReplicaStore::NoteUnsettled(const ItemKey& item, const VersionVector& context) {
+  std::map<ItemKey, VersionVector>& unsettled = At(item.partition).unsettled;
+  if (context.empty()) {
+    unsettled_ -= unsettled.erase(item);
+  } else if (auto it = unsettled.find(item); it != unsettled.end()) {
+    it->second = context;
+  } else if (unsettled_ < options_.unsettled_items) {
+    unsettled.emplace(item, context);
+    ++unsettled_;
+  }
+}
+
+std::vector<ItemKey> ReplicaStore::Settleable(PartitionId id, size_t most) const {
+  const Partition& partition = At(id);
+  const VersionVector bases = partition.state.clock.Bases();
+  std::vector<ItemKey> items;
+  for (const auto& [item, context] : partition.unsettled) {
+    if (items.size() == most) break;
+    if (bases.CoversAll(context)) items.push_back(item);
+  }
+  return items;
+}
+
+void ReplicaStore::Settle(const ItemKey& item, Record stored) {
+  const size_t entries = stored.context.size();
+  Strip(&stored, At(item.partition).state.clock);
+  if (stored.context.size() == entries) return NoteUnsettled(item, stored.context);
+  // Losing this in a power cut loses nothing: no sync.
+  Store(item, std::move(stored), Durability::kPeriodic);
 }
 
 void ReplicaStore::Log(const ItemKey& item, const Minted& minted) {
@@ -311,6 +341,7 @@ Commit ReplicaStore::TakeCommit() {
     GYRE_CHECK(it != pending_.end(), "what is dirty is pending");
     Record& record = it->second.stored;
     Strip(&record, At(item.partition).state.clock);
+    NoteUnsettled(item, record.context);
     if (Erasable(record)) {
       commit.batch.Erase(Family::kRecords, std::move(key));
     } else {

@@ -3,12 +3,13 @@
 // state — that goes into one batch: a clock never claims a dot whose effect is not stored with it
 // (design 3, rule 2).
 //
-// Changes gather in memory. The shard takes them as one batch (TakeCommit), has it written, and says
-// so (OnCommitted); meanwhile later operations see them. Whatever leaves the shard and rests on a
-// partition's state must wait until the commit that LastChange names is durable: this is how a dot
-// leaves its minter only after it is durable there (rule 1), and it is the shard's part.
+// Changes gather in memory. The shard takes them as one batch (TakeCommit), has it written, and
+// says so (OnCommitted); meanwhile later operations see them. Whatever leaves the shard and rests
+// on a partition's state must wait until the commit that LastChange names is durable: this is how a
+// dot leaves its minter only after it is durable there (rule 1), and it is the shard's part.
 //
-// Records are stored stripped and returned filled (Gonçalves et al., DottedDB, SRDS 2017, section III).
+// Records are stored stripped and returned filled (Gonçalves et al., DottedDB, SRDS 2017, section
+// III).
 //
 // Thread rule: owned and called by one shard's thread. Pure but for the Engine that it is given, of
 // which it uses TryGet only (and Scan in Open).
@@ -84,29 +85,34 @@ class ReplicaStore {
   struct Options {
     size_t max_siblings = 64;
     // How many writes are remembered by their idempotency key, over all partitions of the shard.
-    // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late retry
-    // becomes a sibling of itself; each takes about 100 bytes once used.
+    // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late
+    // retry becomes a sibling of itself; each takes about 100 bytes once used.
     size_t remembered_writes = 262'144;
+    // How many items are remembered, over all partitions of the shard, whose stored record still
+    // has a context that a base will cover in time. Each takes about 100 bytes. One that does not
+    // fit, or is forgotten in a restart, keeps some 10 bytes a replica id until it is written
+    // again.
+    size_t unsettled_items = 65'536;
   };
 
   // `random` gives new replica ids. REQUIRES: engine outlives the store.
   ReplicaStore(Engine* engine, Options options, Random random);
 
   // Loads the states of `partitions` and the writes that their dot logs remember. With `new_lives`
-  // (the last stop was unclean and some acknowledged writes were not synced) every partition takes a
-  // new replica id before it mints again.
+  // (the last stop was unclean and some acknowledged writes were not synced) every partition takes
+  // a new replica id before it mints again.
   absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
 
   bool Owns(PartitionId partition) const { return partitions_.contains(partition); }
 
   // ---- records. Load, then at once one of Read, Mint, Apply with what it gave.
 
-  // The stored (stripped) record, an empty one when the item has none, or nothing when only the disk
-  // knows: then read it there and Supply it. DATA_LOSS when it cannot be decoded.
+  // The stored (stripped) record, an empty one when the item has none, or nothing when only the
+  // disk knows: then read it there and Supply it. DATA_LOSS when it cannot be decoded.
   absl::StatusOr<std::optional<Record>> Load(const ItemKey& item) const;
 
-  // What Engine::Get answered for the item, decoded: ready for Read, Mint or Apply. REQUIRES: nobody
-  // changed the item since the read was asked for.
+  // What Engine::Get answered for the item, decoded: ready for Read, Mint or Apply. REQUIRES:
+  // nobody changed the item since the read was asked for.
   static absl::StatusOr<Record> Decode(absl::StatusOr<std::string> from_disk);
 
   // The record as others may see it. It rests on the partition's state: mind LastChange.
@@ -118,6 +124,12 @@ class ReplicaStore {
   // Merges `incoming` (filled, with the dots that explain it) into `stored`.
   void Apply(const ItemKey& item, Record stored, const Record& incoming,
              absl::Span<const Minted> minted, Durability durability);
+
+  // Items, at most `most`, whose record was stored while a base was behind and whose context the
+  // bases cover by now. Load each and Settle it: it is stored again without, or erased if nothing
+  // is left.
+  std::vector<ItemKey> Settleable(PartitionId partition, size_t most) const;
+  void Settle(const ItemKey& item, Record stored);
 
   // The dots of the record's versions, each with the write that minted it where that is remembered.
   std::vector<Minted> Explain(const Record& record) const;
@@ -131,8 +143,8 @@ class ReplicaStore {
   // Takes over a peer's bases at the end of an exchange. REQUIRES: every record of the exchange has
   // been applied before (rule 2).
   void JoinBases(PartitionId partition, const VersionVector& bases);
-  // Owner `owner` durably holds everything up to `bases`. When all of `owners` have said so, log entries
-  // that they all have seen are dropped.
+  // Owner `owner` durably holds everything up to `bases`. When all of `owners` have said so, log
+  // entries that they all have seen are dropped.
   void OnReport(PartitionId partition, NodeId owner, const VersionVector& bases,
                 absl::Span<const NodeId> other_owners);
   // The bases as far as they would survive a power cut, or nothing while a part is not synced.
@@ -162,7 +174,8 @@ class ReplicaStore {
     PartitionState state;
     CommitSeq last_change = 0;
     std::map<NodeId, VersionVector> reports;
-    VersionVector pruned;  // up to where the log has been dropped since Open
+    VersionVector pruned;                        // up to where the log has been dropped since Open
+    std::map<ItemKey, VersionVector> unsettled;  // items by what their stored context covers
   };
   struct Pending {
     Record stored;
@@ -174,6 +187,7 @@ class ReplicaStore {
   CommitSeq next_seq() const { return taken_ + 1; }
   void Touch(PartitionId partition);
   void Store(const ItemKey& item, Record record, Durability durability);
+  void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
   void NewLifeIfForgetful(PartitionId partition, const VersionVector& seen);
   void StartLife(PartitionId partition);
@@ -186,6 +200,7 @@ class ReplicaStore {
   Random random_;
 
   std::map<PartitionId, Partition> partitions_;
+  size_t unsettled_ = 0;  // items, over all partitions
   // Items with changes that are not yet durable, by encoded key. Never iterated.
   absl::flat_hash_map<std::string, Pending> pending_;
   // Encoded keys with the commit that changed them, oldest first.

@@ -295,6 +295,46 @@ TEST(ReplicaStore, ADeleteAboveAHoleIsKeptUntilTheBaseCoversIt) {
   EXPECT_EQ(b.Entries(Family::kRecords).size(), 1u) << "only the other item is left";
 }
 
+TEST(ReplicaStore, ARecordThatWasStoredBehindABaseSettlesOnceTheBaseHasCaughtUp) {
+  LoneOwner a(1), b(2);
+  const MintOutcome missed = a.Put("missed", "x");
+  const MintOutcome milk = a.Put("key", "milk");
+  const MintOutcome gone = a.Delete("gone");
+  b.Apply(kItem, milk);
+  b.Apply(LoneOwner::Item("gone"), gone);
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 2u);
+  EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty()) << "the base is still behind";
+  b.Apply(LoneOwner::Item("missed"), missed);
+  const std::vector<ItemKey> ready = b.store().Settleable(kPartition, 10);
+  EXPECT_EQ(ready, (std::vector<ItemKey>{LoneOwner::Item("gone"), kItem}));
+  for (const ItemKey& item : ready) b.store().Settle(item, b.Stored(item));
+  b.CommitAll();
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 2u) << "milk and what was missed";
+  EXPECT_TRUE(b.Stored(kItem).context.empty());
+  EXPECT_EQ(b.Values("key"), Strings{"milk"});
+  EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty());
+}
+
+TEST(ReplicaStore, SettlingWhatIsSettledWritesNothing) {
+  LoneOwner owner(1);
+  owner.Put("key", "milk");
+  owner.store().Settle(kItem, owner.Stored(kItem));
+  EXPECT_FALSE(owner.store().dirty());
+}
+
+TEST(ReplicaStore, RemembersOnlySoManyUnsettledItemsAndNamesOnlySoManyAtOnce) {
+  LoneOwner a(1);
+  LoneOwner b(2, {.max_siblings = 64, .remembered_writes = 10, .unsettled_items = 3});
+  const MintOutcome missed = a.Put("missed", "x");
+  for (int i = 0; i < 5; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    b.Apply(LoneOwner::Item(key), a.Put(key, "x"));
+  }
+  b.Apply(LoneOwner::Item("missed"), missed);
+  EXPECT_EQ(b.store().Settleable(kPartition, 10).size(), 3u);
+  EXPECT_EQ(b.store().Settleable(kPartition, 2).size(), 2u);
+}
+
 // ---- lives
 
 TEST(ReplicaStore, DotsContinueAfterAReopen) {
