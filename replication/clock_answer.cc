@@ -88,13 +88,7 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
                                              const PartitionClock& theirs,
                                              const ClockAnswerLimits& limits) {
   ClockAnswer answer;
-  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, EncodeClockKey(partition));
-  if (absl::IsNotFound(bytes.status())) {
-    answer.complete = true;
-    return answer;
-  }
-  if (!bytes.ok()) return bytes.status();
-  absl::StatusOr<PartitionState> state = DecodePartitionState(*bytes);
+  absl::StatusOr<PartitionState> state = ReadPartitionState(snapshot, partition);
   if (!state.ok()) return state.status();
   answer.bases = state->clock.Bases();
 

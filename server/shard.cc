@@ -314,6 +314,7 @@ void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
     return;
   }
   if (!unreachable_.insert(node).second) return;
+  store_->ForgetReports(node);  // it may come back with another disk
   std::vector<ExchangeId> ids;
   ids.reserve(live_.size());
   for (const auto& [id, live] : live_) ids.push_back(id);
@@ -375,6 +376,7 @@ void Shard::AskClock(ExchangeId id, const ClockExchange& exchange) {
 }
 
 void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask) {
+  store_->NoteSeen(partition, ask.clock);
   if (ask.durable_bases.has_value()) {
     std::vector<NodeId> others;
     for (NodeId owner : view_->Owners(partition)) {
@@ -407,6 +409,7 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
 void Shard::OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now) {
   auto it = clock_exchanges_.find(id);
   if (it == clock_exchanges_.end() || it->second.peer() != from || !it->second.expecting()) return;
+  store_->NoteSeen(it->second.partition(), answer.bases);
   it->second.OnAnswer(answer, now.monotonic);
   missing_[it->second.partition()] = answer.missing;
   if (answer.log_cut) ++figures_.log_cuts;

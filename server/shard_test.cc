@@ -557,6 +557,27 @@ TEST(Shard, AnswersAnAskerWhatItLacksFromADurableSnapshot) {
   EXPECT_EQ(answer.bases.entries()[0].counter, 1u);
 }
 
+TEST(Shard, TakesANewLifeWhenAPeerAsksOrAnswersWithDotsThatItHasForgotten) {
+  for (const bool asks : {true, false}) {
+    Bench bench;
+    bench.Write(1, "key", "x", 1).CommitAll();
+    const ReplicaId before = bench.Clock().entries()[0].replica;
+    if (asks) {
+      PartitionClock theirs;
+      theirs.Add({before, 5});
+      bench.Hear("b", ClockAsk{theirs, {}}, 5).CommitAll();
+    } else {
+      bench.Wake(0).Take();
+      ClockAnswer answer;
+      answer.bases = {{before, 5}};  // incomplete: nothing will be joined
+      bench.Hear("b", answer).CommitAll();
+    }
+    bench.Write(2, "key", "y", 1).CommitAll();
+    EXPECT_EQ(bench.Clock().entries().size(), 2u) << asks;
+    EXPECT_EQ(bench.Clock().Base(before), 1u) << "what it minted next is of another id";
+  }
+}
+
 TEST(Shard, ServesOnlySoManyAskersAtOnce) {
   ShardOptions options;
   options.max_clock_exchanges = 1;

@@ -19,7 +19,6 @@ bool TakeVersion(std::string_view* in) {
 std::string EncodePartitionState(const PartitionState& state) {
   std::string out(1, kVersion);
   AppendFixed64(&out, state.self.value());
-  AppendVarint(&out, state.counter);
   out.append(EncodePartitionClock(state.clock));
   return out;
 }
@@ -27,14 +26,53 @@ std::string EncodePartitionState(const PartitionState& state) {
 absl::StatusOr<PartitionState> DecodePartitionState(std::string_view bytes) {
   PartitionState state;
   uint64_t self = 0;
-  if (!TakeVersion(&bytes) || !ConsumeFixed64(&bytes, &self) ||
-      !ConsumeVarint(&bytes, &state.counter)) {
+  if (!TakeVersion(&bytes) || !ConsumeFixed64(&bytes, &self)) {
     return absl::DataLossError("partition state: malformed, or of a newer format");
   }
   state.self = ReplicaId(self);
   absl::StatusOr<PartitionClock> clock = DecodePartitionClock(bytes);
   if (!clock.ok()) return clock.status();
   state.clock = *std::move(clock);
+  return state;
+}
+
+absl::StatusOr<PartitionState> ReadPartitionState(const Snapshot& snapshot, PartitionId partition) {
+  PartitionState state;
+  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, EncodeClockKey(partition));
+  if (bytes.ok()) {
+    absl::StatusOr<PartitionState> written = DecodePartitionState(*bytes);
+    if (!written.ok()) return written.status();
+    state = *std::move(written);
+  } else if (!absl::IsNotFound(bytes.status())) {
+    return bytes.status();
+  }
+  // The log holds the dots of one replica id after those of another: of each, what the clock's base
+  // says already is passed over.
+  std::string from = PartitionBegin(partition);
+  const std::string end = PartitionEnd(partition);
+  for (bool passing_over = true; passing_over;) {
+    passing_over = false;
+    absl::Status malformed;
+    const absl::Status scanned =
+        snapshot.Scan(Family::kDotLog, from, end, [&](std::string_view key, std::string_view) {
+          const std::optional<LogKey> log_key = DecodeLogKey(key);
+          if (!log_key.has_value()) {
+            malformed = absl::DataLossError("dot log: malformed key");
+            return false;
+          }
+          const Dot& dot = log_key->dot;
+          const uint64_t base = state.clock.Base(dot.replica);
+          if (dot.counter < base) {
+            from = EncodeLogKey(partition, {dot.replica, base + 1});
+            passing_over = true;
+            return false;
+          }
+          state.clock.Add(dot);
+          return true;
+        });
+    if (!scanned.ok()) return scanned;
+    if (!malformed.ok()) return malformed;
+  }
   return state;
 }
 

@@ -1,12 +1,16 @@
 // PartitionState: what an owner knows of one partition beside its records, and its codec; and the
 // codec of dot-log entries.
 //
-//   state  := version(1)=1 self(8 big endian) counter(varint) clock
+//   state  := version(1)=1 self(8 big endian) clock
 //   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
-//   minted_rest := attempt(varint) [ write(16) ]        write present when attempt's lowest bit is
+//   minted_rest := attempt(varint) [ write(16) ]       write is there when attempt's lowest bit is
 //   1
 //
 // `clock` is the grammar of storage/version/version_codec.h. Plain values; any thread.
+//
+// The state of a partition at a moment is the state that was last written and the dots that the log
+// holds beside it: every change of a clock but a joined base is a dot that is logged in the same
+// batch. So a write need not write the state.
 
 #ifndef GYRE_STORAGE_PARTITION_STATE_H_
 #define GYRE_STORAGE_PARTITION_STATE_H_
@@ -16,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "ring/ids.h"
+#include "storage/engine.h"
 #include "storage/keys.h"
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
@@ -24,12 +29,15 @@ namespace gyre {
 
 struct PartitionState {
   ReplicaId self;        // the identity of this life; 0: has not minted yet
-  uint64_t counter = 0;  // of the last dot minted as `self`
-  PartitionClock clock;  // the dots whose effect the records hold
+  PartitionClock clock;  // the dots whose effect the records hold, and so all that `self` minted
 };
 
 std::string EncodePartitionState(const PartitionState& state);
 absl::StatusOr<PartitionState> DecodePartitionState(std::string_view bytes);
+
+// The state as of `snapshot`; that of a partition without any write is empty. Reads what was
+// logged since the state was last written. DATA_LOSS when either cannot be decoded.
+absl::StatusOr<PartitionState> ReadPartitionState(const Snapshot& snapshot, PartitionId partition);
 
 // What the dot log holds under a dot: whose record it changed, and which write it was.
 struct LogEntry {

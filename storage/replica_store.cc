@@ -9,6 +9,10 @@
 namespace gyre {
 namespace {
 
+// Dots that the log of a partition may hold beside its written state. More spare writes, and cost
+// whoever reads the state (an open, a clock answer) a log entry each.
+constexpr uint64_t kDotsBesideState = 128;
+
 // Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in
 // the upper 48 bits, a counter below. Always above every stamp that the write has seen.
 uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
@@ -29,41 +33,46 @@ ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
 absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool new_lives) {
   const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
   for (PartitionId id : partitions) {
-    absl::StatusOr<std::string> bytes = snapshot->Get(Family::kMeta, EncodeClockKey(id));
-    if (absl::IsNotFound(bytes.status())) {
-      partitions_[id];
-      continue;
-    }
-    if (!bytes.ok()) return bytes.status();
-    absl::StatusOr<PartitionState> state = DecodePartitionState(*bytes);
+    absl::StatusOr<PartitionState> state = ReadPartitionState(*snapshot, id);
     if (!state.ok()) return state.status();
     Partition& partition = partitions_[id];
     partition.state = *std::move(state);
-    if (new_lives) {
+    if (new_lives && partition.state.self != ReplicaId()) {
       partition.state.self = ReplicaId();
-      partition.state.counter = 0;
-      Touch(id);  // the end of the old life must outlast a clean stop
+      WriteState(id);  // the end of the old life must outlast a clean stop
     }
-    if (absl::Status status = RecallWrites(*snapshot, id); !status.ok()) return status;
+    const size_t share = options_.remembered_writes / partitions.size();
+    if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
   }
   return absl::OkStatus();
 }
 
-absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId partition) {
-  absl::Status malformed;
-  absl::Status scanned =
-      snapshot.Scan(Family::kDotLog, PartitionBegin(partition), PartitionEnd(partition),
-                    [&](std::string_view key, std::string_view value) {
-                      const std::optional<LogKey> log_key = DecodeLogKey(key);
-                      absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
-                      if (!log_key.has_value() || !entry.ok()) {
-                        malformed = absl::DataLossError("dot log: malformed entry");
-                        return false;
-                      }
-                      Remember({log_key->dot, entry->write, entry->attempt});
-                      return remembered_.size() < options_.remembered_writes;
-                    });
-  return scanned.ok() ? malformed : scanned;
+// The newest writes of each replica id, `share` of them in all.
+absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId partition,
+                                        size_t share) {
+  const auto replicas = At(partition).state.clock.entries();
+  for (const PartitionClock::Entry& entry : replicas) {
+    const uint64_t newest = At(partition).state.clock.Highest(entry.replica);
+    const uint64_t most = std::max<uint64_t>(1, share / replicas.size());
+    const uint64_t first = newest > most ? newest - most + 1 : 1;
+    absl::Status malformed;
+    const absl::Status scanned =
+        snapshot.Scan(Family::kDotLog, EncodeLogKey(partition, {entry.replica, first}),
+                      EncodeLogKey(partition, {entry.replica, newest + 1}),
+                      [&](std::string_view key, std::string_view value) {
+                        const std::optional<LogKey> log_key = DecodeLogKey(key);
+                        absl::StatusOr<LogEntry> logged = DecodeLogEntry(value);
+                        if (!log_key.has_value() || !logged.ok()) {
+                          malformed = absl::DataLossError("dot log: malformed entry");
+                          return false;
+                        }
+                        Remember({log_key->dot, logged->write, logged->attempt});
+                        return true;
+                      });
+    if (!scanned.ok()) return scanned;
+    if (!malformed.ok()) return malformed;
+  }
+  return absl::OkStatus();
 }
 
 ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) {
@@ -119,7 +128,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   const uint64_t stamp = NextStamp(record, wall_ms);
   const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
   if (intent.context.has_value()) {
-    NewLifeIfForgetful(item.partition, *intent.context);
+    NoteSeen(item.partition, *intent.context);
     Discard(&record, *intent.context);
   }
   if (last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault)) {
@@ -130,8 +139,9 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   }
   Partition& partition = At(item.partition);
   if (partition.state.self == ReplicaId()) StartLife(item.partition);
+  const ReplicaId self = partition.state.self;
   const Minted minted{
-      {partition.state.self, ++partition.state.counter}, intent.write, intent.attempt};
+      {self, partition.state.clock.Highest(self) + 1}, intent.write, intent.attempt};
   GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
   if (intent.kind == WriteKind::kPut) {
     AddVersion(&record, {minted.dot, last_wins ? stamp : 0, std::move(intent.value)});
@@ -149,7 +159,8 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
 
 void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incoming,
                          absl::Span<const Minted> minted, Durability durability) {
-  NewLifeIfForgetful(item.partition, incoming.context);
+  NoteSeen(item.partition, incoming.context);
+  for (const Minted& one : minted) NoteSeen(item.partition, VersionVector{one.dot});
   Partition& partition = At(item.partition);
   Record record = Sync(Filled(item.partition, std::move(stored)), incoming);
   for (const Minted& one : minted) {
@@ -171,9 +182,16 @@ void ReplicaStore::DropSuperseded(Record* record, const Minted& minted) const {
   std::erase_if(record->versions, [&](const Version& version) { return version.dot == loser; });
 }
 
-void ReplicaStore::NewLifeIfForgetful(PartitionId id, const VersionVector& seen) {
+void ReplicaStore::NoteSeen(PartitionId id, const VersionVector& seen) {
   const PartitionState& state = At(id).state;
-  if (state.self != ReplicaId() && seen.Get(state.self) > state.counter) StartLife(id);
+  if (state.self == ReplicaId()) return;
+  if (seen.Get(state.self) > state.clock.Highest(state.self)) StartLife(id);
+}
+
+void ReplicaStore::NoteSeen(PartitionId id, const PartitionClock& seen) {
+  const PartitionState& state = At(id).state;
+  if (state.self == ReplicaId()) return;
+  if (seen.Highest(state.self) > state.clock.Highest(state.self)) StartLife(id);
 }
 
 void ReplicaStore::StartLife(PartitionId id) {
@@ -181,19 +199,18 @@ void ReplicaStore::StartLife(PartitionId id) {
   do {
     state.self = ReplicaId(random_.Next());
   } while (state.self == ReplicaId());
-  state.counter = 0;
-  Touch(id);
+  WriteState(id);
 }
 
 void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
   Strip(&record, At(item.partition).state.clock);
-  std::string key = EncodeItemKey(item);
-  Pending& pending = pending_[key];
-  pending.stored = std::move(record);
-  if (pending.seq != next_seq()) {
-    pending.seq = next_seq();
-    dirty_items_.push_back(item);
-    pending_order_.emplace_back(next_seq(), std::move(key));
+  PendingItem& pending = *pending_.try_emplace(EncodeItemKey(item)).first;
+  pending.second.partition = item.partition;
+  pending.second.stored = std::move(record);
+  if (pending.second.seq != next_seq()) {
+    pending.second.seq = next_seq();
+    dirty_items_.push_back(&pending);
+    pending_order_.emplace_back(next_seq(), &pending);
   }
   if (durability == Durability::kFsync) gathering_needs_sync_ = true;
   Touch(item.partition);
@@ -233,11 +250,14 @@ void ReplicaStore::Settle(const ItemKey& item, Record stored) {
 void ReplicaStore::Log(const ItemKey& item, const Minted& minted) {
   gathering_.Put(Family::kDotLog, EncodeLogKey(item.partition, minted.dot),
                  EncodeLogEntry({item.table, item.key, minted.write, minted.attempt}));
+  if (++At(item.partition).logged >= kDotsBesideState) WriteState(item.partition);
 }
 
-void ReplicaStore::Touch(PartitionId partition) {
+void ReplicaStore::Touch(PartitionId partition) { At(partition).last_change = next_seq(); }
+
+void ReplicaStore::WriteState(PartitionId partition) {
   dirty_partitions_.insert(partition);
-  At(partition).last_change = next_seq();
+  Touch(partition);
 }
 
 // ---------------------------------------------------------------------------------- idempotency
@@ -279,13 +299,13 @@ std::vector<Minted> ReplicaStore::Explain(const Record& record) const {
 // ----------------------------------------------------------------------------------------- clocks
 
 void ReplicaStore::JoinBases(PartitionId id, const VersionVector& bases) {
-  NewLifeIfForgetful(id, bases);
+  NoteSeen(id, bases);
   Partition& partition = At(id);
   PartitionClock joined = partition.state.clock;
   joined.JoinBases(bases);
   if (joined == partition.state.clock) return;
   partition.state.clock = std::move(joined);
-  Touch(id);
+  WriteState(id);
 }
 
 void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& bases,
@@ -311,8 +331,12 @@ void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& b
     gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
                           EncodeLogKey(id, {entry.replica, entry.counter + 1}));
     partition.pruned.RaiseTo({entry.replica, entry.counter});
-    Touch(id);
+    WriteState(id);  // what the log has told so far
   }
+}
+
+void ReplicaStore::ForgetReports(NodeId owner) {
+  for (auto& [id, partition] : partitions_) partition.reports.erase(owner);
 }
 
 std::optional<VersionVector> ReplicaStore::DurableBases(PartitionId id) const {
@@ -335,21 +359,26 @@ Commit ReplicaStore::TakeCommit() {
   Commit commit;
   commit.seq = ++taken_;
   commit.batch = std::exchange(gathering_, {});
-  for (const ItemKey& item : dirty_items_) {
-    std::string key = EncodeItemKey(item);
-    auto it = pending_.find(key);
-    GYRE_CHECK(it != pending_.end(), "what is dirty is pending");
-    Record& record = it->second.stored;
-    Strip(&record, At(item.partition).state.clock);
-    NoteUnsettled(item, record.context);
-    if (Erasable(record)) {
-      commit.batch.Erase(Family::kRecords, std::move(key));
+  // In the order of their keys each finds its place in the memtable beside the one before it.
+  std::sort(dirty_items_.begin(), dirty_items_.end(),
+            [](const PendingItem* a, const PendingItem* b) { return a->first < b->first; });
+  for (auto* pending : dirty_items_) {
+    auto& [key, item] = *pending;
+    const Partition& partition = At(item.partition);
+    Strip(&item.stored, partition.state.clock);
+    if (!item.stored.context.empty() || !partition.unsettled.empty()) {
+      NoteUnsettled(*DecodeItemKey(key), item.stored.context);
+    }
+    if (Erasable(item.stored)) {
+      commit.batch.Erase(Family::kRecords, key);
     } else {
-      commit.batch.Put(Family::kRecords, std::move(key), EncodeRecord(record));
+      commit.batch.Put(Family::kRecords, key, EncodeRecord(item.stored));
     }
   }
   for (PartitionId id : dirty_partitions_) {
-    commit.batch.Put(Family::kMeta, EncodeClockKey(id), EncodePartitionState(At(id).state));
+    Partition& partition = At(id);
+    commit.batch.Put(Family::kMeta, EncodeClockKey(id), EncodePartitionState(partition.state));
+    partition.logged = 0;
   }
   commit.sync = gathering_needs_sync_ ? WalSync::kYes : WalSync::kNo;
   dirty_items_.clear();
@@ -375,9 +404,9 @@ void ReplicaStore::OnCommitted(CommitSeq seq) {
     last_unsynced_ = seq;
   }
   while (!pending_order_.empty() && pending_order_.front().first <= seq) {
-    auto it = pending_.find(pending_order_.front().second);
-    if (it != pending_.end() && it->second.seq <= seq) pending_.erase(it);
+    PendingItem* const pending = pending_order_.front().second;
     pending_order_.pop_front();
+    if (pending->second.seq <= seq) pending_.erase(pending_.find(pending->first));
   }
 }
 

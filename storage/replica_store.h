@@ -1,7 +1,7 @@
 // ReplicaStore: the state of the partitions that one shard owns, and the only place where a write
-// changes it. Mint and Apply each turn into one set of changes — record, dot-log entry, partition
-// state — that goes into one batch: a clock never claims a dot whose effect is not stored with it
-// (design 3, rule 2).
+// changes it. Mint and Apply each turn into one set of changes — record and dot-log entry — that
+// goes into one batch: a clock, which is what was written of it and the dots logged since, never
+// claims a dot whose effect is not stored with it (design 3, rule 2).
 //
 // Changes gather in memory. The shard takes them as one batch (TakeCommit), has it written, and
 // says so (OnCommitted); meanwhile later operations see them. Whatever leaves the shard and rests
@@ -28,6 +28,7 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -140,6 +141,11 @@ class ReplicaStore {
   // ---- clocks
 
   const PartitionClock& Clock(PartitionId partition) const { return At(partition).state.clock; }
+  // A peer knows these dots. If it knows more of this owner's than this owner does, this owner has
+  // forgotten them, and takes a new replica id before it mints again (rule 1). To be told of
+  // whatever a peer says, before anything else is done with it.
+  void NoteSeen(PartitionId partition, const VersionVector& seen);
+  void NoteSeen(PartitionId partition, const PartitionClock& seen);
   // Takes over a peer's bases at the end of an exchange. REQUIRES: every record of the exchange has
   // been applied before (rule 2).
   void JoinBases(PartitionId partition, const VersionVector& bases);
@@ -147,6 +153,8 @@ class ReplicaStore {
   // entries that they all have seen are dropped.
   void OnReport(PartitionId partition, NodeId owner, const VersionVector& bases,
                 absl::Span<const NodeId> other_owners);
+  // What `owner` reported holds no longer: it may have lost its state (rule 4).
+  void ForgetReports(NodeId owner);
   // The bases as far as they would survive a power cut, or nothing while a part is not synced.
   std::optional<VersionVector> DurableBases(PartitionId partition) const;
   ReplicaId Self(PartitionId partition) const { return At(partition).state.self; }
@@ -172,28 +180,31 @@ class ReplicaStore {
  private:
   struct Partition {
     PartitionState state;
+    uint64_t logged = 0;  // dots, since the state was written
     CommitSeq last_change = 0;
     std::map<NodeId, VersionVector> reports;
     VersionVector pruned;                        // up to where the log has been dropped since Open
     std::map<ItemKey, VersionVector> unsettled;  // items by what their stored context covers
   };
   struct Pending {
+    PartitionId partition;
     Record stored;
     CommitSeq seq = 0;
   };
+  using PendingItem = std::pair<const std::string, Pending>;
 
   Partition& At(PartitionId partition);
   const Partition& At(PartitionId partition) const;
   CommitSeq next_seq() const { return taken_ + 1; }
   void Touch(PartitionId partition);
+  void WriteState(PartitionId partition);
   void Store(const ItemKey& item, Record record, Durability durability);
   void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
-  void NewLifeIfForgetful(PartitionId partition, const VersionVector& seen);
   void StartLife(PartitionId partition);
   void Remember(const Minted& minted);
   void DropSuperseded(Record* record, const Minted& minted) const;
-  absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition);
+  absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);
 
   Engine* const engine_;
   const Options options_;
@@ -202,11 +213,12 @@ class ReplicaStore {
   std::map<PartitionId, Partition> partitions_;
   size_t unsettled_ = 0;  // items, over all partitions
   // Items with changes that are not yet durable, by encoded key. Never iterated.
-  absl::flat_hash_map<std::string, Pending> pending_;
-  // Encoded keys with the commit that changed them, oldest first.
-  std::deque<std::pair<CommitSeq, std::string>> pending_order_;
+  absl::node_hash_map<std::string, Pending> pending_;
+  // The same with the commit that changed them, oldest first. An item leaves pending_ with the last
+  // of its commits.
+  std::deque<std::pair<CommitSeq, PendingItem*>> pending_order_;
   // The batch that gathers.
-  std::vector<ItemKey> dirty_items_;
+  std::vector<PendingItem*> dirty_items_;
   absl::btree_set<PartitionId> dirty_partitions_;
   WriteBatch gathering_;
   bool gathering_needs_sync_ = false;

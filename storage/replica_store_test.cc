@@ -69,7 +69,7 @@ TEST(ReplicaStore, EachPartitionAndEachOwnerMintsUnderAnIdOfItsOwn) {
   EXPECT_EQ(beside.counter, 1u);
 }
 
-TEST(ReplicaStore, AWriteIsOneBatchOfRecordLogAndClock) {
+TEST(ReplicaStore, AWriteIsOneBatchOfRecordAndLogAndTheFirstOfALifeWritesTheState) {
   LoneOwner owner(1);
   const Dot dot = DotOf(owner.GatherMint(kItem, PutOf("value")));
   const Commit commit = owner.Begin();
@@ -84,6 +84,19 @@ TEST(ReplicaStore, AWriteIsOneBatchOfRecordLogAndClock) {
       {Family::kRecords, EncodeItemKey(kItem)},
       {Family::kMeta, EncodeClockKey(kPartition)}};
   EXPECT_EQ(keys, expected);
+  owner.End(commit);
+  owner.GatherMint(kItem, PutOf("again"));
+  EXPECT_EQ(owner.Begin().batch.changes().size(), 2u);
+}
+
+TEST(ReplicaStore, WritesTheStateAgainBeforeTheLogBesideItGrowsLong) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 1000; ++i) owner.Put("key", "x");
+  const auto written =
+      DecodePartitionState(*owner.engine().Get(Family::kMeta, EncodeClockKey(kPartition)));
+  ASSERT_TRUE(written.ok());
+  EXPECT_GT(written->clock.Base(owner.self()), 800u);
+  EXPECT_LT(written->clock.Base(owner.self()), 1000u) << "not with every write";
 }
 
 TEST(ReplicaStore, APutWithAContextReplacesWhatItCoversAndOnlyThat) {
@@ -405,6 +418,25 @@ TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenAPeersBasesTellIt) {
   EXPECT_NE(DotOf(owner.Put("key", "2")).replica, before);
 }
 
+TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenAPeersClockTellsIt) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("key", "1")).replica;
+  PartitionClock theirs;
+  theirs.Add({before, 9});
+  owner.store().NoteSeen(kPartition, theirs);
+  EXPECT_NE(DotOf(owner.Put("key", "2")).replica, before);
+}
+
+TEST(ReplicaStore, AForgetfulStoreTakesANewLifeWhenADotOfItsOwnComesBackToIt) {
+  LoneOwner owner(1);
+  const Dot first = DotOf(owner.Put("key", "1"));
+  const Dot forgotten{first.replica, first.counter + 1};
+  MintOutcome told;
+  told.minted = {{forgotten, {}, 0}};
+  owner.Apply(kItem, told);
+  EXPECT_NE(DotOf(owner.Put("key", "2")).replica, first.replica) << "or it would mint it again";
+}
+
 TEST(ReplicaStore, WhatAPeerHasOfItAndItHasItselfIsNoReasonForANewLife) {
   LoneOwner a(1), b(2);
   const MintOutcome milk = a.Put("key", "milk");
@@ -500,6 +532,25 @@ TEST(ReplicaStore, ForgetsTheOldestWriteBeyondItsBound) {
   EXPECT_NE(owner.store().FindWrite({7, 3}), nullptr);
 }
 
+TEST(ReplicaStore, RecallsTheNewestWritesOfEachPartitionAndReplicaId) {
+  const auto minted = [](LoneOwner* owner, const ItemKey& item, uint64_t number) {
+    WriteIntent intent = Blind("x");
+    intent.write = {7, number};
+    return owner->Mint(item, intent);
+  };
+  LoneOwner a(1, {.max_siblings = 64, .remembered_writes = 8}), b(2);
+  for (uint64_t i = 1; i <= 20; ++i) {
+    minted(&a, LoneOwner::Item(std::to_string(i)), i);
+    a.Apply(kItem, minted(&b, LoneOwner::Item(std::to_string(100 + i)), 100 + i));
+    minted(&a, {LoneOwner::kNeighbour, TableId(1), std::to_string(i)}, 200 + i);
+  }
+  a.Reopen(/*new_lives=*/false);
+  for (uint64_t newest : {19, 20, 119, 120, 217, 218, 219, 220}) {
+    EXPECT_NE(a.store().FindWrite({7, newest}), nullptr) << newest;
+  }
+  EXPECT_EQ(a.store().FindWrite({7, 18}), nullptr) << "its share is 4, for two replica ids";
+}
+
 // ---- clocks and the log
 
 TEST(ReplicaStore, JoinedBasesAreInTheClockAfterAReopen) {
@@ -540,6 +591,29 @@ TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
   ASSERT_EQ(left.size(), 1000u);
   EXPECT_EQ(left.front(), 3001u) << "above the lowest report nothing is dropped";
   EXPECT_EQ(left.back(), kMany);
+}
+
+TEST(ReplicaStore, ADroppedLogTakesNothingFromTheClock) {
+  LoneOwner owner(1);
+  PutMany(&owner);
+  const PartitionClock before = owner.clock();
+  for (NodeId other : kOthers) {
+    owner.store().OnReport(kPartition, other, {{owner.self(), kMany}}, kOthers);
+  }
+  owner.CommitAll();
+  EXPECT_TRUE(owner.LoggedCounters(owner.self()).empty());
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.clock(), before);
+  EXPECT_EQ(DotOf(owner.Put("key", "x")).counter, kMany + 1);
+}
+
+TEST(ReplicaStore, AReportThatIsForgottenHoldsTheLog) {
+  LoneOwner owner(1);
+  PutMany(&owner);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
+  owner.store().ForgetReports(kB);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers);
+  EXPECT_FALSE(owner.store().dirty());
 }
 
 TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatKnowsNothingOfAReplicaId) {
