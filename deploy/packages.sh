@@ -12,8 +12,8 @@ base=(
   ca-certificates ccache cmake g++ make mold ninja-build pkg-config protobuf-compiler
   protobuf-compiler-grpc
   # the libraries
-  libabsl-dev libcli11-dev libcpp-httplib-dev libgrpc++-dev libprotobuf-dev librocksdb-dev
-  libspdlog-dev libxxhash-dev prometheus-cpp-dev
+  libabsl-dev libcli11-dev libcpp-httplib-dev libgrpc++-dev libjemalloc-dev libprotobuf-dev
+  librocksdb-dev libspdlog-dev libxxhash-dev prometheus-cpp-dev
   # the tests
   libbenchmark-dev libgmock-dev libgtest-dev librapidcheck-dev python3
   # the cart example and its test

@@ -30,7 +30,7 @@ namespace gyre {
 
 struct LoadOptions {
   std::string table;
-  int in_flight = 256;  // requests at once; 1 waits for each
+  int in_flight = 1024;  // requests at once; 1 waits for each. More make fuller frames
   uint32_t read_quorum = 0;
   uint32_t write_quorum = 0;
   // Remember what each key was given last, so that Verify knows what to expect of a key that the
