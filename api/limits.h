@@ -29,6 +29,7 @@ inline constexpr int kMaxMultiItems = 1000;
 inline constexpr uint32_t kMaxTimeoutMs = 60'000;
 inline constexpr uint32_t kDefaultTimeoutMs = 2'000;
 inline constexpr uint32_t kMaxAttempt = 65'535;
+// Names a write of one item: the door binds it to the table and the key.
 inline constexpr size_t kIdempotencyKeyBytes = 16;
 // A context of one entry for each replica id that ever wrote the item; 24 bytes each.
 inline constexpr size_t kMaxContextBytes = size_t{64} << 10;

@@ -1,5 +1,7 @@
 #include "api/request_translation.h"
 
+#include <xxhash.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "ring/partitioner.h"
+#include "storage/version/varint.h"
 
 namespace gyre {
 namespace {
@@ -64,6 +67,24 @@ absl::StatusOr<WriteId> IdempotencyKey(std::string_view bytes) {
   return id;
 }
 
+// The write that a client's key means for this item. A key that a client used for two items would
+// otherwise pass for a retry at an owner of both, and the second write would be lost. Every door of
+// a cluster binds alike: a retry may come through another one.
+WriteId BindToItem(const WriteId& key, const Target& target) {
+  if (key.empty()) return key;
+  std::string parts;
+  AppendFixed64(&parts, key.high);
+  AppendFixed64(&parts, key.low);
+  AppendFixed64(&parts, target.item.table.value());
+  AppendFixed64(&parts, target.key_hash);
+  const XXH128_hash_t mixed = XXH3_128bits(parts.data(), parts.size());
+  WriteId bound;
+  bound.high = mixed.high64;
+  bound.low = mixed.low64;
+  if (bound.empty()) bound.low = 1;
+  return bound;
+}
+
 absl::StatusOr<WriteMode> Mode(int mode) {
   switch (mode) {
     case v1::WRITE_MODE_DEFAULT:
@@ -112,7 +133,7 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
   }
   intent.kind = parts.kind;
   intent.mode = *mode;
-  intent.write = *write;
+  intent.write = BindToItem(*write, *target);
   intent.attempt = options.attempt() << 16;  // forwarding counts its own tries below
   intent.conflict = table->conflict;
   intent.durability = table->durability;

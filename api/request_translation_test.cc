@@ -149,6 +149,24 @@ TEST_F(RequestTranslation, TakesIdempotencyKeysOfSixteenBytesOnly) {
   }
 }
 
+TEST_F(RequestTranslation, BindsTheIdempotencyKeyToTheItem) {
+  const auto write_of = [&](const std::string& table, const std::string& key,
+                            const std::string& idempotency_key) {
+    v1::PutRequest put = Put();
+    put.set_table(table);
+    put.set_key(key);
+    put.mutable_options()->set_idempotency_key(idempotency_key);
+    return TranslatePut(&put, *view_)->request.intent.write;
+  };
+  const WriteId write = write_of("carts", "anna", "0123456789abcdef");
+  EXPECT_EQ(write_of("carts", "anna", "0123456789abcdef"), write) << "a retry is the same write";
+  EXPECT_NE(write_of("carts", "bert", "0123456789abcdef"), write);
+  EXPECT_NE(write_of("names", "anna", "0123456789abcdef"), write);
+  EXPECT_NE(write_of("carts", "anna", "0123456789abcdeg"), write);
+  EXPECT_FALSE(write.empty());
+  EXPECT_TRUE(write_of("carts", "anna", "").empty());
+}
+
 TEST_F(RequestTranslation, RefusesAWriteModeThatDoesNotExist) {
   v1::PutRequest put = Put();
   put.set_mode(static_cast<v1::WriteMode>(9));

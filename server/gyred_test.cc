@@ -126,6 +126,15 @@ TEST_F(OneNode, ARetryWithTheSameIdempotencyKeyHasOneEffect) {
   EXPECT_EQ(ValuesOf(stub_.get(), "anna").size(), 1u);
 }
 
+TEST_F(OneNode, AnIdempotencyKeyThatWasUsedForAnotherItemLosesNoWrite) {
+  for (const char* key : {"anna", "bert"}) {
+    v1::PutRequest put = PutOf(key, "apples");
+    put.mutable_options()->set_idempotency_key("0123456789abcdef");
+    ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+    EXPECT_EQ(ValuesOf(stub_.get(), key), std::vector<std::string>{"apples"});
+  }
+}
+
 TEST_F(OneNode, AnswersTypedErrorsForFieldsOutOfRange) {
   const auto reason = [&](const v1::PutRequest& put) {
     const Answer answer = Put(stub_.get(), put);
