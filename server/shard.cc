@@ -47,6 +47,9 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
     exchange = std::make_unique<WriteExchange>(std::move(request), known);
   } else {
     ++figures_.forwards;
+    // An owner that is given up may still take the write in, after the next one did: they must be
+    // able to tell that it is one write.
+    if (request.intent.write.empty()) request.intent.write = {random_.Next(), random_.Next() | 1};
     exchange = std::make_unique<ForwardExchange>(std::move(request));
   }
   Begin(origin, item, std::move(exchange), now);

@@ -389,6 +389,22 @@ TEST(Shard, ForwardsAWriteOfAPartitionThatItDoesNotOwn) {
   EXPECT_EQ(bench.effects().sends.size(), 1u);
 }
 
+TEST(Shard, AsksTheNextOwnerForTheSameWriteThoughItsClientGaveNoKey) {
+  Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
+  bench.Write(1, bench.Foreign(), "x", 2).Take();
+  const WriteId first = bench.sent<Forward>(0).request.intent.write;
+  EXPECT_FALSE(first.empty());
+  bench.Wake(1000).Take();
+  WriteId next;
+  for (const Envelope& send : bench.effects().sends) {
+    const auto* forward = std::get_if<Forward>(&send.message.body);
+    if (forward != nullptr) next = forward->request.intent.write;
+  }
+  EXPECT_EQ(next, first);
+  bench.Write(2, bench.Foreign(), "x", 2).Take();
+  EXPECT_NE(bench.sent<Forward>(0).request.intent.write, first);
+}
+
 TEST(Shard, CoordinatesAForwardedWriteAndAnswersWhoForwarded) {
   Bench bench;
   const WriteRequest request = bench.Request(bench.Item("key"), "x", 2);
