@@ -120,6 +120,7 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
       return QuorumError(outcome);
     case Outcome::Code::kTooManySiblings:
       detail.set_reason(v1::ErrorDetail::TOO_MANY_SIBLINGS);
+      detail.set_outcome_unknown(outcome.outcome_unknown);
       detail.set_context(std::move(context));
       return With(absl::FailedPreconditionError(
                       "too many siblings; read them, and write one value with the context"),
@@ -130,13 +131,21 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
       detail.set_outcome_unknown(outcome.outcome_unknown);
       return With(absl::AbortedError("the topology changed under the request; retry"), detail);
     case Outcome::Code::kOverloaded:
-      return Overloaded(kShardRetryAfterMs, "too many requests in flight");
+      if (!outcome.outcome_unknown) {
+        return Overloaded(kShardRetryAfterMs, "too many requests in flight");
+      }
+      detail.set_reason(v1::ErrorDetail::OVERLOADED);
+      detail.set_retry_after_ms(kShardRetryAfterMs);
+      detail.set_outcome_unknown(true);
+      return With(absl::ResourceExhaustedError("overloaded; the write may still take effect"),
+                  detail);
     case Outcome::Code::kStorageFailed:
       detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
       detail.set_outcome_unknown(outcome.outcome_unknown);
       return With(absl::UnavailableError("the disk of this node failed; ask another one"), detail);
     case Outcome::Code::kCorrupt:
       detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
+      detail.set_outcome_unknown(outcome.outcome_unknown);
       return With(absl::DataLossError("the stored record failed its checks"), detail);
   }
   GYRE_CHECK(false, "every outcome has its error");

@@ -118,6 +118,18 @@ TEST(ErrorTranslation, EveryOutcomeButOkIsAnErrorWithAReason) {
   }
 }
 
+TEST(ErrorTranslation, EveryFailureOfAWriteSaysWhetherItMayStillTakeEffect) {
+  for (uint8_t code = 1; code <= static_cast<uint8_t>(Outcome::Code::kCorrupt); ++code) {
+    for (const bool unknown : {false, true}) {
+      Outcome outcome;
+      outcome.code = static_cast<Outcome::Code>(code);
+      outcome.outcome_unknown = unknown;
+      const absl::Status status = FromOutcome(outcome, "");
+      EXPECT_EQ(DetailOf(status)->outcome_unknown(), unknown) << status;
+    }
+  }
+}
+
 TEST(ErrorTranslation, SurvivesTheWireAndKeepsItsDetail) {
   const absl::Status status = Overloaded(50, "too many");
   v1::Status wire;

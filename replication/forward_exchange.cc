@@ -29,6 +29,7 @@ void ForwardExchange::AskNext(Time now, Effects* effects) {
   // A forwarded write may arrive late, after the client has tried elsewhere: never as a first
   // attempt.
   ++request_.intent.attempt;
+  ++times_asked_;
   effects->sends.emplace_back(asked_, Forward{request_});
   effects->wake = give_up_at_;
 }
@@ -42,10 +43,17 @@ void ForwardExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* ef
   if (std::holds_alternative<Refused>(reply)) return End(Outcome::Code::kStaleEpoch, effects);
   auto* answer = std::get_if<ForwardReply>(&reply);
   if (answer == nullptr) return;
-  const bool refused = answer->outcome.code == Outcome::Code::kOverloaded ||
-                       answer->outcome.code == Outcome::Code::kStorageFailed;
-  if (refused && from == asked_ && !owners_.empty()) return AskNext(now, effects);
-  effects->outcome = std::move(answer->outcome);
+  Outcome& outcome = answer->outcome;
+  if (outcome.code != Outcome::Code::kOk) {
+    // An owner that was given up has failed: the one that is asked now may still succeed.
+    if (from != asked_) return;
+    const bool refused =
+        outcome.code == Outcome::Code::kOverloaded || outcome.code == Outcome::Code::kStorageFailed;
+    if (refused && !owners_.empty()) return AskNext(now, effects);
+    // Those that were asked before may have taken the write in, or may do so yet.
+    if (times_asked_ > 1) outcome.outcome_unknown = true;
+  }
+  effects->outcome = std::move(outcome);
 }
 
 void ForwardExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {

@@ -30,7 +30,8 @@ class ForwardExchange final : public Exchange {
   NodeId self_;
   Epoch epoch_;
   std::vector<NodeId> owners_;  // still to be asked, the next one last
-  NodeId asked_;
+  NodeId asked_;                // of the owners that were asked, the last
+  int times_asked_ = 0;
   Time deadline_;
   Duration patience_;  // with one owner
   Time give_up_at_;    // on the one that was asked

@@ -102,6 +102,35 @@ TEST(ForwardExchange, AsksTheNextOwnerWhenTheFirstCanTakeNothing) {
   }
 }
 
+TEST(ForwardExchange, ALateRefusalOfAnOwnerThatWasGivenUpChangesNothing) {
+  for (auto code :
+       {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed, Outcome::Code::kQuorumNotMet}) {
+    Trial trial = ForwardFrom('z');
+    trial.Start();
+    trial.At(300).Wake();
+    EXPECT_EQ(trial.At(310).Hear('a', Reply(code)), "wake 600");
+    EXPECT_EQ(trial.At(320).Hear('b', Reply(Outcome::Code::kOk)), "OK 2/2");
+  }
+}
+
+TEST(ForwardExchange, AFailureLeavesTheOutcomeUnknownOnceAnotherOwnerWasAsked) {
+  for (auto code : {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed,
+                    Outcome::Code::kQuorumNotMet, Outcome::Code::kTooManySiblings}) {
+    Trial trial = ForwardFrom('z', {.owners = "ab"});
+    trial.Start();
+    trial.At(450).Wake();
+    trial.At(460).Hear('b', Reply(code));
+    EXPECT_EQ(trial.outcome().code, code);
+    EXPECT_TRUE(trial.outcome().outcome_unknown);
+  }
+}
+
+TEST(ForwardExchange, TheRefusalOfTheOnlyOwnerIsCertain) {
+  Trial trial = ForwardFrom('z', {.owners = "a"});
+  trial.Start();
+  EXPECT_EQ(trial.Hear('a', Reply(Outcome::Code::kOverloaded)), "OVERLOADED 0/2");
+}
+
 TEST(ForwardExchange, TakesALateAnswerOfAnOwnerThatWasGivenUp) {
   Trial trial = ForwardFrom('z');
   trial.Start();
