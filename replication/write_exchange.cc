@@ -25,7 +25,7 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   if (!protect || known_here_ || others_.empty()) return Mint(now, effects);
   // This owner has answered already: it does not know.
   const int quorum = static_cast<int>(around.owners.size()) - request_.needed;
-  if (quorum == 0) return Mint(now, effects);
+  if (quorum <= 0) return Mint(now, effects);
   stage_ = Stage::kProbing;
   probe_.emplace(others_, quorum);
   for (NodeId other : others_) {

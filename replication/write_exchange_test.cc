@@ -47,6 +47,11 @@ TEST(WriteExchange, MintsBeforeItSendsAnything) {
   EXPECT_EQ(trial.effects().mint->value, "value");
 }
 
+TEST(WriteExchange, ARetryThatNeedsMoreThanThereAreOwnersAsksNobody) {
+  Trial trial = Write(Retry(3), {.owners = "ab"});
+  EXPECT_EQ(trial.Start(), "mint, wake 2000");
+}
+
 TEST(WriteExchange, SendsTheMintedRecordWithItsDotsToEveryOtherOwner) {
   Trial trial = Write(Put(2));
   trial.Start();

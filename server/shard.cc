@@ -41,6 +41,7 @@ void Shard::Write(Token token, WriteRequest request, Instant now) {
 
 void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   const ItemKey item = request.item;
+  const int needed = request.needed;
   std::unique_ptr<Exchange> exchange;
   if (store_->Owns(item.partition)) {
     const bool known = store_->FindWrite(request.intent.write) != nullptr;
@@ -52,16 +53,19 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
     if (request.intent.write.empty()) request.intent.write = {random_.Next(), random_.Next() | 1};
     exchange = std::make_unique<ForwardExchange>(std::move(request));
   }
-  Begin(origin, item, std::move(exchange), now);
+  Begin(origin, item, needed, std::move(exchange), now);
 }
 
 void Shard::Read(Token token, ReadRequest request, Instant now) {
   ++figures_.reads;
   const ItemKey item = request.item;
-  Begin({token, NodeId(), 0}, item, std::make_unique<ReadExchange>(std::move(request)), now);
+  const int needed = request.needed;
+  Begin({token, NodeId(), 0}, item, needed, std::make_unique<ReadExchange>(std::move(request)),
+        now);
 }
 
-void Shard::Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchange, Instant now) {
+void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
+                  Instant now) {
   Outcome refusal;
   refusal.epoch = view_->epoch();
   refusal.coordinator = view_->self();
@@ -73,6 +77,9 @@ void Shard::Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchang
     refusal.code = Outcome::Code::kOverloaded;
   } else if (owners.empty()) {
     refusal.code = Outcome::Code::kStaleEpoch;
+  } else if (needed > static_cast<int>(owners.size())) {
+    refusal.code = Outcome::Code::kQuorumNotMet;
+    refusal.needed = needed;
   }
   if (refusal.code != Outcome::Code::kOk) return Answer(origin, item, std::move(refusal));
 

@@ -144,7 +144,8 @@ class Shard {
   using WithRecordFn = std::function<void(absl::StatusOr<Record>, Instant)>;
 
   void StartWrite(Origin origin, WriteRequest request, Instant now);
-  void Begin(Origin origin, ItemKey item, std::unique_ptr<Exchange> exchange, Instant now);
+  void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
+             Instant now);
   void Perform(ExchangeId id, Effects effects, Instant now);
   void PerformMint(ExchangeId id, Effects effects, Instant now);
   void Finish(ExchangeId id, std::optional<Outcome> outcome);

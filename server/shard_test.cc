@@ -372,6 +372,19 @@ TEST(Shard, EndsAWriteWhenTooFewPeersAreLeft) {
   EXPECT_EQ(bench.Lose("c").Take(), "reply 1 QUORUM_NOT_MET");
 }
 
+TEST(Shard, RefusesWhatNeedsMoreReplicasThanThereAreAndMintsNothing) {
+  Bench bench;
+  EXPECT_EQ(bench.Write(1, "key", "x", 4).Take(), "reply 1 QUORUM_NOT_MET");
+  EXPECT_EQ(bench.effects().replies[0].outcome.needed, 4);
+  EXPECT_EQ(bench.effects().replies[0].outcome.answered, 0);
+  EXPECT_FALSE(bench.effects().replies[0].outcome.outcome_unknown);
+  EXPECT_TRUE(bench.Clock().empty());
+  EXPECT_EQ(bench.Read(2, "key", 4).Take(), "reply 2 QUORUM_NOT_MET");
+  EXPECT_EQ(bench.Hear("c", Forward{bench.Request(bench.Item("key"), "x", 4)}, 5).Take(),
+            "ForwardReply>c");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kQuorumNotMet);
+}
+
 TEST(Shard, RefusesMoreThanItsBoundInFlight) {
   ShardOptions options;
   options.max_exchanges = 1;
