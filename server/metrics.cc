@@ -75,6 +75,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repaired_items += one.repaired_items;
     sum.clock_exchanges += one.clock_exchanges;
     sum.log_cuts += one.log_cuts;
+    sum.misdirected += one.misdirected;
     sum.disk_reads += one.disk_reads;
     sum.commits += one.commits;
     rounds += lane->loop_figures().rounds;
@@ -96,6 +97,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.clock_exchanges);
   out->Counter("gyre_log_cuts_total", "Clock exchanges that found a peer's dot log cut",
                sum.log_cuts);
+  out->Counter("gyre_misdirected_messages_total",
+               "Peers' messages dropped, for they spoke of another partition or item",
+               sum.misdirected);
   out->Counter("gyre_disk_reads_total", "Reads that had to wait for the disk", sum.disk_reads);
   out->Counter("gyre_shard_commits_total", "Commits of shards", sum.commits);
   out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);

@@ -19,6 +19,22 @@ bool IsQuestion(const PeerBody& body) {
          std::holds_alternative<Forward>(body);
 }
 
+// The one item that a body speaks of, or null.
+struct ItemOf {
+  const ItemKey* operator()(const Apply& body) const { return &body.change.item; }
+  const ItemKey* operator()(const Fetch& body) const { return &body.item; }
+  const ItemKey* operator()(const FetchReply& body) const { return &body.found.item; }
+  const ItemKey* operator()(const Lookup& body) const { return &body.item; }
+  const ItemKey* operator()(const LookupReply& body) const {
+    return body.known ? &body.found.item : nullptr;
+  }
+  const ItemKey* operator()(const Forward& body) const { return &body.request.item; }
+  template <typename Other>
+  const ItemKey* operator()(const Other&) const {
+    return nullptr;
+  }
+};
+
 }  // namespace
 
 Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view,
@@ -223,6 +239,12 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
 
 void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (failed_) return;
+  // What follows serves items of the message's partition, which it owns.
+  const ItemKey* const item = std::visit(ItemOf(), message.body);
+  if (item != nullptr && item->partition != message.partition) {
+    ++figures_.misdirected;
+    return;
+  }
   if (IsQuestion(message.body)) {
     if (message.epoch < view_->epoch()) {
       // Its sender may count on owners that are none any more.
@@ -239,7 +261,12 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     return;
   }
   if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
-    return OnClockAnswer(message.exchange, from, std::move(*answer), now);
+    return OnClockAnswer(message.exchange, from, message.partition, std::move(*answer), now);
+  }
+  const auto asked = live_.find(message.exchange);
+  if (asked != live_.end() && item != nullptr && *item != asked->second.item) {
+    ++figures_.misdirected;
+    return;
   }
   StepExchange(message.exchange, now, [&](Exchange* exchange, Effects* effects) {
     exchange->OnReply(from, std::move(message.body), now.monotonic, effects);
@@ -416,9 +443,18 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
       {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(answer)}});
 }
 
-void Shard::OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now) {
+void Shard::OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer,
+                          Instant now) {
   auto it = clock_exchanges_.find(id);
   if (it == clock_exchanges_.end() || it->second.peer() != from || !it->second.expecting()) return;
+  const bool about_it =
+      std::all_of(answer.items.begin(), answer.items.end(), [&](const ExplainedRecord& explained) {
+        return explained.item.partition == it->second.partition();
+      });
+  if (partition != it->second.partition() || !about_it) {
+    ++figures_.misdirected;
+    return;
+  }
   store_->NoteSeen(it->second.partition(), answer.bases);
   it->second.OnAnswer(answer, now.monotonic);
   missing_[it->second.partition()] = answer.missing;

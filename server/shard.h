@@ -92,7 +92,8 @@ struct ShardFigures {
   uint64_t read_repairs = 0;
   uint64_t repaired_items = 0;  // taken in by clock exchanges
   uint64_t clock_exchanges = 0;
-  uint64_t log_cuts = 0;  // exchanges that found a peer's dot log cut
+  uint64_t log_cuts = 0;     // exchanges that found a peer's dot log cut
+  uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
   uint64_t disk_reads = 0;
   uint64_t commits = 0;
 };
@@ -170,7 +171,8 @@ class Shard {
   void Hurry(Instant now);
   void Repair(Instant now);
   void AskClock(ExchangeId id, const ClockExchange& exchange);
-  void OnClockAnswer(ExchangeId id, NodeId from, ClockAnswer answer, Instant now);
+  void OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer,
+                     Instant now);
   void EndClockAnswer(ExchangeId id, Instant now);
   void SettleRecords(PartitionId partition, Instant now);
 

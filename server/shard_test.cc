@@ -50,6 +50,15 @@ class Bench {
     }
   }
 
+  // And one of a partition that it owns.
+  ItemKey Mine() const {
+    for (int i = 0;; ++i) {
+      const ItemKey item = Item("mine-" + std::to_string(i));
+      if (view_->IsOwner(item.partition, Id("a"))) return item;
+    }
+  }
+  std::string NameOf(NodeId node) const { return view_->FindMember(node)->name; }
+
   // ---- events
   Bench& Write(Token token, const ItemKey& item, std::string value, int needed) {
     shard_->Write(token, Request(item, std::move(value), needed), now_);
@@ -79,8 +88,12 @@ class Bench {
     return HearUnder(topology_.epoch, from, std::move(body), exchange);
   }
   Bench& HearUnder(Epoch epoch, const std::string& from, PeerBody body, ExchangeId exchange = 0) {
+    return HearAbout(Item("key").partition, epoch, from, std::move(body), exchange);
+  }
+  Bench& HearAbout(PartitionId partition, Epoch epoch, const std::string& from, PeerBody body,
+                   ExchangeId exchange = 0) {
     if (exchange == 0) exchange = last_exchange_[Id(from)];
-    shard_->OnMessage(Id(from), {exchange, epoch, Item("key").partition, std::move(body)}, now_);
+    shard_->OnMessage(Id(from), {exchange, epoch, partition, std::move(body)}, now_);
     return *this;
   }
   Bench& Lose(const std::string& peer) {
@@ -133,7 +146,7 @@ class Bench {
       scan_ = scan;
     }
     for (const Envelope& send : effects_.sends) {
-      add(Name(send.message.body) + ">" + view_->FindMember(send.to)->name);
+      add(Name(send.message.body) + ">" + NameOf(send.to));
       last_exchange_[send.to] = send.message.exchange;
     }
     for (const ShardEffects::Reply& reply : effects_.replies) {
@@ -428,6 +441,31 @@ TEST(Shard, CoordinatesAForwardedWriteAndAnswersWhoForwarded) {
   EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOk);
 }
 
+TEST(Shard, DropsAQuestionAboutAnItemOfAnotherPartition) {
+  Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
+  const ItemKey foreign = bench.Foreign();
+  const PartitionId mine = bench.Mine().partition;
+  const Epoch epoch = bench.topology().epoch;
+  for (const PeerBody& body :
+       {PeerBody(bench.ApplyOf(foreign.key, "x")), PeerBody(Fetch{foreign}),
+        PeerBody(Lookup{foreign, {4, 2}}), PeerBody(Forward{bench.Request(foreign, "x", 2)})}) {
+    EXPECT_EQ(bench.HearAbout(mine, epoch, "b", body, 5).Take(), "") << body.index();
+  }
+  EXPECT_EQ(bench.shard().figures().misdirected, 4u);
+}
+
+TEST(Shard, DropsAnAnswerAboutAnotherItem) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Read(2, "key", 3).Take();
+  EXPECT_EQ(bench.Hear("b", FetchReply{bench.ApplyOf("other", "y").change}).Take(), "");
+  EXPECT_EQ(bench.shard().figures().misdirected, 1u);
+  bench.Hear("b", FetchReply{bench.ApplyOf("key", "y").change});
+  bench.Hear("c", FetchReply{bench.ApplyOf("key", "y").change}).Take();
+  ASSERT_EQ(bench.effects().replies.size(), 1u);
+  EXPECT_EQ(bench.effects().replies[0].outcome.record.versions.size(), 2u);
+}
+
 // ---- epochs
 
 TEST(Shard, RefusesAQuestionOfAnOlderEpochAndSendsTheNewerTopology) {
@@ -564,6 +602,26 @@ TEST(Shard, ADoubledOrForeignClockAnswerFindsNobody) {
   EXPECT_TRUE(bench.Clock().empty()) << "c was not asked";
   bench.Hear("b", AnswerOf(bench, 3, true), exchange).CommitAll();
   EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true), exchange).Take(), "");
+}
+
+TEST(Shard, AClockAnswerAboutAnotherPartitionIsDropped) {
+  Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
+  const ItemKey foreign = bench.Foreign();
+  bench.Wake(0).Take();
+  const Envelope& asked = bench.effects().sends.at(0);
+  const std::string peer = bench.NameOf(asked.to);
+  const PartitionId partition = asked.message.partition;
+  ClockAnswer answer;
+  answer.items.push_back(bench.ApplyOf(foreign.key, "x").change);
+  answer.complete = true;
+  const Epoch epoch = bench.topology().epoch;
+  EXPECT_EQ(bench.HearAbout(foreign.partition, epoch, peer, answer).Take(), "");
+  EXPECT_EQ(bench.HearAbout(partition, epoch, peer, answer).Take(), "");
+  EXPECT_EQ(bench.shard().figures().misdirected, 2u);
+  answer.items.clear();
+  answer.bases = {{ReplicaId(77), 9}};
+  // The true one is still awaited.
+  EXPECT_EQ(bench.HearAbout(partition, epoch, peer, answer).Take(), "commit unsynced");
 }
 
 TEST(Shard, TellsAnAskerThatLacksNothingSoAtOnce) {
