@@ -50,10 +50,28 @@ end_process() { # NAME SIGNAL, and waits for its end
 }
 stop_all() {
   local file
-  for file in "$home"/run/shop "$home"/run/n*; do
+  for file in "$home"/run/drill "$home"/run/shop "$home"/run/n*; do
     [ -e "$file" ] && end_process "$(basename "$file")" TERM
   done
   return 0
+}
+
+# The directory is ours once it holds our mark: clean must not remove what somebody else put there.
+mark=.made-by-deploy-local
+claim_home() {
+  if [ ! -e "$home/$mark" ] && [ -n "$(ls -A "$home" 2>/dev/null)" ]; then
+    die "$home holds something else: empty it, or name another directory in GYRE_LOCAL_DIR"
+  fi
+  mkdir -p "$home/run" "$home/log" "$home/data"
+  touch "$home/$mark"
+}
+clean() {
+  [ -e "$home" ] || return 0
+  [ -e "$home/$mark" ] || die "$home is not from deploy/local.sh: nothing was removed"
+  stop_all
+  rm -rf "$home/data" "$home/log" "$home/run" "$home/stubs"
+  rm -f "$home/packages" "$home/drill" "$home"/n[123].config "$home/$mark"
+  rmdir --ignore-fail-on-non-empty "$home"
 }
 
 members() {
@@ -76,6 +94,7 @@ start_node() { # NUMBER
   setsid "$bin/server/gyred" --config "$home/$n.config" --log-file "$log" \
     >"$home/log/$n.out" 2>&1 </dev/null &
   record "$n" $!
+  disown $!
   for _ in $(seq 100); do
     if [ -e "$log" ] && tail -n "+$((before + 1))" "$log" | grep -q '"event":"ready"'; then
       return
@@ -114,7 +133,7 @@ run() {
   "$repo/deploy/packages.sh"
   (cd "$repo" && cmake --preset release --log-level=WARNING &&
     cmake --build build/release --target gyred gyre gyre_drive)
-  mkdir -p "$home/run" "$home/log" "$home/data"
+  claim_home
   stop_all
   rm -rf "$home/data" && mkdir "$home/data"
 
@@ -135,6 +154,7 @@ run() {
   "$bin/test/workload/gyre_drive" --connect "$connect" --workload mixed --table "drill" \
     --seconds 20 --rate 2000 --keys 4000 --clients 64 >"$home/drill" 2>&1 &
   local drill=$!
+  record drill "$drill"
   sleep 6
   end_process n3 KILL
   echo "n3 is dead; the load goes on"
@@ -143,6 +163,7 @@ run() {
   echo "n3 is back"
   local drilled=0
   wait "$drill" || drilled=$?
+  rm -f "$home/run/drill"
   cat "$home/drill"
 
   say "Converging"
@@ -155,6 +176,7 @@ run() {
   setsid /usr/bin/python3 "$repo/deploy/examples/cart/cart.py" --gyre "$connect" --listen "$shop" \
     --stubs "$home/stubs" >"$home/log/shop.out" 2>&1 </dev/null &
   record shop $!
+  disown $!
   for _ in $(seq 150); do
     curl -fs "http://$shop/healthz" >/dev/null 2>&1 && break
     running shop >/dev/null || die "the shop did not start: $(tail -n 5 "$home/log/shop.out")"
@@ -187,15 +209,13 @@ run() {
   printf '  %s status\n\n' "$bin/api/cli/gyre"
   printf 'gyre-local: records=%s load_per_s=%s verify_errors=%s ' "$records" "$per_s" "$errors"
   printf 'failed_requests=%s lost_writes=%s\n' "${failed:-unknown}" "${lost:-unknown}"
-  [ "$errors" = 0 ] && [ "$drilled" = 0 ] && [ "$converged" = 0 ] && [ "$records" -gt 0 ]
+  [ "$records" -gt 0 ] && [ "$errors" = 0 ] && [ "$failed" = 0 ] && [ "$lost" = 0 ] &&
+    [ "$drilled" = 0 ] && [ "$converged" = 0 ]
 }
 
 case "${1:-run}" in
   run) run ;;
   stop) stop_all ;;
-  clean)
-    stop_all
-    rm -rf "$home"
-    ;;
+  clean) clean ;;
   *) die "unknown command '$1': there are stop and clean, and none runs the job" ;;
 esac
