@@ -160,15 +160,21 @@ TEST(TableTranslation, RefusesWhatIsOutOfRangeAndNamesTheField) {
   };
   v1::Table table;
   table.set_name("carts");
-  table.set_replicas(6);
-  EXPECT_EQ(field(table), "table.replicas");
+  for (uint32_t wrong : {0, 6}) {
+    table.set_replicas(wrong);
+    EXPECT_EQ(field(table), "table.replicas");
+  }
   table.set_replicas(3);
-  table.set_read_quorum(4);
-  EXPECT_EQ(field(table), "table.read_quorum");
-  table.set_read_quorum(0);
-  table.set_write_quorum(9);
-  EXPECT_EQ(field(table), "table.write_quorum");
-  table.set_write_quorum(0);
+  for (uint32_t wrong : {0, 4}) {
+    table.set_read_quorum(wrong);
+    EXPECT_EQ(field(table), "table.read_quorum");
+  }
+  table.clear_read_quorum();
+  for (uint32_t wrong : {0, 9}) {
+    table.set_write_quorum(wrong);
+    EXPECT_EQ(field(table), "table.write_quorum");
+  }
+  table.clear_write_quorum();
   table.set_conflict(static_cast<v1::ConflictPolicy>(5));
   EXPECT_EQ(field(table), "table.conflict");
   table.set_conflict(v1::CONFLICT_POLICY_SIBLINGS);

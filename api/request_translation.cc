@@ -35,11 +35,10 @@ absl::StatusOr<Target> Locate(const TableSpec* table, std::string key, const Vie
   return target;
 }
 
-absl::StatusOr<int> Quorum(const char* field, uint32_t wanted, int by_default, int replicas) {
-  if (wanted == 0) return by_default;
-  if (wanted > static_cast<uint32_t>(replicas)) {
+absl::StatusOr<int> Quorum(const char* field, uint32_t wanted, int replicas) {
+  if (wanted == 0 || wanted > static_cast<uint32_t>(replicas)) {
     return InvalidField(field, absl::StrCat(wanted, "; 1 to N = ", replicas,
-                                            " are allowed, or 0 for the table's default"));
+                                            " are allowed, or none for the table's default"));
   }
   return static_cast<int>(wanted);
 }
@@ -110,8 +109,9 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
                                                const View& view) {
   absl::StatusOr<Target> target = Locate(table, std::move(parts.key), view);
   if (!target.ok()) return target.status();
-  absl::StatusOr<int> needed =
-      Quorum("write_quorum", options.write_quorum(), table->write_quorum, table->replicas);
+  absl::StatusOr<int> needed = options.has_write_quorum()
+                                   ? Quorum("write_quorum", options.write_quorum(), table->replicas)
+                                   : table->write_quorum;
   if (!needed.ok()) return needed.status();
   absl::StatusOr<Duration> timeout = Timeout(options);
   if (!timeout.ok()) return timeout.status();
@@ -149,8 +149,9 @@ absl::StatusOr<TranslatedRead> TranslateRead(std::string key, const TableSpec* t
                                              const v1::RequestOptions& options, const View& view) {
   absl::StatusOr<Target> target = Locate(table, std::move(key), view);
   if (!target.ok()) return target.status();
-  absl::StatusOr<int> needed =
-      Quorum("read_quorum", options.read_quorum(), table->read_quorum, table->replicas);
+  absl::StatusOr<int> needed = options.has_read_quorum()
+                                   ? Quorum("read_quorum", options.read_quorum(), table->replicas)
+                                   : table->read_quorum;
   if (!needed.ok()) return needed.status();
   absl::StatusOr<Duration> timeout = Timeout(options);
   if (!timeout.ok()) return timeout.status();

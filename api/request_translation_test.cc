@@ -111,15 +111,17 @@ TEST_F(RequestTranslation, RefusesAnUnknownTable) {
   EXPECT_EQ(Refusal(put), "UNKNOWN_TABLE ");
 }
 
-TEST_F(RequestTranslation, RefusesQuorumsOverN) {
+TEST_F(RequestTranslation, RefusesQuorumsOfNoneAndOverN) {
   v1::PutRequest put = Put();
   put.mutable_options()->set_write_quorum(3);
   EXPECT_EQ(Refusal(put), "");
-  put.mutable_options()->set_write_quorum(4);
-  EXPECT_EQ(Refusal(put), "INVALID_FIELD write_quorum");
-  v1::GetRequest get = Get();
-  get.mutable_options()->set_read_quorum(4);
-  EXPECT_EQ(Refusal(get), "INVALID_FIELD read_quorum");
+  for (uint32_t wrong : {0, 4}) {
+    put.mutable_options()->set_write_quorum(wrong);
+    EXPECT_EQ(Refusal(put), "INVALID_FIELD write_quorum");
+    v1::GetRequest get = Get();
+    get.mutable_options()->set_read_quorum(wrong);
+    EXPECT_EQ(Refusal(get), "INVALID_FIELD read_quorum");
+  }
 }
 
 TEST_F(RequestTranslation, RefusesTimeoutsAndAttemptsOutOfRange) {

@@ -11,9 +11,8 @@
 namespace gyre {
 namespace {
 
-absl::StatusOr<int> OneTo(const char* field, uint32_t wanted, int by_default, int most) {
-  if (wanted == 0) return by_default;
-  if (wanted > static_cast<uint32_t>(most)) {
+absl::StatusOr<int> OneTo(const char* field, uint32_t wanted, int most) {
+  if (wanted == 0 || wanted > static_cast<uint32_t>(most)) {
     return InvalidField(field, absl::StrCat(wanted, "; 1 to ", most, " are allowed"));
   }
   return static_cast<int>(wanted);
@@ -34,18 +33,20 @@ void ToProto(const TableSpec& table, v1::Table* out) {
 absl::StatusOr<TableSpec> WantedTable(const v1::Table& table, size_t members) {
   TableSpec spec;
   spec.name = table.name();
-  absl::StatusOr<int> replicas =
-      OneTo("table.replicas", table.replicas(), static_cast<int>(std::min<size_t>(3, members)),
-            kMaxReplicas);
+  absl::StatusOr<int> replicas = table.has_replicas()
+                                     ? OneTo("table.replicas", table.replicas(), kMaxReplicas)
+                                     : static_cast<int>(std::min<size_t>(3, members));
   if (!replicas.ok()) return replicas.status();
   spec.replicas = *replicas;
   const int majority = spec.replicas / 2 + 1;
-  absl::StatusOr<int> read =
-      OneTo("table.read_quorum", table.read_quorum(), majority, spec.replicas);
+  absl::StatusOr<int> read = table.has_read_quorum()
+                                 ? OneTo("table.read_quorum", table.read_quorum(), spec.replicas)
+                                 : majority;
   if (!read.ok()) return read.status();
   spec.read_quorum = *read;
-  absl::StatusOr<int> write =
-      OneTo("table.write_quorum", table.write_quorum(), majority, spec.replicas);
+  absl::StatusOr<int> write = table.has_write_quorum()
+                                  ? OneTo("table.write_quorum", table.write_quorum(), spec.replicas)
+                                  : majority;
   if (!write.ok()) return write.status();
   spec.write_quorum = *write;
   if (!v1::ConflictPolicy_IsValid(table.conflict())) {

@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <future>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -321,18 +322,18 @@ TEST_F(OneNode, ACancelledSessionLeavesNothingBehind) {
 }
 
 TEST_F(OneNode, MakesListsDescribesAndDropsTables) {
-  const auto create = [&](const std::string& name, uint32_t read_quorum) {
+  const auto create = [&](const std::string& name, std::optional<uint32_t> read_quorum) {
     grpc::ClientContext context;
     v1::CreateTableRequest request;
     request.mutable_table()->set_name(name);
-    request.mutable_table()->set_read_quorum(read_quorum);
+    if (read_quorum.has_value()) request.mutable_table()->set_read_quorum(*read_quorum);
     v1::CreateTableReply reply;
     const grpc::Status status = stub_->CreateTable(&context, request, &reply);
     return std::pair(status.error_code(), DetailOf(context).reason());
   };
-  EXPECT_EQ(create("names", 0).first, grpc::StatusCode::OK);
-  EXPECT_EQ(create("names", 0).first, grpc::StatusCode::OK);  // the same again
-  EXPECT_EQ(create("bad name", 0).first, grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(create("names", {}).first, grpc::StatusCode::OK);
+  EXPECT_EQ(create("names", {}).first, grpc::StatusCode::OK);  // the same again
+  EXPECT_EQ(create("bad name", {}).first, grpc::StatusCode::INVALID_ARGUMENT);
   grpc::ClientContext list_context;
   v1::ListTablesReply tables;
   ASSERT_TRUE(stub_->ListTables(&list_context, {}, &tables).ok());
@@ -352,19 +353,19 @@ TEST_F(OneNode, MakesListsDescribesAndDropsTables) {
 }
 
 TEST_F(OneNode, RefusesMoreReplicasThanNodesAndAnotherSchema) {
-  const auto refusal = [&](const std::string& name, uint32_t replicas,
+  const auto refusal = [&](const std::string& name, std::optional<uint32_t> replicas,
                            v1::ConflictPolicy conflict) {
     grpc::ClientContext context;
     v1::CreateTableRequest request;
     request.mutable_table()->set_name(name);
-    request.mutable_table()->set_replicas(replicas);
+    if (replicas.has_value()) request.mutable_table()->set_replicas(*replicas);
     request.mutable_table()->set_conflict(conflict);
     v1::CreateTableReply reply;
     EXPECT_FALSE(stub_->CreateTable(&context, request, &reply).ok());
     return DetailOf(context).reason();
   };
   EXPECT_EQ(refusal("wide", 3, v1::CONFLICT_POLICY_SIBLINGS), v1::ErrorDetail::NOT_ENOUGH_NODES);
-  EXPECT_EQ(refusal("carts", 0, v1::CONFLICT_POLICY_LAST_WRITE_WINS),
+  EXPECT_EQ(refusal("carts", {}, v1::CONFLICT_POLICY_LAST_WRITE_WINS),
             v1::ErrorDetail::TABLE_EXISTS);
 }
 

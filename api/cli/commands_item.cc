@@ -24,7 +24,7 @@ struct ItemArguments {
   std::optional<std::string> value;
   std::string file;
   std::string context_base64;
-  uint32_t quorum = 0;
+  std::optional<uint32_t> quorum;
   bool explain = false;
   bool blind = false;
 };

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -57,9 +58,9 @@ Exit PrintTables(const Invocation& invocation, const std::vector<v1::Table>& tab
 
 struct TableArguments {
   std::string name;
-  uint32_t replicas = 0;
-  uint32_t read_quorum = 0;
-  uint32_t write_quorum = 0;
+  std::optional<uint32_t> replicas;
+  std::optional<uint32_t> read_quorum;
+  std::optional<uint32_t> write_quorum;
   bool last_write_wins = false;
   v1::Durability durability = v1::DURABILITY_FSYNC;
 };
@@ -69,9 +70,9 @@ Exit Create(const Invocation& invocation, const TableArguments& arguments) {
   if (!client.ok()) return invocation.Fail(client.status());
   v1::Table table;
   table.set_name(arguments.name);
-  table.set_replicas(arguments.replicas);
-  table.set_read_quorum(arguments.read_quorum);
-  table.set_write_quorum(arguments.write_quorum);
+  if (arguments.replicas.has_value()) table.set_replicas(*arguments.replicas);
+  if (arguments.read_quorum.has_value()) table.set_read_quorum(*arguments.read_quorum);
+  if (arguments.write_quorum.has_value()) table.set_write_quorum(*arguments.write_quorum);
   table.set_conflict(arguments.last_write_wins ? v1::CONFLICT_POLICY_LAST_WRITE_WINS
                                                : v1::CONFLICT_POLICY_SIBLINGS);
   table.set_durability(arguments.durability);

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -31,8 +32,8 @@ namespace gyre {
 struct LoadOptions {
   std::string table;
   int in_flight = 1024;  // requests at once; 1 waits for each. More make fuller frames
-  uint32_t read_quorum = 0;
-  uint32_t write_quorum = 0;
+  std::optional<uint32_t> read_quorum = {};
+  std::optional<uint32_t> write_quorum = {};
   // Remember what each key was given last, so that Verify knows what to expect of a key that the
   // file has twice. Costs memory for every key.
   bool remember = false;

@@ -37,7 +37,7 @@ v1::WriteMode ToWire(WriteMode mode) {
 }
 
 void FillOptions(const WriteOptions& from, v1::RequestOptions& to) {
-  to.set_write_quorum(from.write_quorum);
+  if (from.write_quorum.has_value()) to.set_write_quorum(*from.write_quorum);
   to.set_explain(from.explain);
   to.set_idempotency_key(from.idempotency_key.empty() ? NewIdempotencyKey() : from.idempotency_key);
 }
@@ -63,7 +63,9 @@ std::unique_ptr<Operation> MakeGet(std::string_view table, std::string_view key,
   v1::GetRequest& get = *op->request.mutable_get();
   get.set_table(table.data(), table.size());
   get.set_key(key.data(), key.size());
-  get.mutable_options()->set_read_quorum(options.read_quorum);
+  if (options.read_quorum.has_value()) {
+    get.mutable_options()->set_read_quorum(*options.read_quorum);
+  }
   get.mutable_options()->set_explain(options.explain);
   op->size_bytes = get.key().size();
   op->done = std::move(done);

@@ -65,6 +65,7 @@
 #include <cstdint>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -109,9 +110,9 @@ struct ClientOptions {
   RetryBudgetOptions retry_budget = {};  // share of traffic that may be retries
 };
 
-// Zero or empty means the default of the table, or of the client for `timeout`.
+// What is absent, zero or empty is the table's default, or the client's for `timeout`.
 struct ReadOptions {
-  uint32_t read_quorum = 0;  // R: answers to wait for, 1 to N
+  std::optional<uint32_t> read_quorum = {};  // R: answers to wait for, 1 to N
   absl::Duration timeout = {};
   bool explain = false;  // tell every replica's part in `info`
 };
@@ -124,7 +125,7 @@ enum class WriteMode {
 struct WriteOptions {
   std::string context = {};  // of a read or write of the same key
   WriteMode mode = WriteMode::kDefault;
-  uint32_t write_quorum = 0;  // W: durable copies to wait for, 1 to N
+  std::optional<uint32_t> write_quorum = {};  // W: durable copies to wait for, 1 to N
   absl::Duration timeout = {};
   bool explain = false;
   // 16 bytes, random, never used for another write. Empty: the client draws one. Name it to retry
@@ -140,7 +141,7 @@ struct PutItem {
 };
 
 struct MultiWriteOptions {
-  uint32_t write_quorum = 0;
+  std::optional<uint32_t> write_quorum = {};
   absl::Duration timeout = {};
   bool explain = false;
 };
