@@ -20,6 +20,7 @@
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "server/local_cluster.h"
+#include "server/session.h"
 
 namespace gyre {
 namespace {
@@ -289,6 +290,35 @@ TEST_F(OneNode, TheSessionGivesTypedErrorsAndGoesOn) {
   EXPECT_EQ(replies[1].error().detail().field(), "request");
   EXPECT_EQ(replies[2].error().detail().field(), "key");
   EXPECT_TRUE(replies[3].has_put());
+  session->WritesDone();
+  EXPECT_TRUE(session->Finish().ok());
+}
+
+TEST_F(OneNode, KeepsOnlySoManyRepliesForAClientThatDoesNotRead) {
+  constexpr uint64_t kRequests = 200;
+  ASSERT_TRUE(Put(stub_.get(), PutOf("large", std::string(kMaxValueBytes, 'x'))).status.ok());
+  grpc::ClientContext context;
+  const auto session = stub_->Session(&context);
+  v1::ClientFrame frame;
+  for (uint64_t id = 1; id <= kRequests; ++id) {
+    v1::ClientRequest* request = frame.add_requests();
+    request->set_id(id);
+    request->mutable_get()->set_table("carts");
+    request->mutable_get()->set_key("large");
+  }
+  ASSERT_TRUE(session->Write(frame));
+  EXPECT_TRUE(
+      LocalCluster::Eventually([&] { return cluster_.Status(0).requests_in_flight() == 0; }));
+  uint64_t shown = 0, refused = 0;
+  for (v1::ServerFrame answer; shown + refused < kRequests && session->Read(&answer);) {
+    for (const v1::ClientReply& reply : answer.replies()) {
+      if (reply.has_get()) ++shown;
+      if (reply.error().detail().reason() == v1::ErrorDetail::OVERLOADED) ++refused;
+    }
+  }
+  EXPECT_EQ(shown + refused, kRequests) << "each is answered once, and typed";
+  EXPECT_GE(shown, Session::kMaxUnreadBytes / kMaxValueBytes / 2);
+  EXPECT_GT(refused, 0u);
   session->WritesDone();
   EXPECT_TRUE(session->Finish().ok());
 }

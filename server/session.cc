@@ -7,6 +7,11 @@
 #include "api/limits.h"
 
 namespace gyre {
+namespace {
+
+constexpr uint32_t kRetryAfterMs = 50;
+
+}  // namespace
 
 std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)> on_done) {
   std::shared_ptr<Session> session(new Session(door, std::move(on_done)));
@@ -41,12 +46,22 @@ void Session::OnReadDone(bool ok) {
 }
 
 void Session::OnReply(v1::ClientReply reply) {
+  size_t bytes = reply.ByteSizeLong();
   std::lock_guard<std::mutex> lock(mutex_);
   if (broken_) {
     --in_flight_;
-  } else {
-    ready_.push_back(std::move(reply));
+    return;
   }
+  if (ready_bytes_ + bytes > kMaxUnreadBytes) {
+    const uint64_t id = reply.id();
+    reply.Clear();
+    reply.set_id(id);
+    ToProto(Overloaded(kRetryAfterMs, "replies that the client has not read"),
+            reply.mutable_error());
+    bytes = reply.ByteSizeLong();
+  }
+  ready_bytes_ += bytes;
+  ready_.push_back({std::move(reply), bytes});
 }
 
 void Session::Flush() { Proceed(std::unique_lock<std::mutex>(mutex_)); }
@@ -82,10 +97,11 @@ void Session::BuildFrame() {
   outgoing_.set_epoch(door_->epoch().value());
   size_t bytes = 0;
   while (!ready_.empty() && bytes < kFrameBytes) {
-    const size_t size = ready_.front().ByteSizeLong();
-    if (bytes > 0 && bytes + size > kMaxReplyValueBytes) break;
-    bytes += size;
-    *outgoing_.add_replies() = std::move(ready_.front());
+    Ready& next = ready_.front();
+    if (bytes > 0 && bytes + next.bytes > kMaxReplyValueBytes) break;
+    bytes += next.bytes;
+    ready_bytes_ -= next.bytes;
+    *outgoing_.add_replies() = std::move(next.reply);
     ready_.pop_front();
     ++in_frame_;
   }
@@ -96,6 +112,7 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   if (broken_) {
     in_flight_ -= ready_.size();
     ready_.clear();
+    ready_bytes_ = 0;
   }
   const bool idle = ready_.empty() && in_flight_ == 0;
   if (!writing_ && ((broken_ && !reading_) || (idle && (reads_ended_ || draining_)))) {
@@ -112,8 +129,8 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
     writing_ = true;
     BuildFrame();
   }
-  const bool read =
-      !reading_ && !reads_ended_ && !broken_ && !draining_ && in_flight_ < kMaxInFlight;
+  const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&
+                    in_flight_ < kMaxInFlight && ready_bytes_ < kMaxUnreadBytes / 2;
   if (read) reading_ = true;
   // The stream cannot end meanwhile: an operation that is flagged has not been reported.
   lock.unlock();
