@@ -222,7 +222,9 @@ void PeerLink::OnDone(const std::string& why, int code) {
     writing_ = false;
     if (code == grpc::StatusCode::ALREADY_EXISTS) {
       name_taken_since_ = std::min(name_taken_since_, now);
-      if (now - name_taken_since_ >= options_.name_taken_patience) refused = why;
+      // Whoever was let in once has the right to the name: the other one came later.
+      const bool newcomer = figures_.connects == 0;
+      if (newcomer && now - name_taken_since_ >= options_.name_taken_patience) refused = why;
     } else if (code != grpc::StatusCode::UNAVAILABLE) {
       name_taken_since_ = Time::Never();
     }

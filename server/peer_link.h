@@ -51,7 +51,7 @@ class PeerLink {
  public:
   struct Events {
     std::function<void(NodeId, bool reachable)> on_peer;
-    // The peer refuses this node for good; why.
+    // The peer refuses this node for good, and never let it in before; why.
     std::function<void(std::string)> on_refused;
     // Tend has something to do.
     std::function<void()> kick;

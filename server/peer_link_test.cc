@@ -1,0 +1,120 @@
+#include "server/peer_link.h"
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "server/local_cluster.h"
+#include "server/peer_links.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint64_t kPeer = 7;
+
+// The other end of a link, as `answer` has it: it gets the number of the stream, from 0, and says
+// whether to let it in; a stream that was let in stays until its caller ends it.
+class FakePeer final : public peer::Peer::Service {
+ public:
+  using Stream = grpc::ServerReaderWriter<peer::PeerFrame, peer::PeerFrame>;
+  using Answer = std::function<grpc::Status(int number, Stream* stream)>;
+
+  explicit FakePeer(Answer answer) : answer_(std::move(answer)) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~FakePeer() override { server_->Shutdown(std::chrono::system_clock::now()); }
+
+  grpc::Status Link(grpc::ServerContext*, Stream* stream) override {
+    peer::PeerFrame frame;
+    if (!stream->Read(&frame)) return grpc::Status::OK;
+    return answer_(streams_.fetch_add(1), stream);
+  }
+
+  static void Greet(Stream* stream) {
+    peer::PeerFrame hello;
+    hello.mutable_hello()->set_node(kPeer);
+    stream->Write(hello);
+  }
+  // What comes until the caller ends the stream.
+  static void TakeAll(Stream* stream) {
+    peer::PeerFrame frame;
+    while (stream->Read(&frame)) continue;
+  }
+
+  Member member() const {
+    const std::string address = "127.0.0.1:" + std::to_string(port_);
+    return {NodeId(kPeer), "peer", "zone", address, address};
+  }
+
+ private:
+  const Answer answer_;
+  std::atomic<int> streams_{0};
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+PeerLinkOptions Impatient() {
+  PeerLinkOptions options;
+  options.retry_base = Duration::Millis(2);
+  options.retry_cap = Duration::Millis(2);
+  options.name_taken_patience = Duration();
+  return options;
+}
+
+// The links of a node whose only peer is `peer`.
+class Links {
+ public:
+  Links(const PeerLinkOptions& options, const FakePeer& peer)
+      : links_(options, {peer.member()}, Random(1)) {
+    links_.Start([](NodeId, bool) {},
+                 [this](const std::string& why) {
+                   std::lock_guard<std::mutex> lock(mutex_);
+                   refused_ = why;
+                 },
+                 [] { return peer::Hello(); });
+  }
+  ~Links() { links_.Stop(); }
+
+  PeerLinks& operator*() { return links_; }
+  PeerLink::Figures figures() const { return links_.figures().front(); }
+  std::string refused() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return refused_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string refused_;  // guarded by mutex_
+  PeerLinks links_;
+};
+
+grpc::Status NameTaken() { return {grpc::StatusCode::ALREADY_EXISTS, "another has your name"}; }
+
+TEST(PeerLink, ANameThatIsTakenEndsANodeThatWasNeverLetIn) {
+  FakePeer peer([](int, FakePeer::Stream*) { return NameTaken(); });
+  Links links(Impatient(), peer);
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.refused() == "another has your name"; }));
+}
+
+TEST(PeerLink, ANameThatIsTakenEndsNoNodeThatHadBeenLetIn) {
+  FakePeer peer([](int number, FakePeer::Stream* stream) {
+    if (number >= 1 && number <= 5) return NameTaken();
+    FakePeer::Greet(stream);
+    if (number > 5) FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 2; }));
+  EXPECT_EQ(links.refused(), "");
+}
+
+}  // namespace
+}  // namespace gyre
