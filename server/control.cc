@@ -74,6 +74,7 @@ void Control::Propose(uint64_t token, Change change, Instant now) {
         if (!current.empty()) topology = DecodeTopology(current);
         if (topology.ok()) topology = change(*topology);
         if (!topology.ok()) return topology.status();
+        if (absl::Status sound = ValidateTopology(*topology); !sound.ok()) return sound;
         return EncodeTopology(*topology);
       },
       options, Random(random_.Next()));
@@ -103,7 +104,7 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
     return;
   }
   absl::StatusOr<Topology> topology = DecodeTopology(outcome.value);
-  GYRE_CHECK(topology.ok(), "what was committed was encoded by a node of this cluster");
+  GYRE_CHECK(topology.ok(), "a value is proposed, and taken from a promise, only if it is sound");
   proposal->committed = *topology;
   proposal->wake = now.monotonic + kSpreadPatience;
   Install(*std::move(topology));
@@ -134,6 +135,7 @@ bool Control::Spread(const Topology& topology) const {
 // accepting
 
 void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request) {
+  if (request.phase == RegisterPhase::kAccept && !Admit(from, request.value).has_value()) return;
   Acceptor::Answer answer = acceptor_.Handle(request);
   if (answer.state_changed) {
     gathering_.Put(Family::kMeta, AcceptorKey(), EncodeAcceptorState(acceptor_.state()));
@@ -145,6 +147,9 @@ void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterRe
                               Instant now) {
   auto it = proposals_.find(exchange);
   if (it == proposals_.end() || it->second.committed.has_value()) return;
+  const bool promises_a_value =
+      reply.phase == RegisterPhase::kPrepare && reply.granted && reply.accepted != Ballot();
+  if (promises_a_value && !Admit(from, reply.value).has_value()) return;
   Perform(&it->second, it->second.proposer->OnReply(from, reply, now.monotonic), now);
 }
 
@@ -166,11 +171,8 @@ void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
 void Control::OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now) {
   epochs_[from] = std::max(epochs_[from], epoch);
   if (epoch > view_->epoch() && !encoded.empty()) {
-    absl::StatusOr<Topology> topology = DecodeTopology(encoded);
-    if (topology.ok() && topology->cluster == view_->topology().cluster &&
-        topology->epoch > view_->epoch()) {
-      Install(*std::move(topology));
-    }
+    std::optional<Topology> topology = Admit(from, encoded);
+    if (topology.has_value()) Install(*std::move(topology));
   }
   if (epoch < view_->epoch()) {
     Tell(from, now);
@@ -194,6 +196,19 @@ void Control::Tell(NodeId node, Instant now) {
   it->second = now.monotonic;
   const bool behind = epochs_[node] < view_->epoch();
   Send(node, 0, TopologyNews{behind ? EncodeTopology(view_->topology()) : std::string()});
+}
+
+std::optional<Topology> Control::Admit(NodeId from, const std::string& encoded) {
+  absl::StatusOr<Topology> topology = DecodeTopology(encoded);
+  if (!topology.ok()) {
+    out_.rejected.push_back({from, std::string(topology.status().message())});
+    return std::nullopt;
+  }
+  if (topology->cluster != initial_.cluster || topology->slices != initial_.slices) {
+    out_.rejected.push_back({from, "a document of another cluster"});
+    return std::nullopt;
+  }
+  return *std::move(topology);
 }
 
 void Control::Install(Topology topology) {

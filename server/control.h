@@ -6,6 +6,9 @@
 // here before anything is served by it. Control holds its messages until the performer says so
 // (OnPersisted).
 //
+// No peer is trusted to send a document that is whole: what is not is neither accepted, nor counted
+// as a promise, nor installed.
+//
 // Thread rule: one thread.
 
 #ifndef GYRE_SERVER_CONTROL_H_
@@ -46,6 +49,12 @@ struct ControlEffects {
   std::vector<Envelope> sends;
   std::shared_ptr<const View> view;  // a newer one is in force: tell every shard, then the door
   std::vector<Done> done;
+  // What came from peers and was dropped, for it is no document of this cluster.
+  struct Rejected {
+    NodeId from;
+    std::string why;
+  };
+  std::vector<Rejected> rejected;
   Time wake = Time::Never();
 };
 
@@ -95,6 +104,9 @@ class Control {
   void OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request);
   void OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterReply& reply, Instant now);
   void OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now);
+  // A document that came from `from`, or nothing, said in `rejected`, where it is malformed or no
+  // document of this cluster.
+  std::optional<Topology> Admit(NodeId from, const std::string& encoded);
   void Install(Topology topology);
   // Sends the newest document to a node that is behind, unless that was done a moment ago.
   void Tell(NodeId node, Instant now);

@@ -8,6 +8,11 @@
 #include "server/log.h"
 
 namespace gyre {
+namespace {
+
+constexpr uint64_t kLogOneIn = 1000;
+
+}  // namespace
 
 ControlSeat::ControlSeat(Control* control, StorePool* pool, PeerLinks* peers)
     : control_(control), pool_(pool), peers_(peers), installed_(control->view()->epoch()) {}
@@ -40,6 +45,11 @@ Time ControlSeat::Perform(Instant now) {
   }
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
   if (effects.view != nullptr) Install(std::move(effects.view));
+  for (const ControlEffects::Rejected& rejected : effects.rejected) {
+    if (rejected_.fetch_add(1, std::memory_order_relaxed) % kLogOneIn != 0) continue;
+    Log(LogLevel::kError, "topology_rejected",
+        {{"from", rejected.from.value()}, {"why", rejected.why}});
+  }
   for (ControlEffects::Done& done : effects.done) {
     auto it = proposed_.find(done.token);
     GYRE_CHECK(it != proposed_.end(), "a proposal ends once");

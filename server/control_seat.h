@@ -4,11 +4,14 @@
 // Order: a newer view is installed at every shard, then at the door; only then are those told whose
 // change is in it, so that what they do next finds it.
 //
-// Thread rule: lane 0's thread, but for Propose and Attach. Attach before the lanes start.
+// Thread rule: lane 0's thread, but for Propose, Attach and rejected. Attach before the lanes
+// start.
 
 #ifndef GYRE_SERVER_CONTROL_SEAT_H_
 #define GYRE_SERVER_CONTROL_SEAT_H_
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,6 +50,9 @@ class ControlSeat {
   void OnWake(Instant now) { control_->OnWake(now); }
   Time Perform(Instant now);
 
+  // Documents that peers sent and that were dropped. Any thread.
+  uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
+
  private:
   void Install(std::shared_ptr<const View> view);
   void OnInstalled(const std::shared_ptr<const View>& view);
@@ -61,6 +67,7 @@ class ControlSeat {
   std::map<uint64_t, Done> proposed_;
   Epoch installed_;
   std::vector<std::pair<Topology, Done>> waiting_for_install_;
+  std::atomic<uint64_t> rejected_{0};
 };
 
 }  // namespace gyre

@@ -143,7 +143,8 @@ TEST(Control, APromiseIsKeptAfterARestart) {
   const auto ask = [&](Ballot ballot) {
     council.At("b").OnMessage(
         council.Id("a"),
-        {5, Epoch(1), PartitionId(), RegisterAsk{{RegisterPhase::kAccept, ballot, "value"}}},
+        {5, Epoch(1), PartitionId(),
+         RegisterAsk{{RegisterPhase::kAccept, ballot, EncodeTopology(council.initial_)}}},
         council.now_);
     council.Take(council.Id("b"));
     if (council.seats_.at(council.Id("b")).persist.has_value()) council.Persist(council.Id("b"));
@@ -253,6 +254,54 @@ TEST(Control, TellsANodeThatSpeaksUnderAnOlderEpochButNotEveryTime) {
   }
   council.Take(council.Id("a"));
   EXPECT_EQ(council.wires_.size(), 1u);
+}
+
+TEST(Control, AcceptsNothingThatIsNoDocumentOfThisCluster) {
+  Council council;
+  const NodeId a = council.Id("a"), b = council.Id("b");
+  Topology other = *InitialTopology("other", 4, council.initial_.members);
+  Topology coarser = *InitialTopology("test", 2, council.initial_.members);
+  for (const std::string& value :
+       {std::string("garbage"), std::string(), EncodeTopology(other), EncodeTopology(coarser)}) {
+    council.At("b").OnMessage(
+        a, {5, Epoch(1), PartitionId(), RegisterAsk{{RegisterPhase::kAccept, Ballot{9, a}, value}}},
+        council.now_);
+    const ControlEffects effects = council.At("b").TakeEffects(council.now_);
+    EXPECT_FALSE(effects.persist.has_value());
+    EXPECT_TRUE(effects.sends.empty());
+    ASSERT_EQ(effects.rejected.size(), 1u);
+    EXPECT_EQ(effects.rejected[0].from, a);
+  }
+  council.At("b").OnMessage(a, {0, Epoch(9), PartitionId(), TopologyNews{"garbage"}}, council.now_);
+  EXPECT_EQ(council.At("b").TakeEffects(council.now_).rejected.size(), 1u);
+  EXPECT_EQ(council.EpochAt("b"), Epoch(1));
+  council.Take(b);
+}
+
+TEST(Control, APromiseWithAValueThatIsNoDocumentCountsForNothing) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Take(council.Id("a"));
+  while (council.seats_.at(council.Id("a")).persist.has_value()) council.Persist(council.Id("a"));
+  ASSERT_FALSE(council.wires_.empty());
+  const Envelope asked = council.wires_.front().second;
+  const auto* ask = std::get_if<RegisterAsk>(&asked.message.body);
+  ASSERT_TRUE(ask != nullptr);
+  council.wires_.clear();
+  RegisterReply promise;
+  promise.phase = RegisterPhase::kPrepare;
+  promise.ballot = promise.promised = ask->request.ballot;
+  promise.granted = true;
+  promise.accepted = Ballot{ask->request.ballot.round - 1, council.Id("c")};
+  for (const std::string value : {"garbage", ""}) {
+    promise.value = value;
+    council.At("a").OnMessage(
+        council.Id("c"), {asked.message.exchange, Epoch(1), PartitionId(), RegisterAnswer{promise}},
+        council.now_);
+    const ControlEffects effects = council.At("a").TakeEffects(council.now_);
+    EXPECT_EQ(effects.rejected.size(), 1u);
+    EXPECT_TRUE(effects.sends.empty()) << "no majority has promised";
+  }
 }
 
 TEST(Control, ADocumentOfAnotherClusterIsIgnored) {

@@ -250,8 +250,8 @@ absl::Status Gyred::OpenServers() {
   }
 
   metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
-                                                      peer_service_.get(), engine_.get(),
-                                                      Pointers(lanes_)});
+                                                      peer_service_.get(), seat_.get(),
+                                                      engine_.get(), Pointers(lanes_)});
   if (!config_.http) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
       config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});

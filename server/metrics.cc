@@ -159,6 +159,9 @@ std::string Metrics::Text() const {
   families.Counter("gyre_peer_malformed_total", "Messages that could not be decoded",
                    incoming.malformed);
   families.Counter("gyre_peer_refused_total", "Streams refused at their hello", incoming.refused);
+  families.Counter("gyre_topology_rejected_total",
+                   "Documents from peers that were no sound document of this cluster",
+                   parts_.seat->rejected());
   const StorePool::Figures store = parts_.pool->figures();
   families.Counter("gyre_store_commits_total", "Commits asked for", store.commits);
   families.Counter("gyre_store_groups_total", "Groups of commits written", store.groups);

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "server/control_seat.h"
 #include "server/door.h"
 #include "server/lane.h"
 #include "server/peer_links.h"
@@ -25,6 +26,7 @@ class Metrics {
     const StorePool* pool = nullptr;
     const PeerLinks* links = nullptr;
     const PeerService* peers = nullptr;
+    const ControlSeat* seat = nullptr;
     const Engine* engine = nullptr;
     std::vector<Lane*> lanes;
   };
