@@ -398,6 +398,10 @@ void Shard::Repair(Instant now) {
   for (NodeId owner : view_->Owners(partition)) {
     if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);
   }
+  if (view_->Owners(partition).size() == 1) {
+    const std::optional<VersionVector> bases = store_->DurableBases(partition);
+    if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {});
+  }
   if (peers.empty()) return;
   const ExchangeId id = next_exchange_++;
   const NodeId peer = peers[pass % peers.size()];

@@ -1,5 +1,6 @@
 #include "server/shard.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -29,6 +30,8 @@ class Bench {
     for (const std::string& name : setup.members) members.push_back({{}, name, name, name, name});
     TableSpec table;
     table.name = "table";
+    table.replicas = std::min<int>(3, static_cast<int>(members.size()));
+    table.read_quorum = table.write_quorum = table.replicas / 2 + 1;
     table.durability = setup.durability;
     topology_ = *CreateTable(*InitialTopology("test", setup.slices, members), table);
     view_ = View::Create(topology_, Id("a"));
@@ -663,6 +666,15 @@ TEST(Shard, TakesANewLifeWhenAPeerAsksOrAnswersWithDotsThatItHasForgotten) {
     EXPECT_EQ(bench.Clock().entries().size(), 2u) << asks;
     EXPECT_EQ(bench.Clock().Base(before), 1u) << "what it minted next is of another id";
   }
+}
+
+TEST(Shard, ASoleOwnerDropsTheLogThatNobodyWillAskFor) {
+  Bench bench({.members = {"a"}});
+  for (Token token = 1; token <= 3000; ++token) bench.Write(token, "key", "x", 1);
+  bench.CommitAll();
+  EXPECT_EQ(bench.Wake(0).Take(), "commit unsynced");
+  EXPECT_EQ(bench.Commit().Wake(20'000).Take(), "commit") << "the sync of it, in time";
+  EXPECT_EQ(bench.Commit().Wake(20'000).Take(), "") << "there is nothing more to drop";
 }
 
 TEST(Shard, ServesOnlySoManyAskersAtOnce) {

@@ -13,6 +13,12 @@ namespace {
 // whoever reads the state (an open, a clock answer) a log entry each.
 constexpr uint64_t kDotsBesideState = 128;
 
+// Log entries of a replica id that stay although every owner has seen them: they tell a retry after
+// a restart of all owners. At 20,000 writes a second over 256 partitions and 3 minters, 1,024 are
+// 40 seconds. And how many are dropped at once: an erased range is not free to keep.
+constexpr uint64_t kLogKept = 1024;
+constexpr uint64_t kWorthwhile = 1024;
+
 // Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in
 // the upper 48 bits, a counter below. Always above every stamp that the write has seen.
 uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
@@ -325,12 +331,11 @@ void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& b
   }
   for (const auto& entry : low.entries()) {
     const uint64_t pruned = partition.pruned.Get(entry.replica);
-    // Ranges, not single entries, and not for every few dots: an erased range is not free to keep.
-    constexpr uint64_t kWorthwhile = 1024;
-    if (entry.counter < pruned + kWorthwhile) continue;
+    if (entry.counter < pruned + kLogKept + kWorthwhile) continue;
+    const uint64_t last = entry.counter - kLogKept;
     gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
-                          EncodeLogKey(id, {entry.replica, entry.counter + 1}));
-    partition.pruned.RaiseTo({entry.replica, entry.counter});
+                          EncodeLogKey(id, {entry.replica, last + 1}));
+    partition.pruned.RaiseTo({entry.replica, last});
     WriteState(id);  // what the log has told so far
   }
 }

@@ -150,7 +150,8 @@ class ReplicaStore {
   // been applied before (rule 2).
   void JoinBases(PartitionId partition, const VersionVector& bases);
   // Owner `owner` durably holds everything up to `bases`. When all of `owners` have said so, log
-  // entries that they all have seen are dropped.
+  // entries that they all have seen are dropped, but for the newest. A sole owner reports to
+  // itself.
   void OnReport(PartitionId partition, NodeId owner, const VersionVector& bases,
                 absl::Span<const NodeId> other_owners);
   // What `owner` reported holds no longer: it may have lost its state (rule 4).

@@ -588,9 +588,17 @@ TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
   owner.store().OnReport(kPartition, kC, {{owner.self(), 3000}}, kOthers);
   owner.CommitAll();
   const std::vector<uint64_t> left = owner.LoggedCounters(owner.self());
-  ASSERT_EQ(left.size(), 1000u);
-  EXPECT_EQ(left.front(), 3001u) << "above the lowest report nothing is dropped";
+  ASSERT_EQ(left.size(), 2024u);
+  EXPECT_EQ(left.front(), 3001u - 1024u) << "the newest below the lowest report tell of retries";
   EXPECT_EQ(left.back(), kMany);
+}
+
+TEST(ReplicaStore, ASoleOwnerDropsItsLogByItself) {
+  LoneOwner owner(1);
+  PutMany(&owner);
+  owner.store().OnReport(kPartition, NodeId(1), *owner.store().DurableBases(kPartition), {});
+  owner.CommitAll();
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 1024u);
 }
 
 TEST(ReplicaStore, ADroppedLogTakesNothingFromTheClock) {
@@ -601,7 +609,7 @@ TEST(ReplicaStore, ADroppedLogTakesNothingFromTheClock) {
     owner.store().OnReport(kPartition, other, {{owner.self(), kMany}}, kOthers);
   }
   owner.CommitAll();
-  EXPECT_TRUE(owner.LoggedCounters(owner.self()).empty());
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 1024u);
   owner.Reopen(/*new_lives=*/false);
   EXPECT_EQ(owner.clock(), before);
   EXPECT_EQ(DotOf(owner.Put("key", "x")).counter, kMany + 1);
@@ -647,7 +655,9 @@ TEST(ReplicaStore, TheLogIsNeverDroppedAboveItsOwnBase) {
   b.store().OnReport(kPartition, kB, {{a.self(), 2 * kMany}}, kOthers);
   b.store().OnReport(kPartition, kC, {{a.self(), 2 * kMany}}, kOthers);
   b.CommitAll();
-  EXPECT_EQ(b.LoggedCounters(a.self()).front(), kMany + 2) << "it still has to learn the one below";
+  const std::vector<uint64_t> left = b.LoggedCounters(a.self());
+  EXPECT_EQ(left.front(), kMany - 1024 + 1);
+  EXPECT_EQ(left.size(), 1024 + kMany - 1) << "it still has to learn the one in the middle";
 }
 
 TEST(ReplicaStore, DurableBasesAreUnknownWhileAPartIsNotSynced) {
