@@ -16,8 +16,7 @@
 namespace gyre {
 namespace {
 
-// A status answer counts the dot log only so far.
-constexpr uint64_t kMostLogEntriesCounted = 1'000'000;
+constexpr uint32_t kRetryAfterMs = 200;
 
 struct ScanPlan {
   std::string begin;
@@ -58,24 +57,31 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
   return reply;
 }
 
-uint64_t CountLogEntries(const Engine& engine) {
-  uint64_t entries = 0;
-  const absl::Status scanned = engine.TakeSnapshot()->Scan(
-      Family::kDotLog, "", "",
-      [&](std::string_view, std::string_view) { return ++entries < kMostLogEntriesCounted; });
-  return scanned.ok() ? entries : 0;
-}
+// To answer a call that comes on top of so many.
+absl::Status TooMany(const char* calls) { return Overloaded(kRetryAfterMs, calls); }
 
 }  // namespace
+
+std::shared_ptr<void> Admin::Seats::TryTake() {
+  if (left_->fetch_sub(1) > 0) {
+    return {left_.get(), [left = left_](void*) { left->fetch_add(1); }};
+  }
+  left_->fetch_add(1);
+  return nullptr;
+}
 
 void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTableReply> done) {
   const size_t members = parts_.door->view()->topology().members.size();
   absl::StatusOr<TableSpec> wanted = WantedTable(request.table(), members);
   if (!wanted.ok()) return done(wanted.status());
   if (parts_.door->draining()) return done(Draining());
+  std::shared_ptr<void> seat = changes_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many changes of the topology wait"));
   parts_.seat->Propose(
       [wanted = *wanted](const Topology& topology) { return gyre::CreateTable(topology, wanted); },
-      [name = wanted->name, done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+      [name = wanted->name, seat = std::move(seat),
+       done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+        seat.reset();
         if (!topology.ok()) return done(FromTopologyError(topology.status()));
         v1::CreateTableReply reply;
         reply.set_epoch(topology->epoch.value());
@@ -88,9 +94,12 @@ void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTa
 
 void Admin::DropTable(const v1::DropTableRequest& request, Done<v1::DropTableReply> done) {
   if (parts_.door->draining()) return done(Draining());
+  std::shared_ptr<void> seat = changes_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many changes of the topology wait"));
   parts_.seat->Propose(
       [name = request.name()](const Topology& topology) { return gyre::DropTable(topology, name); },
-      [done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+      [seat = std::move(seat), done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+        seat.reset();
         if (!topology.ok()) return done(FromTopologyError(topology.status()));
         v1::DropTableReply reply;
         reply.set_epoch(topology->epoch.value());
@@ -129,7 +138,9 @@ absl::StatusOr<v1::GetTopologyReply> Admin::GetTopology(
   return reply;
 }
 
-void Admin::NodeStatus(Done<v1::NodeStatusReply> done) const {
+void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
+  std::shared_ptr<void> seat = status_calls_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many ask for the status"));
   const std::shared_ptr<const View> view = parts_.door->view();
   v1::NodeStatusReply reply;
   const Member* self = view->FindMember(view->self());
@@ -153,15 +164,17 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) const {
   }
   reply.set_partitions_owned(view->OwnedBy(view->self()).size());
   reply.set_requests_in_flight(parts_.door->in_flight());
-  parts_.pool->Submit([reply = std::move(reply), done = std::move(done)](Engine* engine) mutable {
+  parts_.pool->Submit([reply = std::move(reply), seat = std::move(seat),
+                       done = std::move(done)](Engine* engine) mutable {
     reply.set_disk_bytes(engine->SizeBytes());
-    reply.set_log_entries(CountLogEntries(*engine));
+    reply.set_log_entries(engine->EstimateKeys(Family::kDotLog));
+    seat.reset();
     done(std::move(reply));
   });
 }
 
 void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
-                          Done<v1::ScanPartitionReply> done) const {
+                          Done<v1::ScanPartitionReply> done) {
   const std::shared_ptr<const View> view = parts_.door->view();
   const TableSpec* table = view->FindTable(request.table());
   if (table == nullptr) return done(UnknownTable(request.table()));
@@ -194,8 +207,14 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
   }
   plan.limit = request.limit() == 0 ? kDefaultScanItems : request.limit();
   plan.keys_only = request.keys_only();
+  std::shared_ptr<void> seat = scans_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many scans are under way"));
   parts_.pool->Submit(
-      [plan, done = std::move(done)](Engine* engine) mutable { done(Scan(*engine, plan)); });
+      [plan, seat = std::move(seat), done = std::move(done)](Engine* engine) mutable {
+        absl::StatusOr<v1::ScanPartitionReply> reply = Scan(*engine, plan);
+        seat.reset();
+        done(std::move(reply));
+      });
 }
 
 }  // namespace gyre

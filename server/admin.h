@@ -27,6 +27,12 @@ inline constexpr char kVersion[] = "0.1.0";
 
 class Admin {
  public:
+  // Calls of a kind that are under way at once; one more is answered OVERLOADED. A scan and a look
+  // at the status take a reader of the store each, a change of the topology a proposal.
+  static constexpr int kMaxScans = 4;
+  static constexpr int kMaxStatusCalls = 64;
+  static constexpr int kMaxChanges = 64;
+
   template <typename Reply>
   using Done = absl::AnyInvocable<void(absl::StatusOr<Reply>)>;
 
@@ -47,13 +53,26 @@ class Admin {
   absl::StatusOr<v1::DescribeTableReply> DescribeTable(
       const v1::DescribeTableRequest& request) const;
   absl::StatusOr<v1::GetTopologyReply> GetTopology(const v1::GetTopologyRequest& request) const;
-  void NodeStatus(Done<v1::NodeStatusReply> done) const;
-  void ScanPartition(const v1::ScanPartitionRequest& request,
-                     Done<v1::ScanPartitionReply> done) const;
+  void NodeStatus(Done<v1::NodeStatusReply> done);
+  void ScanPartition(const v1::ScanPartitionRequest& request, Done<v1::ScanPartitionReply> done);
 
  private:
+  // So many at once.
+  class Seats {
+   public:
+    explicit Seats(int seats) : left_(std::make_shared<std::atomic<int>>(seats)) {}
+    // The seat is free again when the last copy of it is gone. Null: all are taken.
+    std::shared_ptr<void> TryTake();
+
+   private:
+    const std::shared_ptr<std::atomic<int>> left_;  // outlives what is still under way
+  };
+
   const Parts parts_;
   const Time started_;
+  Seats scans_{kMaxScans};
+  Seats status_calls_{kMaxStatusCalls};
+  Seats changes_{kMaxChanges};
 };
 
 }  // namespace gyre

@@ -31,6 +31,7 @@ class GatedEngine final : public Engine {
   }
   std::unique_ptr<Snapshot> TakeSnapshot() const override { return nullptr; }
   uint64_t SizeBytes() const override { return 0; }
+  uint64_t EstimateKeys(Family) const override { return 0; }
 
   std::promise<void> entered_;
   std::promise<void> open_;

@@ -107,6 +107,10 @@ class Engine {
 
   // Bytes that this store takes on disk (its best estimate; 0 for a store in memory).
   virtual uint64_t SizeBytes() const = 0;
+
+  // About how many keys a family holds, without looking at them. What was erased may be counted
+  // until the store has tidied it away.
+  virtual uint64_t EstimateKeys(Family family) const = 0;
 };
 
 }  // namespace gyre

@@ -111,6 +111,15 @@ class EngineContract : public testing::TestWithParam<std::string> {
   std::unique_ptr<EngineBed> bed_;
 };
 
+TEST_P(EngineContract, KnowsAboutHowManyKeysAFamilyHas) {
+  EXPECT_EQ(engine().EstimateKeys(Family::kDotLog), 0u);
+  for (int i = 0; i < 100; ++i) Put(Family::kDotLog, "key-" + std::to_string(i), "v");
+  Put(Family::kRecords, "key", "v");
+  EXPECT_NEAR(static_cast<double>(engine().EstimateKeys(Family::kDotLog)), 100, 10);
+  bed().Settle();
+  EXPECT_NEAR(static_cast<double>(engine().EstimateKeys(Family::kDotLog)), 100, 10);
+}
+
 INSTANTIATE_TEST_SUITE_P(Both, EngineContract, testing::Values("Memory", "Rocks"),
                          [](const auto& test) { return test.param; });
 

@@ -54,6 +54,7 @@ class MemoryEngine final : public Engine {
   absl::StatusOr<std::string> Get(Family family, std::string_view key) const override;
   std::unique_ptr<Snapshot> TakeSnapshot() const override;
   uint64_t SizeBytes() const override { return 0; }
+  uint64_t EstimateKeys(Family family) const override { return At(family).size(); }
 
   // A power cut and the restart after it: keeps what was synced and a random prefix (none to all)
   // of the batches after that, all of which is durable from now on. Lifts a failure. A batch whose

@@ -339,6 +339,12 @@ uint64_t RocksEngine::SizeBytes() const {
   return bytes;
 }
 
+uint64_t RocksEngine::EstimateKeys(Family family) const {
+  uint64_t keys = 0;
+  return db_->GetIntProperty(At(family), rocksdb::DB::Properties::kEstimateNumKeys, &keys) ? keys
+                                                                                           : 0;
+}
+
 absl::Status RocksEngine::Flush() {
   return Translate(db_->Flush(rocksdb::FlushOptions(), {families_.begin(), families_.end()}),
                    "flush");

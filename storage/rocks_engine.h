@@ -90,6 +90,8 @@ class RocksEngine final : public Engine {
   std::unique_ptr<Snapshot> TakeSnapshot() const override;
   // Lengths of the data files and logs in the directory.
   uint64_t SizeBytes() const override;
+  // RocksDB's own: entries less tombstones, of files and of what is in memory.
+  uint64_t EstimateKeys(Family family) const override;
 
   // Writes what is in memory out to files, so that the next Open has no log to replay. Part of a
   // clean stop.
