@@ -190,6 +190,9 @@ struct BodyEncoder {
   void operator()(const TopologyNews& news) const {
     out->mutable_topology_news()->set_topology(news.topology);
   }
+  void operator()(const Failed& failed) const {
+    out->mutable_failed()->set_code(static_cast<uint32_t>(failed.code));
+  }
 };
 
 // --------------------------------------------------------------------------------- decoding a body
@@ -336,6 +339,13 @@ absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
   return RegisterAnswer{std::move(reply)};
 }
 
+absl::StatusOr<PeerBody> DecodeFailed(const peer::Failed& wire) {
+  for (const Outcome::Code code : {Outcome::Code::kStorageFailed, Outcome::Code::kCorrupt}) {
+    if (wire.code() == static_cast<uint32_t>(code)) return Failed{code};
+  }
+  return Malformed("failure");
+}
+
 absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wire) {
   switch (wire->body_case()) {
     case peer::PeerMessage::kApply:
@@ -366,6 +376,8 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return DecodeRegisterAnswer(wire->mutable_register_answer());
     case peer::PeerMessage::kTopologyNews:
       return TopologyNews{std::move(*wire->mutable_topology_news()->mutable_topology())};
+    case peer::PeerMessage::kFailed:
+      return DecodeFailed(wire->failed());
     case peer::PeerMessage::BODY_NOT_SET:
       break;
   }
@@ -411,6 +423,7 @@ struct BodyBytes {
   size_t operator()(const RegisterAsk& ask) const { return ask.request.value.size(); }
   size_t operator()(const RegisterAnswer& answer) const { return answer.reply.value.size(); }
   size_t operator()(const TopologyNews& news) const { return news.topology.size(); }
+  size_t operator()(const Failed&) const { return 0; }
 };
 
 }  // namespace

@@ -136,8 +136,10 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              {Word(), NodeId(Word())},
                              {Word(), NodeId(Word())},
                              Bytes(0, 30)}};
-    default:
+    case 13:
       return TopologyNews{Bytes(0, 30)};
+    default:
+      return Failed{Flag() ? Outcome::Code::kStorageFailed : Outcome::Code::kCorrupt};
   }
 }
 

@@ -94,6 +94,12 @@ struct Refused {
   std::string topology;
 };
 
+// No answer: this node's disk failed (kStorageFailed), or what it holds of the item, or of the
+// partition, is damaged (kCorrupt). Whoever asked goes on without this node at once.
+struct Failed {
+  Outcome::Code code = Outcome::Code::kStorageFailed;
+};
+
 // One step of the register that holds the topology document (ring/register.h).
 struct RegisterAsk {
   RegisterRequest request;
@@ -109,7 +115,7 @@ struct TopologyNews {
 
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
-                 Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews>;
+                 Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed>;
 
 struct PeerMessage {
   ExchangeId exchange = 0;

@@ -55,6 +55,10 @@ void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effec
     if (tally_->Answer(from, part, now)) {
       answers_.emplace_back(from, std::move(fetched->found));
     }
+  } else if (std::holds_alternative<Failed>(reply)) {
+    tally_->Fail(from, Part::kRefused);
+    hedge_at_ = now;
+    return OnWake(now, effects);
   } else if (std::holds_alternative<Refused>(reply)) {
     return End(Outcome::Code::kStaleEpoch, effects);
   }

@@ -206,5 +206,12 @@ TEST(ReadExchange, ARefusalByANewerEpochEndsIt) {
   EXPECT_EQ(trial.Hear('b', Refused{"newer"}), "STALE 0/2");
 }
 
+TEST(ReadExchange, AsksTheOthersAtOnceWhenAnOwnerFailed) {
+  Trial trial = Read(2);
+  EXPECT_EQ(trial.Start(), "Fetch>a, Fetch>b, wake 20");
+  EXPECT_EQ(trial.At(5).Hear('b', Failed{}), "Fetch>c, wake 2000");
+  EXPECT_EQ(trial.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/2");
+}
+
 }  // namespace
 }  // namespace gyre

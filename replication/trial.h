@@ -99,10 +99,10 @@ class Trial {
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 14> kBodies = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+    static constexpr std::array<const char*, 15> kBodies = {
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.adopt.has_value()) add("adopt");

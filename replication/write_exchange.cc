@@ -78,6 +78,9 @@ void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effe
       }
       probe_->Answer(from, Part::kAnswered, now);
       if (probe_->Met()) Mint(now, effects);
+    } else if (std::holds_alternative<Failed>(reply)) {
+      probe_->Fail(from, Part::kRefused);
+      if (probe_->Impossible()) GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
     } else if (std::holds_alternative<Refused>(reply)) {
       End(Outcome::Code::kStaleEpoch, effects);
     }
@@ -86,6 +89,8 @@ void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effe
   if (stage_ != Stage::kReplicating) return;
   if (std::holds_alternative<ApplyReply>(reply)) {
     tally_->Answer(from, Part::kAnswered, now);
+  } else if (std::holds_alternative<Failed>(reply)) {
+    tally_->Fail(from, Part::kRefused);
   } else if (std::holds_alternative<Refused>(reply)) {
     return End(Outcome::Code::kStaleEpoch, effects);
   }

@@ -62,6 +62,21 @@ TEST(WriteExchange, SendsTheMintedRecordWithItsDotsToEveryOtherOwner) {
   EXPECT_EQ(apply.change.minted, Minted().minted);
 }
 
+TEST(WriteExchange, GoesOnWithoutAnOwnerThatFailed) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Hear('b', Failed{}), "wake 2000");
+  EXPECT_EQ(trial.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(WriteExchange, ARetryGivesUpAskingWhenTooFewOwnersCanAnswer) {
+  Trial trial = Write(Retry(2));
+  EXPECT_EQ(trial.Start(), "Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.Hear('b', Failed{}), "wake 500");
+  EXPECT_EQ(trial.Hear('c', Failed{}), "QUORUM_NOT_MET 0/2 unknown");
+}
+
 TEST(WriteExchange, AsksTheOtherOwnersForTheDurabilityOfTheTable) {
   WriteRequest request = Put(2);
   request.intent.durability = Durability::kPeriodic;

@@ -238,7 +238,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
 // peers
 
 void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
-  if (failed_) return;
+  if (failed_) return RefuseToServe(from, std::move(message), now);
   // What follows serves items of the message's partition, which it owns.
   const ItemKey* const item = std::visit(ItemOf(), message.body);
   if (item != nullptr && item->partition != message.partition) {
@@ -263,6 +263,10 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
     return OnClockAnswer(message.exchange, from, message.partition, std::move(*answer), now);
   }
+  if (std::holds_alternative<Failed>(message.body)) {
+    const auto it = clock_exchanges_.find(message.exchange);
+    if (it != clock_exchanges_.end() && it->second.peer() == from) clock_exchanges_.erase(it);
+  }
   const auto asked = live_.find(message.exchange);
   if (asked != live_.end() && item != nullptr && *item != asked->second.item) {
     ++figures_.misdirected;
@@ -286,9 +290,9 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
   const ItemKey item = apply.change.item;
   WithRecord(item, now,
-             [this, from, exchange, apply = std::move(apply)](absl::StatusOr<Record> record,
-                                                              Instant then) {
-               if (!record.ok()) return RespondFailure(from, exchange, then);
+             [this, item, from, exchange, apply = std::move(apply)](absl::StatusOr<Record> record,
+                                                                    Instant then) {
+               if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
                const ExplainedRecord& change = apply.change;
                store_->Apply(change.item, *std::move(record), *change.record, change.minted,
                              apply.durability);
@@ -299,7 +303,7 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
   const ItemKey item = fetch.item;
   WithRecord(item, now, [this, from, exchange, item](absl::StatusOr<Record> record, Instant then) {
-    if (!record.ok()) return RespondFailure(from, exchange, then);
+    if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
     Record filled = store_->Filled(item.partition, *std::move(record));
     std::vector<Minted> minted = store_->Explain(filled);
     Respond(
@@ -316,7 +320,7 @@ void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant
   WithRecord(
       item, now,
       [this, from, exchange, item, known = *known](absl::StatusOr<Record> record, Instant then) {
-        if (!record.ok()) return RespondFailure(from, exchange, then);
+        if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
         Record filled = store_->Filled(item.partition, *std::move(record));
         std::vector<Minted> minted = store_->Explain(filled);
         minted.push_back(known);
@@ -337,11 +341,20 @@ void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerB
   });
 }
 
-void Shard::RespondFailure(NodeId to, ExchangeId exchange, Instant now) {
-  if (to != view_->self()) return;
+void Shard::RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now) {
+  const Outcome::Code code = failed_ ? Outcome::Code::kStorageFailed : Outcome::Code::kCorrupt;
+  if (to != view_->self()) return Respond(to, exchange, partition, Failed{code}, now);
   StepExchange(exchange, now, [&](Exchange* live, Effects* effects) {
-    live->OnLocalFailure(Outcome::Code::kCorrupt, now.monotonic, effects);
+    live->OnLocalFailure(code, now.monotonic, effects);
   });
+}
+
+void Shard::RefuseToServe(NodeId from, PeerMessage message, Instant now) {
+  if (auto* forward = std::get_if<Forward>(&message.body)) {
+    StartWrite({0, from, message.exchange}, std::move(forward->request), now);
+  } else if (IsQuestion(message.body)) {
+    RespondFailure(from, message.exchange, message.partition, now);
+  }
 }
 
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
@@ -438,10 +451,12 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
 }
 
 void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
-                        Instant) {
+                        Instant now) {
   GYRE_CHECK(clock_scans_under_way_ > 0, "a scan ends once");
   --clock_scans_under_way_;
-  if (!answer.ok() || failed_) return;
+  if (!answer.ok() || failed_) {
+    return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
+  }
   // The answer is of a durable snapshot, so there is nothing for it to wait for.
   out_.sends.push_back(
       {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(answer)}});
@@ -529,7 +544,7 @@ void Shard::OnWake(Instant now) {
 void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) {
   if (failed_) return;
   commit_under_way_ = false;
-  if (!status.ok()) return Fail();
+  if (!status.ok()) return Fail(now);
   ++figures_.commits;
   store_->OnCommitted(seq);
   sync_at_ = store_->unsynced() ? std::min(sync_at_, now.monotonic + options_.periodic_sync)
@@ -547,28 +562,31 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
 
 // The disk is not to be trusted any more: what waits for it is answered so, and nothing else
 // happens.
-void Shard::Fail() {
+void Shard::Fail(Instant now) {
   failed_ = true;
-  for (Held& held : held_) {
+  Outcome outcome;
+  outcome.code = Outcome::Code::kStorageFailed;
+  outcome.outcome_unknown = true;
+  outcome.epoch = view_->epoch();
+  outcome.coordinator = view_->self();
+  for (Held& held : std::exchange(held_, {})) {
     if (auto* reply = std::get_if<ShardEffects::Reply>(&held.what)) {
-      reply->outcome.code = Outcome::Code::kStorageFailed;
-      reply->outcome.outcome_unknown = true;
-      out_.replies.push_back(std::move(*reply));
+      out_.replies.push_back({reply->token, outcome});
+      continue;
+    }
+    auto& [to, message] = std::get<Envelope>(held.what);
+    if (std::holds_alternative<ForwardReply>(message.body)) {
+      Send(to, message.exchange, message.partition, ForwardReply{outcome});
+    } else if (!IsQuestion(message.body)) {
+      RespondFailure(to, message.exchange, message.partition, now);
     }
   }
-  held_.clear();
-  for (auto& [id, live] : live_) {
-    Outcome outcome;
-    outcome.code = Outcome::Code::kStorageFailed;
-    outcome.outcome_unknown = true;
-    if (live.origin.node == NodeId()) {
-      out_.replies.push_back({live.origin.token, std::move(outcome)});
-    }
-  }
-  live_.clear();
+  for (auto& [id, live] : std::exchange(live_, {})) Answer(live.origin, live.item, outcome);
   wakes_.clear();
-  loading_.clear();
   clock_exchanges_.clear();
+  for (auto& [item, waiting] : std::exchange(loading_, {})) {
+    for (WithRecordFn& then : waiting) then(absl::UnavailableError("the disk failed"), now);
+  }
 }
 
 void Shard::Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body) {

@@ -164,9 +164,10 @@ class Shard {
   void ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now);
   void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
-  // The item could not be read: a peer hears nothing (its tally goes on without this node), this
-  // node's own exchange does.
-  void RespondFailure(NodeId to, ExchangeId exchange, Instant now);
+  // The item could not be read.
+  void RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now);
+  // What a peer asks of a node whose disk failed.
+  void RefuseToServe(NodeId from, PeerMessage message, Instant now);
 
   void Hurry(Instant now);
   void Repair(Instant now);
@@ -180,7 +181,7 @@ class Shard {
   void Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what);
   void Release(std::variant<Envelope, ShardEffects::Reply> what);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
-  void Fail();
+  void Fail(Instant now);
 
   const ShardOptions options_;
   ReplicaStore* const store_;

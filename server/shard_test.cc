@@ -190,9 +190,9 @@ class Bench {
  private:
   static std::string Name(const PeerBody& body) {
     static constexpr const char* kNames[] = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
     return kNames[body.index()];
   }
   static std::string Describe(const Outcome& outcome) {
@@ -294,8 +294,41 @@ TEST(Shard, AfterAFailedCommitItAcknowledgesNothing) {
   EXPECT_EQ(bench.Commit().Take(), "reply 1 STORAGE_FAILED");
   EXPECT_TRUE(bench.shard().failed());
   EXPECT_EQ(bench.Write(2, "key", "y", 1).Take(), "reply 2 STORAGE_FAILED");
-  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "z"), 5).Take(), "");
-  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "");
+}
+
+TEST(Shard, AfterAFailedCommitItTellsPeersThatItAnswersNothing) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).Take();
+  bench.engine().FailNextWrite(absl::InternalError("device"));
+  bench.Commit().Take();
+  const ItemKey item = bench.Item("key");
+  for (const PeerBody& body : {PeerBody(bench.ApplyOf("key", "z")), PeerBody(Fetch{item}),
+                               PeerBody(Lookup{item, {4, 2}}), PeerBody(ClockAsk{})}) {
+    EXPECT_EQ(bench.Hear("b", body, 5).Take(), "Failed>b") << body.index();
+    EXPECT_EQ(bench.effects().sends[0].message.exchange, 5u);
+    EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kStorageFailed);
+  }
+  EXPECT_EQ(bench.Hear("b", Forward{bench.Request(item, "y", 2)}, 6).Take(), "ForwardReply>b");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kStorageFailed);
+}
+
+TEST(Shard, AFailedCommitTellsThePeersWhoseQuestionsWaitForIt) {
+  Bench bench;
+  bench.Write(1, "quiet", "x", 2).CommitAll();
+  bench.Hear("b", bench.ApplyOf("key", "x"), 5);
+  bench.Hear("c", Fetch{bench.Item("key")}, 6);
+  bench.Hear("c", Forward{bench.Request(bench.Item("other"), "y", 1)}, 7).Take();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("elsewhere")}, 8).Take(), "read elsewhere");
+  bench.engine().FailNextWrite(absl::InternalError("device"));
+  EXPECT_EQ(Sorted(bench.Commit().Take()),
+            "Failed>b, Failed>b, Failed>c, ForwardReply>c, reply 1 STORAGE_FAILED");
+  for (const Envelope& send : bench.effects().sends) {
+    const auto* forwarded = std::get_if<ForwardReply>(&send.message.body);
+    if (forwarded == nullptr) continue;
+    EXPECT_EQ(forwarded->outcome.code, Outcome::Code::kStorageFailed);
+    EXPECT_TRUE(forwarded->outcome.outcome_unknown);
+  }
 }
 
 TEST(Shard, AFailedCommitEndsWhatWaitsForPeersToo) {
@@ -522,6 +555,19 @@ TEST(Shard, ReadsElsewhereWhatIsDamagedHere) {
   EXPECT_EQ(bench.Write(2, "key", "x", 2).Take(), "reply 2 CORRUPT");
 }
 
+TEST(Shard, TellsAPeerThatItsRecordIsDamaged) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  WriteBatch damage;
+  damage.Put(Family::kRecords, EncodeItemKey(bench.Item("key")), std::string(1, '\x1f'));
+  ASSERT_TRUE(bench.engine().Write(damage, WalSync::kYes).ok());
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kCorrupt);
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "y"), 6).Take(), "Failed>b");
+  EXPECT_EQ(bench.Hear("b", ClockAsk{}, 7).Take(), "scan");
+  EXPECT_EQ(bench.EndScan().Take(), "Failed>b");
+}
+
 // ---- anti-entropy
 
 // What a peer has minted, under replica id 77: counters 1 to `upto`.
@@ -605,6 +651,16 @@ TEST(Shard, ADoubledOrForeignClockAnswerFindsNobody) {
   EXPECT_TRUE(bench.Clock().empty()) << "c was not asked";
   bench.Hear("b", AnswerOf(bench, 3, true), exchange).CommitAll();
   EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true), exchange).Take(), "");
+}
+
+TEST(Shard, APeerThatCannotAnswerEndsTheClockExchangeAtOnce) {
+  ShardOptions options;
+  options.max_clock_exchanges = 1;
+  Bench bench({.options = options});
+  EXPECT_EQ(bench.Wake(0).Take(), "ClockAsk>b");
+  EXPECT_EQ(bench.Wake(1000).Take(), "") << "one at a time";
+  bench.Hear("b", Failed{Outcome::Code::kCorrupt}).Take();
+  EXPECT_EQ(bench.Wake(1000).Take().substr(0, 9), "ClockAsk>");
 }
 
 TEST(Shard, AClockAnswerAboutAnotherPartitionIsDropped) {

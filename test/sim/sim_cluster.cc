@@ -256,9 +256,9 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
-          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",  "Lookup",
-          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",     "ForwardReply",
-          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews"};
+          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
       Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
             " exchange " + std::to_string(message.exchange) + " partition " +
             std::to_string(message.partition.slice()));
