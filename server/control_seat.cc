@@ -11,6 +11,7 @@ namespace gyre {
 namespace {
 
 constexpr uint64_t kLogOneIn = 1000;
+constexpr Duration kLookEvery = Duration::Seconds(10);
 
 }  // namespace
 
@@ -37,6 +38,7 @@ void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {
 }
 
 Time ControlSeat::Perform(Instant now) {
+  ReportUnreadable(now);
   ControlEffects effects = control_->TakeEffects(now);
   if (effects.persist.has_value()) {
     pool_->Commit(*std::move(effects.persist), WalSync::kYes, [this](const absl::Status& status) {
@@ -61,6 +63,17 @@ Time ControlSeat::Perform(Instant now) {
     proposed_.erase(it);
   }
   return effects.wake;
+}
+
+void ControlSeat::ReportUnreadable(Instant now) {
+  if (now.monotonic < look_again_) return;
+  look_again_ = now.monotonic + kLookEvery;
+  uint64_t unreadable = 0;
+  for (const Lane* lane : lanes_) unreadable += lane->figures().unreadable;
+  if (unreadable == unreadable_) return;
+  Log(LogLevel::kError, "records_unreadable",
+      {{"since_last", unreadable - unreadable_}, {"since_start", unreadable}});
+  unreadable_ = unreadable;
 }
 
 void ControlSeat::Install(std::shared_ptr<const View> view) {

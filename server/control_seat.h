@@ -55,6 +55,8 @@ class ControlSeat {
 
  private:
   void Install(std::shared_ptr<const View> view);
+  // Says in the log, once a while, what the shards cannot say themselves.
+  void ReportUnreadable(Instant now);
   void OnInstalled(const std::shared_ptr<const View>& view);
 
   Control* const control_;
@@ -68,6 +70,8 @@ class ControlSeat {
   Epoch installed_;
   std::vector<std::pair<Topology, Done>> waiting_for_install_;
   std::atomic<uint64_t> rejected_{0};
+  uint64_t unreadable_ = 0;  // over all lanes, as last reported
+  Time look_again_;
 };
 
 }  // namespace gyre

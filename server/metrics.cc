@@ -76,6 +76,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.clock_exchanges += one.clock_exchanges;
     sum.log_cuts += one.log_cuts;
     sum.misdirected += one.misdirected;
+    sum.unreadable += one.unreadable;
     sum.disk_reads += one.disk_reads;
     sum.commits += one.commits;
     rounds += lane->loop_figures().rounds;
@@ -100,6 +101,10 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_misdirected_messages_total",
                "Peers' messages dropped, for they spoke of another partition or item",
                sum.misdirected);
+  out->Counter("gyre_unreadable_total",
+               "Reads and scans that found a record damaged or the disk failing: repair of its "
+               "partition stands still",
+               sum.unreadable);
   out->Counter("gyre_disk_reads_total", "Reads that had to wait for the disk", sum.disk_reads);
   out->Counter("gyre_shard_commits_total", "Commits of shards", sum.commits);
   out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);

@@ -209,7 +209,10 @@ void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
     return;
   }
   absl::StatusOr<std::optional<Record>> record = store_->Load(item);
-  if (!record.ok()) return then(record.status(), now);
+  if (!record.ok()) {
+    ++figures_.unreadable;
+    return then(record.status(), now);
+  }
   if (record->has_value()) return then(**std::move(record), now);
   loading_[item].push_back(std::move(then));
   ++figures_.disk_reads;
@@ -220,6 +223,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   auto it = loading_.find(item);
   if (it == loading_.end() || failed_) return;
   absl::StatusOr<Record> from_disk = ReplicaStore::Decode(std::move(bytes));
+  if (!from_disk.ok()) ++figures_.unreadable;
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
   for (size_t i = 0; i < it->second.size(); ++i) {
@@ -454,6 +458,7 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
                         Instant now) {
   GYRE_CHECK(clock_scans_under_way_ > 0, "a scan ends once");
   --clock_scans_under_way_;
+  if (!answer.ok()) ++figures_.unreadable;
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
   }

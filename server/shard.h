@@ -94,6 +94,7 @@ struct ShardFigures {
   uint64_t clock_exchanges = 0;
   uint64_t log_cuts = 0;     // exchanges that found a peer's dot log cut
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
+  uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
   uint64_t disk_reads = 0;
   uint64_t commits = 0;
 };

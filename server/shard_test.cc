@@ -653,6 +653,26 @@ TEST(Shard, ADoubledOrForeignClockAnswerFindsNobody) {
   EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true), exchange).Take(), "");
 }
 
+TEST(Shard, CountsTheRecordsThatItCannotRead) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  WriteBatch damage;
+  for (const char* key : {"key", "missed-1"}) {
+    damage.Put(Family::kRecords, EncodeItemKey(bench.Item(key)), std::string(1, '\x1f'));
+  }
+  ASSERT_TRUE(bench.engine().Write(damage, WalSync::kYes).ok());
+  bench.Wake(0).Take();
+  bench.Hear("b", AnswerOf(bench, 2, true)).Take();
+  EXPECT_EQ(bench.shard().figures().unreadable, 1u) << "of what a peer sent";
+  bench.Hear("b", ClockAsk{}, 5).Take();
+  bench.EndScan().Take();
+  EXPECT_EQ(bench.shard().figures().unreadable, 2u) << "of what a peer asked for";
+  bench.engine().AnswerNeedsDisk(1, 1);
+  bench.Hear("b", Fetch{bench.Item("key")}, 6).Take();
+  bench.EndRead().Take();
+  EXPECT_EQ(bench.shard().figures().unreadable, 3u) << "from the disk";
+}
+
 TEST(Shard, APeerThatCannotAnswerEndsTheClockExchangeAtOnce) {
   ShardOptions options;
   options.max_clock_exchanges = 1;
