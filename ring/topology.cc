@@ -196,6 +196,13 @@ absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted)
   return next;
 }
 
+bool WasDropped(const Topology& topology, TableId table) {
+  if (table >= topology.next_table_id) return false;
+  const auto it = std::lower_bound(topology.tables.begin(), topology.tables.end(), table,
+                                   [](const TableSpec& a, TableId b) { return a.id < b; });
+  return it == topology.tables.end() || it->id != table;
+}
+
 absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view name) {
   const TableSpec* table = FindByName(topology, name);
   if (table == nullptr) {

@@ -57,6 +57,9 @@ absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t
 // AlreadyExists: the name has another spec. ResourceExhausted: too many tables, or ids used up.
 absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted);
 
+// Whether there was a table of that id, and is none any more: ids are never given again.
+bool WasDropped(const Topology& topology, TableId table);
+
 // Removes a table. NotFound: there is none of that name.
 absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view name);
 

@@ -163,6 +163,15 @@ TEST(Topology, RefusesMoreTablesThanTheLimit) {
             absl::StatusCode::kResourceExhausted);
 }
 
+TEST(Topology, ATableWasDroppedOnlyIfItsIdHasBeenGivenAndIsGone) {
+  Topology topology = With(With(Initial(), Table("a")), Table("b"));
+  EXPECT_FALSE(WasDropped(topology, TableId(1)));
+  EXPECT_FALSE(WasDropped(topology, TableId(3))) << "a newer document may have it";
+  topology = *DropTable(topology, "a");
+  EXPECT_TRUE(WasDropped(topology, TableId(1)));
+  EXPECT_FALSE(WasDropped(topology, TableId(2)));
+}
+
 TEST(Topology, DroppingAnUnknownTableIsNotFound) {
   EXPECT_EQ(DropTable(Initial(), "nope").status().code(), absl::StatusCode::kNotFound);
 }

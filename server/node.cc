@@ -13,9 +13,12 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   GYRE_CHECK(options.shards >= 1 && options.shards <= 64, "1 to 64 shards");
   absl::StatusOr<Control::Durable> durable = Control::Load(*engine->TakeSnapshot(), initial);
   if (!durable.ok()) return durable.status();
-  const bool periodic =
-      std::any_of(durable->topology.tables.begin(), durable->topology.tables.end(),
-                  [](const TableSpec& table) { return table.durability == Durability::kPeriodic; });
+  // A table that was dropped may have been one of those.
+  const std::vector<TableSpec>& tables = durable->topology.tables;
+  const bool periodic = tables.size() + 1 < durable->topology.next_table_id.value() ||
+                        std::any_of(tables.begin(), tables.end(), [](const TableSpec& table) {
+                          return table.durability == Durability::kPeriodic;
+                        });
   const std::shared_ptr<const View> view = View::Create(std::move(durable->topology), self);
 
   std::unique_ptr<Node> node(new Node());
@@ -25,6 +28,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     part.store = std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
     absl::Status opened = part.store->Open(node->PartitionsOf(i, *view), periodic && !clean_stop);
     if (!opened.ok()) return opened;
+    absl::Status erased = part.store->EraseTablesBut(
+        [&](TableId table) { return !WasDropped(view->topology(), table); });
+    if (!erased.ok()) return erased;
     part.shard =
         std::make_unique<Shard>(options.shard, part.store.get(), view, Random(random.Next()));
   }

@@ -128,6 +128,34 @@ TEST(Node, TakesNewLivesAfterAnUncleanStopWhereATableIsPeriodic) {
   EXPECT_NE(WriteOne(again.get(), &engine, topology), before);
 }
 
+TEST(Node, TakesNewLivesAfterAnUncleanStopWhereATableThatMayHaveBeenPeriodicWasDropped) {
+  MemoryEngine engine;
+  const Topology topology = *CreateTable(*DropTable(WithTable(Durability::kPeriodic), "table"),
+                                         Table(Durability::kFsync));
+  const ReplicaId before = WriteOne(Open(&engine, topology, true).get(), &engine, topology);
+  const auto again = Open(&engine, topology, /*clean_stop=*/false, 3, 2);
+  EXPECT_NE(WriteOne(again.get(), &engine, topology), before);
+}
+
+TEST(Node, ErasesAtItsStartWhatADroppedTableHeld) {
+  MemoryEngine engine;
+  const Topology topology = WithTable();
+  WriteOne(Open(&engine, topology, true).get(), &engine, topology);
+  const auto again = Open(&engine, *DropTable(topology, "table"), true, 3, 2);
+  for (int i = 0; i < again->shards(); ++i) {
+    const ShardEffects effects = again->shard(i).TakeEffects(Instant());
+    if (effects.commit.has_value()) {
+      ASSERT_TRUE(engine.Write(effects.commit->batch, effects.commit->sync).ok());
+    }
+  }
+  size_t records = 0;
+  ASSERT_TRUE(engine.TakeSnapshot()
+                  ->Scan(Family::kRecords, "", "",
+                         [&](std::string_view, std::string_view) { return ++records > 0; })
+                  .ok());
+  EXPECT_EQ(records, 0u);
+}
+
 TEST(Node, MintsOnUnderItsOldIdAfterAnUncleanStopWhereEveryTableSyncs) {
   MemoryEngine engine;
   const Topology topology = WithTable(Durability::kFsync);

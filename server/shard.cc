@@ -47,8 +47,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       repair_order_.size() * (kMaxReplicas - 1);  // whatever it missed while it was away
 }
 
-// ---------------------------------------------------------------------------------- client
-// requests
+// ------------------------------------------------------------------------------ client requests
 
 void Shard::Write(Token token, WriteRequest request, Instant now) {
   ++figures_.writes;
@@ -111,8 +110,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   Perform(id, std::move(effects), now);
 }
 
-// ----------------------------------------------------------------------------------------
-// exchanges
+// --------------------------------------------------------------------------------------- exchanges
 
 template <typename Step>
 void Shard::StepExchange(ExchangeId id, Instant now, Step step) {
@@ -200,8 +198,7 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
   }
 }
 
-// ------------------------------------------------------------------------------------------
-// records
+// ----------------------------------------------------------------------------------------- records
 
 void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
   if (auto it = loading_.find(item); it != loading_.end()) {
@@ -238,8 +235,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   loading_.erase(it);
 }
 
-// ---------------------------------------------------------------------------------------------
-// peers
+// ------------------------------------------------------------------------------------------- peers
 
 void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (failed_) return RefuseToServe(from, std::move(message), now);
@@ -298,8 +294,7 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
                                                                     Instant then) {
                if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
                const ExplainedRecord& change = apply.change;
-               store_->Apply(change.item, *std::move(record), *change.record, change.minted,
-                             apply.durability);
+               TakeIn(change, *std::move(record), apply.durability);
                Respond(from, exchange, change.item.partition, ApplyReply{}, then);
              });
 }
@@ -382,15 +377,44 @@ void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
 
 void Shard::OnView(std::shared_ptr<const View> view) {
   GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
-  view_ = std::move(view);
+  const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
+  for (const TableSpec& table : before->topology().tables) {
+    if (WasDropped(view_->topology(), table.id)) EraseTable(table);
+  }
   repair_order_.clear();
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
   repair_next_ = 0;
 }
 
-// -------------------------------------------------------------------------------------
-// anti-entropy
+// What is under way on a table that is no more ends, so that nothing of it is written afterwards.
+void Shard::EraseTable(const TableSpec& table) {
+  std::vector<ExchangeId> ids;
+  for (const auto& [id, live] : live_) {
+    if (live.item.table == table.id) ids.push_back(id);
+  }
+  for (ExchangeId id : ids) {
+    Outcome outcome;
+    outcome.code = Outcome::Code::kStaleEpoch;
+    outcome.outcome_unknown = true;
+    outcome.epoch = view_->epoch();
+    outcome.coordinator = view_->self();
+    Finish(id, std::move(outcome));
+  }
+  store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
+    if (partition.replicas() == table.replicas) store_->EraseTable(partition, table.id);
+  });
+}
+
+// Of a table that is no more nothing is kept but that its dots have been seen.
+void Shard::TakeIn(const ExplainedRecord& change, Record stored, Durability durability) {
+  if (WasDropped(view_->topology(), change.item.table)) {
+    return store_->Apply(change.item, Record{}, Record{}, change.minted, durability);
+  }
+  store_->Apply(change.item, std::move(stored), *change.record, change.minted, durability);
+}
+
+// ------------------------------------------------------------------------------------ anti-entropy
 
 void Shard::Hurry(Instant now) {
   hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);
@@ -494,8 +518,7 @@ void Shard::OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, Clo
                    clock_exchanges_.erase(id);  // the bases would claim what is not here
                    return;
                  }
-                 store_->Apply(change.item, *std::move(record), *change.record, change.minted,
-                               Durability::kFsync);
+                 TakeIn(change, *std::move(record), Durability::kFsync);
                  ++figures_.repaired_items;
                  if (--*left == 0) EndClockAnswer(id, then);
                });
@@ -529,8 +552,7 @@ void Shard::SettleRecords(PartitionId partition, Instant now) {
   }
 }
 
-// ------------------------------------------------------------------------------- time and
-// durability
+// --------------------------------------------------------------------------- time and durability
 
 void Shard::OnWake(Instant now) {
   if (failed_) return;

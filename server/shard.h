@@ -176,6 +176,8 @@ class Shard {
   void OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer,
                      Instant now);
   void EndClockAnswer(ExchangeId id, Instant now);
+  void EraseTable(const TableSpec& table);
+  void TakeIn(const ExplainedRecord& change, Record stored, Durability durability);
   void SettleRecords(PartitionId partition, Instant now);
 
   void Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body);

@@ -99,6 +99,11 @@ class Bench {
     shard_->OnMessage(Id(from), {exchange, epoch, partition, std::move(body)}, now_);
     return *this;
   }
+  Bench& DropTheTable() {
+    topology_ = *DropTable(topology_, "table");
+    shard_->OnView(View::Create(topology_, Id("a")));
+    return *this;
+  }
   Bench& Lose(const std::string& peer) {
     shard_->OnPeer(Id(peer), false, now_);
     return *this;
@@ -751,6 +756,38 @@ TEST(Shard, ASoleOwnerDropsTheLogThatNobodyWillAskFor) {
   EXPECT_EQ(bench.Wake(0).Take(), "commit unsynced");
   EXPECT_EQ(bench.Commit().Wake(20'000).Take(), "commit") << "the sync of it, in time";
   EXPECT_EQ(bench.Commit().Wake(20'000).Take(), "") << "there is nothing more to drop";
+}
+
+TEST(Shard, ErasesWhatADroppedTableHeldAndTakesNothingMoreOfIt) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Write(2, "key", "y", 2).CommitAll();  // waits for a peer
+  bench.Take();
+  bench.DropTheTable();
+  EXPECT_EQ(bench.Take(), "commit unsynced, reply 2 STALE");
+  bench.Commit().Take();
+  bench.Hear("b", bench.ApplyOf("late", "z", /*counter=*/1), 5).CommitAll();
+  const auto snapshot = bench.engine().TakeSnapshot();
+  size_t records = 0;
+  ASSERT_TRUE(snapshot
+                  ->Scan(Family::kRecords, "", "",
+                         [&](std::string_view, std::string_view) { return ++records > 0; })
+                  .ok());
+  EXPECT_EQ(records, 0u);
+  EXPECT_EQ(bench.Clock().entries().size(), 2u) << "the late dot has been seen all the same";
+}
+
+TEST(Shard, ForgetsWhatAnOwnerReportedOnceItCannotBeReached) {
+  for (const bool lost : {false, true}) {
+    Bench bench;
+    for (Token token = 1; token <= 3000; ++token) bench.Write(token, "key", "x", 1);
+    bench.CommitAll();
+    const ClockAsk has_all{bench.Clock(), bench.Clock().Bases()};
+    bench.Hear("b", has_all, 5).Take();
+    if (lost) bench.Lose("b").Take();
+    EXPECT_EQ(bench.Hear("c", has_all, 6).Take().substr(0, 6), lost ? "ClockA" : "commit")
+        << "what b may have lost is not dropped from the log";
+  }
 }
 
 TEST(Shard, ServesOnlySoManyAskersAtOnce) {

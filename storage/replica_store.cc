@@ -253,6 +253,39 @@ void ReplicaStore::Settle(const ItemKey& item, Record stored) {
   Store(item, std::move(stored), Durability::kPeriodic);
 }
 
+void ReplicaStore::EraseTable(PartitionId id, TableId table) {
+  const std::string begin = TableBegin(id, table), end = TableEnd(id, table);
+  gathering_.EraseRange(Family::kRecords, begin, end);
+  // The items that gather are written after the range.
+  for (PendingItem* pending : dirty_items_) {
+    if (pending->first >= begin && pending->first < end) pending->second.stored = Record{};
+  }
+  WriteState(id);
+}
+
+absl::Status ReplicaStore::EraseTablesBut(absl::FunctionRef<bool(TableId)> exists) {
+  const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
+  for (const auto& [id, partition] : partitions_) {
+    std::string from = PartitionBegin(id);
+    for (bool found = true; found;) {
+      found = false;
+      std::optional<ItemKey> first;
+      const absl::Status scanned = snapshot->Scan(Family::kRecords, from, PartitionEnd(id),
+                                                  [&](std::string_view key, std::string_view) {
+                                                    found = true;
+                                                    first = DecodeItemKey(key);
+                                                    return false;
+                                                  });
+      if (!scanned.ok()) return scanned;
+      if (!found) break;
+      if (!first.has_value()) return absl::DataLossError("records: malformed key");
+      if (!exists(first->table)) EraseTable(id, first->table);
+      from = TableEnd(id, first->table);
+    }
+  }
+  return absl::OkStatus();
+}
+
 void ReplicaStore::Log(const ItemKey& item, const Minted& minted) {
   gathering_.Put(Family::kDotLog, EncodeLogKey(item.partition, minted.dot),
                  EncodeLogEntry({item.table, item.key, minted.write, minted.attempt}));

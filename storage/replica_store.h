@@ -132,6 +132,13 @@ class ReplicaStore {
   std::vector<ItemKey> Settleable(PartitionId partition, size_t most) const;
   void Settle(const ItemKey& item, Record stored);
 
+  // Erases every item of a table that is no more. The clock stays: that there is nothing left is
+  // what its dots came to.
+  void EraseTable(PartitionId partition, TableId table);
+  // The same for every table in the store that `exists` denies: what was dropped while this node
+  // was away, or as it stopped. Reads the engine; for a start.
+  absl::Status EraseTablesBut(absl::FunctionRef<bool(TableId)> exists);
+
   // The dots of the record's versions, each with the write that minted it where that is remembered.
   std::vector<Minted> Explain(const Record& record) const;
 

@@ -348,6 +348,39 @@ TEST(ReplicaStore, RemembersOnlySoManyUnsettledItemsAndNamesOnlySoManyAtOnce) {
   EXPECT_EQ(b.store().Settleable(kPartition, 2).size(), 2u);
 }
 
+TEST(ReplicaStore, NothingOfATableThatIsNoMoreIsLeft) {
+  LoneOwner owner(1);
+  const ItemKey other{kPartition, TableId(2), "key"};
+  const ItemKey beside{LoneOwner::kNeighbour, TableId(1), "key"};
+  owner.Put("key", "durable");
+  owner.Mint(other, PutOf("stays"));
+  owner.Mint(beside, PutOf("stays"));
+  owner.GatherMint(LoneOwner::Item("gathering"), PutOf("x"));
+  const PartitionClock before = owner.clock();
+  owner.store().EraseTable(kPartition, TableId(1));
+  owner.CommitAll();
+  EXPECT_EQ(owner.Entries(Family::kRecords).size(), 2u);
+  EXPECT_TRUE(owner.Stored(kItem).versions.empty());
+  EXPECT_EQ(owner.Stored(other).versions.size(), 1u);
+  EXPECT_EQ(owner.clock(), before);
+}
+
+TEST(ReplicaStore, ErasesAtAStartWhatWasDroppedMeanwhile) {
+  LoneOwner owner(1);
+  for (uint16_t table : {1, 2, 3, 7}) {
+    owner.Mint({kPartition, TableId(table), "a"}, PutOf("x"));
+    owner.Mint({LoneOwner::kNeighbour, TableId(table), "b"}, PutOf("x"));
+  }
+  owner.Reopen(/*new_lives=*/false);
+  ASSERT_TRUE(owner.store().EraseTablesBut([](TableId id) { return id.value() % 2 == 0; }).ok());
+  owner.CommitAll();
+  std::vector<uint16_t> left;
+  for (const auto& [key, value] : owner.Entries(Family::kRecords)) {
+    left.push_back(DecodeItemKey(key)->table.value());
+  }
+  EXPECT_EQ(left, (std::vector<uint16_t>{2, 2}));
+}
+
 // ---- lives
 
 TEST(ReplicaStore, DotsContinueAfterAReopen) {
