@@ -18,7 +18,9 @@ TableSpec Table(const std::string& name) {
   return table;
 }
 
-std::vector<std::unique_ptr<Workload>> Workloads() {
+// With a table of periodic durability an unclean stop starts new lives: every other seed goes
+// without, so that nodes go on under their ids.
+std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
   std::vector<std::unique_ptr<Workload>> workloads;
   MixedOptions mixed;
   mixed.table = Table("mixed");
@@ -31,6 +33,7 @@ std::vector<std::unique_ptr<Workload>> Workloads() {
   last.first_event = EventId{2} << 40;
   last.strict = false;
   workloads.push_back(std::make_unique<MixedWorkload>(last));
+  if (!with_periodic) return workloads;
   MixedOptions periodic;
   periodic.table = Table("periodic");
   periodic.table.durability = Durability::kPeriodic;
@@ -63,7 +66,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   sim.seed = options.seed;
   sim.trace = options.trace;
   SimCluster cluster(sim);
-  const std::vector<std::unique_ptr<Workload>> workloads = Workloads();
+  const std::vector<std::unique_ptr<Workload>> workloads = Workloads(options.seed % 2 == 0);
   SetUp(&cluster, workloads);
 
   std::vector<std::unique_ptr<SimClients>> clients;

@@ -50,13 +50,11 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
     call->answered = attempt;
     OnAttempt(call, outcome);
   };
-  auto done = [this, answer](Outcome outcome) {
-    const Duration back = Duration::Micros(random_.Between(100, 3000));
-    cluster_->scheduler().After(back, [answer, outcome = std::move(outcome)] { answer(&outcome); });
-  };
+  auto done = [answer](const Outcome& outcome) { answer(&outcome); };
   bool sent = false;
   if (operation.kind == Action::Kind::kGet) {
-    sent = cluster_->Read(node, operation.table, operation.key, options_.server_timeout, done);
+    sent = cluster_->Read(call->client, node, operation.table, operation.key,
+                          options_.server_timeout, done);
   } else {
     WriteIntent intent;
     intent.kind = operation.kind == Action::Kind::kPut ? WriteKind::kPut : WriteKind::kDelete;
@@ -70,7 +68,7 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
     }
     intent.write = {operation.event, 1};
     intent.attempt = static_cast<uint32_t>(attempt) << 16;
-    sent = cluster_->Write(node, operation.table, operation.key, std::move(intent),
+    sent = cluster_->Write(call->client, node, operation.table, operation.key, std::move(intent),
                            options_.server_timeout, done);
   }
   cluster_->Trace("client " + std::to_string(call->client) + " attempt " + std::to_string(attempt) +

@@ -13,12 +13,22 @@ namespace {
 
 constexpr uint64_t kWallOriginMs = 1'790'000'000'000;
 
+// Whether a batch, which the engine has whole or not at all, is still there.
+bool Survived(const MemoryEngine& engine, const WriteBatch& batch) {
+  for (const WriteBatch::Change& change : batch.changes()) {
+    if (change.kind != WriteBatch::Kind::kPut || change.family != Family::kDotLog) continue;
+    return engine.Get(change.family, change.key).ok();
+  }
+  return false;  // it minted nothing
+}
+
 }  // namespace
 
 SimCluster::SimCluster(SimOptions options)
     : options_(options),
       random_(options.seed),
-      network_(options.network, &scheduler_, Random(random_.Next())) {
+      network_(options.network, &scheduler_, Random(random_.Next())),
+      client_network_(options.client_network, &scheduler_, Random(random_.Next())) {
   std::vector<Member> members;
   for (int i = 0; i < options_.nodes; ++i) {
     Member member;
@@ -152,11 +162,15 @@ void SimCluster::PerformShard(int index, int shard) {
 
 void SimCluster::WriteCommit(SimNode& node, int shard) {
   Commit commit = *std::exchange(node.shards[shard].writing, std::nullopt);
-  if (auto wrong = observer_.OnBatch(commit.batch)) Violate(NodeName(node.id) + ": " + *wrong);
-  if (options_.trace) TraceBatch(node, commit.batch);
   const absl::Status status = node.engine->Write(commit.batch, commit.sync);
+  if (status.ok()) Observe(node, commit.batch);
   node.node->shard(shard).OnCommitted(commit.seq, status, NowAt(node));
   PerformShard(IndexOf(node.id), shard);
+}
+
+void SimCluster::Observe(const SimNode& node, const WriteBatch& batch) {
+  if (auto wrong = observer_.OnBatch(batch)) Violate(NodeName(node.id) + ": " + *wrong);
+  if (options_.trace) TraceBatch(node, batch);
 }
 
 void SimCluster::TraceBatch(const SimNode& node, const WriteBatch& batch) {
@@ -283,44 +297,57 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
 // --------------------------------------------------------------------------------------------
 // clients
 
-bool SimCluster::Write(int index, const std::string& table, const std::string& key,
+// A connection takes nothing into the node's next life.
+void SimCluster::FromClient(int client, int index, std::function<void(SimNode&)> request) {
+  const uint64_t life = nodes_[index].life;
+  client_network_.Send(options_.nodes + client, index,
+                       [this, index, life, request] { Defer(index, life, request); });
+}
+
+SimCluster::OnOutcome SimCluster::ToClient(int index, int client, OnOutcome done) {
+  return [this, index, client, done = std::move(done)](Outcome outcome) {
+    client_network_.Send(index, options_.nodes + client, [done, outcome] { done(outcome); });
+  };
+}
+
+bool SimCluster::Write(int client, int index, const std::string& table, const std::string& key,
                        WriteIntent intent, Duration timeout, OnOutcome done) {
-  SimNode& node = nodes_[index];
-  if (node.node == nullptr) return false;
-  const View& view = *node.node->control().view();
-  const TableSpec* spec = view.FindTable(table);
-  if (spec == nullptr) return false;
-  WriteRequest request;
-  request.item = {view.Locate(*spec, key), spec->id, key};
-  request.intent = std::move(intent);
-  request.intent.conflict = spec->conflict;
-  request.intent.durability = spec->durability;
-  request.needed = spec->write_quorum;
-  request.timeout = timeout;
-  const Token token = next_token_++;
-  Defer(index, node.life, [this, index, token, request, done](SimNode& n) {
-    const int shard = n.node->ShardOf(request.item.partition);
-    n.shards[shard].waiting[token] = done;
-    n.node->shard(shard).Write(token, request, NowAt(n));
+  if (nodes_[index].node == nullptr) return false;
+  done = ToClient(index, client, std::move(done));
+  FromClient(client, index, [this, index, table, key, intent, timeout, done](SimNode& node) {
+    const View& view = *node.node->control().view();
+    const TableSpec* spec = view.FindTable(table);
+    if (spec == nullptr) return;
+    WriteRequest request;
+    request.item = {view.Locate(*spec, key), spec->id, key};
+    request.intent = intent;
+    request.intent.conflict = spec->conflict;
+    request.intent.durability = spec->durability;
+    request.needed = spec->write_quorum;
+    request.timeout = timeout;
+    const int shard = node.node->ShardOf(request.item.partition);
+    const Token token = next_token_++;
+    node.shards[shard].waiting[token] = done;
+    node.node->shard(shard).Write(token, std::move(request), NowAt(node));
     PerformShard(index, shard);
   });
   return true;
 }
 
-bool SimCluster::Read(int index, const std::string& table, const std::string& key, Duration timeout,
-                      OnOutcome done) {
-  SimNode& node = nodes_[index];
-  if (node.node == nullptr) return false;
-  const View& view = *node.node->control().view();
-  const TableSpec* spec = view.FindTable(table);
-  if (spec == nullptr) return false;
-  const ReadRequest request{
-      {view.Locate(*spec, key), spec->id, key}, spec->read_quorum, timeout, false};
-  const Token token = next_token_++;
-  Defer(index, node.life, [this, index, token, request, done](SimNode& n) {
-    const int shard = n.node->ShardOf(request.item.partition);
-    n.shards[shard].waiting[token] = done;
-    n.node->shard(shard).Read(token, request, NowAt(n));
+bool SimCluster::Read(int client, int index, const std::string& table, const std::string& key,
+                      Duration timeout, OnOutcome done) {
+  if (nodes_[index].node == nullptr) return false;
+  done = ToClient(index, client, std::move(done));
+  FromClient(client, index, [this, index, table, key, timeout, done](SimNode& node) {
+    const View& view = *node.node->control().view();
+    const TableSpec* spec = view.FindTable(table);
+    if (spec == nullptr) return;
+    ReadRequest request{
+        {view.Locate(*spec, key), spec->id, key}, spec->read_quorum, timeout, false};
+    const int shard = node.node->ShardOf(request.item.partition);
+    const Token token = next_token_++;
+    node.shards[shard].waiting[token] = done;
+    node.node->shard(shard).Read(token, std::move(request), NowAt(node));
     PerformShard(index, shard);
   });
   return true;
@@ -355,10 +382,11 @@ void SimCluster::Crash(int index) {
   if (node.node == nullptr) return;
   Trace("CRASH " + NodeName(node.id));
   // What was on its way to the disk may have arrived, unsynced and unacknowledged.
+  std::vector<WriteBatch> arrived;
   for (ShardSlot& slot : node.shards) {
     if (!slot.writing.has_value() || random_.Chance(1, 2)) continue;
-    if (auto wrong = observer_.OnBatch(slot.writing->batch)) Violate(*wrong);
     if (!node.engine->Write(slot.writing->batch, WalSync::kNo).ok()) break;  // a failed disk
+    arrived.push_back(std::move(slot.writing->batch));
   }
   node.node.reset();
   node.shards.clear();
@@ -368,6 +396,10 @@ void SimCluster::Crash(int index) {
   ++node.life;
   Random draw(random_.Next());
   node.engine->Crash(&draw);
+  // What the power cut took after all has never been minted: no message spoke of it.
+  for (const WriteBatch& batch : arrived) {
+    if (Survived(*node.engine, batch)) Observe(node, batch);
+  }
   TellReachability(index, false);
 }
 

@@ -35,6 +35,9 @@ struct SimOptions {
   int shards = 2;       // of each node
   uint32_t slices = 8;  // Q
   NetworkOptions network;
+  // Between clients and nodes. What is slow here outlasts a client's patience: by the time a
+  // request arrives its client has been served elsewhere.
+  NetworkOptions client_network = {.slow_per_mille = 60, .max_slow = Duration::Seconds(4)};
   Duration min_disk = Duration::Micros(50);
   Duration max_disk = Duration::Millis(4);
   uint32_t needs_disk_one_in = 10;  // of reads do not find their record in memory
@@ -45,13 +48,13 @@ class SimCluster {
  public:
   explicit SimCluster(SimOptions options);
 
-  // ---- what a client does. The answer comes once, or never where the node is lost on the way.
+  // ---- what client number `client` does. Request and answer travel: late, twice or never.
   using OnOutcome = std::function<void(Outcome)>;
-  // False: nobody listens there, or the node does not know the table.
-  bool Write(int node, const std::string& table, const std::string& key, WriteIntent intent,
-             Duration timeout, OnOutcome done);
-  bool Read(int node, const std::string& table, const std::string& key, Duration timeout,
-            OnOutcome done);
+  // False: nobody listens there.
+  bool Write(int client, int node, const std::string& table, const std::string& key,
+             WriteIntent intent, Duration timeout, OnOutcome done);
+  bool Read(int client, int node, const std::string& table, const std::string& key,
+            Duration timeout, OnOutcome done);
   // Creates the table through `node` and runs until that is done.
   absl::StatusOr<TableSpec> CreateTable(int node, TableSpec table);
 
@@ -120,6 +123,8 @@ class SimCluster {
   // lost.
   void AtNode(int node, Duration delay, std::function<void(SimNode&)> action);
   void Defer(int node, uint64_t life, std::function<void(SimNode&)> action);
+  void FromClient(int client, int node, std::function<void(SimNode&)> request);
+  OnOutcome ToClient(int node, int client, OnOutcome done);
   void PerformShard(int node, int shard);
   void PerformControl(int node);
   void Persist(int node, WriteBatch batch);
@@ -127,6 +132,7 @@ class SimCluster {
   void Deliver(int from, int to, const PeerMessage& message);
   void Post(int from, Envelope envelope);
   void WriteCommit(SimNode& node, int shard);
+  void Observe(const SimNode& node, const WriteBatch& batch);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void TellReachability(int about, bool reachable);
   Duration DiskDelay();
@@ -136,6 +142,7 @@ class SimCluster {
   Scheduler scheduler_;
   Random random_;
   SimNetwork network_;
+  SimNetwork client_network_;
   Observer observer_;
   Topology initial_;
   std::map<NodeId, int> index_;
