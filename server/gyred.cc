@@ -24,6 +24,8 @@ namespace {
 
 constexpr int kReadThreads = 2;
 constexpr int kMaxStreamsPerConnection = 4096;
+// A peer has one, on a connection of its own.
+constexpr int kMaxPeerStreamsPerConnection = 4;
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
 uint64_t MachineRandom() {
@@ -208,7 +210,8 @@ absl::Status Gyred::OpenServers() {
       config_.cluster_name, Others(initial_, self_), [this] { return Hello(); }, links_.get(),
       [this](NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket) {
         OnPeerMessages(from, std::move(messages), std::move(ticket));
-      });
+      },
+      PeerService::Options());
 
   grpc::ServerBuilder peers;
   Prepare(config_, &peers);
@@ -218,6 +221,7 @@ absl::Status Gyred::OpenServers() {
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 1000);
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  peers.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxPeerStreamsPerConnection);
   peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
   peers.RegisterService(peer_service_.get());
   peer_server_ = peers.BuildAndStart();

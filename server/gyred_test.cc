@@ -576,6 +576,37 @@ TEST(Gyred, ClosesAConnectionThatSendsHalfAFrameAndThenNothing) {
   }
 }
 
+TEST(Gyred, LetsFewStreamsInOnAPeersConnection) {
+  LocalCluster cluster(1);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  const auto channel = grpc::CreateChannel(cluster.config(0).peer_listen.ToString(),
+                                           grpc::InsecureChannelCredentials());
+  ASSERT_TRUE(
+      channel->WaitForConnected(std::chrono::system_clock::now() + std::chrono::seconds(10)));
+  const auto stub = peer::Peer::NewStub(channel);
+  struct Stream {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<peer::PeerFrame, peer::PeerFrame>> calls;
+  };
+  std::vector<std::unique_ptr<Stream>> silent;
+  for (int i = 0; i < 4; ++i) {
+    silent.push_back(std::make_unique<Stream>());
+    silent.back()->calls = stub->Link(&silent.back()->context);
+  }
+  // A hello of no cluster would be refused at once; this one does not get as far.
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(200));
+  const auto last = stub->Link(&context);
+  peer::PeerFrame frame;
+  frame.mutable_hello();
+  last->Write(frame);
+  EXPECT_EQ(last->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
+  for (const auto& stream : silent) {
+    stream->context.TryCancel();
+    EXPECT_FALSE(stream->calls->Finish().ok());
+  }
+}
+
 TEST(Gyred, AnswersOverloadedWhenTooMuchIsInFlight) {
   LocalCluster cluster(1);
   cluster.config(0).max_in_flight = 2;

@@ -1,6 +1,9 @@
 #include "server/peer_service.h"
 
+#include <grpcpp/alarm.h>
+
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +24,21 @@ class PeerService::Incoming final
  public:
   Incoming(PeerService* service, grpc::CallbackServerContext* context)
       : service_(service), context_(context) {
+    const std::shared_ptr<Strangers> strangers = service_->strangers_;
+    {
+      std::lock_guard<std::mutex> lock(strangers->mutex);
+      number_ = strangers->next++;
+      strangers->streams.emplace(number_, this);
+    }
+    patience_.Set(std::chrono::system_clock::now() +
+                      std::chrono::microseconds(service_->options_.hello_timeout.micros()),
+                  [strangers, number = number_](bool rang) {
+                    if (!rang) return;
+                    // Under the lock: a stream that is still here has not ended.
+                    std::lock_guard<std::mutex> lock(strangers->mutex);
+                    const auto stream = strangers->streams.find(number);
+                    if (stream != strangers->streams.end()) stream->second->Cancel();
+                  });
     StartRead(&frame_);
   }
 
@@ -43,6 +61,7 @@ class PeerService::Incoming final
   }
 
   void OnDone() override {
+    LeaveStrangers();
     if (from_ != NodeId()) service_->Leave(from_, this);
     delete this;
   }
@@ -55,6 +74,7 @@ class PeerService::Incoming final
       return false;
     }
     from_ = NodeId(frame_.hello().node());
+    LeaveStrangers();
     *greeting_.mutable_hello() = service_->hello_();
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -62,6 +82,11 @@ class PeerService::Incoming final
     }
     StartWrite(&greeting_);
     return true;
+  }
+
+  void LeaveStrangers() {
+    std::lock_guard<std::mutex> lock(service_->strangers_->mutex);
+    service_->strangers_->streams.erase(number_);
   }
 
   void TakeIn() {
@@ -109,6 +134,8 @@ class PeerService::Incoming final
 
   PeerService* const service_;
   grpc::CallbackServerContext* const context_;
+  grpc::Alarm patience_;
+  uint64_t number_ = 0;
   NodeId from_;  // of the reading callbacks
   peer::PeerFrame frame_;
   peer::PeerFrame greeting_;
@@ -122,12 +149,14 @@ class PeerService::Incoming final
 };
 
 PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
-                         std::function<peer::Hello()> hello, PeerLinks* links, Sink sink)
+                         std::function<peer::Hello()> hello, PeerLinks* links, Sink sink,
+                         Options options)
     : cluster_name_(std::move(cluster_name)),
       peers_(std::move(peers)),
       hello_(std::move(hello)),
       links_(links),
-      sink_(std::move(sink)) {}
+      sink_(std::move(sink)),
+      options_(options) {}
 
 grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* PeerService::Link(
     grpc::CallbackServerContext* context) {

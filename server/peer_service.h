@@ -43,10 +43,16 @@ class PeerService final : public peer::Peer::CallbackService {
     uint64_t refused = 0;
   };
 
+  struct Options {
+    // A stream that has said no hello by then is ended: until then it costs memory and nobody knows
+    // whose it is. Shorter and a peer on a slow network does not get in.
+    Duration hello_timeout = Duration::Seconds(5);
+  };
+
   // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives
   // it.
   PeerService(std::string cluster_name, std::vector<Member> peers,
-              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink);
+              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Options options);
 
   grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* Link(
       grpc::CallbackServerContext* context) override;
@@ -55,6 +61,12 @@ class PeerService final : public peer::Peer::CallbackService {
 
  private:
   class Incoming;
+  // The streams that have not said hello, by number. Alarms share it, for they may come late.
+  struct Strangers {
+    std::mutex mutex;
+    uint64_t next = 1;                      // guarded by mutex, and so is the rest
+    std::map<uint64_t, Incoming*> streams;  // each until its hello or its end
+  };
   struct Entry {
     uint64_t instance = 0;
     Incoming* stream = nullptr;
@@ -69,6 +81,8 @@ class PeerService final : public peer::Peer::CallbackService {
   const std::function<peer::Hello()> hello_;
   PeerLinks* const links_;
   const Sink sink_;
+  const Options options_;
+  const std::shared_ptr<Strangers> strangers_ = std::make_shared<Strangers>();
 
   std::mutex mutex_;
   std::map<NodeId, Entry> streams_;  // guarded by mutex_
