@@ -122,9 +122,11 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
       detail.set_reason(v1::ErrorDetail::TOO_MANY_SIBLINGS);
       detail.set_outcome_unknown(outcome.outcome_unknown);
       detail.set_context(std::move(context));
-      return With(absl::FailedPreconditionError(
-                      "too many siblings; read them, and write one value with the context"),
-                  detail);
+      return With(
+          absl::FailedPreconditionError(
+              "the siblings are too many or too large; read them, and write one value with the "
+              "context"),
+          detail);
     case Outcome::Code::kStaleEpoch:
       detail.set_reason(v1::ErrorDetail::STALE_EPOCH);
       detail.set_epoch(outcome.epoch.value());

@@ -21,8 +21,11 @@ inline constexpr size_t kMaxMessageBytes = size_t{4} << 20;
 inline constexpr size_t kMessageSlackBytes = size_t{64} << 10;
 // The values of one reply, so that its message keeps to the limit.
 inline constexpr size_t kMaxReplyValueBytes = kMaxMessageBytes - kMessageSlackBytes;
-// A peer's message holds a record with all its siblings, and those of one more coordinator.
-inline constexpr size_t kMaxPeerMessageBytes = 2 * kMaxSiblings * kMaxValueBytes;
+// The values of one item together. One sibling more is refused like one too many.
+inline constexpr size_t kMaxRecordValueBytes = size_t{16} << 20;
+// A frame between peers. It holds a record that each of up to five owners has brought to its limit
+// before it heard of the others; the rest is for what else shares the frame.
+inline constexpr size_t kMaxPeerMessageBytes = 8 * kMaxRecordValueBytes;
 // Requests of one frame of the pipelined stream. Beyond, the stream is ended.
 inline constexpr int kMaxFrameRequests = 10'000;
 inline constexpr int kMaxMultiItems = 1000;

@@ -168,6 +168,7 @@ absl::Status Gyred::OpenNode() {
   options.shard.repair_interval = config_.repair_interval;
   options.shard.periodic_sync = config_.periodic_sync;
   options.store.max_siblings = kMaxSiblings;
+  options.store.max_record_bytes = kMaxRecordValueBytes;
   options.shards = ShardsOfThisMachine();
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));

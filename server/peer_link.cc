@@ -102,8 +102,8 @@ PeerLink::~PeerLink() { Stop(); }
 void PeerLink::Queue(PeerMessage message) {
   const size_t bytes = ApproximateBytes(message);
   std::lock_guard<std::mutex> lock(mutex_);
-  if (!established_) {
-    ++figures_.dropped;
+  if (!established_ || bytes > options_.max_frame_bytes) {
+    ++(IsRepair(message) ? figures_.dropped_repair : figures_.dropped);
     return;
   }
   if (!IsRepair(message)) {
@@ -129,17 +129,26 @@ void PeerLink::Flush() { Write(std::unique_lock<std::mutex>(mutex_)); }
 std::vector<PeerMessage> PeerLink::TakeFrame() {
   std::vector<PeerMessage> frame;
   size_t bytes = 0;
+  // False: nothing waits, or it would make the frame too large.
   const auto take = [&](std::deque<PeerMessage>* queue, size_t* queued) {
+    if (queue->empty()) return false;
     const size_t size = ApproximateBytes(queue->front());
+    if (!frame.empty() && bytes + size > options_.max_frame_bytes) return false;
     bytes += size;
     *queued -= size;
     frame.push_back(std::move(queue->front()));
     queue->pop_front();
+    return true;
   };
-  while (!queue_.empty() && bytes < options_.frame_bytes) take(&queue_, &queue_bytes_);
-  // Repair gets what room is left, and never less than one message: it must not starve.
-  if (!repair_.empty()) take(&repair_, &repair_bytes_);
-  while (!repair_.empty() && bytes < options_.frame_bytes) take(&repair_, &repair_bytes_);
+  const auto take_repair = [&] { return take(&repair_, &repair_bytes_); };
+  // Repair gets what room clients leave, and never less than one message, in this frame or first of
+  // all in the next: it must not starve.
+  const bool repair_wanted = !repair_.empty();
+  bool repair_taken = repair_waited_ && take_repair();
+  while (bytes < options_.frame_bytes && take(&queue_, &queue_bytes_)) continue;
+  if (!repair_taken) repair_taken = take_repair();
+  while (repair_taken && bytes < options_.frame_bytes && take_repair()) continue;
+  repair_waited_ = repair_wanted && !repair_taken;
   return frame;
 }
 

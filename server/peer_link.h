@@ -20,6 +20,7 @@
 #include <string>
 #include <vector>
 
+#include "api/limits.h"
 #include "api/proto/peer.grpc.pb.h"
 #include "replication/message.h"
 #include "ring/ids.h"
@@ -35,6 +36,9 @@ struct PeerLinkOptions {
   size_t max_repair_bytes = size_t{16} << 20;
   // Where a frame is full. Larger ones delay what comes behind them.
   size_t frame_bytes = size_t{1} << 20;
+  // What a frame never passes: the peer would end the stream. A message that does so by itself is
+  // dropped. Below kMaxPeerMessageBytes, since sizes are counted roughly.
+  size_t max_frame_bytes = kMaxPeerMessageBytes - kMaxPeerMessageBytes / 8;
   // Pause before the stream is opened again: a draw from [base/2, base * 2^k], at most cap.
   Duration retry_base = Duration::Millis(50);
   Duration retry_cap = Duration::Seconds(1);
@@ -126,6 +130,7 @@ class PeerLink {
   std::deque<PeerMessage> repair_;
   size_t queue_bytes_ = 0;
   size_t repair_bytes_ = 0;
+  bool repair_waited_ = false;  // the last frame had no room for any repair
   Figures figures_;
 
   std::mutex report_mutex_;  // before mutex_

@@ -116,5 +116,52 @@ TEST(PeerLink, ANameThatIsTakenEndsNoNodeThatHadBeenLetIn) {
   EXPECT_EQ(links.refused(), "");
 }
 
+PeerMessage FetchOf(size_t key_bytes) {
+  const PartitionId partition(3, 5);
+  return {1, Epoch(1), partition, Fetch{{partition, TableId(1), std::string(key_bytes, 'k')}}};
+}
+// A message of the repair lane.
+PeerMessage RepairOf(size_t key_bytes) {
+  const PartitionId partition(3, 5);
+  return {0, Epoch(1), partition,
+          Apply{{{partition, TableId(1), std::string(key_bytes, 'k')},
+                 std::make_shared<const Record>(),
+                 {}}}};
+}
+
+TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
+  std::mutex mutex;
+  std::vector<size_t> frames;  // bytes; guarded by mutex
+  size_t messages = 0;         // guarded by mutex
+  FakePeer peer([&](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    peer::PeerFrame frame;
+    while (stream->Read(&frame)) {
+      std::lock_guard<std::mutex> lock(mutex);
+      frames.push_back(frame.ByteSizeLong());
+      messages += frame.messages_size();
+    }
+    return grpc::Status::OK;
+  });
+  PeerLinkOptions options = Impatient();
+  options.max_frame_bytes = 1000;
+  Links links(options, peer);
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
+  std::vector<Envelope> envelopes;
+  for (int i = 0; i < 5; ++i) {
+    envelopes.push_back({NodeId(kPeer), FetchOf(600)});
+    envelopes.push_back({NodeId(kPeer), RepairOf(600)});
+  }
+  envelopes.push_back({NodeId(kPeer), FetchOf(1500)});
+  (*links).Send(std::move(envelopes));
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    std::lock_guard<std::mutex> lock(mutex);
+    return messages == 10;
+  }));
+  EXPECT_EQ(links.figures().dropped, 1u) << "the one that fits into no frame";
+  std::lock_guard<std::mutex> lock(mutex);
+  for (const size_t bytes : frames) EXPECT_LE(bytes, options.max_frame_bytes);
+}
+
 }  // namespace
 }  // namespace gyre

@@ -25,6 +25,13 @@ uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
   return std::max(wall_ms << 16, GreatestStamp(seen) + 1);
 }
 
+// Whether another sibling of `bytes` is one too many.
+bool IsFull(const Record& record, size_t bytes, const ReplicaStore::Options& options) {
+  if (record.versions.size() >= options.max_siblings) return true;
+  for (const Version& version : record.versions) bytes += version.value.size();
+  return !record.versions.empty() && bytes > options.max_record_bytes;
+}
+
 // Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
 bool GivesWay(const Minted& a, const Minted& b) {
   if (a.attempt != b.attempt) return a.attempt < b.attempt;
@@ -140,7 +147,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   if (last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault)) {
     record.versions.clear();  // the filled context covers them all
   }
-  if (intent.kind == WriteKind::kPut && record.versions.size() >= options_.max_siblings) {
+  if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), options_)) {
     return {MintOutcome::Kind::kTooManySiblings, std::move(record), {}};
   }
   Partition& partition = At(item.partition);

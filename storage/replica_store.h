@@ -85,6 +85,9 @@ class ReplicaStore {
  public:
   struct Options {
     size_t max_siblings = 64;
+    // Bytes of all values of a record, beyond which no sibling is added: a record travels whole. A
+    // value that stands alone is the door's to bound.
+    size_t max_record_bytes = size_t{16} << 20;
     // How many writes are remembered by their idempotency key, over all partitions of the shard.
     // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late
     // retry becomes a sibling of itself; each takes about 100 bytes once used.

@@ -171,6 +171,19 @@ TEST(ReplicaStore, TooManySiblingsChangeNothingAndAnswerTheContextThatMendsThem)
   EXPECT_EQ(owner.Values("key"), Strings{"c"});
 }
 
+TEST(ReplicaStore, SiblingsThatAreTooLargeTogetherAreTooMany) {
+  LoneOwner owner(1, {.max_siblings = 64, .max_record_bytes = 10, .remembered_writes = 10});
+  EXPECT_EQ(owner.Mint(kItem, Blind("a value over ten bytes")).kind, Kind::kMinted)
+      << "alone, its own limit is enough";
+  owner.Mint(kItem, PutOf("four"));
+  EXPECT_EQ(owner.Mint(kItem, Blind("sixsix")).kind, Kind::kMinted);
+  const MintOutcome refused = owner.Mint(kItem, Blind("1"));
+  EXPECT_EQ(refused.kind, Kind::kTooManySiblings);
+  EXPECT_EQ(owner.Values("key"), (Strings{"four", "sixsix"}));
+  EXPECT_EQ(owner.Mint(kItem, PutOf("merged", refused.record.context)).kind, Kind::kMinted);
+  EXPECT_EQ(owner.Values("key"), Strings{"merged"});
+}
+
 TEST(ReplicaStore, ADeleteIsTakenHoweverManySiblingsThereAre) {
   LoneOwner owner(1, {.max_siblings = 1, .remembered_writes = 10});
   owner.Mint(kItem, Blind("a"));
