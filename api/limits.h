@@ -22,7 +22,7 @@ inline constexpr size_t kMessageSlackBytes = size_t{64} << 10;
 // The values of one reply, so that its message keeps to the limit.
 inline constexpr size_t kMaxReplyValueBytes = kMaxMessageBytes - kMessageSlackBytes;
 // The values of one item together. One sibling more is refused like one too many.
-inline constexpr size_t kMaxRecordValueBytes = size_t{16} << 20;
+inline constexpr size_t kMaxRecordValueBytes = kMaxReplyValueBytes;
 // A frame between peers. It holds a record that each of up to five owners has brought to its limit
 // before it heard of the others; the rest is for what else shares the frame.
 inline constexpr size_t kMaxPeerMessageBytes = 8 * kMaxRecordValueBytes;

@@ -13,7 +13,6 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   self_ = around.self;
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
-  probe_deadline_ = now + request_.timeout / 4;
   for (NodeId owner : around.owners) {
     if (owner == self_) continue;
     others_.push_back(owner);
@@ -21,13 +20,20 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   }
   tally_.emplace(around.owners, request_.needed);
   retry_ = request_.intent.attempt > kFirstAttempt;
-  const bool protect = retry_ && !request_.intent.write.empty();
-  if (!protect || known_here_ || others_.empty()) return Mint(now, effects);
   // This owner has answered already: it does not know.
   const int quorum = static_cast<int>(around.owners.size()) - request_.needed;
-  if (quorum <= 0) return Mint(now, effects);
+  if (!request_.intent.write.empty() && !known_here_) {
+    probe_quorum_ = std::min(quorum, static_cast<int>(others_.size()));
+  }
+  if (retry_ && probe_quorum_ > 0) return Probe(now, effects);
+  request_.intent.unless_behind = probe_quorum_ > 0;
+  Mint(now, effects);
+}
+
+void WriteExchange::Probe(Time now, Effects* effects) {
   stage_ = Stage::kProbing;
-  probe_.emplace(others_, quorum);
+  probe_deadline_ = std::min(deadline_, now + request_.timeout / 4);
+  probe_.emplace(others_, probe_quorum_);
   for (NodeId other : others_) {
     probe_->Ask(other, now);
     effects->sends.emplace_back(other, Lookup{request_.item, request_.intent.write});
@@ -46,6 +52,12 @@ void WriteExchange::Mint(Time now, Effects* effects) {
 
 void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
   GYRE_CHECK(stage_ == Stage::kMinting, "minted once");
+  if (minted.kind == MintOutcome::Kind::kBehind) {
+    request_.intent = *std::move(minted.refused);
+    request_.intent.unless_behind = false;
+    retry_ = true;
+    return Probe(now, effects);
+  }
   if (minted.kind == MintOutcome::Kind::kTooManySiblings) {
     context_ = std::move(minted.record.context);
     return End(Outcome::Code::kTooManySiblings, effects);

@@ -8,6 +8,10 @@
 // same. An attempt that was not acknowledged, and that nobody in reach knows, may so be minted
 // again; when the owners come to know both, the later attempt replaces the earlier (ReplicaStore).
 //
+// A first attempt may come late, too, after its client has been served elsewhere. Where this
+// owner's record reflects what has not come here, and the write would replace all of it, the first
+// attempt asks like a retry.
+//
 // Source: Dynamo (SOSP 2007) section 4.5; minting as in Almeida et al., DAIS 2015, section 4.
 
 #ifndef GYRE_REPLICATION_WRITE_EXCHANGE_H_
@@ -37,6 +41,7 @@ class WriteExchange final : public Exchange {
  private:
   enum class Stage { kProbing, kMinting, kReplicating };
 
+  void Probe(Time now, Effects* effects);
   void Mint(Time now, Effects* effects);
   void GiveUpProbing(Outcome::Code code, Time now, Effects* effects);
   void Decide(Time now, Effects* effects);
@@ -49,6 +54,8 @@ class WriteExchange final : public Exchange {
   std::vector<NodeId> others_;       // the other owners
   std::vector<NodeId> unreachable_;  // of them, when last heard
   Stage stage_ = Stage::kMinting;
+  int probe_quorum_ =
+      0;                // others who must not know a write before it is minted; 0: nobody is asked
   bool retry_ = false;  // an earlier attempt may have taken effect
   Time deadline_;
   Time probe_deadline_;

@@ -238,6 +238,49 @@ TEST(WriteExchange, ARetryMintsOnceEnoughOwnersToMeetEveryWriteQuorumDoNotKnowIt
   EXPECT_EQ(one.Hear('b', LookupReply{}), "mint, wake 2000");
 }
 
+MintOutcome Behind(WriteIntent intent) {
+  MintOutcome outcome;
+  outcome.kind = MintOutcome::Kind::kBehind;
+  outcome.refused = std::move(intent);
+  return outcome;
+}
+
+TEST(WriteExchange, AFirstAttemptAtAnOwnerThatIsBehindAsksLikeARetry) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  EXPECT_TRUE(trial.effects().mint->unless_behind);
+  EXPECT_EQ(trial.Minted(Behind(*trial.effects().mint)), "Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.Hear('b', LookupReply{}), "mint, wake 2000");
+  EXPECT_FALSE(trial.effects().mint->unless_behind);
+  EXPECT_EQ(trial.effects().mint->value, "value");
+}
+
+TEST(WriteExchange, AFirstAttemptThatCameLateAdoptsWhatAnotherOwnerKnowsOfIt) {
+  Trial trial = Write(Put(2));
+  trial.Start();
+  trial.Minted(Behind(*trial.effects().mint));
+  const auto record = std::make_shared<const Record>(Minted().record);
+  EXPECT_EQ(trial.Hear('c', LookupReply{true, {kItem, record, Minted().minted}}),
+            "adopt, mint, wake 2000");
+}
+
+TEST(WriteExchange, AFirstAttemptThatIsBehindAndCannotAskFailsWithAnUnknownOutcome) {
+  Trial trial = Write(Put(2), {.unreachable = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Behind(*trial.effects().mint)),
+            "Lookup>b, Lookup>c, QUORUM_NOT_MET 0/2 unknown");
+}
+
+TEST(WriteExchange, AWriteThatNobodyCouldKnowIsMintedEvenBehind) {
+  WriteRequest without_key = Put(2);
+  without_key.intent.write = {};
+  for (const WriteRequest& request : {without_key, Put(3)}) {
+    Trial trial = Write(request);
+    trial.Start();
+    EXPECT_FALSE(trial.effects().mint->unless_behind);
+  }
+}
+
 TEST(WriteExchange, ARetryThatNeedsEveryOwnerAsksNobodySinceThisOneWouldKnow) {
   EXPECT_EQ(Write(Retry(3)).Start(), "mint, wake 2000");
 }

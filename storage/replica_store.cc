@@ -132,23 +132,29 @@ Record ReplicaStore::Filled(PartitionId partition, Record stored) const {
 
 MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent intent,
                                uint64_t wall_ms) {
+  // Context that its clock does not say: the record reflects dots that have not come here.
+  Strip(&stored, At(item.partition).state.clock);
+  const bool behind = !stored.context.empty();
   Record record = Filled(item.partition, std::move(stored));
   if (!intent.write.empty() && FindWrite(intent.write) != nullptr) {
     std::vector<Minted> minted = Explain(record);
     minted.push_back(*FindWrite(intent.write));
-    return {MintOutcome::Kind::kAlreadyKnown, std::move(record), std::move(minted)};
+    return {MintOutcome::Kind::kAlreadyKnown, std::move(record), std::move(minted), {}};
   }
   const uint64_t stamp = NextStamp(record, wall_ms);
   const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
+  const bool replaces_all =
+      last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault);
+  if (intent.unless_behind && behind && replaces_all) {
+    return {MintOutcome::Kind::kBehind, std::move(record), {}, std::move(intent)};
+  }
   if (intent.context.has_value()) {
     NoteSeen(item.partition, *intent.context);
     Discard(&record, *intent.context);
   }
-  if (last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault)) {
-    record.versions.clear();  // the filled context covers them all
-  }
+  if (replaces_all) record.versions.clear();  // the filled context covers them all
   if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), options_)) {
-    return {MintOutcome::Kind::kTooManySiblings, std::move(record), {}};
+    return {MintOutcome::Kind::kTooManySiblings, std::move(record), {}, {}};
   }
   Partition& partition = At(item.partition);
   if (partition.state.self == ReplicaId()) StartLife(item.partition);
@@ -167,7 +173,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   Store(item, record, intent.durability);
   std::vector<Minted> explained = Explain(record);
   if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
-  return {MintOutcome::Kind::kMinted, std::move(record), std::move(explained)};
+  return {MintOutcome::Kind::kMinted, std::move(record), std::move(explained), {}};
 }
 
 void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incoming,

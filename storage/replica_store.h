@@ -59,6 +59,9 @@ struct WriteIntent {
   std::optional<VersionVector> context;  // absent: the client gave none
   WriteId write;                         // empty: not protected against retries
   uint32_t attempt = 0;
+  // Mint nothing where this owner has not seen all that the item's record reflects, and the write
+  // would replace the record as it is here: what it has not seen may be this very write.
+  bool unless_behind = false;
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
 };
@@ -68,10 +71,12 @@ struct MintOutcome {
     kMinted,           // a new dot
     kAlreadyKnown,     // this write has been taken in before: nothing changed
     kTooManySiblings,  // nothing changed; record.context mends it
+    kBehind,           // nothing changed, as the intent wished; it is handed back
   };
   Kind kind = Kind::kMinted;
-  Record record;               // filled
-  std::vector<Minted> minted;  // the dots that explain the record
+  Record record;                       // filled
+  std::vector<Minted> minted;          // the dots that explain the record
+  std::optional<WriteIntent> refused;  // kBehind: what was asked for
 };
 
 // A batch to be written, and how.

@@ -578,6 +578,50 @@ TEST(ReplicaStore, ForgetsTheOldestWriteBeyondItsBound) {
   EXPECT_NE(owner.store().FindWrite({7, 3}), nullptr);
 }
 
+// A client's put through `a` is held up on the way; the client succeeds through b, and somebody
+// puts anew through c. The first attempt then reaches a, which has heard of the newer put alone.
+TEST(ReplicaStore, ALateFirstAttemptDoesNotReplaceWhatItsOwnerHasHeardOnlyInPart) {
+  LoneOwner a(1), b(2), c(3);
+  WriteIntent put = PutOf("old");
+  put.write = {7, 7};
+  put.attempt = 2;
+  c.Apply(kItem, b.Mint(kItem, put));
+  a.Apply(kItem, c.Put("key", "new"));
+  WriteIntent late = put;
+  late.attempt = 1;
+  late.unless_behind = true;
+  const MintOutcome refused = a.GatherMint(kItem, late);
+  EXPECT_EQ(refused.kind, Kind::kBehind);
+  EXPECT_EQ(refused.refused->value, "old");
+  EXPECT_FALSE(a.store().dirty());
+  EXPECT_EQ(a.Values("key"), Strings{"new"});
+}
+
+TEST(ReplicaStore, OnlyAWriteThatWouldReplaceAllAsksNotToBeMintedBehind) {
+  LoneOwner a(1), b(2);
+  b.Put("elsewhere", "missed");
+  a.Apply(kItem, b.Put("key", "milk"));
+  for (const WriteIntent& intent : {Blind("bread"), PutOf("cream", VersionVector())}) {
+    WriteIntent wary = intent;
+    wary.unless_behind = true;
+    EXPECT_EQ(a.Mint(kItem, wary).kind, Kind::kMinted);
+  }
+  WriteIntent erase;
+  erase.kind = WriteKind::kDelete;
+  erase.unless_behind = true;
+  EXPECT_EQ(a.GatherMint(kItem, erase).kind, Kind::kBehind);
+}
+
+TEST(ReplicaStore, OnceItHasCaughtUpAFirstAttemptIsMintedAtOnce) {
+  LoneOwner a(1), b(2);
+  const MintOutcome missed = b.Put("elsewhere", "missed");
+  a.Apply(kItem, b.Put("key", "milk"));
+  a.Apply(LoneOwner::Item("elsewhere"), missed);
+  WriteIntent put = PutOf("bread");
+  put.unless_behind = true;
+  EXPECT_EQ(a.Mint(kItem, put).kind, Kind::kMinted);
+}
+
 TEST(ReplicaStore, RecallsTheNewestWritesOfEachPartitionAndReplicaId) {
   const auto minted = [](LoneOwner* owner, const ItemKey& item, uint64_t number) {
     WriteIntent intent = Blind("x");
