@@ -6,16 +6,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <future>
 #include <random>
-#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "api/limits.h"
 #include "server/clock.h"
+#include "server/data_directory.h"
 #include "server/listen_port.h"
 #include "server/log.h"
 
@@ -133,19 +132,10 @@ absl::Status Gyred::OpenPorts() {
 }
 
 absl::Status Gyred::OpenStore() {
-  std::error_code error;
-  std::filesystem::create_directories(config_.data_dir, error);
-  if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("data_dir: cannot make ", config_.data_dir, ": ", error.message()));
-  }
-  std::filesystem::permissions(config_.data_dir, std::filesystem::perms::owner_all, error);
-  if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("data_dir: ", config_.data_dir, " is not ours: ", error.message()));
-  }
+  absl::StatusOr<std::string> store = PrepareDataDirectory(config_.data_dir);
+  if (!store.ok()) return store.status();
   RocksEngine::Options options;
-  options.path = config_.data_dir + "/store";
+  options.path = *std::move(store);
   options.block_cache_bytes = config_.block_cache_bytes;
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();

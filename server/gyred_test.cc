@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <fstream>
 #include <future>
 #include <optional>
 #include <string>
@@ -521,6 +523,20 @@ TEST(Gyred, RefusesAPortInUseAndNamesIt) {
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_NE(status.message().find("client_listen"), std::string::npos) << status;
   EXPECT_NE(status.message().find("in use"), std::string::npos) << status;
+}
+
+TEST(Gyred, RefusesADirectoryWithOtherFilesAndLeavesItAlone) {
+  LocalCluster cluster(1);
+  const std::filesystem::path directory = cluster.config(0).data_dir;
+  std::filesystem::create_directory(directory);
+  std::filesystem::permissions(directory, static_cast<std::filesystem::perms>(0755));
+  std::ofstream(directory / "letter.txt") << "text";
+  const absl::Status status = cluster.Start(0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("data_dir"), std::string::npos) << status;
+  EXPECT_EQ(std::filesystem::status(directory).permissions(),
+            static_cast<std::filesystem::perms>(0755));
+  EXPECT_FALSE(std::filesystem::exists(directory / "store"));
 }
 
 TEST(Gyred, RefusesADataDirectoryThatAnotherHolds) {

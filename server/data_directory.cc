@@ -1,0 +1,95 @@
+#include "server/data_directory.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace gyre {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kStore[] = "store";
+
+absl::Status CannotUse(const std::string& path, const std::string& why) {
+  return absl::FailedPreconditionError(absl::StrCat("data_dir: ", path, " ", why));
+}
+
+absl::Status MakePrivate(const std::string& path) {
+  if (mkdir(path.c_str(), S_IRWXU) == 0 || errno == EEXIST) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("data_dir: cannot make ", path, ": ", std::strerror(errno)));
+}
+
+// RocksDB makes its log and its lock before anything else, so that a first start which was killed
+// left one of these too, or nothing.
+bool IsStore(const fs::path& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) return false;
+  for (const char* name : {"CURRENT", "LOCK", "LOG"}) {
+    if (fs::exists(path / name, error)) return true;
+  }
+  return fs::is_empty(path, error);
+}
+
+bool IsNobodysData(const fs::path& entry) {
+  return entry.filename() == "lost+found" || entry.extension() == ".log";
+}
+
+absl::Status CheckExisting(const std::string& path) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) != 0) {
+    return absl::UnavailableError(
+        absl::StrCat("data_dir: cannot read ", path, ": ", std::strerror(errno)));
+  }
+  if (!S_ISDIR(found.st_mode)) return CannotUse(path, "is not a directory");
+  // Somebody else could exchange what is in it.
+  if (geteuid() != 0 && found.st_uid != geteuid()) {
+    return CannotUse(path, "is not ours: it belongs to another user");
+  }
+  if (IsStore(fs::path(path) / kStore)) return absl::OkStatus();
+  std::error_code error;
+  for (fs::directory_iterator entry(path, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (IsNobodysData(entry->path())) continue;
+    return CannotUse(path,
+                     absl::StrCat("is not empty and holds no store of Gyre (it has \"",
+                                  entry->path().filename().string(),
+                                  "\"); give an empty directory, or one that does not exist"));
+  }
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("data_dir: cannot read ", path, ": ", error.message()));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path) {
+  // Without a slash at its end, which parent_path would take for a last name that is empty.
+  const fs::path directory = fs::path(path) / "";
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(directory.parent_path(), error))) {
+    if (absl::Status status = CheckExisting(path); !status.ok()) return status;
+  } else {
+    const fs::path parents = directory.parent_path().parent_path();
+    if (!parents.empty()) fs::create_directories(parents, error);
+    if (error) {
+      return absl::UnavailableError(
+          absl::StrCat("data_dir: cannot make ", parents.string(), ": ", error.message()));
+    }
+    if (absl::Status status = MakePrivate(directory.parent_path().string()); !status.ok()) {
+      return status;
+    }
+  }
+  const std::string store = path + "/" + kStore;
+  if (absl::Status status = MakePrivate(store); !status.ok()) return status;
+  return store;
+}
+
+}  // namespace gyre
