@@ -211,8 +211,16 @@ Member& Config::self() {
 absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path));
-  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad()) return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path));
+  std::string text;
+  char buffer[4096];
+  // Not by istreambuf_iterator, which throws where the read fails, as that of a directory does.
+  while (file.read(buffer, sizeof(buffer)) || file.gcount() > 0) {
+    text.append(buffer, static_cast<size_t>(file.gcount()));
+  }
+  if (file.bad()) {
+    return absl::NotFoundError(absl::StrCat("cannot read the configuration ", path,
+                                            ": it is no file, or the disk failed"));
+  }
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);

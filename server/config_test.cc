@@ -95,6 +95,13 @@ TEST(Config, ReadsAFileAndSaysWhereItIsMalformed) {
             absl::StatusCode::kNotFound);
 }
 
+TEST(Config, ADirectoryIsNoFile) {
+  const ScratchDirectory directory;
+  const absl::Status status = ReadConfigFile(directory.path()).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_NE(status.message().find(directory.path()), std::string::npos) << status;
+}
+
 TEST(Address, TakesNamesAndBracketedNumbers) {
   EXPECT_EQ(ParseAddress("localhost:7100")->port, 7100);
   EXPECT_EQ(ParseAddress("[::1]:0")->host, "::1");
@@ -142,7 +149,8 @@ TEST(Flags, AMistakeEndsWithTwo) {
                                                     {"--dev", "--config", "f"},
                                                     {"--dev", "--listen", "x"},
                                                     {"--node-name", "b", "--peers", "a"},
-                                                    {"--config", "/none"}}) {
+                                                    {"--config", "/none"},
+                                                    {"--config", "/"}}) {
     const FlagsOutcome outcome = Parse(arguments);
     EXPECT_FALSE(outcome.run.has_value());
     EXPECT_EQ(outcome.exit_code, 2);

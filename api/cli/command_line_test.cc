@@ -29,13 +29,18 @@ struct Outcome {
   std::string err;
 };
 
-Outcome RunWords(const std::vector<std::string>& words, const std::string& input = "",
-                 const Terminal& terminal = {}) {
-  std::istringstream in(input);
+Outcome RunReading(const std::vector<std::string>& words, std::istream& in,
+                   const Terminal& terminal = {}) {
   std::ostringstream out;
   std::ostringstream err;
   const int exit = RunCommandLine(words, &in, &out, &err, terminal);
   return {exit, out.str(), err.str()};
+}
+
+Outcome RunWords(const std::vector<std::string>& words, const std::string& input = "",
+                 const Terminal& terminal = {}) {
+  std::istringstream in(input);
+  return RunReading(words, in, terminal);
 }
 
 Struct Parsed(const std::string& json) {
@@ -92,7 +97,25 @@ TEST_F(CommandLineTest, ReadsTheValueFromStandardInputOrAFile) {
   EXPECT_EQ(Run({"put", "t", "file", "--file", WriteFile("value", bytes)}).exit, 0);
   EXPECT_EQ(Run({"get", "t", "file"}).out, bytes);
   EXPECT_EQ(Run({"put", "t", "k", "v", "--file", "x"}).exit, 2);
-  EXPECT_EQ(Run({"put", "t", "k", "--file", "/nonexistent/x"}).exit, 2);
+  EXPECT_EQ(Run({"put", "t", "k", "--file", WriteFile("none", "") + "/below"}).exit, 2);
+}
+
+TEST_F(CommandLineTest, RefusesInputThatCannotBeRead) {
+  const Outcome directory = Run({"put", "t", "k", "--file", testing::TempDir()});
+  EXPECT_EQ(directory.exit, 2);
+  EXPECT_NE(directory.err.find("cannot read " + testing::TempDir()), std::string::npos);
+  const std::string connect = absl::StrJoin(cluster_.addresses(), ",");
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"put", "t", "k", "--connect", connect},
+        {"load", "-", "--table", "t", "--format", "debian", "--connect", connect},
+        {"load", "-", "--table", "t", "--format", "jsonl", "--connect", connect},
+        {"load", "-", "--table", "t", "--format", "tsv", "--connect", connect}}) {
+    std::ifstream unreadable(testing::TempDir());
+    const Outcome outcome = RunReading(words, unreadable);
+    EXPECT_EQ(outcome.exit, 2) << words.front();
+    EXPECT_NE(outcome.err.find("read"), std::string::npos) << outcome.err;
+  }
+  EXPECT_EQ(Run({"get", "t", "k"}).exit, 1);
 }
 
 TEST_F(CommandLineTest, ExitsWithOneForAKeyThatIsNotThere) {

@@ -1,10 +1,9 @@
 // gyre put, get, delete.
 
 #include <fstream>
-#include <iterator>
+#include <istream>
 #include <memory>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <utility>
 
@@ -37,8 +36,15 @@ absl::StatusOr<std::string> DecodedContext(const ItemArguments& arguments) {
   return context;
 }
 
-std::string AllOf(std::istream& in) {
-  return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+// Not by istreambuf_iterator, which throws where the read fails, as that of a directory does.
+absl::StatusOr<std::string> AllOf(std::istream& in, const std::string& name) {
+  std::string bytes;
+  char buffer[65'536];
+  while (in.read(buffer, sizeof(buffer)) || in.gcount() > 0) {
+    bytes.append(buffer, static_cast<size_t>(in.gcount()));
+  }
+  if (in.bad()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", name));
+  return bytes;
 }
 
 absl::StatusOr<std::string> ValueOf(const Invocation& invocation, const ItemArguments& arguments) {
@@ -46,12 +52,14 @@ absl::StatusOr<std::string> ValueOf(const Invocation& invocation, const ItemArgu
     return absl::InvalidArgumentError("a value and --file: name one of them");
   }
   if (arguments.value.has_value()) return *arguments.value;
-  if (arguments.file.empty() || arguments.file == "-") return AllOf(*invocation.in);
+  if (arguments.file.empty() || arguments.file == "-") {
+    return AllOf(*invocation.in, "standard input");
+  }
   std::ifstream file(arguments.file, std::ios::binary);
   if (!file.is_open()) {
     return absl::InvalidArgumentError(absl::StrCat("cannot read ", arguments.file));
   }
-  return AllOf(file);
+  return AllOf(file, arguments.file);
 }
 
 std::string PartName(v1::ReplicaPart::Part part) {

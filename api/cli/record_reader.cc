@@ -32,7 +32,7 @@ class DebianReader final : public RecordReader {
       stanza += line;
       stanza += '\n';
     }
-    if (stanza.empty()) return std::optional<Record>();
+    if (stanza.empty() || unreadable()) return End();
     if (key.empty()) return ErrorHere("a stanza without the field Package ends");
     return Record{std::move(key), {std::move(stanza)}};
   }
@@ -45,7 +45,7 @@ class TsvReader final : public RecordReader {
   absl::StatusOr<std::optional<Record>> Next() override {
     std::string line;
     do {
-      if (!NextLine(line)) return std::optional<Record>();
+      if (!NextLine(line)) return End();
     } while (line.empty());
     const size_t tab = line.find('\t');
     if (tab == std::string::npos) return ErrorHere("no tab between key and value");
@@ -61,7 +61,7 @@ class JsonlReader final : public RecordReader {
   absl::StatusOr<std::optional<Record>> Next() override {
     std::string line;
     do {
-      if (!NextLine(line)) return std::optional<Record>();
+      if (!NextLine(line)) return End();
     } while (absl::StripAsciiWhitespace(line).empty());
     google::protobuf::Struct object;
     if (!google::protobuf::util::JsonStringToMessage(line, &object).ok()) {
@@ -113,6 +113,13 @@ bool RecordReader::NextLine(std::string& line) {
   ++line_;
   bytes_read_ += line.size() + 1;
   return true;
+}
+
+absl::StatusOr<std::optional<Record>> RecordReader::End() const {
+  if (unreadable()) {
+    return absl::InvalidArgumentError(absl::StrCat("cannot be read after line ", line_));
+  }
+  return std::optional<Record>();
 }
 
 absl::Status RecordReader::ErrorHere(const std::string& what) const {

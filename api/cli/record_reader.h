@@ -43,8 +43,11 @@ class RecordReader {
 
  protected:
   explicit RecordReader(std::istream* in) : in_(in) {}
-  // The next line without its newline. False at the end.
+  // The next line without its newline. False at the end, and where the file cannot be read on.
   bool NextLine(std::string& line);
+  // What Next answers when there is no further line.
+  absl::StatusOr<std::optional<Record>> End() const;
+  bool unreadable() const { return in_->bad(); }
   absl::Status ErrorHere(const std::string& what) const;
 
  private:
