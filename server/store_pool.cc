@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "ring/check.h"
@@ -57,6 +59,19 @@ StorePool::Figures StorePool::figures() const {
   return figures_;
 }
 
+std::vector<StorePool::Waiting> StorePool::TakeGroup() {
+  size_t taken = 1;
+  size_t bytes = commits_.front().batch.size_bytes();
+  while (taken < commits_.size() && bytes + commits_[taken].batch.size_bytes() <= kMaxGroupBytes) {
+    bytes += commits_[taken++].batch.size_bytes();
+  }
+  const auto end = commits_.begin() + static_cast<std::ptrdiff_t>(taken);
+  std::vector<Waiting> group(std::make_move_iterator(commits_.begin()),
+                             std::make_move_iterator(end));
+  commits_.erase(commits_.begin(), end);
+  return group;
+}
+
 void StorePool::RunCommits() {
   for (;;) {
     std::vector<Waiting> group;
@@ -64,7 +79,7 @@ void StorePool::RunCommits() {
       std::unique_lock<std::mutex> lock(mutex_);
       commits_changed_.wait(lock, [this] { return stopping_ || !commits_.empty(); });
       if (commits_.empty()) return;
-      group.swap(commits_);
+      group = TakeGroup();
     }
     WriteBatch batch = std::move(group.front().batch);
     WalSync sync = group.front().sync;

@@ -1,19 +1,22 @@
 // StorePool: the threads that wait for the disk, so that no loop does.
 //
-// One thread commits. It takes everything that waits, of all shards and Control, writes it as one
-// batch with one sync where any of them wants one, and reports to each: group commit. While it
-// waits for the disk the next group gathers. Other threads read: single items that are not in
-// memory, and the scans that answer clock exchanges, each over a snapshot.
+// One thread commits. It takes what waits, of all shards and Control, in the order in which it
+// came, writes it as one batch with one sync where any of them wants one, and reports to each:
+// group commit. While it waits for the disk the next group gathers. Other threads read: single
+// items that are not in memory, and the scans that answer clock exchanges, each over a snapshot.
 //
 // Thread rule: every method from any thread; completions run on the pool's threads and must only
 // post.
 //
-// Bounds: a shard has one commit and a bounded number of reads and scans under way.
+// Bounds: a group, which is one record of the write-ahead log, holds kMaxGroupBytes, or the one
+// batch that is larger than that by itself. A shard has one commit and a bounded number of reads
+// and scans under way.
 
 #ifndef GYRE_SERVER_STORE_POOL_H_
 #define GYRE_SERVER_STORE_POOL_H_
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <mutex>
@@ -31,6 +34,8 @@ class StorePool {
   using Committed = absl::AnyInvocable<void(const absl::Status&)>;
   // Gets the engine; takes its snapshots itself.
   using Read = absl::AnyInvocable<void(Engine*)>;
+
+  static constexpr size_t kMaxGroupBytes = size_t{16} << 20;
 
   // REQUIRES: engine outlives the pool; read_threads >= 1.
   StorePool(Engine* engine, int read_threads);
@@ -59,6 +64,9 @@ class StorePool {
     WalSync sync;
     Committed done;
   };
+  // The longest head of what waits, at least one, that fits into kMaxGroupBytes. REQUIRES: mutex_
+  // is held, and something waits.
+  std::vector<Waiting> TakeGroup();
   void RunCommits();
   void RunReads();
 
@@ -67,7 +75,7 @@ class StorePool {
   mutable std::mutex mutex_;
   std::condition_variable commits_changed_;
   std::condition_variable reads_changed_;
-  std::vector<Waiting> commits_;  // guarded by mutex_, and so are the rest
+  std::deque<Waiting> commits_;  // guarded by mutex_, and so are the rest
   std::deque<Read> reads_;
   bool stopping_ = false;
   Figures figures_;

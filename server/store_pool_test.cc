@@ -71,6 +71,35 @@ TEST(StorePool, WritesAsOneGroupWhatGathersBehindAWrite) {
   EXPECT_EQ(pool.figures().groups, 2u);
 }
 
+TEST(StorePool, LeavesForTheNextGroupWhatDoesNotFit) {
+  GatedEngine engine;
+  StorePool pool(&engine, 1);
+  std::vector<std::string> completed;
+  std::mutex mutex;
+  const auto commit = [&](const std::string& name, size_t value_bytes) {
+    WriteBatch batch;
+    batch.Put(Family::kRecords, name, std::string(value_bytes, 'v'));
+    pool.Commit(std::move(batch), WalSync::kNo, [&, name](const absl::Status&) {
+      std::lock_guard<std::mutex> lock(mutex);
+      completed.push_back(name);
+    });
+  };
+  std::future<void> entered = engine.entered_.get_future();
+  commit("first", 1);
+  entered.wait();
+  const size_t half = StorePool::kMaxGroupBytes / 2 - 1000;
+  commit("a", half);
+  commit("b", half);
+  commit("c", half);                              // a and b, with c left for the next round,
+  commit("d", StorePool::kMaxGroupBytes + 1000);  // which ends before d: it is never split,
+  commit("e", 1);                                 // and nothing overtakes it
+  engine.open_.set_value();
+  pool.Stop();
+  EXPECT_EQ(engine.batches_, (std::vector<size_t>{1, 2, 1, 1, 1}));
+  EXPECT_EQ(completed, (std::vector<std::string>{"first", "a", "b", "c", "d", "e"}));
+  EXPECT_EQ(pool.figures().groups, 5u);
+}
+
 TEST(StorePool, TellsEachOfAGroupThatItFailed) {
   GatedEngine engine;
   engine.status_ = absl::UnavailableError("disk");
