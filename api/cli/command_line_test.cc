@@ -156,6 +156,27 @@ TEST_F(CommandLineTest, SendsTheContextItIsGiven) {
   EXPECT_NE(garbage.err.find("--context: not base64"), std::string::npos);
 }
 
+TEST_F(CommandLineTest, RefusesAnEmptyContext) {
+  Run({"put", "t", "k", "before"});
+  for (const std::string empty : {"", " "}) {
+    const Outcome put = Run({"put", "t", "k", "v", "--context", empty});
+    EXPECT_EQ(put.exit, 2);
+    EXPECT_NE(put.err.find("--context: empty; to replace whatever is there, leave"),
+              std::string::npos)
+        << put.err;
+    EXPECT_EQ(Run({"delete", "t", "k", "--context", empty}).exit, 2);
+  }
+  EXPECT_EQ(Run({"put", "t", "k", "v", "--context="}).exit, 2);
+  EXPECT_EQ(Run({"get", "t", "k"}).out, "before");
+}
+
+TEST_F(CommandLineTest, WritesAnEmptyValueThatIsNamed) {
+  EXPECT_EQ(Run({"put", "t", "k", ""}, "not this").exit, 0);
+  const Outcome got = Run({"get", "t", "k"});
+  EXPECT_EQ(got.exit, 0);
+  EXPECT_EQ(got.out, "");
+}
+
 TEST_F(CommandLineTest, DeletesAKey) {
   Run({"put", "t", "k", "v"});
   EXPECT_EQ(Run({"delete", "t", "k"}).out, "ok\n");

@@ -13,6 +13,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/json_writer.h"
 #include "api/cli/text_table.h"
+#include "ring/check.h"
 
 namespace gyre {
 namespace {
@@ -28,11 +29,19 @@ struct ItemArguments {
   bool blind = false;
 };
 
-absl::StatusOr<std::string> DecodedContext(const ItemArguments& arguments) {
+// Why `base64` cannot be a context; "" where it can. An empty one would mean none, and a script
+// whose variable is unset would replace what it has not read.
+std::string WhyNoContext(const std::string& base64) {
   std::string context;
-  if (!absl::Base64Unescape(arguments.context_base64, &context)) {
-    return absl::InvalidArgumentError("--context: not base64");
-  }
+  if (!absl::Base64Unescape(base64, &context)) return "not base64";
+  if (context.empty()) return "empty; to replace whatever is there, leave the option out";
+  return "";
+}
+
+std::string DecodedContext(const ItemArguments& arguments) {
+  std::string context;
+  GYRE_CHECK(absl::Base64Unescape(arguments.context_base64, &context),
+             "the command line is checked");
   return context;
 }
 
@@ -135,8 +144,6 @@ Exit TellWritten(const Invocation& invocation, const ItemArguments& arguments,
 }
 
 Exit Put(const Invocation& invocation, const ItemArguments& arguments) {
-  absl::StatusOr<std::string> context = DecodedContext(arguments);
-  if (!context.ok()) return invocation.Fail(context.status());
   absl::StatusOr<std::string> value = ValueOf(invocation, arguments);
   if (!value.ok()) return invocation.Fail(value.status());
   const auto client = invocation.Connect();
@@ -144,7 +151,7 @@ Exit Put(const Invocation& invocation, const ItemArguments& arguments) {
   const absl::StatusOr<PutResult> put =
       (*client)
           ->Put(arguments.table, arguments.key, *std::move(value),
-                {.context = *std::move(context),
+                {.context = DecodedContext(arguments),
                  .mode = arguments.blind ? WriteMode::kBlind : WriteMode::kDefault,
                  .write_quorum = arguments.quorum,
                  .explain = arguments.explain})
@@ -154,13 +161,11 @@ Exit Put(const Invocation& invocation, const ItemArguments& arguments) {
 }
 
 Exit Delete(const Invocation& invocation, const ItemArguments& arguments) {
-  absl::StatusOr<std::string> context = DecodedContext(arguments);
-  if (!context.ok()) return invocation.Fail(context.status());
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
   const absl::StatusOr<DeleteResult> erased = (*client)
                                                   ->Delete(arguments.table, arguments.key,
-                                                           {.context = *std::move(context),
+                                                           {.context = DecodedContext(arguments),
                                                             .write_quorum = arguments.quorum,
                                                             .explain = arguments.explain})
                                                   .get();
@@ -231,9 +236,11 @@ CLI::App* AddItemCommand(CLI::App& app, const char* name, const char* about,
 void AddWriteOptions(CLI::App& command, ItemArguments& arguments) {
   command.add_option("--w", arguments.quorum, "Replicas to wait for; default: the table's W")
       ->check(CLI::Range(1, 5));
-  command.add_option(
-      "--context", arguments.context_base64,
-      "Base64, from a get or put of this key: replace what it covers, and only that");
+  command
+      .add_option("--context", arguments.context_base64,
+                  "Base64, from a get or put of this key: replace what it covers, and only that;\n"
+                  "default: replace whatever is there")
+      ->check(CLI::Validator([](std::string& base64) { return WhyNoContext(base64); }, ""));
 }
 
 }  // namespace

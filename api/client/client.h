@@ -123,7 +123,10 @@ enum class WriteMode {
 };
 
 struct WriteOptions {
-  std::string context = {};  // of a read or write of the same key
+  // Of a read or write of the same key: the write replaces what that has seen, and only that. Empty
+  // means none, not "has seen nothing": by WriteMode::kDefault the write then replaces whatever its
+  // coordinator holds, unread. A caller who lost its context must read again, or write kBlind.
+  std::string context = {};
   WriteMode mode = WriteMode::kDefault;
   std::optional<uint32_t> write_quorum = {};  // W: durable copies to wait for, 1 to N
   absl::Duration timeout = {};
@@ -136,7 +139,7 @@ struct WriteOptions {
 struct PutItem {
   std::string key = {};
   std::string value = {};
-  std::string context = {};
+  std::string context = {};  // as in WriteOptions
   WriteMode mode = WriteMode::kDefault;
 };
 
