@@ -1,12 +1,15 @@
 #include "api/cli/command_line.h"
 
 #include <algorithm>
-#include <iterator>
-#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
+#include "absl/strings/str_cat.h"
+#include "api/cli/command_help.h"
 #include "api/cli/commands.h"
 #include "api/cli/completion.h"
 #include "api/cli/invocation.h"
@@ -15,22 +18,6 @@ namespace gyre {
 namespace {
 
 constexpr char kVersion[] = "gyre 0.1.0";
-
-constexpr char kFooter[] =
-    "Exit codes:\n"
-    "  0  done\n"
-    "  1  no such key, or no such table\n"
-    "  2  a wrong command line, or an argument that the server refuses\n"
-    "  3  no server can be reached, or the request failed\n"
-    "  4  get: the key has several values (siblings); all of them are printed\n"
-    "  5  load: some records were not written, or read back different\n"
-    "\n"
-    "Examples:\n"
-    "  gyre table create carts --replicas 3\n"
-    "  gyre put carts ada '{\"items\":[\"tea\"]}'\n"
-    "  gyre get carts ada --explain\n"
-    "  gyre load Packages --table catalogue --format debian --verify\n"
-    "  gyre ring";
 
 void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
   app.add_option("--connect", invocation.connect,
@@ -42,6 +29,42 @@ void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
       ->check(CLI::Range(1, 60'000))
       ->capture_default_str();
   app.set_version_flag("--version", kVersion);
+}
+
+// A command that there is not, among words that did not fit; "" where something else is wrong.
+std::string UnknownCommand(const CLI::App& app) {
+  const CLI::App* named = &app;
+  while (!named->get_subcommands().empty()) named = named->get_subcommands().front();
+  if (named->get_require_subcommand_min() == 0) return "";
+  const std::vector<std::string> left = app.remaining(/*recurse=*/true);
+  return left.empty() ? "" : left.front();
+}
+
+Exit TellUsageError(const CLI::App& app, const CLI::ParseError& error,
+                    const Invocation& invocation) {
+  const std::string unknown = UnknownCommand(app);
+  const std::string why =
+      unknown.empty() ? error.what() : absl::StrCat("there is no command \"", unknown, "\"");
+  if (invocation.json) return invocation.BadUsage(why);
+  *invocation.err << "gyre: " << why << "\nRun with --help for more information.\n";
+  return Exit::kBadUsage;
+}
+
+Exit ParseAndRun(CLI::App& app, const std::vector<std::string>& words, Invocation& invocation) {
+  // CLI11 reports by throwing; it goes no further than here. It wants the words in reverse.
+  std::vector<std::string> reversed(words.rbegin(), words.rend());
+  try {
+    app.parse(std::move(reversed));
+  } catch (const CLI::Success& asked_for_help) {
+    app.exit(asked_for_help, *invocation.out, *invocation.err);
+    return Exit::kOk;
+  } catch (const CLI::ParseError& error) {
+    // An error may come before the option is reached, or taken over.
+    const auto end_of_options = std::find(words.begin(), words.end(), "--");
+    invocation.json = std::find(words.begin(), end_of_options, "--json") != end_of_options;
+    return TellUsageError(app, error, invocation);
+  }
+  return invocation.run();
 }
 
 }  // namespace
@@ -75,7 +98,6 @@ int RunCommandLine(const std::vector<std::string>& words, std::istream* in, std:
   invocation.terminal = terminal;
 
   CLI::App app("Gyre from the command line: items, tables and the state of a cluster.", "gyre");
-  app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();  // options of every command may stand after the command too
   AddGlobalOptions(app, invocation);
@@ -85,18 +107,12 @@ int RunCommandLine(const std::vector<std::string>& words, std::istream* in, std:
   AddLoadCommand(app, invocation);
   AddScanCommands(app, invocation);
   AddCompletionCommand(app, invocation);
-
-  // CLI11 reports by throwing; it goes no further than here. It wants the words in reverse.
-  std::vector<std::string> reversed(words.rbegin(), words.rend());
-  try {
-    app.parse(std::move(reversed));
-  } catch (const CLI::ParseError& error) {
-    const bool asked_for_help = app.exit(error, *out, *err) == 0;
-    return static_cast<int>(asked_for_help ? Exit::kOk : Exit::kBadUsage);
-  }
-  const Exit exit = invocation.run();
+  AddCommandHelp(app);
+  const Exit exit = ParseAndRun(app, words, invocation);
   out->flush();
-  return static_cast<int>(exit);
+  if (out->good()) return static_cast<int>(exit);
+  *err << "gyre: standard output cannot be written\n";
+  return static_cast<int>(Exit::kFailed);
 }
 
 }  // namespace gyre

@@ -232,6 +232,64 @@ TEST(CommandLine, ExitsWithTwoForAWrongCommandLine) {
   EXPECT_EQ(RunWords({"get", "t", "k", "--connect", ""}).exit, 2);
 }
 
+TEST(CommandLine, NamesAWordThatItDoesNotKnow) {
+  EXPECT_EQ(RunWords({"nosuch", "carts"}).err,
+            "gyre: there is no command \"nosuch\"\nRun with --help for more information.\n");
+  EXPECT_NE(RunWords({"table", "nosuch"}).err.find("there is no command \"nosuch\""),
+            std::string::npos);
+  EXPECT_NE(RunWords({"--nosuch"}).err.find("--nosuch"), std::string::npos);
+  EXPECT_NE(RunWords({"get", "t", "k", "--nosuch"}).err.find("--nosuch"), std::string::npos);
+}
+
+TEST(CommandLine, TellsAWrongCommandLineToScriptsAsAnObject) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--json", "nosuch"},
+                                                {"put", "t", "--json"},
+                                                {"get", "t", "k", "--timeout-ms", "0", "--json"},
+                                                {"delete", "t", "k", "--context", "", "--json"}}) {
+    const Outcome outcome = RunWords(words);
+    EXPECT_EQ(outcome.exit, 2);
+    EXPECT_EQ(outcome.err, "");
+    const Struct error = Parsed(outcome.out).fields().at("error").struct_value();
+    EXPECT_EQ(error.fields().at("code").string_value(), "INVALID_ARGUMENT");
+    EXPECT_NE(error.fields().at("message").string_value(), "");
+  }
+  EXPECT_EQ(RunWords({"put", "t", "--", "--json"}).out, "");  // a key of that name
+}
+
+TEST_F(CommandLineTest, ExitsWithThreeWhenItsOutputIsLost) {
+  Run({"put", "t", "k", "tea"});
+  const std::string connect = absl::StrJoin(cluster_.addresses(), ",");
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"get", "t", "k"},
+                                                {"get", "t", "none", "--json"},
+                                                {"put", "t", "k", "v"},
+                                                {"dump", "t"},
+                                                {"delete", "t", "k"},
+                                                {"table", "list"},
+                                                {"status"},
+                                                {"ring"},
+                                                {"--help"},
+                                                {"completion", "bash"}}) {
+    std::vector<std::string> all = words;
+    if (words.front() != "--help") all.insert(all.end(), {"--connect", connect});
+    std::istringstream in;
+    std::ofstream full("/dev/full");
+    std::ostringstream err;
+    EXPECT_EQ(RunCommandLine(all, &in, &full, &err, {}), 3) << words.front();
+    EXPECT_NE(err.str().find("cannot be written"), std::string::npos) << words.front();
+  }
+}
+
+TEST_F(CommandLineTest, LeavesThePromptOfAPersonItsOwnLine) {
+  Run({"put", "t", "k", "tea"});
+  Terminal terminal;
+  terminal.out = true;
+  const std::vector<std::string> words = {"get", "t", "k", "--connect",
+                                          absl::StrJoin(cluster_.addresses(), ",")};
+  EXPECT_EQ(RunWords(words, "", terminal).out, "tea\n");
+  Run({"put", "t", "k", "tea\n"});
+  EXPECT_EQ(RunWords(words, "", terminal).out, "tea\n");
+}
+
 TEST(CommandLine, HelpsWithEveryCommandAndTellsTheExitCodes) {
   const Outcome help = RunWords({"--help"});
   EXPECT_EQ(help.exit, 0);
@@ -242,7 +300,18 @@ TEST(CommandLine, HelpsWithEveryCommandAndTellsTheExitCodes) {
     const Outcome one = RunWords({command, "--help"});
     EXPECT_EQ(one.exit, 0) << command;
     EXPECT_NE(one.out.find(command), std::string::npos) << command;
+    const size_t examples = one.out.find("Examples:\n");
+    ASSERT_NE(examples, std::string::npos) << command;
+    std::istringstream lines(one.out.substr(examples));
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      EXPECT_NE(line.find("gyre " + command), std::string::npos) << line;
+    }
   }
+  EXPECT_NE(RunWords({"get", "--help"}).out.find("\n  4  "), std::string::npos);
+  EXPECT_EQ(RunWords({"put", "--help"}).out.find("\n  4  "), std::string::npos);
+  EXPECT_EQ(RunWords({"get", "--help"}).out.find("\n  5  "), std::string::npos);
   EXPECT_EQ(RunWords({"table", "create", "--help"}).exit, 0);
   EXPECT_EQ(RunWords({"--version"}).out, "gyre 0.1.0\n");
 }
@@ -382,6 +451,14 @@ TEST_F(CommandLineTest, CountsRecordsThatReadBackDifferent) {
       Run({"load", file, "--table", "t", "--format", "debian", "--verify", "--json"});
   EXPECT_EQ(load.exit, 5);
   EXPECT_EQ(NumberAt(Parsed(load.out), "verify_errors"), 1);
+}
+
+TEST_F(CommandLineTest, LoadsNothingIntoATableThatIsNotThere) {
+  const Outcome load =
+      Run({"load", "-", "--table", "nope", "--format", "debian", "--json"}, Stanzas(10));
+  EXPECT_EQ(load.exit, 1);
+  EXPECT_EQ(Parsed(load.out).fields().count("error"), 1u);
+  for (size_t i = 0; i < cluster_.size(); ++i) EXPECT_TRUE(cluster_.node(i).seen().empty());
 }
 
 TEST_F(CommandLineTest, StopsAtALineThatIsNoRecordAndNamesIt) {

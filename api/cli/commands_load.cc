@@ -127,6 +127,10 @@ Exit Load(const Invocation& invocation, const LoadArguments& arguments) {
   }
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
+  // Rather than once for every record.
+  if (const auto table = (*client)->DescribeTable(arguments.options.table); !table.ok()) {
+    return invocation.Fail(table.status());
+  }
   LoadOptions options = arguments.options;
   options.remember = arguments.verify;
   Loader loader(client->get(), options);

@@ -114,9 +114,12 @@ Exit Dump(const Invocation& invocation, const ScanArguments& arguments) {
       bar.Update(records, (slice + 1.0) / topology->slices(), MonotonicNow());
     }
   }
-  out.flush();
-  if (!out) return invocation.Fail(absl::DataLossError("the output could not be written whole"));
   if (to_file) {
+    file.flush();
+    if (!file) {
+      return invocation.Fail(
+          absl::DataLossError(absl::StrCat(arguments.output, " cannot be written whole")));
+    }
     if (invocation.json) {
       std::string line;
       JsonWriter(&line).BeginObject().Key("records").Number(records).EndObject();

@@ -25,7 +25,7 @@ enum class Exit : int {
   kOk = 0,
   kNotFound = 1,    // no such key, or no such table
   kBadUsage = 2,    // a wrong command line, or an argument that the server refuses
-  kFailed = 3,      // no server can be reached, or it failed
+  kFailed = 3,      // no server can be reached, it failed, or the output cannot be written
   kSiblings = 4,    // get: the key has several values; all of them are printed
   kDataErrors = 5,  // load: some records were not written, or read back different
 };
