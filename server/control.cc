@@ -43,7 +43,8 @@ Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorSta
     : view_(std::move(view)),
       acceptor_(std::move(acceptor)),
       initial_(std::move(initial)),
-      random_(random) {
+      random_(random),
+      installed_(view_->epoch()) {
   next_round_ = acceptor_.state().promised.round + 1;
   next_exchange_ = random_.Next() << 40 | 1;
 }
@@ -125,9 +126,11 @@ void Control::ReportConfirmed(Instant now) {
 
 bool Control::Spread(const Topology& topology) const {
   return std::all_of(topology.members.begin(), topology.members.end(), [&](const Member& member) {
-    if (member.id == view_->self()) return !persisting_ && gathering_.empty();
-    auto it = epochs_.find(member.id);
-    return it != epochs_.end() && it->second >= topology.epoch;
+    if (member.id == view_->self()) {
+      return !persisting_ && gathering_.empty() && installed_ >= topology.epoch;
+    }
+    auto it = serves_.find(member.id);
+    return it != serves_.end() && it->second >= topology.epoch;
   });
 }
 
@@ -170,6 +173,7 @@ void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
 
 void Control::OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now) {
   epochs_[from] = std::max(epochs_[from], epoch);
+  if (encoded.empty()) serves_[from] = std::max(serves_[from], epoch);
   if (epoch > view_->epoch() && !encoded.empty()) {
     std::optional<Topology> topology = Admit(from, encoded);
     if (topology.has_value()) Install(*std::move(topology));
@@ -177,7 +181,7 @@ void Control::OnNews(NodeId from, Epoch epoch, const std::string& encoded, Insta
   if (epoch < view_->epoch()) {
     Tell(from, now);
   } else if (!encoded.empty()) {
-    Send(from, 0, TopologyNews{});  // confirms, once it is durable
+    Confirm(from);
   }
 }
 
@@ -187,7 +191,22 @@ void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
 }
 
 void Control::OnPeer(NodeId node, bool reachable, Instant) {
-  if (reachable) Send(node, 0, TopologyNews{});  // whoever is behind is told by the other
+  if (reachable) Confirm(node);  // whoever is behind is told by the other
+}
+
+// Once all shards and the door serve under the document: who waits for that may ask here next.
+void Control::Confirm(NodeId node) {
+  if (installed_ < view_->epoch()) {
+    to_confirm_.insert(node);
+  } else {
+    Send(node, 0, TopologyNews{});
+  }
+}
+
+void Control::OnInstalled(Epoch epoch) {
+  installed_ = std::max(installed_, epoch);
+  if (installed_ < view_->epoch()) return;
+  for (NodeId node : std::exchange(to_confirm_, {})) Send(node, 0, TopologyNews{});
 }
 
 void Control::Tell(NodeId node, Instant now) {

@@ -20,6 +20,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -83,6 +84,8 @@ class Control {
   void OnEpochOf(NodeId from, Epoch epoch, Instant now);
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnPersisted(const absl::Status& status);
+  // Everything at this node serves under `epoch`: the view that an effect carried is in force.
+  void OnInstalled(Epoch epoch);
   void OnWake(Instant now);
 
   ControlEffects TakeEffects(Instant now);
@@ -108,6 +111,8 @@ class Control {
   // document of this cluster.
   std::optional<Topology> Admit(NodeId from, const std::string& encoded);
   void Install(Topology topology);
+  // Tells a node that this one serves under the newest document, once it does.
+  void Confirm(NodeId node);
   // Sends the newest document to a node that is behind, unless that was done a moment ago.
   void Tell(NodeId node, Instant now);
   void Send(NodeId to, ExchangeId exchange, PeerBody body);
@@ -125,7 +130,10 @@ class Control {
   ExchangeId next_exchange_ = 1;
   std::map<ExchangeId, Proposal> proposals_;
   std::map<NodeId, Epoch> epochs_;  // of the others, as last heard
-  std::map<NodeId, Time> told_;     // when a newer document was last sent to whom
+  std::map<NodeId, Epoch> serves_;  // what they have confirmed
+  Epoch installed_;
+  std::set<NodeId> to_confirm_;  // once `installed_` is the newest
+  std::map<NodeId, Time> told_;  // when a newer document was last sent to whom
 
   // What must be durable before what is held may leave. `gathering_` is the next batch.
   WriteBatch gathering_;

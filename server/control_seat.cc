@@ -95,6 +95,7 @@ void ControlSeat::OnInstalled(const std::shared_ptr<const View>& view) {
   if (view->epoch() <= installed_) return;
   installed_ = view->epoch();
   on_view_(view);
+  control_->OnInstalled(installed_);
   Log(LogLevel::kInfo, "topology",
       {{"epoch", view->epoch().value()}, {"tables", view->topology().tables.size()}});
   std::vector<std::pair<Topology, Done>> still;

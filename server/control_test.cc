@@ -57,7 +57,10 @@ class Council {
     ControlEffects effects = seat.control->TakeEffects(now_);
     if (effects.persist.has_value()) seat.persist = std::move(effects.persist);
     for (Envelope& envelope : effects.sends) wires_.push_back({id, std::move(envelope)});
-    if (effects.view != nullptr) seat.in_force = effects.view->epoch();
+    if (effects.view != nullptr) {
+      seat.in_force = effects.view->epoch();
+      if (!slow_.contains(id)) seat.control->OnInstalled(seat.in_force);
+    }
     for (ControlEffects::Done& done : effects.done) done_.emplace(done.token, done.topology);
     seat.wake = effects.wake;
   }
@@ -106,6 +109,7 @@ class Council {
   };
   Topology initial_;
   Instant now_;
+  std::set<NodeId> slow_;  // their shards and door have not put the view in force
   std::map<NodeId, Seat> seats_;
   std::deque<std::pair<NodeId, Envelope>> wires_;
   std::set<NodeId> silent_;  // hear and say nothing
@@ -121,6 +125,18 @@ TEST(Control, AChangeIsDoneOnceEveryNodeServesByIt) {
   ASSERT_TRUE(council.done_.at(1).ok());
   EXPECT_EQ(council.done_.at(1)->tables[0].name, "cats");
   for (const char* name : {"a", "b", "c"}) EXPECT_EQ(council.EpochAt(name), Epoch(2));
+}
+
+TEST(Control, AChangeIsNotDoneWhileANodeThatKnowsItDoesNotYetServeByIt) {
+  Council council;
+  council.slow_ = {council.Id("b")};
+  council.Propose("a", 1, "t");
+  council.Settle();
+  EXPECT_EQ(council.EpochAt("b"), Epoch(2));
+  EXPECT_FALSE(council.done_.contains(1));
+  council.At("b").OnInstalled(Epoch(2));
+  council.Settle();
+  EXPECT_TRUE(council.done_.contains(1));
 }
 
 TEST(Control, AnAcceptorAnswersOnlyOnceItsPromiseIsDurable) {

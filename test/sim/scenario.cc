@@ -65,6 +65,9 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   SimOptions sim;
   sim.seed = options.seed;
   sim.trace = options.trace;
+  if (!options.faults) {
+    sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
+  }
   SimCluster cluster(sim);
   const std::vector<std::unique_ptr<Workload>> workloads = Workloads(options.seed % 2 == 0);
   SetUp(&cluster, workloads);

@@ -223,6 +223,7 @@ void SimCluster::PerformControl(int index) {
       if (!installed.ok()) Violate("view: " + std::string(installed.message()));
       PerformShard(index, shard);
     }
+    node.node->control().OnInstalled(effects.view->epoch());
   }
   for (ControlEffects::Done& done : effects.done) {
     auto it = node.proposals.find(done.token);
@@ -231,6 +232,7 @@ void SimCluster::PerformControl(int index) {
     node.proposals.erase(it);
     callback(std::move(done.topology));
   }
+  if (effects.view != nullptr) return PerformControl(index);  // the confirmations
   if (effects.wake == Time::Never()) return;
   const Time when = std::max(scheduler_.now(), VirtualTime(node, effects.wake));
   if (node.control_wake <= when) return;
