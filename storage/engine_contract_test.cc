@@ -13,6 +13,7 @@
 #include "ring/check.h"
 #include "ring/random.h"
 #include "storage/engine.h"
+#include "storage/keys.h"
 #include "storage/memory_engine.h"
 #include "storage/rocks_engine.h"
 #include "storage/scratch_directory.h"
@@ -190,6 +191,38 @@ TEST_P(EngineContract, ErasesARangeWithoutItsEnd) {
   bed().Settle();
   EXPECT_EQ(ScanNow(Family::kRecords, "", ""), (Entries{{"a", "a"}, {"c", "c"}, {"d", "d"}}));
   EXPECT_EQ(Get(Family::kRecords, "ba"), "-");
+}
+
+// As the dot log is used: entries of a few prefixes in the order of their counters, and from time
+// to time the older ones of a prefix erased as one range.
+TEST_P(EngineContract, KeepsALogWhoseOlderEntriesAreErasedByRange) {
+  const auto key = [](char prefix, int counter) {
+    std::string text(kLogKeyBytes, prefix);
+    for (int i = 0; i < 4; ++i) text[text.size() - 1 - i] = static_cast<char>(counter >> (8 * i));
+    return text;
+  };
+  constexpr int kEntries = 3000, kKept = 100;
+  for (int counter = 0; counter < kEntries; ++counter) {
+    WriteBatch batch;
+    for (const char prefix : {'a', 'b', 'c'}) {
+      batch.Put(Family::kDotLog, key(prefix, counter), "entry");
+      if (counter % kKept == 0 && counter > kKept) {
+        batch.EraseRange(Family::kDotLog, key(prefix, counter - 2 * kKept),
+                         key(prefix, counter - kKept));
+      }
+    }
+    ASSERT_TRUE(engine().Write(batch, WalSync::kNo).ok());
+  }
+  for (const char prefix : {'a', 'b', 'c'}) {
+    int met = 0;
+    const absl::Status scanned = engine().TakeSnapshot()->Scan(
+        Family::kDotLog, key(prefix, 0), key(prefix, kEntries),
+        [&](std::string_view, std::string_view) { return ++met > 0; });
+    ASSERT_TRUE(scanned.ok());
+    EXPECT_EQ(met, 2 * kKept);
+    EXPECT_TRUE(engine().Get(Family::kDotLog, key(prefix, kEntries - 1)).ok());
+    EXPECT_TRUE(absl::IsNotFound(engine().Get(Family::kDotLog, key(prefix, 0)).status()));
+  }
 }
 
 TEST_P(EngineContract, ErasesNothingInARangeThatEndsBeforeItBegins) {

@@ -18,7 +18,6 @@
 #include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/options.h"
-#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
 #include "storage/keys.h"
@@ -138,12 +137,6 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Opt
   columns.max_write_buffer_number = 2;
   columns.level_compaction_dynamic_level_bytes = true;  // little space beyond what is live
   columns.write_buffer_size = options.memtable_bytes / 4;
-  if (family == Family::kDotLog) {
-    // Entries of one partition and replica id come in the order of their counters: each is put
-    // beside the one before it instead of being searched for from the top.
-    columns.memtable_insert_with_hint_prefix_extractor.reset(
-        rocksdb::NewFixedPrefixTransform(kLogKeyBytes - sizeof(uint64_t)));
-  }
   if (family == Family::kRecords) {
     // Every put first reads its record, which for a new key is absent. The other families are read
     // in ranges, or by keys that are there.
