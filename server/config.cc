@@ -132,6 +132,48 @@ absl::Status AddAddresses(const config::NodeConfig& wire, Config* config) {
   return absl::OkStatus();
 }
 
+// An address, and the field that gives it.
+struct Named {
+  std::string field;
+  Address address;
+};
+
+bool IsAnyHost(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+// Two listeners on these would be in each other's way, and two names would lead to one place. Port
+// 0 is another one each time.
+bool SamePlace(const Address& a, const Address& b) {
+  if (a.port != b.port || a.port == 0) return false;
+  return a.host == b.host || IsAnyHost(a.host) || IsAnyHost(b.host);
+}
+
+absl::Status RefuseSame(const std::vector<Named>& all) {
+  for (size_t i = 1; i < all.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!SamePlace(all[i].address, all[j].address)) continue;
+      return Invalid(all[i].field,
+                     absl::StrCat("\"", all[i].address.ToString(), "\" is the address of ",
+                                  all[j].field, " too (\"", all[j].address.ToString(), "\")"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAddressesDiffer(const Config& config) {
+  std::vector<Named> listeners = {{"client_listen", config.client_listen},
+                                  {"peer_listen", config.peer_listen}};
+  if (config.http) listeners.push_back({"http_listen", config.http_listen});
+  if (absl::Status status = RefuseSame(listeners); !status.ok()) return status;
+  std::vector<Named> advertised;
+  for (size_t i = 0; i < config.members.size(); ++i) {
+    const Member& member = config.members[i];
+    const std::string field = absl::StrCat("members[", i, "]");
+    advertised.push_back({field + ".peer_address", *ParseAddress(member.peer_address)});
+    advertised.push_back({field + ".client_address", *ParseAddress(member.client_address)});
+  }
+  return RefuseSame(advertised);
+}
+
 absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   const uint32_t partitions = wire.partitions() == 0 ? config->partitions : wire.partitions();
   if (!std::has_single_bit(partitions) || partitions < kMinPartitions || partitions > kMaxSlices) {
@@ -267,6 +309,7 @@ absl::StatusOr<Config> Validate(const config::NodeConfig& wire) {
   config.data_dir = wire.data_dir();
   if (absl::Status status = AddMembers(wire, &config); !status.ok()) return status;
   if (absl::Status status = AddAddresses(wire, &config); !status.ok()) return status;
+  if (absl::Status status = CheckAddressesDiffer(config); !status.ok()) return status;
   if (absl::Status status = AddNumbers(wire, &config); !status.ok()) return status;
   return config;
 }

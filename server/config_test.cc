@@ -75,6 +75,38 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_level("loud"); }), "log_level"));
 }
 
+TEST(Config, RefusesOneAddressForTwoListenersAndNamesBoth) {
+  const auto both = [](const std::string& message, const std::string& a, const std::string& b) {
+    return Names(message, a) && message.find(b) != std::string::npos;
+  };
+  EXPECT_TRUE(both(Wrong([](auto* w) {
+                     w->set_client_listen("127.0.0.1:7100");
+                     w->set_peer_listen("127.0.0.1:7100");
+                   }),
+                   "peer_listen", "client_listen"));
+  EXPECT_TRUE(both(Wrong([](auto* w) {
+                     w->set_peer_listen("127.0.0.1:7200");
+                     w->set_http_listen("0.0.0.0:7200");
+                   }),
+                   "http_listen", "peer_listen"));
+  EXPECT_EQ(Wrong([](auto* w) {
+              w->set_client_listen("127.0.0.1:0");
+              w->set_peer_listen("127.0.0.1:0");
+            }),
+            "");
+}
+
+TEST(Config, RefusesOneAddressForTwoMembersAndNamesBoth) {
+  const std::string peer =
+      Wrong([](auto* w) { w->mutable_members(1)->set_peer_address("n1:7200"); });
+  EXPECT_TRUE(Names(peer, "members[1].peer_address")) << peer;
+  EXPECT_NE(peer.find("members[0].peer_address"), std::string::npos) << peer;
+  const std::string client =
+      Wrong([](auto* w) { w->mutable_members(1)->set_client_address("n1:7200"); });
+  EXPECT_TRUE(Names(client, "members[1].client_address")) << client;
+  EXPECT_NE(client.find("members[0].peer_address"), std::string::npos) << client;
+}
+
 TEST(Config, SaysWhatIsAllowed) {
   EXPECT_NE(Wrong([](auto* w) { w->set_partitions(100); }).find("power of two from 8 to 65536"),
             std::string::npos);

@@ -11,7 +11,6 @@
 #include <thread>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "api/limits.h"
 #include "server/clock.h"
 #include "server/data_directory.h"
@@ -216,10 +215,7 @@ absl::Status Gyred::OpenServers() {
   peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
   peers.RegisterService(peer_service_.get());
   peer_server_ = peers.BuildAndStart();
-  if (peer_server_ == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("peer_listen: cannot listen on ", config_.peer_listen.ToString()));
-  }
+  if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
   links_->Start(
       [this](NodeId node, bool reachable) {
         for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
@@ -239,10 +235,7 @@ absl::Status Gyred::OpenServers() {
   clients.AddListeningPort(config_.client_listen.ToString(), grpc::InsecureServerCredentials());
   clients.RegisterService(client_service_.get());
   client_server_ = clients.BuildAndStart();
-  if (client_server_ == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("client_listen: cannot listen on ", config_.client_listen.ToString()));
-  }
+  if (client_server_ == nullptr) return CannotListen("client_listen", config_.client_listen);
 
   metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
                                                       peer_service_.get(), seat_.get(),

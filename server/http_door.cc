@@ -5,7 +5,7 @@
 
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include "server/listen_port.h"
 
 namespace gyre {
 namespace {
@@ -41,8 +41,7 @@ HttpDoor::HttpDoor(Pages pages)
 absl::StatusOr<std::unique_ptr<HttpDoor>> HttpDoor::Open(const Address& address, Pages pages) {
   std::unique_ptr<HttpDoor> door(new HttpDoor(std::move(pages)));
   if (!door->server_->bind_to_port(address.host, address.port)) {
-    return absl::UnavailableError(
-        absl::StrCat("http_listen: cannot listen on ", address.ToString()));
+    return CannotListen("http_listen", address);
   }
   door->thread_ = std::thread([server = door->server_.get()] { server->listen_after_bind(); });
   pthread_setname_np(door->thread_.native_handle(), "http");

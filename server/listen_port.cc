@@ -36,6 +36,11 @@ absl::StatusOr<int> BindOnce(const addrinfo& where) {
              : ntohs(reinterpret_cast<const sockaddr_in*>(&bound)->sin_port);
 }
 
+absl::Status Refusal(std::string_view field, const Address& address, const std::string& why) {
+  return absl::UnavailableError(
+      absl::StrCat(std::string(field), ": cannot listen on ", address.ToString(), ": ", why));
+}
+
 }  // namespace
 
 absl::StatusOr<int> ClaimPort(std::string_view field, const Address& address) {
@@ -52,9 +57,13 @@ absl::StatusOr<int> ClaimPort(std::string_view field, const Address& address) {
   absl::StatusOr<int> bound = BindOnce(*found);
   freeaddrinfo(found);
   if (bound.ok()) return bound;
-  return absl::UnavailableError(absl::StrCat(std::string(field), ": cannot listen on ",
-                                             address.ToString(), ": ",
-                                             std::string(bound.status().message())));
+  return Refusal(field, address, std::string(bound.status().message()));
+}
+
+absl::Status CannotListen(std::string_view field, const Address& address) {
+  const absl::StatusOr<int> again = ClaimPort(field, address);
+  if (!again.ok()) return again.status();
+  return Refusal(field, address, "the system gives no reason");
 }
 
 }  // namespace gyre
