@@ -54,7 +54,8 @@ std::vector<CommandHelp> Items() {
         kNoTable,
         {Exit::kBadUsage, "a wrong command line, or a file that cannot be read"},
         kFailure,
-        {Exit::kDataErrors, "some records were not written, or read back different"}},
+        {Exit::kDataErrors, "some records were not written, or read back different"},
+        {Exit::kInterrupted, "ended by Ctrl-C; it says how many records were written"}},
        {"gyre load carts.jsonl --table carts",
         "gyre load Packages --table catalogue --format debian --verify"}},
   };
@@ -93,7 +94,8 @@ CommandHelp Whole() {
            kUsage,
            kFailure,
            {Exit::kSiblings, "get: the key has several values (siblings); all of them are printed"},
-           {Exit::kDataErrors, "load: some records were not written, or read back different"}},
+           {Exit::kDataErrors, "load: some records were not written, or read back different"},
+           {Exit::kInterrupted, "load: ended by Ctrl-C"}},
           {"gyre table create carts --replicas 3", "gyre put carts ada '{\"items\":[\"tea\"]}'",
            "gyre get carts ada --explain",
            "gyre load Packages --table catalogue --format debian --verify", "gyre ring"}};

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -459,6 +460,28 @@ TEST_F(CommandLineTest, LoadsNothingIntoATableThatIsNotThere) {
   EXPECT_EQ(load.exit, 1);
   EXPECT_EQ(Parsed(load.out).fields().count("error"), 1u);
   for (size_t i = 0; i < cluster_.size(); ++i) EXPECT_TRUE(cluster_.node(i).seen().empty());
+}
+
+TEST_F(CommandLineTest, SaysHowFarALoadCameThatIsInterrupted) {
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    cluster_.node(i).SetScript([](const v1::ClientRequest& request) {
+      if (request.has_put() && request.put().key() == "p3") kill(getpid(), SIGINT);
+      return Verdict{};
+    });
+  }
+  const Outcome load =
+      Run({"load", "-", "--table", "t", "--format", "debian", "--in-flight", "1", "--json"},
+          Stanzas(5000));
+  EXPECT_EQ(load.exit, 130);
+  const Struct summary = Parsed(load.out);
+  EXPECT_TRUE(summary.fields().at("interrupted").bool_value());
+  const double written = NumberAt(summary, "records");
+  EXPECT_GE(written, 4);
+  EXPECT_LT(written, 5000);
+  EXPECT_NE(load.err.find(" records were written"), std::string::npos) << load.err;
+  size_t seen = 0;
+  for (size_t i = 0; i < cluster_.size(); ++i) seen += cluster_.node(i).seen().size();
+  EXPECT_EQ(static_cast<double>(seen), written);  // what was in flight is counted
 }
 
 TEST_F(CommandLineTest, StopsAtALineThatIsNoRecordAndNamesIt) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/cli/commands.h"
+#include "api/cli/interrupt.h"
 #include "api/cli/json_writer.h"
 #include "api/cli/loader.h"
 #include "api/cli/progress_bar.h"
@@ -87,6 +88,10 @@ void WritePass(const LoadSummary& summary, const std::string& prefix, JsonWriter
   json.Key(prefix + "p99_ms").Double(Ms(summary, 0.99));
 }
 
+bool Stopped(const LoadSummary& load, const std::optional<LoadSummary>& verify) {
+  return load.stopped || (verify.has_value() && verify->stopped);
+}
+
 std::string JsonSummary(const LoadSummary& load, const std::optional<LoadSummary>& verify,
                         const ClientStats& stats) {
   std::string line;
@@ -94,6 +99,7 @@ std::string JsonSummary(const LoadSummary& load, const std::optional<LoadSummary
   json.BeginObject().Key("records").Number(load.records).Key("bytes").Number(load.bytes);
   json.Key("failed").Number(load.failed);
   WritePass(load, "", json);
+  if (Stopped(load, verify)) json.Key("interrupted").Bool(true);
   if (verify.has_value()) {
     json.Key("verified").Number(verify->records);
     json.Key("verify_errors").Number(verify->failed + verify->different);
@@ -133,12 +139,14 @@ Exit Load(const Invocation& invocation, const LoadArguments& arguments) {
   }
   LoadOptions options = arguments.options;
   options.remember = arguments.verify;
+  const InterruptScope ctrl_c;
+  options.stop = [&ctrl_c] { return ctrl_c.interrupted(); };
   Loader loader(client->get(), options);
   const absl::StatusOr<LoadSummary> load = Run(invocation, arguments, loader, false);
   if (!load.ok()) return invocation.Fail(load.status());
   TellFailures(invocation, "written", *load);
   std::optional<LoadSummary> verify;
-  if (arguments.verify) {
+  if (arguments.verify && !load->stopped) {
     absl::StatusOr<LoadSummary> verified = Run(invocation, arguments, loader, true);
     if (!verified.ok()) return invocation.Fail(verified.status());
     verify = *std::move(verified);
@@ -152,6 +160,11 @@ Exit Load(const Invocation& invocation, const LoadArguments& arguments) {
       *invocation.out << PassForPeople("verified", *verify) << "differ    "
                       << WithThousands(verify->different) << "\n";
     }
+  }
+  if (Stopped(*load, verify)) {
+    *invocation.err << "gyre: interrupted; " << WithThousands(load->records - load->failed)
+                    << " records were written\n";
+    return Exit::kInterrupted;
   }
   const bool clean =
       load->failed == 0 && (!verify.has_value() || verify->failed + verify->different == 0);

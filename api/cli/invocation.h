@@ -23,11 +23,12 @@ namespace gyre {
 // Told in `gyre --help`; scripts rely on them.
 enum class Exit : int {
   kOk = 0,
-  kNotFound = 1,    // no such key, or no such table
-  kBadUsage = 2,    // a wrong command line, or an argument that the server refuses
-  kFailed = 3,      // no server can be reached, it failed, or the output cannot be written
-  kSiblings = 4,    // get: the key has several values; all of them are printed
-  kDataErrors = 5,  // load: some records were not written, or read back different
+  kNotFound = 1,       // no such key, or no such table
+  kBadUsage = 2,       // a wrong command line, or an argument that the server refuses
+  kFailed = 3,         // no server can be reached, it failed, or the output cannot be written
+  kSiblings = 4,       // get: the key has several values; all of them are printed
+  kDataErrors = 5,     // load: some records were not written, or read back different
+  kInterrupted = 130,  // load: ended by Ctrl-C; as a shell tells it
 };
 
 struct Invocation {

@@ -117,7 +117,10 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
   absl::Status of_the_file;
   std::optional<Record> next;  // read, but its key is in flight
   uint64_t position = 0;
+  bool stopped = false;
   for (bool at_end = false; !at_end;) {
+    stopped = options_.stop && options_.stop();
+    if (stopped) break;
     const int room = pass.AwaitRoom(options_.in_flight);
     if (next.has_value()) pass.AwaitKey(next->key);
     {
@@ -156,6 +159,7 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
   pass.AwaitAll();
   if (!of_the_file.ok()) return of_the_file;
   const std::lock_guard lock(pass.mutex);
+  pass.summary.stopped = stopped;
   pass.summary.elapsed = MonotonicNow() - start;
   return std::move(pass.summary);
 }

@@ -37,6 +37,8 @@ struct LoadOptions {
   // Remember what each key was given last, so that Verify knows what to expect of a key that the
   // file has twice. Costs memory for every key.
   bool remember = false;
+  // Asked before each batch; true ends the pass when what is in flight is answered. Null: never.
+  std::function<bool()> stop = {};
 };
 
 // Of one pass over the file.
@@ -45,6 +47,7 @@ struct LoadSummary {
   uint64_t bytes = 0;      // of keys and values
   uint64_t failed = 0;     // records that were not written, or not read, after all retries
   uint64_t different = 0;  // Verify: records whose bytes are not those of the file
+  bool stopped = false;    // before the end of the file
   absl::Duration elapsed;
   LatencyHistogram latency_micros;
   absl::Status first_error;  // of those that failed
