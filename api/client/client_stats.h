@@ -19,7 +19,7 @@ struct ClientStats {
   uint64_t attempts = 0;        // requests in those frames
   uint64_t retries = 0;         // after a wait, paid for by the retry budget
   uint64_t retries_denied = 0;  // the budget was empty
-  uint64_t failovers = 0;       // to another owner at once
+  uint64_t failovers = 0;       // to another owner at once, the first of a request
   uint64_t topologies = 0;      // fetched and newer than the one before
 };
 

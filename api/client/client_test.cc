@@ -269,6 +269,36 @@ TEST(Client, FailsOverAtOnceWhenAStreamBreaks) {
   EXPECT_EQ(client->stats().failovers, 1u);
 }
 
+TEST(Client, PaysForEveryFailoverButTheFirst) {
+  for (const Verdict& lost : {Verdict{.kind = Verdict::kDropStream},
+                              Verdict::Refuse(kUnavailable, ErrorDetail::DRAINING)}) {
+    FakeCluster cluster;
+    const auto client = Connected(cluster, {.retry_budget = {.per_success = 0, .initial = 0}});
+    for (size_t i = 0; i < cluster.size(); ++i) {
+      cluster.node(i).SetScript([&lost](const auto&) { return lost; });
+    }
+    const absl::Status status = client->Put("t", "k", "v").get().status();
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_EQ(client->stats().attempts, 2u);
+    EXPECT_EQ(client->stats().failovers, 1u);
+    EXPECT_EQ(client->stats().retries_denied, 1u);
+  }
+}
+
+TEST(Client, BacksOffBeforeItsSecondFailover) {
+  FakeCluster cluster;
+  const auto client = Connected(cluster, {.retry_budget = {.per_success = 0, .initial = 1}});
+  const std::string key = cluster.KeyOwnedBy(0);
+  for (size_t i = 0; i < 2; ++i) {
+    cluster.node(i).SetScript(FirstTimes(1, {.kind = Verdict::kDropStream}));
+  }
+  const absl::StatusOr<PutResult> put = client->Put("t", key, "v").get();
+  ASSERT_TRUE(put.ok()) << put.status();
+  EXPECT_EQ(put->attempts, 3);
+  EXPECT_EQ(client->stats().failovers, 1u);
+  EXPECT_EQ(client->stats().retries, 1u);
+}
+
 TEST(Client, HasOneEffectWhenTheAnswerWasLost) {
   FakeCluster cluster;
   const auto client = Connected(cluster);

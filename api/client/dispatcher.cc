@@ -21,9 +21,11 @@ constexpr absl::Duration kTick = absl::Milliseconds(5);
 // each reply before the next request does not wake it every time.
 constexpr int kIdleTicks = 200;
 
-// A request may change nodes without a wait so often; after that it backs off like any other. More
-// than the owners of a key, so that each is asked once.
-constexpr int kMaxFailovers = 6;
+// A request may change nodes so often without a wait and without drawing on the budget; after that
+// it backs off and pays like any other retry. One is enough for the death of a node. With more, all
+// requests in flight would go round the owners at once when several nodes fail, and a cluster in
+// trouble would see a multiple of its traffic.
+constexpr int kFreeFailovers = 1;
 // A topology that keeps changing under one request is waited out at this pace.
 constexpr int kMaxRefreshes = 4;
 constexpr absl::Duration kEpochWait = absl::Milliseconds(100);
@@ -285,7 +287,7 @@ void Dispatcher::OnLost(NodeStream&, std::vector<std::unique_ptr<Operation>> ops
 void Dispatcher::OnEpoch(NodeStream& node, uint64_t epoch) { feed_.Want(epoch, node.address()); }
 
 void Dispatcher::FailOver(std::unique_ptr<Operation> op) {
-  if (op->failovers >= kMaxFailovers) return RetryLater(std::move(op), 0);
+  if (op->failovers >= kFreeFailovers) return RetryLater(std::move(op), 0);
   ++op->failovers;
   Count(counters_.failovers);
   Dispatch(std::move(op));

@@ -4,7 +4,7 @@
 //
 //                       +--------------- reply ----------------> callback
 //   Start -> Dispatch -> NodeStream --- refused: back-off ------> WaitingRoom --+
-//               ^  ^                \-- lost, draining: at once --+             |
+//               ^  ^                \-- first lost, draining: now +             |
 //               |  +----------------------------------------------+             |
 //               +------------------- due, or epoch known -----------------------+
 //

@@ -34,7 +34,7 @@ struct Operation {
   // Where it stands.
   int attempts = 0;   // frames it went out in
   int retries = 0;    // after a wait
-  int failovers = 0;  // after a lost connection or a draining node, without a wait
+  int failovers = 0;  // after a lost connection or a draining node, without a wait: one at most
   int refreshes = 0;  // after a newer epoch, without drawing on the budget
   uint32_t turn = 0;  // offset into the owners: the next one at each retry
   uint64_t routed_epoch = 0;

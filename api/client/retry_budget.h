@@ -3,8 +3,9 @@
 // retry throttling (gRFC A6): each success puts `per_success` tokens in, each retry takes one out,
 // and a retry that finds no token is not made: the request fails with what went wrong.
 //
-// Retries that follow a lost connection or a new epoch do not draw on it. Those are bounded by
-// themselves: once for each request in flight and each loss.
+// The first retry of a request that follows a lost connection or a draining node does not draw on
+// it, so that the death of one node costs nothing however much was in flight to it; each further
+// one does. Nor does a retry by a new epoch, which happens once per change.
 //
 // Thread-safe; one atomic, and a success at a full bucket only reads it.
 

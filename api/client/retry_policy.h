@@ -20,7 +20,7 @@ inline namespace sdk {
 enum class Remedy {
   kNone,      // tell the caller; another attempt would end the same
   kBackOff,   // wait, then ask the next owner; draws on the retry budget
-  kFailOver,  // ask the next owner at once: this node is leaving
+  kFailOver,  // this node is leaving: ask the next owner, the first time at once and for free
   kRefresh,   // fetch the topology, then ask again by the new one
 };
 
