@@ -192,6 +192,7 @@ TEST_F(OneNode, RefusesOneSiblingTooManyAndSaysHowToMendIt) {
 TEST_F(OneNode, RefusesAMessageOverTheLimitAndServesOn) {
   const Answer answer = Put(stub_.get(), PutOf("k", std::string(kMaxMessageBytes + 100'000, 'v')));
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(answer.detail.reason(), v1::ErrorDetail::REASON_UNSPECIFIED);  // gRPC answers it
   EXPECT_TRUE(Put(stub_.get(), PutOf("k", "v")).status.ok());
 }
 

@@ -100,12 +100,13 @@ class TidyTest(unittest.TestCase):
                      "auto t = time(nullptr);", "std::random_device d;"]:
             self.assertEqual(["impure"], self.pure(f"inline void F() {{ {call} }}\n"), call)
 
-    def test_pure_code_is_the_shard_and_the_node_too_and_no_other_part_of_the_server(self):
+    def test_pure_code_is_also_some_of_the_server_and_the_storage_and_no_other_part_of_them(self):
         code = "inline auto T() { return std::chrono::steady_clock::now(); }\n"
         for path in ["server/shard_effects.h", "server/node.h", "replication/tally.h",
-                     "storage/version/dot.h"]:
+                     "storage/version/dot.h", "storage/replica_store.h",
+                     "storage/partition_state.h"]:
             self.assert_caught("impure", {path: header(path, code)})
-        for path in ["server/event_loop.h", "storage/rocksdb_engine.h", "test/sim/world.h"]:
+        for path in ["server/event_loop.h", "storage/rocks_engine.h", "test/sim/world.h"]:
             self.assert_clean({path: header(path, code)})
 
     def test_prose_and_literals_may_name_what_code_must_not_do(self):
