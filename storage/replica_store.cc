@@ -56,6 +56,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     }
     const size_t share = options_.remembered_writes / partitions.size();
     if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
+    partition.inherited = partition.state.self != ReplicaId();
   }
   return absl::OkStatus();
 }
@@ -213,8 +214,15 @@ void ReplicaStore::NoteSeen(PartitionId id, const PartitionClock& seen) {
   if (seen.Highest(state.self) > state.clock.Highest(state.self)) StartLife(id);
 }
 
+void ReplicaStore::EndInheritedLives() {
+  for (const auto& [id, partition] : partitions_) {
+    if (partition.inherited) StartLife(id);
+  }
+}
+
 void ReplicaStore::StartLife(PartitionId id) {
   PartitionState& state = At(id).state;
+  At(id).inherited = false;
   do {
     state.self = ReplicaId(random_.Next());
   } while (state.self == ReplicaId());

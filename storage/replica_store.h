@@ -174,6 +174,13 @@ class ReplicaStore {
   // The bases as far as they would survive a power cut, or nothing while a part is not synced.
   std::optional<VersionVector> DurableBases(PartitionId partition) const;
   ReplicaId Self(PartitionId partition) const { return At(partition).state.self; }
+  // Whether the partition's life was begun by an earlier process: what that one minted may be more
+  // than what this one found.
+  bool Inherited(PartitionId partition) const { return At(partition).inherited; }
+  // Begins a new life: the next dot has a new replica id.
+  void StartLife(PartitionId partition);
+  // The same for all partitions whose life is inherited.
+  void EndInheritedLives();
 
   // ---- commits
 
@@ -196,6 +203,7 @@ class ReplicaStore {
  private:
   struct Partition {
     PartitionState state;
+    bool inherited = false;
     uint64_t logged = 0;  // dots, since the state was written
     CommitSeq last_change = 0;
     std::map<NodeId, VersionVector> reports;
@@ -217,7 +225,6 @@ class ReplicaStore {
   void Store(const ItemKey& item, Record record, Durability durability);
   void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
-  void StartLife(PartitionId partition);
   void Remember(const Minted& minted);
   void DropSuperseded(Record* record, const Minted& minted) const;
   absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);

@@ -431,6 +431,34 @@ TEST(ReplicaStore, ANewLifeIsNotForgottenWhenTheNextStopIsCleanAndNothingWasWrit
   EXPECT_NE(DotOf(owner.Put("b", "2")).replica, before);
 }
 
+TEST(ReplicaStore, ALifeIsInheritedUntilThisProcessBeginsOne) {
+  LoneOwner owner(1);
+  const ReplicaId before = DotOf(owner.Put("a", "1")).replica;
+  EXPECT_FALSE(owner.store().Inherited(kPartition));
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_TRUE(owner.store().Inherited(kPartition));
+  owner.store().StartLife(kPartition);
+  EXPECT_FALSE(owner.store().Inherited(kPartition));
+  EXPECT_NE(owner.self(), before);
+}
+
+TEST(ReplicaStore, EndsTheLivesThatItInheritedAndNoOthersForGood) {
+  LoneOwner owner(1);
+  const ItemKey beside{LoneOwner::kNeighbour, TableId(1), "a"};
+  const ReplicaId before = DotOf(owner.Put("a", "1")).replica;
+  owner.Reopen(/*new_lives=*/false);
+  const ReplicaId of_this_process = DotOf(owner.Mint(beside, PutOf("1"))).replica;
+  owner.store().EndInheritedLives();
+  const ReplicaId after = owner.self();
+  EXPECT_NE(after, before);
+  EXPECT_EQ(DotOf(owner.Mint(beside, PutOf("2"))).replica, of_this_process);
+  owner.store().EndInheritedLives();
+  EXPECT_EQ(owner.self(), after) << "once is enough";
+  owner.CommitAll();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.self(), after) << "and it lasts";
+}
+
 TEST(ReplicaStore, AStoreThatLostItsDataTakesANewIdentity) {
   LoneOwner owner(1), wiped(2);
   const Dot before = DotOf(owner.Put("a", "1"));
