@@ -70,7 +70,8 @@ Gyred::Gyred(Config config, std::function<void(std::string)> on_fatal)
     : config_(std::move(config)),
       on_fatal_(std::move(on_fatal)),
       started_(MonotonicNow()),
-      random_(MachineRandom()) {}
+      random_(MachineRandom()),
+      run_(random_.Next()) {}
 
 Gyred::~Gyred() {
   if (const absl::Status status = Stop(); !status.ok()) {
@@ -148,6 +149,9 @@ absl::Status Gyred::OpenStore() {
     return identity.status();
   }
   identity_ = *std::move(identity);
+  absl::StatusOr<PeerRuns> met = PeerRuns::Load(*engine_);
+  if (!met.ok()) return met.status();
+  met_ = *std::move(met);
   return absl::OkStatus();
 }
 
@@ -201,6 +205,10 @@ absl::Status Gyred::OpenServers() {
       [this](NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket) {
         OnPeerMessages(from, std::move(messages), std::move(ticket));
       },
+      PeerService::Memory{std::move(met_),
+                          [this](WriteBatch batch) {
+                            pool_->Commit(std::move(batch), WalSync::kYes, [](const auto&) {});
+                          }},
       PeerService::Options());
 
   grpc::ServerBuilder peers;
@@ -211,16 +219,22 @@ absl::Status Gyred::OpenServers() {
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 1000);
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 1000);
   peers.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  peers.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // there is none this way
   peers.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxPeerStreamsPerConnection);
   peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
   peers.RegisterService(peer_service_.get());
   peer_server_ = peers.BuildAndStart();
   if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
-  links_->Start(
-      [this](NodeId node, bool reachable) {
-        for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
-      },
-      [this](const std::string& why) { on_fatal_(why); }, [this] { return Hello(); });
+  PeerLink::Events events;
+  events.on_peer = [this](NodeId node, bool reachable) {
+    for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
+  };
+  events.on_forgetful = [this] {
+    for (const auto& lane : lanes_) lane->OnForgetful();
+  };
+  events.on_refused = [this](const std::string& why) { on_fatal_(why); };
+  events.hello = [this] { return Hello(); };
+  links_->Start(events);
 
   grpc::ServerBuilder clients;
   Prepare(config_, &clients);
@@ -284,6 +298,8 @@ peer::Hello Gyred::Hello() const {
   hello.set_instance(identity_.instance);
   hello.set_epoch(door_->epoch().value());
   hello.set_version(kPeerProtocol);
+  hello.set_boots(identity_.boots);
+  hello.set_run(run_);
   return hello;
 }
 

@@ -29,6 +29,7 @@
 #include "server/peer_service.h"
 #include "server/store_pool.h"
 #include "storage/identity.h"
+#include "storage/peer_runs.h"
 #include "storage/rocks_engine.h"
 
 namespace gyre {
@@ -66,12 +67,14 @@ class Gyred {
   const std::function<void(std::string)> on_fatal_;
   const Time started_;
   Random random_;
+  const uint64_t run_;  // tells this process from any other on the same data directory
 
   // In the order in which they start.
   Topology initial_;
   NodeId self_;
   std::unique_ptr<RocksEngine> engine_;
   Identity identity_;
+  PeerRuns met_;  // as of the start; PeerService has it from then on
   std::unique_ptr<Node> node_;
   std::unique_ptr<StorePool> pool_;
   std::unique_ptr<PeerLinks> links_;

@@ -742,6 +742,57 @@ TEST(ThreeNodes, RefuseASecondNodeOfOneName) {
   ASSERT_TRUE(Put(cluster.Connect(0).get(), PutOf("anna", "apples")).status.ok());
 }
 
+TEST(ThreeNodes, RefuseASecondProcessOnACopyOfADataDirectory) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  ASSERT_TRUE(cluster.Stop(0).ok());
+  LocalCluster twin(3);
+  for (int i = 0; i < 3; ++i) twin.config(0).members[i] = cluster.config(0).members[i];
+  twin.config(0).data_dir = cluster.config(0).data_dir + "-twin";
+  std::filesystem::copy(cluster.config(0).data_dir, twin.config(0).data_dir,
+                        std::filesystem::copy_options::recursive);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  ASSERT_TRUE(cluster.FindEachOther());
+  ASSERT_TRUE(twin.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !twin.Fatal().empty(); }));
+  EXPECT_NE(twin.Fatal().find("n0"), std::string::npos) << twin.Fatal();
+  EXPECT_EQ(cluster.Fatal(), "");
+  EXPECT_TRUE(cluster.FindEachOther());
+}
+
+TEST(ThreeNodes, LoseNothingWhenOneIsPutBackToAnEarlierState) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  const std::string data = cluster.config(2).data_dir;
+  const auto restart_on = [&](const std::string& from, const std::string& to) {
+    ASSERT_TRUE(cluster.Stop(2).ok());
+    std::filesystem::remove_all(to);
+    std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+    ASSERT_TRUE(cluster.Start(2).ok());
+    ASSERT_TRUE(cluster.FindEachOther());
+  };
+  // Each through node 2, which mints it.
+  std::vector<std::string> keys;
+  const auto write = [&](const std::string& prefix) {
+    const auto stub = cluster.Connect(2);
+    for (int i = 0; i < 40; ++i) {
+      keys.push_back(prefix + std::to_string(i));
+      ASSERT_TRUE(Put(stub.get(), PutOf(keys.back(), "v")).status.ok());
+    }
+  };
+  write("kept");
+  restart_on(data, data + "-old");
+  write("lost");
+  restart_on(data + "-old", data);
+  write("later");
+  for (int node = 0; node < 3; ++node) {
+    const auto stub = cluster.Connect(node);
+    for (const std::string& key : keys) {
+      EXPECT_EQ(ValuesOf(stub.get(), key).size(), 1u) << key << " at node " << node;
+    }
+  }
+}
+
 TEST(ThreeNodes, RefuseANodeOfAnotherCluster) {
   LocalCluster cluster(2);
   cluster.StartAll("carts");

@@ -64,6 +64,10 @@ void Lane::OnPeer(NodeId node, bool reachable) {
   });
 }
 
+void Lane::OnForgetful() {
+  loop_.Post([this](Instant) { shard_->OnForgetful(); });
+}
+
 void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
   loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
     done(node_->Install(options_.index, view));

@@ -56,6 +56,7 @@ class Lane {
   // `ticket` is let go of once the messages have been taken in: the link reads on then.
   void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   void OnPeer(NodeId node, bool reachable);
+  void OnForgetful();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
   // For what concerns Control: lane 0.
   void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }

@@ -62,16 +62,7 @@ void LocalCluster::StartAll(const std::string& table) {
     const absl::Status started = Start(i);
     GYRE_CHECK(started.ok(), started.ToString().c_str());
   }
-  GYRE_CHECK(Eventually([&] {
-               for (int i = 0; i < nodes; ++i) {
-                 const v1::NodeStatusReply status = Status(i);
-                 for (const v1::PeerStatus& peer : status.peers()) {
-                   if (!peer.connected()) return false;
-                 }
-               }
-               return true;
-             }),
-             "the nodes find each other");
+  GYRE_CHECK(FindEachOther(), "the nodes find each other");
   grpc::ClientContext context;
   v1::CreateTableRequest request;
   request.mutable_table()->set_name(table);
@@ -83,6 +74,19 @@ void LocalCluster::StartAll(const std::string& table) {
 absl::Status LocalCluster::Stop(int index) {
   const std::unique_ptr<Gyred> node = std::move(nodes_[index]);
   return node->Stop();
+}
+
+bool LocalCluster::FindEachOther() const {
+  return Eventually([&] {
+    for (size_t i = 0; i < nodes_.size(); ++i) {
+      if (nodes_[i] == nullptr) continue;
+      const v1::NodeStatusReply status = Status(static_cast<int>(i));
+      for (const v1::PeerStatus& peer : status.peers()) {
+        if (!peer.connected()) return false;
+      }
+    }
+    return true;
+  });
 }
 
 std::string LocalCluster::Fatal() const {

@@ -34,6 +34,8 @@ class LocalCluster {
   // cannot.
   void StartAll(const std::string& table);
   absl::Status Stop(int index);
+  // Waits until each of the nodes that run sees all others. False: it never did.
+  bool FindEachOther() const;
 
   // Why a node said that it cannot go on; "" while none has.
   std::string Fatal() const;

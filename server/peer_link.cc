@@ -186,11 +186,17 @@ bool PeerLink::IsExpectedHello(const peer::Hello& hello, std::string* why) const
 }
 
 void PeerLink::OnHello(const peer::PeerFrame& frame) {
+  std::string why;
+  const bool expected = IsExpectedHello(frame.hello(), &why);
+  if (expected && frame.hello().forgetful()) {
+    Log(LogLevel::kError, "forgetful",
+        {{"peer", name_}, {"why", "it has met this data directory in a later state: new lives"}});
+    events_.on_forgetful();
+  }
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closing_ || established_) return;
-    std::string why;
-    if (!IsExpectedHello(frame.hello(), &why)) {
+    if (!expected) {
       last_failure_ = why;
       Log(LogLevel::kError, "peer_refused", {{"peer", name_}, {"why", why}});
       call_->Cancel();

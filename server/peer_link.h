@@ -55,6 +55,9 @@ class PeerLink {
  public:
   struct Events {
     std::function<void(NodeId, bool reachable)> on_peer;
+    // The peer has met this node's data in a later state. Said before on_peer says that it is
+    // reachable.
+    std::function<void()> on_forgetful;
     // The peer refuses this node for good, and never let it in before; why.
     std::function<void(std::string)> on_refused;
     // Tend has something to do.

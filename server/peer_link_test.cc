@@ -74,12 +74,15 @@ class Links {
  public:
   Links(const PeerLinkOptions& options, const FakePeer& peer)
       : links_(options, {peer.member()}, Random(1)) {
-    links_.Start([](NodeId, bool) {},
-                 [this](const std::string& why) {
-                   std::lock_guard<std::mutex> lock(mutex_);
-                   refused_ = why;
-                 },
-                 [] { return peer::Hello(); });
+    PeerLink::Events events;
+    events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
+    events.on_forgetful = [this] { Note("forgetful"); };
+    events.on_refused = [this](const std::string& why) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      refused_ = why;
+    };
+    events.hello = [] { return peer::Hello(); };
+    links_.Start(events);
   }
   ~Links() { links_.Stop(); }
 
@@ -89,10 +92,21 @@ class Links {
     std::lock_guard<std::mutex> lock(mutex_);
     return refused_;
   }
+  // What the links said of the peer, in order.
+  std::string news() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return news_;
+  }
 
  private:
+  void Note(const std::string& what) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    news_ += (news_.empty() ? "" : ", ") + what;
+  }
+
   mutable std::mutex mutex_;
-  std::string refused_;  // guarded by mutex_
+  std::string refused_;  // guarded by mutex_, and so is the rest
+  std::string news_;
   PeerLinks links_;
 };
 
@@ -161,6 +175,20 @@ TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   EXPECT_EQ(links.figures().dropped, 1u) << "the one that fits into no frame";
   std::lock_guard<std::mutex> lock(mutex);
   for (const size_t bytes : frames) EXPECT_LE(bytes, options.max_frame_bytes);
+}
+
+TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {
+  FakePeer peer([](int, FakePeer::Stream* stream) {
+    peer::PeerFrame hello;
+    hello.mutable_hello()->set_node(kPeer);
+    hello.mutable_hello()->set_forgetful(true);
+    stream->Write(hello);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  (*links).OnIncoming(NodeId(kPeer), true);
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "forgetful, up"; }));
 }
 
 }  // namespace

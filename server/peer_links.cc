@@ -15,14 +15,13 @@ PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, 
 
 PeerLinks::~PeerLinks() { Stop(); }
 
-void PeerLinks::Start(std::function<void(NodeId, bool)> on_peer,
-                      std::function<void(std::string)> on_refused,
-                      std::function<peer::Hello()> hello) {
+void PeerLinks::Start(const PeerLink::Events& events) {
+  PeerLink::Events of_each = events;
+  of_each.kick = [this] { Kick(); };
   GYRE_CHECK(links_.empty() && !thread_.joinable(), "links start once");
   for (const Member& peer : peers_) {
-    links_.push_back(std::make_unique<PeerLink>(
-        options_, peer.id, peer.name, peer.peer_address,
-        PeerLink::Events{on_peer, on_refused, [this] { Kick(); }, hello}, Random(random_.Next())));
+    links_.push_back(std::make_unique<PeerLink>(options_, peer.id, peer.name, peer.peer_address,
+                                                of_each, Random(random_.Next())));
   }
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "peer-links");

@@ -29,9 +29,8 @@ class PeerLinks {
   PeerLinks& operator=(const PeerLinks&) = delete;
   ~PeerLinks();
 
-  // Every peer counts as unreachable until on_peer says otherwise.
-  void Start(std::function<void(NodeId, bool reachable)> on_peer,
-             std::function<void(std::string)> on_refused, std::function<peer::Hello()> hello);
+  // Every peer counts as unreachable until on_peer says otherwise. `events.kick` is not used.
+  void Start(const PeerLink::Events& events);
   void Stop();
 
   void Send(std::vector<Envelope> envelopes);

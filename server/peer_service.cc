@@ -69,13 +69,13 @@ class PeerService::Incoming final
  private:
   // The first frame. False: refused, and the stream ends.
   bool Greet() {
-    if (const grpc::Status status = service_->Admit(frame_.hello(), this); !status.ok()) {
+    const grpc::Status status = service_->Admit(frame_.hello(), this, greeting_.mutable_hello());
+    if (!status.ok()) {
       Finish(status);
       return false;
     }
     from_ = NodeId(frame_.hello().node());
     LeaveStrangers();
-    *greeting_.mutable_hello() = service_->hello_();
     {
       std::lock_guard<std::mutex> lock(mutex_);
       writing_ = true;
@@ -150,20 +150,22 @@ class PeerService::Incoming final
 
 PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
                          std::function<peer::Hello()> hello, PeerLinks* links, Sink sink,
-                         Options options)
+                         Memory memory, Options options)
     : cluster_name_(std::move(cluster_name)),
       peers_(std::move(peers)),
       hello_(std::move(hello)),
       links_(links),
       sink_(std::move(sink)),
-      options_(options) {}
+      options_(options),
+      persist_(std::move(memory.persist)),
+      met_(std::move(memory.met)) {}
 
 grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* PeerService::Link(
     grpc::CallbackServerContext* context) {
   return new Incoming(this, context);
 }
 
-grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream) {
+grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer) {
   const auto refuse = [&](grpc::StatusCode code, const std::string& why) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     Log(LogLevel::kError, "peer_refused", {{"peer", hello.node_name()}, {"why", why}});
@@ -182,7 +184,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream) {
   }
   const NodeId node(hello.node());
   if (node == NodeId(mine.node())) {
-    if (hello.instance() == mine.instance()) {
+    if (hello.instance() == mine.instance() && hello.run() == mine.run()) {
       return refuse(grpc::StatusCode::FAILED_PRECONDITION,
                     "the node speaks to itself: a peer_address points back at it");
     }
@@ -196,15 +198,39 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream) {
   }
   std::lock_guard<std::mutex> lock(mutex_);
   Entry& entry = streams_[node];
-  if (entry.stream != nullptr && entry.instance != hello.instance()) {
-    return refuse(grpc::StatusCode::ALREADY_EXISTS,
-                  absl::StrCat("another node called \"", hello.node_name(),
-                               "\" is connected, with another data directory"));
+  // A node that has just been started again comes back until the end of its last stream has been
+  // noticed, at the latest by the keepalive. A process that still answers would be the other half
+  // of a pair that mints the same dots.
+  if (entry.stream != nullptr && entry.run.run != hello.run()) {
+    const bool copied = entry.run.instance == hello.instance();
+    return refuse(
+        grpc::StatusCode::ALREADY_EXISTS,
+        absl::StrCat("another node called \"", hello.node_name(), "\" is connected, with ",
+                     copied ? "a copy of its data directory" : "another data directory"));
   }
   if (entry.stream != nullptr) entry.stream->Cancel();  // it reconnected before we saw the loss
-  entry = {hello.instance(), stream};
+  entry = {{hello.instance(), hello.boots(), hello.run()}, stream};
+  *answer = mine;
+  answer->set_forgetful(IsForgetful(hello));
   links_->OnIncoming(node, true);
   return grpc::Status::OK;
+}
+
+bool PeerService::IsForgetful(const peer::Hello& hello) {
+  const NodeId node(hello.node());
+  const PeerRun run{hello.instance(), hello.boots(), hello.run()};
+  switch (met_.Judge(node, run)) {
+    case PeerRuns::Verdict::kKnown:
+      return false;
+    case PeerRuns::Verdict::kLater:
+      persist_(met_.Remember(node, run));
+      return false;
+    case PeerRuns::Verdict::kForgetful:
+      break;
+  }
+  Log(LogLevel::kError, "peer_forgetful",
+      {{"peer", hello.node_name()}, {"boots", hello.boots()}, {"run", hello.run()}});
+  return true;
 }
 
 void PeerService::Leave(NodeId node, Incoming* stream) {

@@ -1,6 +1,6 @@
 // PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses
-// other clusters, other protocols and a second node of one name, and hands over what the frames
-// bring.
+// other clusters, other protocols and a second node of one name, tells a peer whose data directory
+// it has met in a later state, and hands over what the frames bring.
 //
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.
@@ -26,10 +26,11 @@
 #include "ring/ids.h"
 #include "ring/member.h"
 #include "server/peer_links.h"
+#include "storage/peer_runs.h"
 
 namespace gyre {
 
-inline constexpr uint32_t kPeerProtocol = 1;
+inline constexpr uint32_t kPeerProtocol = 2;
 
 class PeerService final : public peer::Peer::CallbackService {
  public:
@@ -43,6 +44,13 @@ class PeerService final : public peer::Peer::CallbackService {
     uint64_t refused = 0;
   };
 
+  // What is known of the peers' runs, and who writes it down. `persist` is told before anything
+  // that such a peer sends is handed over: in the order of a store's commits, that is enough.
+  struct Memory {
+    PeerRuns met;
+    std::function<void(WriteBatch)> persist;
+  };
+
   struct Options {
     // A stream that has said no hello by then is ended: until then it costs memory and nobody knows
     // whose it is. Shorter and a peer on a slow network does not get in.
@@ -52,7 +60,8 @@ class PeerService final : public peer::Peer::CallbackService {
   // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives
   // it.
   PeerService(std::string cluster_name, std::vector<Member> peers,
-              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Options options);
+              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Memory memory,
+              Options options);
 
   grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* Link(
       grpc::CallbackServerContext* context) override;
@@ -68,12 +77,14 @@ class PeerService final : public peer::Peer::CallbackService {
     std::map<uint64_t, Incoming*> streams;  // each until its hello or its end
   };
   struct Entry {
-    uint64_t instance = 0;
+    PeerRun run;
     Incoming* stream = nullptr;
   };
 
-  // OK: the stream is the node's from now on.
-  grpc::Status Admit(const peer::Hello& hello, Incoming* stream);
+  // OK: the stream is the node's from now on, and `answer` what it is to be told.
+  grpc::Status Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer);
+  // REQUIRES: mutex_ held
+  bool IsForgetful(const peer::Hello& hello);
   void Leave(NodeId node, Incoming* stream);
 
   const std::string cluster_name_;
@@ -84,8 +95,10 @@ class PeerService final : public peer::Peer::CallbackService {
   const Options options_;
   const std::shared_ptr<Strangers> strangers_ = std::make_shared<Strangers>();
 
+  const std::function<void(WriteBatch)> persist_;
   std::mutex mutex_;
-  std::map<NodeId, Entry> streams_;  // guarded by mutex_
+  std::map<NodeId, Entry> streams_;  // guarded by mutex_, and so is met_
+  PeerRuns met_;
 
   std::atomic<uint64_t> frames_{0};
   std::atomic<uint64_t> messages_{0};

@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "server/local_cluster.h"
+#include "storage/memory_engine.h"
 
 namespace gyre {
 namespace {
@@ -17,54 +19,140 @@ namespace {
 constexpr uint64_t kMe = 1;
 constexpr uint64_t kPeer = 7;
 
-peer::Hello HelloOf(uint64_t node) {
+peer::Hello HelloOf(uint64_t node, uint64_t boots = 1, uint64_t run = 1) {
   peer::Hello hello;
   hello.set_cluster(5);
   hello.set_node(node);
+  hello.set_node_name("node-" + std::to_string(node));
   hello.set_instance(node);
   hello.set_version(kPeerProtocol);
+  hello.set_boots(boots);
+  hello.set_run(run);
   return hello;
 }
 
-TEST(PeerService, EndsAStreamThatSaysNoHelloAndKeepsOneThatDid) {
+// A stream to the service, as a peer opens it.
+class Greeter {
+ public:
+  Greeter(peer::Peer::Stub* stub, const peer::Hello& hello) : stream_(stub->Link(&context_)) {
+    peer::PeerFrame frame;
+    *frame.mutable_hello() = hello;
+    stream_->Write(frame);
+    if (stream_->Read(&frame)) answer_ = frame.hello();
+  }
+
+  const std::optional<peer::Hello>& answer() const { return answer_; }
+  bool Write(const peer::PeerFrame& frame) { return stream_->Write(frame); }
+  grpc::Status End() {
+    stream_->WritesDone();
+    return stream_->Finish();
+  }
+
+ private:
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<peer::PeerFrame, peer::PeerFrame>> stream_;
+  std::optional<peer::Hello> answer_;
+};
+
+// The service of a node that remembers in `engine`.
+class Served {
+ public:
+  explicit Served(MemoryEngine* engine, PeerService::Options options = {})
+      : service_(
+            "test", {{NodeId(kPeer), "peer", "z", "h:1", "h:2"}}, [] { return HelloOf(kMe); },
+            &links_,
+            [this](NodeId, std::vector<PeerMessage> messages, std::shared_ptr<void>) {
+              received += messages.size();
+            },
+            {*PeerRuns::Load(*engine),
+             [engine](const WriteBatch& batch) {
+               EXPECT_TRUE(engine->Write(batch, WalSync::kYes).ok());
+             }},
+            options) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    stub_ = peer::Peer::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string(port),
+                                                    grpc::InsecureChannelCredentials()));
+  }
+  ~Served() { server_->Shutdown(); }
+
+  peer::Peer::Stub* stub() { return stub_.get(); }
+  // What a process that greets, and then ends its stream, is told.
+  std::string Greet(const peer::Hello& hello) {
+    // Its last stream may still be going away.
+    for (;;) {
+      Greeter greeter(stub(), hello);
+      const grpc::Status status = greeter.End();
+      if (status.error_code() == grpc::StatusCode::ALREADY_EXISTS) continue;
+      if (!status.ok()) return status.error_message();
+      return greeter.answer()->forgetful() ? "forgetful" : "welcome";
+    }
+  }
+
   std::atomic<size_t> received{0};
-  PeerLinks links({}, {}, Random(1));
+
+ private:
+  PeerLinks links_{{}, {}, Random(1)};
+  PeerService service_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<peer::Peer::Stub> stub_;
+};
+
+TEST(PeerService, EndsAStreamThatSaysNoHelloAndKeepsOneThatDid) {
+  MemoryEngine engine;
   PeerService::Options options;
   options.hello_timeout = Duration::Millis(20);
-  PeerService service(
-      "test", {{NodeId(kPeer), "peer", "z", "h:1", "h:2"}}, [] { return HelloOf(kMe); }, &links,
-      [&](NodeId, std::vector<PeerMessage> messages, std::shared_ptr<void>) {
-        received += messages.size();
-      },
-      options);
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  const auto stub = peer::Peer::NewStub(
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
-
-  grpc::ClientContext polite_context;
-  const auto polite = stub->Link(&polite_context);
-  peer::PeerFrame frame;
-  *frame.mutable_hello() = HelloOf(kPeer);
-  ASSERT_TRUE(polite->Write(frame));
-  ASSERT_TRUE(polite->Read(&frame));
-  EXPECT_EQ(frame.hello().node(), kMe);
+  Served served(&engine, options);
+  Greeter polite(served.stub(), HelloOf(kPeer));
+  ASSERT_TRUE(polite.answer().has_value());
+  EXPECT_EQ(polite.answer()->node(), kMe);
 
   grpc::ClientContext silent_context;
-  const auto silent = stub->Link(&silent_context);
+  const auto silent = served.stub()->Link(&silent_context);
+  peer::PeerFrame frame;
   EXPECT_FALSE(silent->Read(&frame));
   EXPECT_FALSE(silent->Finish().ok());
 
   frame.Clear();
   frame.add_messages()->mutable_topology_news();
-  ASSERT_TRUE(polite->Write(frame));
-  EXPECT_TRUE(LocalCluster::Eventually([&] { return received == 1; }));
-  polite->WritesDone();
-  EXPECT_TRUE(polite->Finish().ok());
-  server->Shutdown();
+  ASSERT_TRUE(polite.Write(frame));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return served.received == 1; }));
+  EXPECT_TRUE(polite.End().ok());
+}
+
+TEST(PeerService, TellsAPeerWhoseDataItHasMetInALaterState) {
+  MemoryEngine engine;
+  {
+    Served served(&engine);
+    EXPECT_EQ(served.Greet(HelloOf(kPeer, 5, 51)), "welcome");
+    EXPECT_EQ(served.Greet(HelloOf(kPeer, 5, 51)), "welcome") << "it connected again";
+    EXPECT_EQ(served.Greet(HelloOf(kPeer, 5, 52)), "forgetful");
+  }
+  Served again(&engine);
+  EXPECT_EQ(again.Greet(HelloOf(kPeer, 5, 52)), "forgetful");
+  EXPECT_EQ(again.Greet(HelloOf(kPeer, 4, 53)), "forgetful");
+  EXPECT_EQ(again.Greet(HelloOf(kPeer, 6, 61)), "welcome");
+  EXPECT_EQ(again.Greet(HelloOf(kPeer, 5, 51)), "forgetful");
+}
+
+TEST(PeerService, RefusesAnotherProcessOfANodeWhileTheFirstOneIsConnected) {
+  MemoryEngine engine;
+  Served served(&engine);
+  Greeter first(served.stub(), HelloOf(kPeer, 5, 51));
+  for (const uint64_t boots : {4, 5, 6}) {
+    Greeter second(served.stub(), HelloOf(kPeer, boots, 52));
+    EXPECT_FALSE(second.answer().has_value());
+    EXPECT_EQ(second.End().error_code(), grpc::StatusCode::ALREADY_EXISTS);
+  }
+  peer::PeerFrame frame;
+  frame.add_messages()->mutable_topology_news();
+  ASSERT_TRUE(first.Write(frame));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return served.received == 1; }));
+  EXPECT_TRUE(first.End().ok()) << "it stood all the while";
+  EXPECT_EQ(served.Greet(HelloOf(kPeer, 6, 61)), "welcome") << "the next start";
 }
 
 }  // namespace

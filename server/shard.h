@@ -117,6 +117,9 @@ class Shard {
   void OnWake(Instant now);
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
+  // A peer has met this node's data in a later state: what this node found of itself may be less
+  // than what it has minted (design 3, rule 1).
+  void OnForgetful() { store_->EndInheritedLives(); }
 
   // What the events since the last call want done.
   ShardEffects TakeEffects(Instant now);
