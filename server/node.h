@@ -35,8 +35,8 @@ class Node {
  public:
   // `initial`: the topology of the configuration, used until the engine holds a newer one.
   // `clean_stop`: the last process on this data directory ended in order. Where it did not, writes
-  // of `periodic` tables may be lost, and dots with them: the partitions start new lives. REQUIRES:
-  // engine outlives the node.
+  // of `periodic` tables may be lost, and dots with them: the partitions start new lives; and those
+  // that mint on need to see the other owners' clocks first. REQUIRES: engine outlives the node.
   static absl::StatusOr<std::unique_ptr<Node>> Open(NodeOptions options, Engine* engine,
                                                     const Topology& initial, NodeId self,
                                                     bool clean_stop, Random random);

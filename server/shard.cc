@@ -164,12 +164,27 @@ void Shard::PerformMint(ExchangeId id, Effects effects, Instant now) {
                  });
                  return;
                }
+               if (store_->Inherited(item.partition) && !Confirmed(item.partition)) {
+                 store_->StartLife(item.partition);
+               }
                MintOutcome minted =
                    store_->Mint(item, *std::move(record), std::move(intent), then.wall_ms);
                StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
                  exchange->OnMinted(std::move(minted), then.monotonic, out);
                });
              });
+}
+
+bool Shard::Confirmed(PartitionId partition) const {
+  const absl::Span<const NodeId> owners = view_->Owners(partition);
+  return std::all_of(owners.begin(), owners.end(), [&](NodeId owner) {
+    if (owner == view_->self()) return true;
+    return options_.clean_start ? greeted_.contains(owner) : shown_.contains({partition, owner});
+  });
+}
+
+void Shard::NoteShown(PartitionId partition, NodeId owner) {
+  if (store_->Inherited(partition)) shown_.insert({partition, owner});
 }
 
 void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
@@ -358,6 +373,7 @@ void Shard::RefuseToServe(NodeId from, PeerMessage message, Instant now) {
 
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
   if (reachable) {
+    greeted_.insert(node);
     // What either missed meanwhile is asked for now: every partition of every peer once.
     if (unreachable_.erase(node) > 0) Hurry(now);
     return;
@@ -459,6 +475,7 @@ void Shard::AskClock(ExchangeId id, const ClockExchange& exchange) {
 
 void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask) {
   store_->NoteSeen(partition, ask.clock);
+  NoteShown(partition, from);
   if (ask.durable_bases.has_value()) {
     std::vector<NodeId> others;
     for (NodeId owner : view_->Owners(partition)) {
@@ -532,6 +549,7 @@ void Shard::EndClockAnswer(ExchangeId id, Instant now) {
     case ClockExchange::Next::kAskAgain:
       return AskClock(id, it->second);
     case ClockExchange::Next::kJoinBases:
+      NoteShown(it->second.partition(), it->second.peer());
       store_->JoinBases(it->second.partition(), it->second.bases());
       missing_.erase(it->second.partition());
       SettleRecords(it->second.partition(), now);

@@ -55,6 +55,10 @@ struct ShardOptions {
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
   Duration periodic_sync = Duration::Seconds(1);
   ClockAnswerLimits clock_answers;
+  // The last process on this data ended in order. Then a peer that greets this node and does not
+  // call it forgetful confirms the lives that it inherited. After any other end only the peers'
+  // clocks do: a copy of a directory that was in use looks like it was left by a crash.
+  bool clean_start = true;
 };
 
 // What a step wants done. Everything may be done at once and in any order.
@@ -159,6 +163,11 @@ class Shard {
   template <typename Step>
   void StepExchange(ExchangeId id, Instant now, Step step);
 
+  // Whether every other owner has confirmed, since this process began, that it knows no more of the
+  // partition's inherited life than this node.
+  bool Confirmed(PartitionId partition) const;
+  void NoteShown(PartitionId partition, NodeId owner);
+
   void WithRecord(const ItemKey& item, Instant now, WithRecordFn then);
 
   // What a peer, or this node itself, asks of this node as an owner.
@@ -201,6 +210,8 @@ class Shard {
   size_t clock_scans_under_way_ = 0;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
   std::set<NodeId> unreachable_;
+  std::set<NodeId> greeted_;                        // peers that were reachable at least once
+  std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life
 
   std::vector<PartitionId> repair_order_;
   size_t repair_next_ = 0;

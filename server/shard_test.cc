@@ -104,6 +104,24 @@ class Bench {
     shard_->OnView(View::Create(topology_, Id("a")));
     return *this;
   }
+  Bench& Greet(const std::string& peer) {
+    shard_->OnPeer(Id(peer), true, now_);
+    return *this;
+  }
+  // The process ends, and another begins on what it left.
+  Bench& Restart(bool clean) {
+    ShardOptions options;
+    options.clean_start = clean;
+    store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(3));
+    EXPECT_TRUE(store_->Open(view_->OwnedBy(Id("a")), false).ok());
+    shard_ = std::make_unique<Shard>(options, store_.get(), view_, Random(4));
+    return *this;
+  }
+  // The replica id that a write is minted under now.
+  ReplicaId Minter() {
+    Write(100, "key", "x", 1).CommitAll();
+    return store_->Self(Item("key").partition);
+  }
   Bench& Lose(const std::string& peer) {
     shard_->OnPeer(Id(peer), false, now_);
     return *this;
@@ -353,6 +371,58 @@ TEST(Shard, APeriodicWriteIsAcknowledgedUnsyncedAndSyncedSoonAfter) {
   EXPECT_EQ(bench.Take().substr(0, 6), "commit");
   bench.Commit();
   EXPECT_EQ(bench.engine().unsynced_batches(), 0u);
+}
+
+// ---- lives that an earlier process began
+
+TEST(Shard, MintsUnderAnInheritedLifeOnlyOnceEveryOtherOwnerHasGreetedIt) {
+  Bench bench;
+  const ReplicaId before = bench.Minter();
+  EXPECT_EQ(bench.Restart(true).Greet("b").Greet("c").Minter(), before);
+  const ReplicaId after = bench.Restart(true).Greet("b").Minter();
+  EXPECT_NE(after, before);
+  EXPECT_EQ(bench.Greet("c").Minter(), after) << "its own life needs nobody";
+}
+
+TEST(Shard, APeerThatWasThereAndLeftHasConfirmedALife) {
+  Bench bench;
+  const ReplicaId before = bench.Minter();
+  EXPECT_EQ(bench.Restart(true).Greet("b").Greet("c").Lose("b").Minter(), before);
+}
+
+TEST(Shard, ASoleOwnerMintsOnUnderItsInheritedLife) {
+  Bench bench({.members = {"a"}});
+  const ReplicaId before = bench.Minter();
+  EXPECT_EQ(bench.Restart(true).Minter(), before);
+  EXPECT_EQ(bench.Restart(false).Minter(), before);
+}
+
+TEST(Shard, AfterAnUncleanEndOnlyTheClocksOfTheOtherOwnersConfirmALife) {
+  Bench bench;
+  const ReplicaId before = bench.Minter();
+  bench.Restart(false).Greet("b").Greet("c");
+  bench.Hear("b", ClockAsk{}, 5).Hear("c", ClockAsk{}, 5).Take();
+  EXPECT_EQ(bench.Minter(), before);
+  bench.Restart(false).Greet("b").Greet("c").Hear("b", ClockAsk{}, 5).Take();
+  EXPECT_NE(bench.Minter(), before);
+}
+
+TEST(Shard, ACompleteClockAnswerConfirmsALifeToo) {
+  Bench bench;
+  const ReplicaId before = bench.Minter();
+  bench.Restart(false).Hear("c", ClockAsk{}, 5).Take();
+  ASSERT_EQ(bench.Wake(1).Take(), "ClockAsk>b");
+  ClockAnswer nothing;
+  nothing.complete = true;
+  EXPECT_EQ(bench.Hear("b", nothing).Minter(), before);
+}
+
+TEST(Shard, EndsItsInheritedLivesWhenItIsCalledForgetful) {
+  Bench bench;
+  const ReplicaId before = bench.Minter();
+  bench.Restart(true);
+  bench.shard().OnForgetful();
+  EXPECT_NE(bench.Greet("b").Greet("c").Minter(), before);
 }
 
 // ---- exchanges

@@ -51,6 +51,7 @@ SimCluster::SimCluster(SimOptions options)
       node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
     }
     Open(i);
+    TellReachability(i, true);
   }
 }
 
@@ -66,11 +67,14 @@ void SimCluster::Open(int index) {
   node.shards.clear();
   node.shards.resize(options_.shards);
   node.control_wake = Time::Never();
+  // Nobody is there until a connection stands, which takes a moment each.
   for (int other = 0; other < options_.nodes; ++other) {
-    if (other == index || up(other)) continue;
+    if (other == index) continue;
     for (int shard = 0; shard < options_.shards; ++shard) {
       node.node->shard(shard).OnPeer(nodes_[other].id, false, NowAt(node));
     }
+    node.node->control().OnPeer(nodes_[other].id, false, NowAt(node));
+    if (up(other)) Tell(index, other, true);
   }
   for (int shard = 0; shard < options_.shards; ++shard) {
     node.node->shard(shard).OnWake(NowAt(node));
@@ -415,18 +419,21 @@ void SimCluster::Restart(int index) {
 // The others' connections break, or come back, each in its own time.
 void SimCluster::TellReachability(int about, bool reachable) {
   for (int other = 0; other < options_.nodes; ++other) {
-    if (other == about) continue;
-    const auto tell = [this, about, reachable](SimNode& node) {
-      if (up(about) != reachable) return;
-      for (int shard = 0; shard < options_.shards; ++shard) {
-        node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
-        PerformShard(IndexOf(node.id), shard);
-      }
-      node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
-      PerformControl(IndexOf(node.id));
-    };
-    if (up(other)) AtNode(other, Duration::Millis(random_.Between(1, 300)), tell);
+    if (other != about && up(other)) Tell(other, about, reachable);
   }
+}
+
+void SimCluster::Tell(int index, int about, bool reachable) {
+  const auto tell = [this, about, reachable](SimNode& node) {
+    if (up(about) != reachable) return;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
+      PerformShard(IndexOf(node.id), shard);
+    }
+    node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
+    PerformControl(IndexOf(node.id));
+  };
+  AtNode(index, Duration::Millis(random_.Between(1, 300)), tell);
 }
 
 void SimCluster::Pause(int index) {

@@ -135,6 +135,7 @@ class SimCluster {
   void Observe(const SimNode& node, const WriteBatch& batch);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void TellReachability(int about, bool reachable);
+  void Tell(int node, int about, bool reachable);
   Duration DiskDelay();
   int IndexOf(NodeId id) const { return index_.at(id); }
 
