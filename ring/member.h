@@ -8,6 +8,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ring/ids.h"
 
@@ -29,6 +30,13 @@ ClusterId ClusterIdFromName(std::string_view name);
 // XXH3-64 over (cluster id as 8 bytes big endian, name); 1 where that is 0. Two names of a cluster
 // may collide in theory; InitialTopology refuses such a configuration.
 NodeId NodeIdFromName(ClusterId cluster, std::string_view name);
+
+// What placement rests on: each member with its zone, as `"name" in zone "zone"`, sorted.
+std::vector<std::string> PlacesOf(const std::vector<Member>& members);
+
+// What only one of two such lists has: `only MINE: a, b; only THEIRS: c`. "" where they are equal.
+std::string PlacesDifference(std::string_view mine_is, const std::vector<std::string>& mine,
+                             std::string_view theirs_is, const std::vector<std::string>& theirs);
 
 }  // namespace gyre
 

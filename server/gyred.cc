@@ -140,10 +140,11 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-  absl::StatusOr<Identity> identity = OpenIdentity(
-      engine_.get(),
-      {initial_.cluster, config_.cluster_name, self_, config_.node_name, initial_.slices},
-      random_.Next() | 1);
+  absl::StatusOr<Identity> identity =
+      OpenIdentity(engine_.get(),
+                   {initial_.cluster, config_.cluster_name, self_, config_.node_name,
+                    initial_.slices, PlacesOf(initial_.members)},
+                   random_.Next() | 1);
   if (!identity.ok()) {
     engine_.reset();  // nothing to mark as stopped
     return identity.status();
@@ -300,6 +301,8 @@ peer::Hello Gyred::Hello() const {
   hello.set_version(kPeerProtocol);
   hello.set_boots(identity_.boots);
   hello.set_run(run_);
+  hello.set_slices(initial_.slices);
+  for (std::string& place : PlacesOf(initial_.members)) hello.add_places(std::move(place));
   return hello;
 }
 

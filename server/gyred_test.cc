@@ -793,6 +793,36 @@ TEST(ThreeNodes, LoseNothingWhenOneIsPutBackToAnEarlierState) {
   }
 }
 
+TEST(ThreeNodes, RefuseANodeOfAnotherRingWhichThenEnds) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  ASSERT_TRUE(cluster.Stop(2).ok());
+  const auto refused = [&](const std::string& mine, const std::string& theirs) {
+    cluster.config(2).data_dir += "-other";
+    ASSERT_TRUE(cluster.Start(2).ok());
+    EXPECT_TRUE(LocalCluster::Eventually([&] {
+      const std::string why = cluster.Fatal();
+      return why.find(mine) != std::string::npos && why.find(theirs) != std::string::npos;
+    })) << cluster.Fatal();
+    ASSERT_TRUE(cluster.Stop(2).ok());
+  };
+  cluster.config(2).partitions = 16;
+  refused("16 partitions", "with 8");
+  cluster.config(2).partitions = 8;
+  cluster.config(2).members[0].zone = "elsewhere";
+  refused("only n2: \"n0\" in zone \"elsewhere\"", "only n1: \"n0\" in zone \"z0\"");
+}
+
+TEST(Gyred, RefusesToStartWithOtherMembersThanItsDataWasMadeWith) {
+  LocalCluster cluster(2);
+  ASSERT_TRUE(cluster.Start(0).ok());
+  ASSERT_TRUE(cluster.Stop(0).ok());
+  cluster.config(0).members[1].zone = "elsewhere";
+  const absl::Status status = cluster.Start(0);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(status.message().find("elsewhere"), std::string::npos) << status;
+}
+
 TEST(ThreeNodes, RefuseANodeOfAnotherCluster) {
   LocalCluster cluster(2);
   cluster.StartAll("carts");

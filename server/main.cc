@@ -28,7 +28,8 @@ class FatalNotice {
   void Give(std::string why) {
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      if (why_.empty()) why_ = std::move(why);
+      if (!why_.empty()) return;  // a second signal would end the process at once
+      why_ = std::move(why);
     }
     kill(getpid(), SIGTERM);
   }

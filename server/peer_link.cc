@@ -206,6 +206,7 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
     attempts_ = 0;
     name_taken_since_ = Time::Never();
     last_failure_.clear();
+    shut_out_.clear();
     ++figures_.connects;
   }
   Report();
@@ -229,6 +230,7 @@ void PeerLink::OnClosed() {
 void PeerLink::OnDone(const std::string& why, int code) {
   std::unique_ptr<Call> dead;
   std::string refused;
+  bool shut_out = false;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     const Time now = MonotonicNow();
@@ -243,6 +245,9 @@ void PeerLink::OnDone(const std::string& why, int code) {
     } else if (code != grpc::StatusCode::UNAVAILABLE) {
       name_taken_since_ = Time::Never();
     }
+    shut_out = figures_.connects == 0 && (code == grpc::StatusCode::PERMISSION_DENIED ||
+                                          code == grpc::StatusCode::FAILED_PRECONDITION);
+    shut_out_ = shut_out ? why : "";
     if (!stopping_ && why != last_failure_) {
       last_failure_ = why;
       const bool expected = code == grpc::StatusCode::UNAVAILABLE ||
@@ -257,6 +262,7 @@ void PeerLink::OnDone(const std::string& why, int code) {
   }
   Report();
   if (!refused.empty()) events_.on_refused(refused);
+  if (shut_out) events_.on_shut_out();
   {
     std::lock_guard<std::mutex> lock(mutex_);
     closing_ = false;
@@ -315,6 +321,11 @@ void PeerLink::Stop() {
   stopping_ = true;
   if (call_ != nullptr) call_->Cancel();
   ended_.wait(lock, [this] { return call_ == nullptr && !closing_; });
+}
+
+std::string PeerLink::shut_out() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return shut_out_;
 }
 
 PeerLink::Figures PeerLink::figures() const {

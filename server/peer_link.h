@@ -58,8 +58,11 @@ class PeerLink {
     // The peer has met this node's data in a later state. Said before on_peer says that it is
     // reachable.
     std::function<void()> on_forgetful;
-    // The peer refuses this node for good, and never let it in before; why.
+    // This node cannot be of the cluster, and was never let in; why. By PeerLinks where it is
+    // for all peers to say so.
     std::function<void(std::string)> on_refused;
+    // shut_out() is no longer "".
+    std::function<void()> on_shut_out;
     // Tend has something to do.
     std::function<void()> kick;
     // What this node says first.
@@ -91,6 +94,9 @@ class PeerLink {
   // The peer's stream to this node came up or went down.
   void OnIncoming(bool up);
   Figures figures() const;
+  // Why the peer refuses this node in a way that no waiting mends; "" where it does not, or has let
+  // it in before.
+  std::string shut_out() const;
 
   // Opens or gives up the stream where that is due; answers when to call again.
   Time Tend(Time now);
@@ -129,6 +135,7 @@ class PeerLink {
   Time name_taken_since_ = Time::Never();
   int attempts_ = 0;
   std::string last_failure_;
+  std::string shut_out_;
   std::deque<PeerMessage> queue_;
   std::deque<PeerMessage> repair_;
   size_t queue_bytes_ = 0;

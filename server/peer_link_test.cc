@@ -73,7 +73,9 @@ PeerLinkOptions Impatient() {
 class Links {
  public:
   Links(const PeerLinkOptions& options, const FakePeer& peer)
-      : links_(options, {peer.member()}, Random(1)) {
+      : Links(options, std::vector<Member>{peer.member()}) {}
+  Links(const PeerLinkOptions& options, const std::vector<Member>& peers)
+      : links_(options, peers, Random(1)) {
     PeerLink::Events events;
     events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
     events.on_forgetful = [this] { Note("forgetful"); };
@@ -175,6 +177,46 @@ TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   EXPECT_EQ(links.figures().dropped, 1u) << "the one that fits into no frame";
   std::lock_guard<std::mutex> lock(mutex);
   for (const size_t bytes : frames) EXPECT_LE(bytes, options.max_frame_bytes);
+}
+
+grpc::Status ShutOut() { return {grpc::StatusCode::FAILED_PRECONDITION, "another ring"}; }
+
+TEST(PeerLink, ANodeThatAllItsPeersShutOutEnds) {
+  FakePeer one([](int, FakePeer::Stream*) { return ShutOut(); });
+  FakePeer two([](int, FakePeer::Stream*) {
+    return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no member");
+  });
+  Links links(Impatient(), {one.member(), two.member()});
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !links.refused().empty(); }));
+  EXPECT_EQ(links.refused(), "another ring; no member");
+}
+
+TEST(PeerLink, ANodeThatOnePeerLetsInOrDoesNotAnswerRunsOn) {
+  std::atomic<int> refusals{0};
+  FakePeer one([&](int, FakePeer::Stream*) {
+    ++refusals;
+    return ShutOut();
+  });
+  FakePeer two(
+      [](int, FakePeer::Stream*) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"); });
+  Links links(Impatient(), {one.member(), two.member()});
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return refusals > 10; }));
+  EXPECT_EQ(links.refused(), "");
+}
+
+TEST(PeerLink, ANodeThatHadBeenLetInRunsOnWhenItIsShutOut) {
+  std::atomic<int> refusals{0};
+  FakePeer peer([&](int number, FakePeer::Stream* stream) {
+    if (number > 0) {
+      ++refusals;
+      return ShutOut();
+    }
+    FakePeer::Greet(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return refusals > 10; }));
+  EXPECT_EQ(links.refused(), "");
 }
 
 TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {

@@ -18,6 +18,7 @@ PeerLinks::~PeerLinks() { Stop(); }
 void PeerLinks::Start(const PeerLink::Events& events) {
   PeerLink::Events of_each = events;
   of_each.kick = [this] { Kick(); };
+  of_each.on_shut_out = [this, on_refused = events.on_refused] { OnShutOut(on_refused); };
   GYRE_CHECK(links_.empty() && !thread_.joinable(), "links start once");
   for (const Member& peer : peers_) {
     links_.push_back(std::make_unique<PeerLink>(options_, peer.id, peer.name, peer.peer_address,
@@ -43,6 +44,16 @@ void PeerLinks::Kick() {
     kick_ = true;
   }
   kicked_.notify_one();
+}
+
+void PeerLinks::OnShutOut(const std::function<void(std::string)>& on_refused) const {
+  std::string all;
+  for (const auto& link : links_) {
+    const std::string why = link->shut_out();
+    if (why.empty()) return;
+    if (all.find(why) == std::string::npos) all.append(all.empty() ? "" : "; ").append(why);
+  }
+  on_refused(all);
 }
 
 void PeerLinks::Run() {

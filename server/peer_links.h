@@ -29,7 +29,8 @@ class PeerLinks {
   PeerLinks& operator=(const PeerLinks&) = delete;
   ~PeerLinks();
 
-  // Every peer counts as unreachable until on_peer says otherwise. `events.kick` is not used.
+  // Every peer counts as unreachable until on_peer says otherwise. The links' own
+  // events, `kick` and `on_shut_out`, are set here.
   void Start(const PeerLink::Events& events);
   void Stop();
 
@@ -40,6 +41,8 @@ class PeerLinks {
  private:
   void Run();
   void Kick();
+  // A peer shuts this node out. When all do, it cannot be of this cluster.
+  void OnShutOut(const std::function<void(std::string)>& on_refused) const;
   PeerLink* Find(NodeId id) const;
 
   const PeerLinkOptions options_;

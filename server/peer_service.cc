@@ -196,6 +196,21 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
                   absl::StrCat("node \"", hello.node_name(), "\" is no member of cluster \"",
                                cluster_name_, "\""));
   }
+  // Rings that differ place the same key at different nodes.
+  if (hello.slices() != mine.slices()) {
+    return refuse(
+        grpc::StatusCode::FAILED_PRECONDITION,
+        absl::StrCat("node \"", hello.node_name(), "\" is configured with ", hello.slices(),
+                     " partitions, node \"", mine.node_name(), "\" with ", mine.slices()));
+  }
+  const std::string difference =
+      PlacesDifference(hello.node_name(), {hello.places().begin(), hello.places().end()},
+                       mine.node_name(), {mine.places().begin(), mine.places().end()});
+  if (!difference.empty()) {
+    return refuse(grpc::StatusCode::FAILED_PRECONDITION,
+                  absl::StrCat("node \"", hello.node_name(), "\" and node \"", mine.node_name(),
+                               "\" are configured with other members: ", difference));
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   Entry& entry = streams_[node];
   // A node that has just been started again comes back until the end of its last stream has been

@@ -1,6 +1,6 @@
 // PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses
-// other clusters, other protocols and a second node of one name, tells a peer whose data directory
-// it has met in a later state, and hands over what the frames bring.
+// other clusters, other protocols, other rings and a second node of one name, tells a peer whose
+// data directory it has met in a later state, and hands over what the frames bring.
 //
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.

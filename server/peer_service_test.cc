@@ -28,6 +28,8 @@ peer::Hello HelloOf(uint64_t node, uint64_t boots = 1, uint64_t run = 1) {
   hello.set_version(kPeerProtocol);
   hello.set_boots(boots);
   hello.set_run(run);
+  hello.set_slices(8);
+  hello.add_places("here");
   return hello;
 }
 
@@ -136,6 +138,21 @@ TEST(PeerService, TellsAPeerWhoseDataItHasMetInALaterState) {
   EXPECT_EQ(again.Greet(HelloOf(kPeer, 4, 53)), "forgetful");
   EXPECT_EQ(again.Greet(HelloOf(kPeer, 6, 61)), "welcome");
   EXPECT_EQ(again.Greet(HelloOf(kPeer, 5, 51)), "forgetful");
+}
+
+TEST(PeerService, RefusesAnotherRingAndNamesTheDifference) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello other = HelloOf(kPeer);
+  other.set_slices(16);
+  EXPECT_EQ(served.Greet(other),
+            "node \"node-7\" is configured with 16 partitions, node \"node-1\" with 8");
+  other = HelloOf(kPeer);
+  other.set_places(0, "there");
+  EXPECT_EQ(served.Greet(other),
+            "node \"node-7\" and node \"node-1\" are configured with other members: "
+            "only node-7: there; only node-1: here");
+  EXPECT_EQ(served.Greet(HelloOf(kPeer)), "welcome");
 }
 
 TEST(PeerService, RefusesAnotherProcessOfANodeWhileTheFirstOneIsConnected) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "ring/bytes.h"
 #include "ring/check.h"
+#include "ring/member.h"
 #include "storage/keys.h"
 
 namespace gyre {
@@ -12,6 +13,8 @@ namespace {
 
 constexpr std::string_view kIdentityName = "identity";
 constexpr std::string_view kRunsName = "runs";
+constexpr std::string_view kPlacesName = "places";
+constexpr uint8_t kPlacesVersion = 1;
 
 struct Stored {
   Identity identity;
@@ -107,6 +110,45 @@ absl::Status CheckExpected(const Stored& found, const ExpectedIdentity& expected
   return absl::OkStatus();
 }
 
+std::string EncodePlaces(const std::vector<std::string>& places) {
+  ByteWriter writer;
+  writer.Put(kPlacesVersion);
+  writer.Put(static_cast<uint32_t>(places.size()));
+  for (const std::string& place : places) writer.PutString(place);
+  return writer.Take();
+}
+
+// NOT_FOUND: an older build made the directory.
+absl::StatusOr<std::vector<std::string>> ReadPlaces(const Engine& engine) {
+  const absl::StatusOr<std::string> bytes = engine.Get(Family::kMeta, EncodeNodeKey(kPlacesName));
+  if (!bytes.ok()) return bytes.status();
+  ByteReader reader(*bytes);
+  const auto version = reader.Get<uint8_t>();
+  if (!reader.failed() && version > kPlacesVersion) {
+    return absl::FailedPreconditionError(
+        "the list of members was written by a newer build of Gyre: start that one");
+  }
+  std::vector<std::string> places;
+  const auto count = reader.Get<uint32_t>();
+  for (uint32_t i = 0; i < count && !reader.failed(); ++i) {
+    places.emplace_back(reader.GetString());
+  }
+  if (!reader.finished() || version == 0) {
+    return absl::DataLossError("the list of members in the data directory is damaged");
+  }
+  return places;
+}
+
+absl::Status CheckPlaces(const std::vector<std::string>& found,
+                         const std::vector<std::string>& expected) {
+  const std::string difference =
+      PlacesDifference("the data directory has", found, "the configuration has", expected);
+  if (difference.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("the data directory belongs to a cluster of other members: ", difference,
+                   "; members cannot change yet: put the old list back"));
+}
+
 absl::Status CheckEmpty(const Engine& engine) {
   const std::unique_ptr<Snapshot> snapshot = engine.TakeSnapshot();
   for (int i = 0; i < kFamilies; ++i) {
@@ -128,6 +170,7 @@ absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& 
   WriteBatch batch;
   batch.Put(Family::kMeta, EncodeNodeKey(kIdentityName), EncodeIdentity(expected, instance));
   batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns({.boots = 1, .clean = false}));
+  batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName), EncodePlaces(expected.places));
   if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
   return Identity{.cluster = expected.cluster,
                   .node = expected.node,
@@ -156,13 +199,22 @@ absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& ex
   if (!stored.ok()) return stored.status();
   if (absl::Status status = CheckExpected(*stored, expected); !status.ok()) return status;
 
+  const absl::StatusOr<std::vector<std::string>> places = ReadPlaces(*engine);
+  const bool has_none = absl::IsNotFound(places.status());
+  if (!places.ok() && !has_none) return places.status();
+  absl::Status fits = has_none ? absl::OkStatus() : CheckPlaces(*places, expected.places);
+  if (!fits.ok()) return fits;
+
   const absl::StatusOr<Runs> runs = ReadRuns(*engine);
   if (!runs.ok()) return runs.status();
   Identity identity = std::move(stored->identity);
   identity.boots = runs->boots + 1;
   identity.last_stop_clean = runs->clean;
-  absl::Status status = WriteRuns(engine, {.boots = identity.boots, .clean = false});
-  if (!status.ok()) return status;
+  WriteBatch batch;
+  const Runs now = {.boots = identity.boots, .clean = false};
+  batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns(now));
+  if (has_none) batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName), EncodePlaces(expected.places));
+  if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
   return identity;
 }
 

@@ -3,12 +3,14 @@
 //   identity  := format(4) cluster(8) node(8) slices(4) instance(8) cluster_name node_name
 //   name      := length(4) bytes                            key 'n' "identity", written once
 //   runs      := boots(8) clean(1)                          key 'n' "runs"
+//   places    := version(1)=1 count(4) name*                key 'n' "places", written once
 //
 // All integers big endian; all in family kMeta. A build reads the format that it writes and refuses
 // a greater one: format comes first in every version, so that any build can read it.
 //
 // A directory is bound to its node at the first open, for good: another node, cluster or Q would
-// find records in places where its ring does not look.
+// find records in places where its ring does not look. So it would with other members: `places` is
+// what PlacesOf (ring/member.h) said of them then, or at the first open by a build that keeps it.
 //
 // Thread rule: for the thread that starts and stops the node; both calls wait for the disk.
 
@@ -17,6 +19,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -36,6 +39,7 @@ struct ExpectedIdentity {
   NodeId node;
   std::string node_name;  // for messages: `node` derives from both names
   uint32_t slices = 0;    // Q
+  std::vector<std::string> places;
 };
 
 struct Identity {
@@ -53,8 +57,8 @@ struct Identity {
 
 // Reads the identity, or writes it into an empty store with `new_instance`; counts this boot and
 // takes back the clean mark, durably, before it returns. FAILED_PRECONDITION when the directory
-// belongs to another cluster, node, Q or to a newer format (nothing is written then), DATA_LOSS
-// when the identity is damaged or missing beside data.
+// belongs to another cluster, node, Q, other members or to a newer format (nothing is written
+// then), DATA_LOSS when the identity is damaged or missing beside data.
 absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& expected,
                                       uint64_t new_instance);
 

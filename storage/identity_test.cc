@@ -20,7 +20,8 @@ ExpectedIdentity Expected() {
           .cluster_name = "shop",
           .node = NodeId(22),
           .node_name = "n1",
-          .slices = 256};
+          .slices = 256,
+          .places = {"\"n1\" in zone \"a\"", "\"n2\" in zone \"b\""}};
 }
 
 constexpr uint64_t kInstance = 0x1234'5678'9abc'def0;
@@ -51,6 +52,32 @@ TEST(Identity, IsWrittenAtTheFirstOpenAndReadAtTheNext) {
     EXPECT_EQ(identity.slices, 256U);
     EXPECT_EQ(identity.instance, kInstance);
   }
+}
+
+TEST(Identity, RefusesOtherMembersAndNamesTheDifference) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity moved = Expected();
+  moved.places[1] = "\"n2\" in zone \"c\"";
+  EXPECT_TRUE(SaysAll(
+      OpenIdentity(&engine, moved, kInstance).status(), absl::StatusCode::kFailedPrecondition,
+      {"directory has: \"n2\" in zone \"b\"", "configuration has: \"n2\" in zone \"c\""}));
+  ExpectedIdentity fewer = Expected();
+  fewer.places.pop_back();
+  EXPECT_FALSE(OpenIdentity(&engine, fewer, kInstance).ok());
+  EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->boots, 2U) << "nothing was written";
+}
+
+TEST(Identity, TakesTheMembersOfTheFirstOpenWhereAnOlderBuildKeptNone) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  WriteBatch batch;
+  batch.Erase(Family::kMeta, EncodeNodeKey("places"));
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity fewer = Expected();
+  fewer.places.pop_back();
+  EXPECT_FALSE(OpenIdentity(&engine, fewer, kInstance).ok());
 }
 
 TEST(Identity, IsDurableBeforeOpenReturns) {
