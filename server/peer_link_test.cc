@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/proto/gyre.grpc.pb.h"
 #include "server/local_cluster.h"
 #include "server/peer_links.h"
 
@@ -28,6 +29,7 @@ class FakePeer final : public peer::Peer::Service {
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
     builder.RegisterService(this);
+    builder.RegisterService(&callbacks_);
     server_ = builder.BuildAndStart();
   }
   ~FakePeer() override { server_->Shutdown(std::chrono::system_clock::now()); }
@@ -56,6 +58,10 @@ class FakePeer final : public peer::Peer::Service {
 
  private:
   const Answer answer_;
+  // gRPC 1.51 keeps one completion queue for all callbacks of a process, ends it with the last
+  // channel or server that uses it, and may break down when another comes just then. A server that
+  // serves by callbacks, as every gyred has two, holds it.
+  v1::Gyre::CallbackService callbacks_;
   std::atomic<int> streams_{0};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
