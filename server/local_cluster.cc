@@ -1,6 +1,10 @@
 #include "server/local_cluster.h"
 
+#include <unistd.h>
+
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <thread>
 #include <utility>
 
@@ -12,12 +16,16 @@
 namespace gyre {
 namespace {
 
+// Below the ports that the system gives to connections: a node that is down for a moment finds its
+// own free when it is back. Each process begins elsewhere, for ctest runs several.
 std::string FreeAddress() {
-  Address address{"127.0.0.1", 0};
-  const absl::StatusOr<int> port = ClaimPort("test", address);
-  GYRE_CHECK(port.ok(), "loopback has free ports");
-  address.port = *port;
-  return address.ToString();
+  constexpr uint32_t kFirst = 10'000, kPorts = 20'000, kStride = 101;
+  static std::atomic<uint32_t> next = static_cast<uint32_t>(getpid()) * kStride;
+  for (uint32_t tries = 0; tries < kPorts; ++tries) {
+    const Address address{"127.0.0.1", static_cast<int>(kFirst + next++ % kPorts)};
+    if (ClaimPort("test", address).ok()) return address.ToString();
+  }
+  GYRE_CHECK(false, "loopback has free ports");
 }
 
 }  // namespace
