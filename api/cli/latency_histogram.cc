@@ -25,6 +25,13 @@ uint64_t LatencyHistogram::LargestIn(size_t bucket) {
 void LatencyHistogram::Add(uint64_t micros) {
   ++buckets_[BucketOf(micros)];
   ++count_;
+  max_ = std::max(max_, micros);
+}
+
+void LatencyHistogram::Merge(const LatencyHistogram& other) {
+  for (size_t i = 0; i < kBuckets; ++i) buckets_[i] += other.buckets_[i];
+  count_ += other.count_;
+  max_ = std::max(max_, other.max_);
 }
 
 uint64_t LatencyHistogram::PercentileMicros(double share) const {
@@ -34,9 +41,9 @@ uint64_t LatencyHistogram::PercentileMicros(double share) const {
   uint64_t seen = 0;
   for (size_t i = 0; i < kBuckets; ++i) {
     seen += buckets_[i];
-    if (seen >= rank) return LargestIn(i);
+    if (seen >= rank) return std::min(LargestIn(i), max_);
   }
-  return LargestIn(kBuckets - 1);
+  return max_;
 }
 
 }  // namespace gyre
