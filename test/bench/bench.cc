@@ -9,10 +9,12 @@
 
 #include "absl/status/statusor.h"
 #include "api/client/client.h"
+#include "test/bench/echo/echo_target.h"
 #include "test/bench/gyre_target.h"
 #include "test/bench/judged_source.h"
 #include "test/bench/load_run.h"
 #include "test/bench/mix.h"
+#include "test/bench/redis_target.h"
 #include "test/bench/report.h"
 #include "test/bench/svg_plot.h"
 #include "test/workload/cart_workload.h"
@@ -60,6 +62,48 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(const BenchOptions& options) {
   if (!client.ok()) return client;
   if (auto table = (*client)->CreateTable(TableOf(options)); !table.ok()) return table.status();
   return client;
+}
+
+// What is under load; `client` outlives `target`, which may use it.
+struct OpenTarget {
+  std::unique_ptr<Client> client;  // of gyre alone
+  std::unique_ptr<Target> target;
+};
+
+absl::StatusOr<OpenTarget> Open(const BenchOptions& options, std::string* name) {
+  OpenTarget open;
+  const std::string& first = options.connect.front();
+  switch (options.target) {
+    case TargetKind::kGyre: {
+      *name = "gyre";
+      auto client = Connect(options);
+      if (!client.ok()) return client.status();
+      open.client = *std::move(client);
+      open.target = std::make_unique<GyreTarget>(open.client.get(), options.table);
+      return open;
+    }
+    case TargetKind::kEchoCallback:
+      *name = "echo-callback";
+      open.target = EchoByCallback(first);
+      return open;
+    case TargetKind::kEchoQueue:
+      *name = "echo-queue";
+      open.target = EchoByQueue(first);
+      return open;
+    case TargetKind::kEchoStream:
+      *name = "echo-stream";
+      open.target = EchoByStream(first);
+      return open;
+    case TargetKind::kRedis:
+      break;
+  }
+  *name = "redis";
+  auto redis = RedisTarget::Connect({.address = first,
+                                     .replicas = static_cast<int>(options.redis_replicas),
+                                     .timeout_ms = static_cast<int>(options.timeout_ms)});
+  if (!redis.ok()) return redis.status();
+  open.target = *std::move(redis);
+  return open;
 }
 
 // The source of the workload, and what the report says of it.
@@ -144,16 +188,14 @@ BenchExit ExitOf(const RunReport& report) {
 }  // namespace
 
 BenchExit RunBench(const BenchOptions& options, std::ostream* out, std::ostream* err) {
-  auto client = Connect(options);
-  if (!client.ok()) {
-    *err << "gyre-bench: " << client.status().ToString(absl::StatusToStringMode::kWithNoExtraData)
+  RunReport report;
+  const auto open = Open(options, &report.target);
+  if (!open.ok()) {
+    *err << "gyre-bench: " << open.status().ToString(absl::StatusToStringMode::kWithNoExtraData)
          << "\n";
     return BenchExit::kNoTarget;
   }
-  RunReport report;
-  report.target = "gyre";
   const std::unique_ptr<RequestSource> source = MakeSource(options, &report);
-  GyreTarget target(client->get(), options.table);
 
   std::vector<NamedProcess> processes = options.processes;
   processes.push_back({"gyre-bench", getpid()});
@@ -162,7 +204,7 @@ BenchExit RunBench(const BenchOptions& options, std::ostream* out, std::ostream*
 
   const LoadRunOptions run_options = RunOptionsOf(options);
   Recorder recorder(RecorderOptionsOf(options, run_options));
-  LoadRun run(run_options, &target, source.get(), &recorder);
+  LoadRun run(run_options, open->target.get(), source.get(), &recorder);
   const MeasuredTime time = run.Run([&] { readings.push_back(meter.Read()); });
 
   report.seconds = static_cast<double>(time.until_us - time.from_us) / 1e6;
@@ -173,7 +215,7 @@ BenchExit RunBench(const BenchOptions& options, std::ostream* out, std::ostream*
   }
   report.measured = std::move(*recorder.Finish());
   report.use = meter.Between(readings.front(), readings.back());
-  Judge(source.get(), client->get(), options.table, &report);
+  Judge(source.get(), open->client.get(), options.table, &report);
 
   *out << (options.json ? ReportAsJson(report) + "\n"
                         : ReportAsText(report) + ReportAsLine(report) + "\n");

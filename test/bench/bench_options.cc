@@ -117,10 +117,30 @@ void AddLoadOptions(CLI::App* app, BenchOptions* options) {
       ->capture_default_str();
 }
 
-void AddStoreOptions(CLI::App* app, BenchOptions* options) {
-  app->add_option("--connect", options->connect, "host:port of some nodes, with commas between")
+void AddTargetOptions(CLI::App* app, BenchOptions* options) {
+  app->add_option(
+         "--target", options->target,
+         "gyre (default), or a peer: the bare gRPC echo by unary calls (callback API or\n"
+         "completion queue) or by a stream, or a Redis primary. Peers take gets, puts and\n"
+         "deletes alone; an echo returns what it is sent, whatever is asked")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, TargetKind>{{"gyre", TargetKind::kGyre},
+                                            {"echo-callback", TargetKind::kEchoCallback},
+                                            {"echo-queue", TargetKind::kEchoQueue},
+                                            {"echo-stream", TargetKind::kEchoStream},
+                                            {"redis", TargetKind::kRedis}}))
+      ->option_text("gyre|echo-callback|echo-queue|echo-stream|redis");
+  app->add_option("--redis-replicas", options->redis_replicas,
+                  "Replicas that acknowledge each write to Redis (WAIT)")
+      ->check(CLI::Range(0, 5))
+      ->capture_default_str();
+  app->add_option("--connect", options->connect,
+                  "host:port of some nodes, with commas between; of a peer the first alone")
       ->delimiter(',')
       ->capture_default_str();
+}
+
+void AddTableOptions(CLI::App* app, BenchOptions* options) {
   app->add_option("--timeout-ms", options->timeout_ms,
                   "Milliseconds that a request may take, with all its attempts")
       ->check(CLI::Range(1, 60'000))
@@ -149,10 +169,11 @@ BenchOptionsOutcome ParseBenchOptions(std::vector<std::string> words, std::ostre
   BenchOptions options;
   std::vector<std::string> pids, folders;
   bool list = false;
-  CLI::App app("Puts a running Gyre cluster under load and measures it", "gyre-bench");
+  CLI::App app("Puts a running Gyre cluster, or a peer, under load and measures it", "gyre-bench");
   app.footer(kFooter);
   AddLoadOptions(&app, &options);
-  AddStoreOptions(&app, &options);
+  AddTargetOptions(&app, &options);
+  AddTableOptions(&app, &options);
   app.add_option("--pids", pids, "NAME=PID of processes whose CPU, memory and writes are told")
       ->delimiter(',');
   app.add_option("--folders", folders, "NAME=FOLDER of data whose size on disk is told")
@@ -178,6 +199,10 @@ BenchOptionsOutcome ParseBenchOptions(std::vector<std::string> words, std::ostre
   }
   if (wrong.empty() && std::max(options.read_quorum, options.write_quorum) > options.replicas) {
     wrong = "--r and --w are at most --replicas";
+  }
+  if (wrong.empty() && options.target != TargetKind::kGyre &&
+      FindMix(options.workload) == nullptr) {
+    wrong = "--workload " + options.workload + " judges what only gyre can answer";
   }
   if (wrong.empty()) return {std::move(options), BenchExit::kOk};
   *err << "gyre-bench: " << wrong << "\n";

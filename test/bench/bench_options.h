@@ -24,7 +24,11 @@ enum class BenchExit : int {
   kFellBehind = 4,  // open loop: over 1 % of what was due was not sent by the end
 };
 
+// What is under load.
+enum class TargetKind : uint8_t { kGyre, kEchoCallback, kEchoQueue, kEchoStream, kRedis };
+
 struct BenchOptions {
+  TargetKind target = TargetKind::kGyre;
   std::vector<std::string> connect = {"127.0.0.1:7100"};
   std::string workload = "a";
   std::optional<KeyLaw> keys;  // nothing: the workload's
@@ -39,6 +43,7 @@ struct BenchOptions {
   std::vector<double> exclude_s;  // from, until
   uint64_t seed = 1;
   uint32_t timeout_ms = 2000;
+  uint32_t redis_replicas = 1;  // that acknowledge each write
 
   std::string table = "bench";
   uint32_t replicas = 3;

@@ -54,12 +54,20 @@ TEST(BenchOptions, RefusesWhatMakesNoSense) {
                                              {"--exclude", "5"},
                                              {"--replicas", "2", "--w", "3"},
                                              {"--value-bytes", "4"},
+                                             {"--target", "mongo"},
+                                             {"--target", "redis", "--workload", "cart"},
                                              {"--no-such-option"}}) {
     const Parsed parsed = Parse(words);
     EXPECT_FALSE(parsed.outcome.run.has_value()) << words[0] << " " << words.back();
     EXPECT_EQ(parsed.outcome.exit_code, BenchExit::kBadUsage);
     EXPECT_FALSE(parsed.err.empty());
   }
+}
+
+TEST(BenchOptions, TakesAPeerAsTheTarget) {
+  const Parsed parsed = Parse({"--target", "echo-stream", "--workload", "write"});
+  ASSERT_TRUE(parsed.outcome.run.has_value()) << parsed.err;
+  EXPECT_EQ(parsed.outcome.run->target, TargetKind::kEchoStream);
 }
 
 TEST(BenchOptions, HelpAndListEndWell) {
