@@ -3,6 +3,7 @@
 #
 #   deploy/packages.sh          what building, deploy/local.sh and test/run.sh need
 #   deploy/packages.sh full     and what `test/run.sh --full` needs on top: clang and its runtimes
+#   deploy/packages.sh bench    and the peers of test/bench/compare.sh on top
 #
 # Installs only what is missing, so that a second call needs neither root nor a network.
 set -euo pipefail
@@ -21,12 +22,15 @@ base=(
   python3-uvicorn
 )
 full=(clang clang-format clang-tidy libclang-rt-14-dev llvm shellcheck)
+# redis-tools has the server of Redis as well, as redis-check-rdb.
+bench=(redis-tools)
 
 wanted=("${base[@]}")
 case "${1:-base}" in
   base) ;;
   full) wanted+=("${full[@]}") ;;
-  *) echo "usage: ${0##*/} [base|full]" >&2; exit 2 ;;
+  bench) wanted+=("${bench[@]}") ;;
+  *) echo "usage: ${0##*/} [base|full|bench]" >&2; exit 2 ;;
 esac
 
 missing=()

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""The table and the ratios of test/bench/compare.sh: `compare_runs.py FILE`.
+
+FILE has a line for each run, in the order they were made: the figure, a tab, and the JSON of
+gyre-bench. Run n of a figure belongs to round n. A ratio is taken within each round, so that a
+machine that was slow in one round was slow for both; told are the median over the rounds, the least
+and the most.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+
+# name, above the line, below the line
+RATIOS = [
+    ("put_to_echo_callback", "gyre-put", "echo-callback"),
+    ("get_to_echo_callback", "gyre-get", "echo-callback"),
+    ("put_to_echo_queue", "gyre-put", "echo-queue"),
+    ("get_to_echo_queue", "gyre-get", "echo-queue"),
+    ("put_to_echo_stream", "gyre-put", "echo-stream"),
+    ("get_to_echo_stream", "gyre-get", "echo-stream"),
+    ("put_to_redis", "gyre-put", "redis-put"),
+    ("get_to_redis", "gyre-get", "redis-get"),
+    ("half_to_redis", "gyre-half", "redis-half"),
+]
+
+
+def read_runs(lines):
+    """The runs of each figure, in order."""
+    runs = defaultdict(list)
+    for line in lines:
+        figure, _, text = line.partition("\t")
+        runs[figure].append(json.loads(text))
+    return runs
+
+
+def spread(values, form):
+    """"median (least to most)" of some numbers."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} to {high:{form}})"
+
+
+def cpu_us(run):
+    """CPU of all processes that were measured, the load generator included, for each request."""
+    return sum(process.get("cpu_us_per_op", 0) for process in run["processes"])
+
+
+def table(runs):
+    rows = [("figure", "runs", "per s", "p50 ms", "p99 ms", "CPU us/op", "failed")]
+    for figure, of_it in runs.items():
+        latency = [run["latency"]["all"] for run in of_it]
+        rows.append((figure, str(len(of_it)),
+                     spread([run["per_s"] for run in of_it], ",.0f"),
+                     spread([one["p50_ms"] for one in latency], ".2f"),
+                     spread([one["p99_ms"] for one in latency], ".2f"),
+                     spread([cpu_us(run) for run in of_it], ".1f"),
+                     str(sum(run["failed"] for run in of_it))))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)
+
+
+def ratios(runs):
+    """(name, the ratio of each round) for what was measured above and below the line."""
+    found = []
+    for name, above, below in RATIOS:
+        pairs = [(one["per_s"], other["per_s"])
+                 for one, other in zip(runs.get(above, []), runs.get(below, []))]
+        of_rounds = [one / other for one, other in pairs if other > 0]
+        if of_rounds:
+            found.append((name, of_rounds))
+    return found
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        runs = read_runs(file)
+    print(table(runs), end="\n\n")
+    for name, of_rounds in ratios(runs):
+        print(f"{name}: {spread(of_rounds, '.2f')}")
+    print()
+    for name, of_rounds in ratios(runs):
+        print(f"gyre-bench: {name}={statistics.median(of_rounds):.2f}")
+
+
+if __name__ == "__main__":
+    main()
