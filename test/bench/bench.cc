@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "api/client/client.h"
 #include "test/bench/echo/echo_target.h"
+#include "test/bench/etcd_target.h"
 #include "test/bench/gyre_target.h"
 #include "test/bench/judged_source.h"
 #include "test/bench/load_run.h"
@@ -93,6 +94,11 @@ absl::StatusOr<OpenTarget> Open(const BenchOptions& options, std::string* name) 
     case TargetKind::kEchoStream:
       *name = "echo-stream";
       open.target = EchoByStream(first);
+      return open;
+    case TargetKind::kEtcd:
+      *name = "etcd";
+      open.target =
+          std::make_unique<EtcdTarget>(options.connect, static_cast<int>(options.timeout_ms));
       return open;
     case TargetKind::kRedis:
       break;

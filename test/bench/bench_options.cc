@@ -121,21 +121,22 @@ void AddTargetOptions(CLI::App* app, BenchOptions* options) {
   app->add_option(
          "--target", options->target,
          "gyre (default), or a peer: the bare gRPC echo by unary calls (callback API or\n"
-         "completion queue) or by a stream, or a Redis primary. Peers take gets, puts and\n"
-         "deletes alone; an echo returns what it is sent, whatever is asked")
+         "completion queue) or by a stream, an etcd cluster, or a Redis primary. Peers take\n"
+         "gets, puts and deletes alone; an echo returns what it is sent")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, TargetKind>{{"gyre", TargetKind::kGyre},
                                             {"echo-callback", TargetKind::kEchoCallback},
                                             {"echo-queue", TargetKind::kEchoQueue},
                                             {"echo-stream", TargetKind::kEchoStream},
+                                            {"etcd", TargetKind::kEtcd},
                                             {"redis", TargetKind::kRedis}}))
-      ->option_text("gyre|echo-callback|echo-queue|echo-stream|redis");
+      ->option_text("gyre|echo-callback|echo-queue|echo-stream|etcd|redis");
   app->add_option("--redis-replicas", options->redis_replicas,
                   "Replicas that acknowledge each write to Redis (WAIT)")
       ->check(CLI::Range(0, 5))
       ->capture_default_str();
   app->add_option("--connect", options->connect,
-                  "host:port of some nodes, with commas between; of a peer the first alone")
+                  "host:port of some nodes, with commas between; of echo and redis one")
       ->delimiter(',')
       ->capture_default_str();
 }

@@ -25,7 +25,7 @@ enum class BenchExit : int {
 };
 
 // What is under load.
-enum class TargetKind : uint8_t { kGyre, kEchoCallback, kEchoQueue, kEchoStream, kRedis };
+enum class TargetKind : uint8_t { kGyre, kEchoCallback, kEchoQueue, kEchoStream, kEtcd, kRedis };
 
 struct BenchOptions {
   TargetKind target = TargetKind::kGyre;
