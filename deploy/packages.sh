@@ -22,8 +22,9 @@ base=(
   python3-uvicorn
 )
 full=(clang clang-format clang-tidy libclang-rt-14-dev llvm shellcheck)
-# redis-tools has the server of Redis as well, as redis-check-rdb.
-bench=(redis-tools)
+# redis-tools has the server of Redis as well, as redis-check-rdb. etcd-server starts a service on
+# ports 2379 and 2380 where the machine lets packages do so; compare.sh has no use for it.
+bench=(etcd-server redis-tools)
 
 wanted=("${base[@]}")
 case "${1:-base}" in

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Gyre beside its peers on this machine: three nodes, N=3, R=W=2, fsync; the bare gRPC echo in
-# three forms; Redis, a primary with two replicas, WAIT 1, appendfsync always. They run in turns, so
-# that a machine whose speed drifts favours none.
+# three forms; etcd, three members, linearizable gets; Redis, a primary with two replicas, WAIT 1,
+# appendfsync always. They run in turns, so that a machine whose speed drifts favours none.
 #
 #   test/bench/compare.sh            3 rounds of 10 s a figure
 #   test/bench/compare.sh --quick    3 rounds of 4 s a figure: a rough answer in five minutes
@@ -104,6 +104,21 @@ start_redis() {
   done
 }
 
+start_etcd() {
+  local i all=''
+  for i in 1 2 3; do all+="${all:+,}e$i=http://127.0.0.1:$((port + 40 + i))"; done
+  for i in 1 2 3; do
+    local client=http://127.0.0.1:$((port + 30 + i)) peer=http://127.0.0.1:$((port + 40 + i))
+    start "etcd$i" etcd --name "e$i" --data-dir "$home/etcd$i" --initial-cluster "$all" \
+      --initial-cluster-state new --listen-client-urls "$client" --advertise-client-urls "$client" \
+      --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --log-level error
+    etcd_pids+=("etcd$i=${started[-1]}")
+  done
+  for i in 1 2 3; do
+    await "member $i of etcd" curl -fs -o "$home/health" "http://127.0.0.1:$((port + 30 + i))/health"
+  done
+}
+
 failures=0
 measure() { # FIGURE OPTIONS...
   local figure=$1 json
@@ -124,33 +139,39 @@ say "Packages and build"
 
 say "Servers"
 declare -A echo_pids=()
-gyre_pids=() redis_pids=()
+gyre_pids=() etcd_pids=() redis_pids=()
 start_gyre
 start_echo callback $((port + 10))
 start_echo queue $((port + 11))
+start_etcd
 start_redis
 gyre=(--connect "127.0.0.1:$((port + 1)),127.0.0.1:$((port + 2)),127.0.0.1:$((port + 3))"
   --pids "$(joined "${gyre_pids[@]}")")
+etcd=(--target etcd --pids "$(joined "${etcd_pids[@]}")"
+  --connect "127.0.0.1:$((port + 31)),127.0.0.1:$((port + 32)),127.0.0.1:$((port + 33))")
 redis=(--target redis --connect "127.0.0.1:$((port + 20))" --pids "$(joined "${redis_pids[@]}")")
 by_callback=(--connect "127.0.0.1:$((port + 10))" --pids "${echo_pids[callback]}" --workload write)
 by_queue=(--connect "127.0.0.1:$((port + 11))" --pids "${echo_pids[queue]}" --workload write)
-echo "etcd: skipped, gyre-bench has no client for it"
 echo "Cassandra: skipped, it is not in Debian, and nothing here fetches it"
 
 say "Loading $records records of 1 KiB"
 measure load-gyre "${gyre[@]}" --workload load
+measure load-etcd "${etcd[@]}" --workload load
 measure load-redis "${redis[@]}" --workload load
 
 for round in $(seq "$rounds"); do
   say "Round $round of $rounds"
   timed echo-callback --target echo-callback "${by_callback[@]}"
   timed gyre-put "${gyre[@]}" --workload write
+  timed etcd-put "${etcd[@]}" --workload write
   timed redis-put "${redis[@]}" --workload write
   timed echo-queue --target echo-queue "${by_queue[@]}"
   timed gyre-get "${gyre[@]}" --workload read
+  timed etcd-get "${etcd[@]}" --workload read
   timed redis-get "${redis[@]}" --workload read
   timed echo-stream --target echo-stream "${by_callback[@]}"
   timed gyre-half "${gyre[@]}" --workload half
+  timed etcd-half "${etcd[@]}" --workload half
   timed redis-half "${redis[@]}" --workload half
 done
 
