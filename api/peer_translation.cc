@@ -340,7 +340,8 @@ absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
 }
 
 absl::StatusOr<PeerBody> DecodeFailed(const peer::Failed& wire) {
-  for (const Outcome::Code code : {Outcome::Code::kStorageFailed, Outcome::Code::kCorrupt}) {
+  for (const Outcome::Code code :
+       {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed, Outcome::Code::kCorrupt}) {
     if (wire.code() == static_cast<uint32_t>(code)) return Failed{code};
   }
   return Malformed("failure");

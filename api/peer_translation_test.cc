@@ -139,7 +139,9 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 13:
       return TopologyNews{Bytes(0, 30)};
     default:
-      return Failed{Flag() ? Outcome::Code::kStorageFailed : Outcome::Code::kCorrupt};
+      return Failed{Flag()   ? Outcome::Code::kStorageFailed
+                    : Flag() ? Outcome::Code::kOverloaded
+                             : Outcome::Code::kCorrupt};
   }
 }
 

@@ -58,8 +58,7 @@ absl::Status TranslateGetReply(Outcome outcome, RepliedItem item, const View& vi
                                v1::GetReply* reply) {
   std::string context = EncodeContext(item.table, item.key_hash, outcome.record.context);
   if (outcome.code != Outcome::Code::kOk) return FromOutcome(outcome, std::move(context));
-  size_t bytes = context.size();
-  for (const Version& version : outcome.record.versions) bytes += version.value.size();
+  const size_t bytes = context.size() + ValueBytes(outcome.record);
   if (bytes > kMaxReplyValueBytes) return ReplyTooLarge(bytes, std::move(context));
   reply->set_found(!outcome.record.versions.empty());
   for (Version& version : outcome.record.versions) reply->add_values(std::move(version.value));

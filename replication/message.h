@@ -94,8 +94,9 @@ struct Refused {
   std::string topology;
 };
 
-// No answer: this node's disk failed (kStorageFailed), or what it holds of the item, or of the
-// partition, is damaged (kCorrupt). Whoever asked goes on without this node at once.
+// No answer: this node's disk failed (kStorageFailed), or does not keep up (kOverloaded), or what
+// it holds of the item, or of the partition, is damaged (kCorrupt). Whoever asked goes on without
+// this node at once.
 struct Failed {
   Outcome::Code code = Outcome::Code::kStorageFailed;
 };

@@ -39,8 +39,7 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
         }
         if (record->versions.empty()) return true;  // deleted, and not yet settled
         KeepLast(&*record);
-        bytes += item->key.size();
-        for (const Version& version : record->versions) bytes += version.value.size();
+        bytes += item->key.size() + ValueBytes(*record);
         const bool full = reply.items_size() > 0 && !plan.keys_only && bytes > kMaxReplyValueBytes;
         if (static_cast<size_t>(reply.items_size()) == plan.limit || full) {
           reply.set_more(true);

@@ -75,6 +75,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repaired_items += one.repaired_items;
     sum.clock_exchanges += one.clock_exchanges;
     sum.log_cuts += one.log_cuts;
+    sum.sheds += one.sheds;
     sum.misdirected += one.misdirected;
     sum.unreadable += one.unreadable;
     sum.disk_reads += one.disk_reads;
@@ -98,6 +99,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.clock_exchanges);
   out->Counter("gyre_log_cuts_total", "Clock exchanges that found a peer's dot log cut",
                sum.log_cuts);
+  out->Counter("gyre_sheds_total",
+               "Peers' questions refused, for the disk does not keep up or too many are served",
+               sum.sheds);
   out->Counter("gyre_misdirected_messages_total",
                "Peers' messages dropped, for they spoke of another partition or item",
                sum.misdirected);

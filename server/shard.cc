@@ -218,6 +218,7 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
 void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
   if (auto it = loading_.find(item); it != loading_.end()) {
     it->second.push_back(std::move(then));
+    ++waiting_reads_;
     return;
   }
   absl::StatusOr<std::optional<Record>> record = store_->Load(item);
@@ -227,6 +228,7 @@ void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
   }
   if (record->has_value()) return then(**std::move(record), now);
   loading_[item].push_back(std::move(then));
+  ++waiting_reads_;
   ++figures_.disk_reads;
   out_.disk_reads.push_back({item});
 }
@@ -239,6 +241,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
   for (size_t i = 0; i < it->second.size(); ++i) {
+    --waiting_reads_;
     WithRecordFn then = std::move(it->second[i]);
     absl::StatusOr<std::optional<Record>> record = store_->Load(item);
     if (record.ok() && record->has_value()) {
@@ -270,6 +273,8 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
       ServeClockAsk(from, message.exchange, message.partition, std::move(*ask));
+    } else if (Crowded()) {
+      Shed(from, message.exchange, message.partition);
     } else {
       Serve(from, message.exchange, std::move(message.body), now);
     }
@@ -302,11 +307,27 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
   }
 }
 
+bool Shard::Crowded() const {
+  return waiting_reads_ >= options_.max_waiting_reads ||
+         store_->uncommitted_bytes() + waiting_bytes_ >= options_.max_unwritten_bytes;
+}
+
+void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition) {
+  ++figures_.sheds;
+  if (exchange == 0) return;
+  // It says nothing of the partition's state, so there is nothing for it to wait for.
+  out_.sends.push_back(
+      {from, {exchange, view_->epoch(), partition, Failed{Outcome::Code::kOverloaded}}});
+}
+
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
   const ItemKey item = apply.change.item;
+  const size_t bytes = ValueBytes(*apply.change.record);
+  waiting_bytes_ += bytes;
   WithRecord(item, now,
-             [this, item, from, exchange, apply = std::move(apply)](absl::StatusOr<Record> record,
-                                                                    Instant then) {
+             [this, item, from, exchange, bytes, apply = std::move(apply)](
+                 absl::StatusOr<Record> record, Instant then) {
+               waiting_bytes_ -= bytes;
                if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
                const ExplainedRecord& change = apply.change;
                TakeIn(change, *std::move(record), apply.durability);
@@ -490,7 +511,9 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     nothing.bases = mine.Bases();
     return Send(from, exchange, partition, std::move(nothing));
   }
-  if (clock_scans_under_way_ >= options_.max_clock_exchanges) return;
+  if (clock_scans_under_way_ >= options_.max_clock_exchanges) {
+    return Shed(from, exchange, partition);
+  }
   ++clock_scans_under_way_;
   out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock)});
 }

@@ -54,6 +54,12 @@ struct ShardOptions {
   size_t max_clock_exchanges = 8;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
   Duration periodic_sync = Duration::Seconds(1);
+  // Values taken in, of peers and clients, that are not yet durable or wait for a read of the disk;
+  // and how many such reads may wait. While there are more, the disk does not keep up: what peers
+  // ask is answered kOverloaded, and repair finds it again. Defaults 64 MiB and 10,000. What
+  // clients ask is the door's to bound.
+  size_t max_unwritten_bytes = size_t{64} << 20;
+  size_t max_waiting_reads = 10'000;
   ClockAnswerLimits clock_answers;
   // The last process on this data ended in order. Then a peer that greets this node and does not
   // call it forgetful confirms the lives that it inherited. After any other end only the peers'
@@ -97,6 +103,7 @@ struct ShardFigures {
   uint64_t repaired_items = 0;  // taken in by clock exchanges
   uint64_t clock_exchanges = 0;
   uint64_t log_cuts = 0;     // exchanges that found a peer's dot log cut
+  uint64_t sheds = 0;        // peers' questions refused, for the disk does not keep up
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
   uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
   uint64_t disk_reads = 0;
@@ -172,6 +179,9 @@ class Shard {
 
   // What a peer, or this node itself, asks of this node as an owner.
   void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
+  // Whether the disk is so far behind that no more may be taken in from peers.
+  bool Crowded() const;
+  void Shed(NodeId from, ExchangeId exchange, PartitionId partition);
   void ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now);
   void ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now);
   void ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now);
@@ -209,6 +219,8 @@ class Shard {
   std::map<ExchangeId, ClockExchange> clock_exchanges_;
   size_t clock_scans_under_way_ = 0;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
+  size_t waiting_reads_ = 0;  // in loading_
+  size_t waiting_bytes_ = 0;  // of the values of those
   std::set<NodeId> unreachable_;
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life

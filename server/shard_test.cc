@@ -621,6 +621,36 @@ TEST(Shard, ADiskReadOfOneKeyDoesNotHoldUpAnother) {
   EXPECT_EQ(bench.Read(3, "other", 1).Take(), "reply 3 OK y");
 }
 
+TEST(Shard, RefusesPeersWhileTheDiskIsTooFarBehind) {
+  ShardOptions options;
+  options.max_unwritten_bytes = 10;
+  Bench bench({.options = options});
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "seven b"), 5).Take(), "commit");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 6).Take(), "Failed>c") << "7 bytes and a key";
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
+  EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2)).Take(), "Failed>c");
+  EXPECT_EQ(bench.shard().figures().sheds, 2u);
+  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 7).Take(), "FetchReply>c");
+}
+
+TEST(Shard, RefusesPeersWhileTooMuchWaitsForReads) {
+  ShardOptions options;
+  options.max_unwritten_bytes = 10;
+  options.max_waiting_reads = 2;
+  Bench bench({.options = options});
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "read key");
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "");
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 7).Take(), "Failed>b") << "two wait";
+  EXPECT_EQ(bench.EndRead().Take(), "FetchReply>b, FetchReply>b");
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "ten bytes "), 8).Take(), "read key");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 9).Take(), "Failed>c") << "ten bytes wait";
+  EXPECT_EQ(bench.EndRead().Take(), "commit");
+  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 10).Take(), "read key");
+}
+
 TEST(Shard, ReadsElsewhereWhatIsDamagedHere) {
   Bench bench;
   WriteBatch damage;
@@ -866,7 +896,8 @@ TEST(Shard, ServesOnlySoManyAskersAtOnce) {
   Bench bench({.options = options});
   bench.Write(1, "key", "x", 1).CommitAll();
   EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "scan");
-  EXPECT_EQ(bench.Hear("c", ClockAsk{}, 6).Take(), "") << "it will ask again";
+  EXPECT_EQ(bench.Hear("c", ClockAsk{}, 6).Take(), "Failed>c") << "it will ask again";
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
   bench.EndScan().Take();
   EXPECT_EQ(bench.Hear("c", ClockAsk{}, 7).Take(), "scan");
 }

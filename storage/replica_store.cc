@@ -28,8 +28,7 @@ uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
 // Whether another sibling of `bytes` is one too many.
 bool IsFull(const Record& record, size_t bytes, const ReplicaStore::Options& options) {
   if (record.versions.size() >= options.max_siblings) return true;
-  for (const Version& version : record.versions) bytes += version.value.size();
-  return !record.versions.empty() && bytes > options.max_record_bytes;
+  return !record.versions.empty() && bytes + ValueBytes(record) > options.max_record_bytes;
 }
 
 // Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
@@ -231,6 +230,7 @@ void ReplicaStore::StartLife(PartitionId id) {
 
 void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
   Strip(&record, At(item.partition).state.clock);
+  gathering_bytes_ += item.key.size() + ValueBytes(record);
   PendingItem& pending = *pending_.try_emplace(EncodeItemKey(item)).first;
   pending.second.partition = item.partition;
   pending.second.stored = std::move(record);
@@ -418,6 +418,7 @@ Commit ReplicaStore::TakeCommit() {
   Commit commit;
   commit.seq = ++taken_;
   commit.batch = std::exchange(gathering_, {});
+  in_flight_bytes_ = std::exchange(gathering_bytes_, 0);
   // In the order of their keys each finds its place in the memtable beside the one before it.
   std::sort(dirty_items_.begin(), dirty_items_.end(),
             [](const PendingItem* a, const PendingItem* b) { return a->first < b->first; });
@@ -456,6 +457,7 @@ Commit ReplicaStore::TakeSync() {
 void ReplicaStore::OnCommitted(CommitSeq seq) {
   GYRE_CHECK(busy_ && seq == in_flight_.seq, "commits end in the order in which they were taken");
   busy_ = false;
+  in_flight_bytes_ = 0;
   durable_ = seq;
   if (in_flight_.sync == WalSync::kYes) {
     last_synced_ = seq;

@@ -195,6 +195,9 @@ class ReplicaStore {
   // The commit that holds the newest change of a partition's state; 0: none since Open.
   CommitSeq LastChange(PartitionId partition) const { return At(partition).last_change; }
   CommitSeq durable() const { return durable_; }
+  // Keys and values of the changes that are not yet durable. An item that changed twice counts
+  // twice.
+  size_t uncommitted_bytes() const { return gathering_bytes_ + in_flight_bytes_; }
 
   // Visits the clocks of all partitions in their order.
   void ForEachClock(
@@ -245,12 +248,14 @@ class ReplicaStore {
   absl::btree_set<PartitionId> dirty_partitions_;
   WriteBatch gathering_;
   bool gathering_needs_sync_ = false;
+  size_t gathering_bytes_ = 0;
 
   CommitSeq taken_ = 0;
   CommitSeq durable_ = 0;
   CommitSeq last_synced_ = 0;
   CommitSeq last_unsynced_ = 0;
   Commit in_flight_;  // seq and sync only
+  size_t in_flight_bytes_ = 0;
   bool busy_ = false;
 
   // Writes by idempotency key and by dot, bounded by forgetting the oldest. Never iterated.

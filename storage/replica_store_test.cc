@@ -834,6 +834,20 @@ TEST(ReplicaStore, NamesTheCommitThatAChangeWaitsFor) {
   EXPECT_EQ(owner.store().durable(), 2u);
 }
 
+TEST(ReplicaStore, CountsTheBytesThatAreNotYetDurable) {
+  LoneOwner owner(1);
+  EXPECT_EQ(owner.store().uncommitted_bytes(), 0u);
+  owner.GatherMint(kItem, Blind("four"));
+  EXPECT_EQ(owner.store().uncommitted_bytes(), kItem.key.size() + 4);
+  const Commit commit = owner.Begin();
+  owner.GatherMint(kItem, Blind("seven b"));
+  EXPECT_EQ(owner.store().uncommitted_bytes(), 2 * kItem.key.size() + 4 + 11) << "both siblings";
+  owner.End(commit);
+  EXPECT_EQ(owner.store().uncommitted_bytes(), kItem.key.size() + 11);
+  owner.End(owner.Begin());
+  EXPECT_EQ(owner.store().uncommitted_bytes(), 0u);
+}
+
 TEST(ReplicaStore, LaterOperationsSeeWhatIsNotYetCommitted) {
   LoneOwner owner(1);
   const Dot first = DotOf(owner.GatherMint(kItem, PutOf("a")));

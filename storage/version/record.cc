@@ -85,6 +85,12 @@ uint64_t GreatestStamp(const Record& record) {
   return greatest;
 }
 
+size_t ValueBytes(const Record& record) {
+  size_t bytes = 0;
+  for (const Version& version : record.versions) bytes += version.value.size();
+  return bytes;
+}
+
 bool Erasable(const Record& record) { return record.versions.empty() && record.context.empty(); }
 
 }  // namespace gyre

@@ -90,6 +90,9 @@ void KeepLast(Record* record);
 // The greatest stamp among the versions: a new stamp must be greater. 0 where there is none.
 uint64_t GreatestStamp(const Record& record);
 
+// Of all versions' values.
+size_t ValueBytes(const Record& record);
+
 // Nothing is left to store. REQUIRES: stripped.
 bool Erasable(const Record& record);
 
