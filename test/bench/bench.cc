@@ -9,12 +9,15 @@
 
 #include "absl/status/statusor.h"
 #include "api/client/client.h"
+#include "test/bench/cassandra_target.h"
 #include "test/bench/echo/echo_target.h"
 #include "test/bench/etcd_target.h"
 #include "test/bench/gyre_target.h"
+#include "test/bench/gyre_unary_target.h"
 #include "test/bench/judged_source.h"
 #include "test/bench/load_run.h"
 #include "test/bench/mix.h"
+#include "test/bench/redis_cluster_target.h"
 #include "test/bench/redis_target.h"
 #include "test/bench/report.h"
 #include "test/bench/svg_plot.h"
@@ -65,6 +68,14 @@ absl::StatusOr<std::unique_ptr<Client>> Connect(const BenchOptions& options) {
   return client;
 }
 
+RedisOptions RedisOptionsOf(const BenchOptions& options) {
+  RedisOptions redis;
+  redis.address = options.connect.front();
+  redis.replicas = static_cast<int>(options.redis_replicas);
+  redis.timeout_ms = static_cast<int>(options.timeout_ms);
+  return redis;
+}
+
 // What is under load; `client` outlives `target`, which may use it.
 struct OpenTarget {
   std::unique_ptr<Client> client;  // of gyre alone
@@ -83,9 +94,17 @@ absl::StatusOr<OpenTarget> Open(const BenchOptions& options, std::string* name) 
       open.target = std::make_unique<GyreTarget>(open.client.get(), options.table);
       return open;
     }
+    case TargetKind::kGyreUnary: {
+      *name = "gyre-unary";
+      if (auto client = Connect(options); !client.ok()) return client.status();  // makes the table
+      open.target =
+          std::make_unique<GyreUnaryTarget>(options.connect, options.connections, options.table,
+                                            static_cast<int>(options.timeout_ms));
+      return open;
+    }
     case TargetKind::kEchoCallback:
       *name = "echo-callback";
-      open.target = EchoByCallback(first);
+      open.target = EchoByCallback(first, options.connections);
       return open;
     case TargetKind::kEchoQueue:
       *name = "echo-queue";
@@ -100,13 +119,25 @@ absl::StatusOr<OpenTarget> Open(const BenchOptions& options, std::string* name) 
       open.target =
           std::make_unique<EtcdTarget>(options.connect, static_cast<int>(options.timeout_ms));
       return open;
+    case TargetKind::kCassandra: {
+      *name = "cassandra";
+      auto cassandra = CassandraTarget::Connect({.addresses = options.connect});
+      if (!cassandra.ok()) return cassandra.status();
+      open.target = *std::move(cassandra);
+      return open;
+    }
+    case TargetKind::kRedisCluster: {
+      *name = "redis-cluster";
+      auto redis = RedisClusterTarget::Connect(options.connect, RedisOptionsOf(options));
+      if (!redis.ok()) return redis.status();
+      open.target = *std::move(redis);
+      return open;
+    }
     case TargetKind::kRedis:
       break;
   }
   *name = "redis";
-  auto redis = RedisTarget::Connect({.address = first,
-                                     .replicas = static_cast<int>(options.redis_replicas),
-                                     .timeout_ms = static_cast<int>(options.timeout_ms)});
+  auto redis = RedisTarget::Connect(RedisOptionsOf(options));
   if (!redis.ok()) return redis.status();
   open.target = *std::move(redis);
   return open;

@@ -120,23 +120,35 @@ void AddLoadOptions(CLI::App* app, BenchOptions* options) {
 void AddTargetOptions(CLI::App* app, BenchOptions* options) {
   app->add_option(
          "--target", options->target,
-         "gyre (default), or a peer: the bare gRPC echo by unary calls (callback API or\n"
-         "completion queue) or by a stream, an etcd cluster, or a Redis primary. Peers take\n"
-         "gets, puts and deletes alone; an echo returns what it is sent")
+         "gyre (default), the same by unary calls without the SDK, or a peer: the bare gRPC\n"
+         "echo by unary calls (callback API or completion queue) or by a stream, a cluster of\n"
+         "Cassandra or etcd, a Redis primary, or a Redis Cluster. Peers take gets, puts and\n"
+         "deletes alone; an echo returns what it is sent")
       ->transform(CLI::CheckedTransformer(
           std::map<std::string, TargetKind>{{"gyre", TargetKind::kGyre},
+                                            {"gyre-unary", TargetKind::kGyreUnary},
                                             {"echo-callback", TargetKind::kEchoCallback},
                                             {"echo-queue", TargetKind::kEchoQueue},
                                             {"echo-stream", TargetKind::kEchoStream},
+                                            {"cassandra", TargetKind::kCassandra},
                                             {"etcd", TargetKind::kEtcd},
-                                            {"redis", TargetKind::kRedis}}))
-      ->option_text("gyre|echo-callback|echo-queue|echo-stream|etcd|redis");
+                                            {"redis", TargetKind::kRedis},
+                                            {"redis-cluster", TargetKind::kRedisCluster}}))
+      ->option_text(
+          "gyre|gyre-unary|echo-callback|echo-queue|echo-stream|cassandra|etcd|redis|redis-"
+          "cluster");
   app->add_option("--redis-replicas", options->redis_replicas,
                   "Replicas that acknowledge each write to Redis (WAIT)")
       ->check(CLI::Range(0, 5))
       ->capture_default_str();
-  app->add_option("--connect", options->connect,
-                  "host:port of some nodes, with commas between; of echo and redis one")
+  app->add_option("--connections", options->connections,
+                  "TCP connections, over all nodes, of gyre-unary and echo-callback")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  app->add_option(
+         "--connect", options->connect,
+         "host:port of some nodes, with commas between; of echo and redis one, of redis-cluster\n"
+         "all primaries in the order of their slots")
       ->delimiter(',')
       ->capture_default_str();
 }

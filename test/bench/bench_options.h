@@ -25,7 +25,17 @@ enum class BenchExit : int {
 };
 
 // What is under load.
-enum class TargetKind : uint8_t { kGyre, kEchoCallback, kEchoQueue, kEchoStream, kEtcd, kRedis };
+enum class TargetKind : uint8_t {
+  kGyre,
+  kGyreUnary,
+  kEchoCallback,
+  kEchoQueue,
+  kEchoStream,
+  kCassandra,
+  kEtcd,
+  kRedis,
+  kRedisCluster,
+};
 
 struct BenchOptions {
   TargetKind target = TargetKind::kGyre;
@@ -43,6 +53,7 @@ struct BenchOptions {
   std::vector<double> exclude_s;  // from, until
   uint64_t seed = 1;
   uint32_t timeout_ms = 2000;
+  int connections = 1;          // of kGyreUnary and kEchoCallback
   uint32_t redis_replicas = 1;  // that acknowledge each write
 
   std::string table = "bench";

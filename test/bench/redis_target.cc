@@ -1,14 +1,5 @@
 #include "test/bench/redis_target.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <optional>
 #include <utility>
 
@@ -17,50 +8,13 @@
 namespace gyre {
 namespace {
 
-absl::StatusOr<int> Dial(const RedisOptions& options) {
-  const size_t colon = options.address.rfind(':');
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  const int port = colon == std::string::npos ? 0 : std::atoi(options.address.c_str() + colon + 1);
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  if (port <= 0 || port > 65'535 ||
-      inet_pton(AF_INET, options.address.substr(0, colon).c_str(), &address.sin_addr) != 1) {
-    return absl::InvalidArgumentError("'" + options.address + "' is not an IPv4 address and port");
-  }
-  const int dialled = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const int on = 1;
-  const timeval patience = {.tv_sec = options.timeout_ms / 1000 + 1, .tv_usec = 0};
-  if (dialled < 0 || connect(dialled, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
-      setsockopt(dialled, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
-      setsockopt(dialled, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0) {
-    const std::string why = std::strerror(errno);
-    if (dialled >= 0) close(dialled);
-    return absl::UnavailableError("redis at " + options.address + ": " + why);
-  }
-  return dialled;
-}
-
-bool SendAll(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t sent = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(sent));
-  }
-  return true;
-}
-
 // Nothing: the connection has ended, is silent, or speaks something else.
-std::optional<RespReply> Receive(int socket, std::string* received, size_t* at) {
+std::optional<RespReply> Receive(const TcpSocket& socket, std::string* received, size_t* at) {
   for (;;) {
     std::optional<RespReply> reply = TakeRespReply(*received, at);
     if (reply.has_value() && reply->kind == RespReply::Kind::kMalformed) return std::nullopt;
     if (reply.has_value()) return reply;
-    char bytes[64 << 10];
-    const ssize_t count = recv(socket, bytes, sizeof bytes, 0);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return std::nullopt;
-    received->append(bytes, static_cast<size_t>(count));
+    if (!socket.Receive(received)) return std::nullopt;
   }
 }
 
@@ -93,21 +47,21 @@ Reply ReplyOf(RespReply answer) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RedisTarget>> RedisTarget::Connect(RedisOptions options) {
-  std::vector<int> sockets;
+  std::vector<TcpSocket> sockets;
   for (int i = 0; i < options.connections; ++i) {
-    absl::StatusOr<int> dialled = Dial(options);
-    if (!dialled.ok()) {
-      for (int open : sockets) close(open);
-      return dialled.status();
-    }
-    sockets.push_back(*dialled);
+    absl::StatusOr<TcpSocket> dialled =
+        TcpSocket::Dial(options.address, options.timeout_ms + 1000);  // WAIT may use all of its own
+    if (!dialled.ok()) return dialled.status();
+    sockets.push_back(*std::move(dialled));
   }
   return std::unique_ptr<RedisTarget>(new RedisTarget(std::move(options), std::move(sockets)));
 }
 
-RedisTarget::RedisTarget(RedisOptions options, std::vector<int> sockets)
+RedisTarget::RedisTarget(RedisOptions options, std::vector<TcpSocket> sockets)
     : options_(std::move(options)), sockets_(std::move(sockets)) {
-  for (int socket : sockets_) threads_.emplace_back([this, socket] { Serve(socket); });
+  for (const TcpSocket& socket : sockets_) {
+    threads_.emplace_back([this, &socket] { Serve(socket); });
+  }
 }
 
 RedisTarget::~RedisTarget() {
@@ -117,7 +71,6 @@ RedisTarget::~RedisTarget() {
     arrived_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
-  for (int socket : sockets_) close(socket);
 }
 
 void RedisTarget::Start(Request* request, Done done) {
@@ -130,7 +83,7 @@ void RedisTarget::Start(Request* request, Done done) {
   if (waiting_.size() == 1) arrived_.notify_one();
 }
 
-void RedisTarget::Serve(int socket) {
+void RedisTarget::Serve(const TcpSocket& socket) {
   std::string received;
   bool alive = true;
   std::unique_lock lock(mutex_);
@@ -156,7 +109,8 @@ void RedisTarget::Serve(int socket) {
   }
 }
 
-bool RedisTarget::Perform(int socket, std::vector<Waiting>* batch, std::string* received) const {
+bool RedisTarget::Perform(const TcpSocket& socket, std::vector<Waiting>* batch,
+                          std::string* received) const {
   std::string commands;
   bool writes = false;
   for (const Waiting& one : *batch) {
@@ -169,7 +123,7 @@ bool RedisTarget::Perform(int socket, std::vector<Waiting>* batch, std::string* 
         {"WAIT", std::to_string(options_.replicas), std::to_string(options_.timeout_ms)},
         &commands);
   }
-  if (!SendAll(socket, commands)) return false;
+  if (!socket.Send(commands)) return false;
   received->clear();
   size_t at = 0;
   std::vector<RespReply> answers;

@@ -20,6 +20,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "test/bench/target.h"
+#include "test/bench/tcp_socket.h"
 
 namespace gyre {
 
@@ -45,13 +46,13 @@ class RedisTarget final : public Target {
     Done done;
   };
 
-  RedisTarget(RedisOptions options, std::vector<int> sockets);
-  void Serve(int socket);
+  RedisTarget(RedisOptions options, std::vector<TcpSocket> sockets);
+  void Serve(const TcpSocket& socket);
   // Answers all of the batch; false if the connection is of no use any more.
-  bool Perform(int socket, std::vector<Waiting>* batch, std::string* received) const;
+  bool Perform(const TcpSocket& socket, std::vector<Waiting>* batch, std::string* received) const;
 
   const RedisOptions options_;
-  const std::vector<int> sockets_;
+  const std::vector<TcpSocket> sockets_;
   std::vector<std::thread> threads_;
 
   std::mutex mutex_;

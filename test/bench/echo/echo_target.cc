@@ -5,84 +5,77 @@
 #include <mutex>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/hash/hash.h"
 #include "grpcpp/grpcpp.h"
 #include "test/bench/echo/echo.grpc.pb.h"
+#include "test/bench/unary_call.h"
 
 namespace gyre {
 namespace {
 
 constexpr int kLargestFrame = 32;
+constexpr int kTimeoutMs = 10'000;
+
+const grpc::Status kEnded(grpc::StatusCode::UNAVAILABLE, "the stream has ended");
 
 std::string TakePayload(Request* request) {
   return request->value.empty() ? request->key : std::move(request->value);
 }
 
-Reply ReplyOf(const grpc::Status& status, std::string value) {
+Reply ReplyOfValue(echo::Value* value) {
   Reply reply;
-  if (status.ok()) {
-    reply.values.push_back(std::move(value));
-  } else {
-    reply.status =
-        absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
-    reply.outcome_unknown = true;
-  }
+  reply.values.push_back(std::move(*value->mutable_value()));
   return reply;
 }
 
-std::shared_ptr<grpc::Channel> Dial(const std::string& address) {
-  return grpc::CreateChannel(address, grpc::InsecureChannelCredentials());
-}
-
-struct UnaryCall {
+// A call of the queue form.
+struct QueuedCall {
   grpc::ClientContext context;
-  echo::Value request;
   echo::Value reply;
   grpc::Status status;
   Target::Done done;
-  std::unique_ptr<grpc::ClientAsyncResponseReader<echo::Value>> reader;  // of the queue form
-
-  void Tell() { done(ReplyOf(status, std::move(*reply.mutable_value()))); }
+  std::unique_ptr<grpc::ClientAsyncResponseReader<echo::Value>> reader;
 };
-
-std::unique_ptr<UnaryCall> MakeCall(Request* request, Target::Done done) {
-  auto call = std::make_unique<UnaryCall>();
-  call->request.set_value(TakePayload(request));
-  call->done = std::move(done);
-  return call;
-}
 
 class CallbackTarget final : public Target {
  public:
-  explicit CallbackTarget(const std::string& address) : stub_(echo::Echo::NewStub(Dial(address))) {}
+  CallbackTarget(const std::string& address, int connections) {
+    for (int i = 0; i < connections; ++i) {
+      connections_.push_back(echo::Echo::NewStub(DialAlone(address)));
+    }
+  }
 
   void Start(Request* request, Done done) override {
-    UnaryCall* call = MakeCall(request, std::move(done)).release();
-    stub_->async()->Unary(&call->context, &call->request, &call->reply,
-                          [call](const grpc::Status& status) {
-                            const std::unique_ptr<UnaryCall> owned(call);
-                            owned->status = status;
-                            owned->Tell();
-                          });
+    using Async = class echo::Echo::Stub::async;
+    Async* const stub = connections_[absl::HashOf(request) % connections_.size()]->async();
+    echo::Value value;
+    value.set_value(TakePayload(request));
+    StartUnaryCall(stub, &Async::Unary, std::move(value), kTimeoutMs, ReplyOfValue,
+                   std::move(done));
   }
 
  private:
-  const std::unique_ptr<echo::Echo::Stub> stub_;
+  std::vector<std::unique_ptr<echo::Echo::Stub>> connections_;
 };
 
 class QueueTarget final : public Target {
  public:
   explicit QueueTarget(const std::string& address)
-      : stub_(echo::Echo::NewStub(Dial(address))), thread_([this] { Serve(); }) {}
+      : stub_(echo::Echo::NewStub(DialAlone(address))), thread_([this] { Serve(); }) {}
   ~QueueTarget() override {
     queue_.Shutdown();
     thread_.join();
   }
 
   void Start(Request* request, Done done) override {
-    UnaryCall* call = MakeCall(request, std::move(done)).release();
-    call->reader = stub_->AsyncUnary(&call->context, call->request, &queue_);
+    auto* call = new QueuedCall();  // its event owns it
+    call->done = std::move(done);
+    echo::Value value;
+    value.set_value(TakePayload(request));
+    call->reader = stub_->AsyncUnary(&call->context, value, &queue_);
     call->reader->Finish(&call->reply, &call->status, call);
   }
 
@@ -91,8 +84,8 @@ class QueueTarget final : public Target {
     void* tag = nullptr;
     bool ok = false;
     while (queue_.Next(&tag, &ok)) {
-      const std::unique_ptr<UnaryCall> owned(static_cast<UnaryCall*>(tag));
-      owned->Tell();
+      const std::unique_ptr<QueuedCall> owned(static_cast<QueuedCall*>(tag));
+      owned->done(owned->status.ok() ? ReplyOfValue(&owned->reply) : ReplyOfStatus(owned->status));
     }
   }
 
@@ -104,7 +97,8 @@ class QueueTarget final : public Target {
 class StreamTarget final : public Target,
                            private grpc::ClientBidiReactor<echo::Frame, echo::Frame> {
  public:
-  explicit StreamTarget(const std::string& address) : stub_(echo::Echo::NewStub(Dial(address))) {
+  explicit StreamTarget(const std::string& address)
+      : stub_(echo::Echo::NewStub(DialAlone(address))) {
     stub_->async()->Stream(&context_, this);
     StartRead(&read_);
     StartCall();
@@ -119,7 +113,7 @@ class StreamTarget final : public Target,
     std::unique_lock lock(mutex_);
     if (broken_) {
       lock.unlock();
-      done(ReplyOf(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream has ended"), ""));
+      done(ReplyOfStatus(kEnded));
       return;
     }
     waiting_.push_back({TakePayload(request), std::move(done)});
@@ -166,7 +160,9 @@ class StreamTarget final : public Target,
       }
     }
     for (size_t i = 0; i < answered.size(); ++i) {
-      answered[i](ReplyOf(grpc::Status::OK, std::move(*read_.mutable_values(static_cast<int>(i)))));
+      Reply reply;
+      reply.values.push_back(std::move(*read_.mutable_values(static_cast<int>(i))));
+      answered[i](std::move(reply));
     }
     {
       const std::lock_guard lock(mutex_);
@@ -186,9 +182,7 @@ class StreamTarget final : public Target,
       for (Waiting& one : waiting_) lost.push_back(std::move(one.done));
       waiting_.clear();
     }
-    const grpc::Status why =
-        status.ok() ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream has ended") : status;
-    for (const Done& done : lost) done(ReplyOf(why, ""));
+    for (const Done& done : lost) done(ReplyOfStatus(status.ok() ? kEnded : status));
     const std::lock_guard lock(mutex_);
     ended_ = true;
     changed_.notify_all();
@@ -211,8 +205,8 @@ class StreamTarget final : public Target,
 
 }  // namespace
 
-std::unique_ptr<Target> EchoByCallback(const std::string& address) {
-  return std::make_unique<CallbackTarget>(address);
+std::unique_ptr<Target> EchoByCallback(const std::string& address, int connections) {
+  return std::make_unique<CallbackTarget>(address, connections);
 }
 
 std::unique_ptr<Target> EchoByQueue(const std::string& address) {

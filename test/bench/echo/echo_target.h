@@ -11,8 +11,9 @@
 
 namespace gyre {
 
-// A call for each request; the callback API, whose callbacks run on gRPC's threads.
-[[nodiscard]] std::unique_ptr<Target> EchoByCallback(const std::string& address);
+// A call for each request; the callback API, whose callbacks run on gRPC's threads. REQUIRES: at
+// least one connection.
+[[nodiscard]] std::unique_ptr<Target> EchoByCallback(const std::string& address, int connections);
 
 // A call for each request; one completion queue and one thread.
 [[nodiscard]] std::unique_ptr<Target> EchoByQueue(const std::string& address);

@@ -21,6 +21,10 @@ struct Form {
   std::unique_ptr<Target> (*dial)(const std::string& address);
 };
 
+std::unique_ptr<Target> EchoByTwoConnections(const std::string& address) {
+  return EchoByCallback(address, 2);
+}
+
 class EchoTest : public testing::TestWithParam<Form> {
  protected:
   // A socket of the test's own, by name, so that no port can be somebody else's.
@@ -73,7 +77,7 @@ TEST_P(EchoTest, WithoutAServerEachRequestFails) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, EchoTest,
-                         testing::Values(Form{"callback", StartCallbackEcho, EchoByCallback},
+                         testing::Values(Form{"callback", StartCallbackEcho, EchoByTwoConnections},
                                          Form{"queue", StartQueueEcho, EchoByQueue},
                                          Form{"stream", StartCallbackEcho, EchoByStream}),
                          [](const testing::TestParamInfo<Form>& form) {
