@@ -31,17 +31,17 @@ uint32_t Checksum(std::string_view bytes) {
 
 }  // namespace
 
-std::string EncodeContext(TableId table, uint64_t key_hash, const VersionVector& vector) {
+std::string EncodeContext(TableId table, uint64_t key_hash, const CausalContext& context) {
   std::string out;
   out.push_back(kFormat);
   AppendBigEndian(&out, table.value(), 2);
   AppendBigEndian(&out, key_hash, 8);
-  out += EncodeVersionVector(vector);
+  out += EncodeCausalContext(context);
   AppendBigEndian(&out, Checksum(out), kChecksumBytes);
   return out;
 }
 
-absl::StatusOr<VersionVector> DecodeContext(std::string_view bytes, TableId table,
+absl::StatusOr<CausalContext> DecodeContext(std::string_view bytes, TableId table,
                                             uint64_t key_hash) {
   if (bytes.size() > kMaxContextBytes) {
     return FieldTooLarge("context", bytes.size(), kMaxContextBytes);
@@ -62,9 +62,9 @@ absl::StatusOr<VersionVector> DecodeContext(std::string_view bytes, TableId tabl
   if (ReadBigEndian(body.substr(3, 8)) != key_hash) {
     return InvalidField("context", "it is of another key");
   }
-  absl::StatusOr<VersionVector> vector = DecodeVersionVector(body.substr(kHeadBytes));
-  if (!vector.ok()) return InvalidField("context", "this is no context from a reply");
-  return vector;
+  absl::StatusOr<CausalContext> context = DecodeCausalContext(body.substr(kHeadBytes));
+  if (!context.ok()) return InvalidField("context", "this is no context from a reply");
+  return context;
 }
 
 }  // namespace gyre

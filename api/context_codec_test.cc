@@ -11,7 +11,9 @@ namespace {
 constexpr TableId kCarts(7);
 const uint64_t kAnna = HashKey(kCarts, "anna");
 
-VersionVector SomeVector() { return {{ReplicaId(11), 3}, {ReplicaId(99), 70'000}}; }
+CausalContext SomeContext() {
+  return {{{ReplicaId(11), 3}, {ReplicaId(99), 70'000}}, {ReplicaId(11), 5}};
+}
 
 std::string FieldOf(const absl::Status& status) {
   const std::optional<v1::ErrorDetail> detail = DetailOf(status);
@@ -19,35 +21,35 @@ std::string FieldOf(const absl::Status& status) {
 }
 
 TEST(ContextCodec, BringsBackWhatWasEncoded) {
-  const std::string bytes = EncodeContext(kCarts, kAnna, SomeVector());
-  const absl::StatusOr<VersionVector> back = DecodeContext(bytes, kCarts, kAnna);
+  const std::string bytes = EncodeContext(kCarts, kAnna, SomeContext());
+  const absl::StatusOr<CausalContext> back = DecodeContext(bytes, kCarts, kAnna);
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_EQ(*back, SomeVector());
+  EXPECT_EQ(*back, SomeContext());
 }
 
 TEST(ContextCodec, KeepsTheEmptyContext) {
   const std::string bytes = EncodeContext(kCarts, kAnna, {});
-  const absl::StatusOr<VersionVector> back = DecodeContext(bytes, kCarts, kAnna);
+  const absl::StatusOr<CausalContext> back = DecodeContext(bytes, kCarts, kAnna);
   ASSERT_TRUE(back.ok()) << back.status();
-  EXPECT_TRUE(back->empty());
+  EXPECT_EQ(*back, CausalContext());
 }
 
 TEST(ContextCodec, RefusesTheContextOfAnotherTable) {
-  const std::string bytes = EncodeContext(kCarts, kAnna, SomeVector());
+  const std::string bytes = EncodeContext(kCarts, kAnna, SomeContext());
   const absl::Status status = DecodeContext(bytes, TableId(8), kAnna).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(FieldOf(status), "context");
 }
 
 TEST(ContextCodec, RefusesTheContextOfAnotherKey) {
-  const std::string bytes = EncodeContext(kCarts, kAnna, SomeVector());
+  const std::string bytes = EncodeContext(kCarts, kAnna, SomeContext());
   const absl::Status status = DecodeContext(bytes, kCarts, HashKey(kCarts, "bert")).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(FieldOf(status), "context");
 }
 
 TEST(ContextCodec, RefusesEveryFlippedBitAndEveryCut) {
-  const std::string bytes = EncodeContext(kCarts, kAnna, SomeVector());
+  const std::string bytes = EncodeContext(kCarts, kAnna, SomeContext());
   for (size_t i = 0; i < bytes.size() * 8; ++i) {
     std::string flipped = bytes;
     flipped[i / 8] = static_cast<char>(flipped[i / 8] ^ 1 << i % 8);

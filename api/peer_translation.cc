@@ -140,7 +140,7 @@ struct BodyEncoder {
     wire->set_mode(static_cast<uint32_t>(request.intent.mode));
     wire->set_value(request.intent.value);
     if (request.intent.context.has_value()) {
-      wire->set_context(EncodeVersionVector(*request.intent.context));
+      wire->set_context(EncodeCausalContext(*request.intent.context));
       wire->set_has_context(true);
     }
     wire->set_write(EncodeWriteId(request.intent.write));
@@ -155,7 +155,7 @@ struct BodyEncoder {
     const Outcome& outcome = reply.outcome;
     peer::ForwardReply* wire = out->mutable_forward_reply();
     wire->set_code(static_cast<uint32_t>(outcome.code));
-    wire->set_context(EncodeVersionVector(outcome.record.context));
+    wire->set_context(EncodeCausalContext(outcome.context));
     wire->set_needed(static_cast<uint32_t>(outcome.needed));
     wire->set_answered(static_cast<uint32_t>(outcome.answered));
     wire->set_outcome_unknown(outcome.outcome_unknown);
@@ -278,7 +278,7 @@ absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wir
     return Malformed("forwarded write");
   }
   if (wire->has_context()) {
-    absl::StatusOr<VersionVector> context = DecodeVersionVector(wire->context());
+    absl::StatusOr<CausalContext> context = DecodeCausalContext(wire->context());
     if (!context.ok()) return context.status();
     request.intent.context = *std::move(context);
   }
@@ -303,10 +303,10 @@ absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
       wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.parts_size() > kMostParts) {
     return Malformed("outcome");
   }
-  absl::StatusOr<VersionVector> context = DecodeVersionVector(wire.context());
+  absl::StatusOr<CausalContext> context = DecodeCausalContext(wire.context());
   if (!context.ok()) return context.status();
   outcome.code = static_cast<Outcome::Code>(wire.code());
-  outcome.record.context = *std::move(context);
+  outcome.context = *std::move(context);
   outcome.needed = static_cast<int>(wire.needed());
   outcome.answered = static_cast<int>(wire.answered());
   outcome.outcome_unknown = wire.outcome_unknown();
@@ -418,7 +418,7 @@ struct BodyBytes {
     return forward.request.item.key.size() + forward.request.intent.value.size();
   }
   size_t operator()(const ForwardReply& reply) const {
-    return (reply.outcome.record.context.size() + reply.outcome.parts.size()) * kRoughDotBytes;
+    return (reply.outcome.context.vector.size() + reply.outcome.parts.size()) * kRoughDotBytes;
   }
   size_t operator()(const Refused& refused) const { return refused.topology.size(); }
   size_t operator()(const RegisterAsk& ask) const { return ask.request.value.size(); }

@@ -44,6 +44,8 @@ Minted AnyMinted() {
   return minted;
 }
 
+CausalContext AnyContext() { return {AnyVector(), Flag() ? AnyDot() : Dot()}; }
+
 PartitionId AnyPartition() { return PartitionId(In(1, kMaxReplicas), In<uint32_t>(0, 65535)); }
 
 ItemKey AnyItem(PartitionId partition) {
@@ -67,7 +69,7 @@ ExplainedRecord AnyRecord(PartitionId partition) {
 Outcome AnyOutcome() {
   Outcome outcome;
   outcome.code = static_cast<Outcome::Code>(In(0, static_cast<int>(Outcome::Code::kCorrupt)));
-  outcome.record.context = AnyVector();
+  outcome.context = AnyContext();
   outcome.needed = In(0, kMaxReplicas);
   outcome.answered = In(0, kMaxReplicas);
   outcome.outcome_unknown = Flag();
@@ -87,7 +89,7 @@ WriteRequest AnyWrite(PartitionId partition) {
   request.intent.kind = Flag() ? WriteKind::kPut : WriteKind::kDelete;
   request.intent.mode = Flag() ? WriteMode::kDefault : WriteMode::kBlind;
   request.intent.value = Bytes(0, 50);
-  if (Flag()) request.intent.context = AnyVector();
+  if (Flag()) request.intent.context = AnyContext();
   if (Flag()) request.intent.write = {Word() | 1, Word()};
   request.intent.attempt = In<uint32_t>(0, 1 << 30);
   request.intent.conflict = Flag() ? ConflictPolicy::kSiblings : ConflictPolicy::kLastWriteWins;

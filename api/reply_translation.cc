@@ -35,7 +35,7 @@ void FillInfo(const Outcome& outcome, const View& view, v1::ReplyInfo* info) {
 template <typename Reply>
 absl::Status TranslateWriteReply(const Outcome& outcome, RepliedItem item, const View& view,
                                  Reply* reply) {
-  std::string context = EncodeContext(item.table, item.key_hash, outcome.record.context);
+  std::string context = EncodeContext(item.table, item.key_hash, outcome.context);
   if (outcome.code != Outcome::Code::kOk) return FromOutcome(outcome, std::move(context));
   reply->set_context(std::move(context));
   FillInfo(outcome, view, reply->mutable_info());
@@ -56,7 +56,7 @@ absl::Status TranslateDeleteReply(Outcome outcome, RepliedItem item, const View&
 
 absl::Status TranslateGetReply(Outcome outcome, RepliedItem item, const View& view,
                                v1::GetReply* reply) {
-  std::string context = EncodeContext(item.table, item.key_hash, outcome.record.context);
+  std::string context = EncodeContext(item.table, item.key_hash, outcome.context);
   if (outcome.code != Outcome::Code::kOk) return FromOutcome(outcome, std::move(context));
   const size_t bytes = context.size() + ValueBytes(outcome.record);
   if (bytes > kMaxReplyValueBytes) return ReplyTooLarge(bytes, std::move(context));

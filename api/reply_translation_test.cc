@@ -26,6 +26,7 @@ Outcome Found(std::vector<std::string> values) {
   for (std::string& value : values) {
     AddVersion(&outcome.record, {{ReplicaId(1), ++counter}, 0, std::move(value)});
   }
+  outcome.context.vector = outcome.record.context;
   outcome.needed = 2;
   outcome.answered = 2;
   outcome.epoch = Epoch(5);
@@ -39,10 +40,10 @@ TEST(ReplyTranslation, ShowsSiblingsAndAContextThatCoversThem) {
   ASSERT_EQ(reply.values_size(), 2);
   EXPECT_EQ(reply.values(0), "a");
   EXPECT_EQ(reply.info().epoch(), 5u);
-  const absl::StatusOr<VersionVector> context =
+  const absl::StatusOr<CausalContext> context =
       DecodeContext(reply.context(), kItem.table, kItem.key_hash);
   ASSERT_TRUE(context.ok());
-  EXPECT_TRUE(context->Covers({ReplicaId(1), 2}));
+  EXPECT_TRUE(context->vector.Covers({ReplicaId(1), 2}));
 }
 
 TEST(ReplyTranslation, AMissingKeyIsNoError) {
@@ -101,10 +102,10 @@ TEST(ErrorTranslation, TooManySiblingsCarryTheContextThatMendsThem) {
   v1::PutReply reply;
   const absl::Status status = TranslatePutReply(outcome, kItem, *MakeView(), &reply);
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
-  const absl::StatusOr<VersionVector> context =
+  const absl::StatusOr<CausalContext> context =
       DecodeContext(DetailOf(status)->context(), kItem.table, kItem.key_hash);
   ASSERT_TRUE(context.ok());
-  EXPECT_TRUE(context->Covers({ReplicaId(1), 1}));
+  EXPECT_TRUE(context->vector.Covers({ReplicaId(1), 1}));
 }
 
 TEST(ErrorTranslation, EveryOutcomeButOkIsAnErrorWithAReason) {

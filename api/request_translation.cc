@@ -126,7 +126,7 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
   TranslatedWrite result;
   WriteIntent& intent = result.request.intent;
   if (!parts.context->empty()) {
-    absl::StatusOr<VersionVector> context =
+    absl::StatusOr<CausalContext> context =
         DecodeContext(*parts.context, table->id, target->key_hash);
     if (!context.ok()) return context.status();
     intent.context = *std::move(context);

@@ -178,9 +178,9 @@ TEST_F(RequestTranslation, RefusesAWriteModeThatDoesNotExist) {
 TEST_F(RequestTranslation, ChecksTheContextAgainstTheItem) {
   const TableId carts = view_->FindTable("carts")->id;
   v1::PutRequest put = Put();
-  put.set_context(EncodeContext(carts, HashKey(carts, "anna"), {{ReplicaId(5), 2}}));
+  put.set_context(EncodeContext(carts, HashKey(carts, "anna"), {{{ReplicaId(5), 2}}, {}}));
   EXPECT_EQ(Refusal(put), "");
-  put.set_context(EncodeContext(carts, HashKey(carts, "bert"), {{ReplicaId(5), 2}}));
+  put.set_context(EncodeContext(carts, HashKey(carts, "bert"), {{{ReplicaId(5), 2}}, {}}));
   EXPECT_EQ(Refusal(put), "INVALID_FIELD context");
   v1::DeleteRequest erase;
   erase.set_table("carts");

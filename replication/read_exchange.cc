@@ -135,6 +135,7 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
       outcome.record = std::move(merged);
     }
     KeepLast(&outcome.record);
+    outcome.context.vector = std::move(outcome.record.context);
   }
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();

@@ -113,7 +113,7 @@ TEST(ReadExchange, ShowsConcurrentVersionsTogether) {
   trial.Hear('a', Found(Holding({Value(kX)})));
   trial.Hear('b', Found(Holding({Value(kY)})));
   EXPECT_EQ(DotsOf(trial.outcome().record), (std::vector<Dot>{kX, kY}));
-  EXPECT_TRUE(trial.outcome().record.context.CoversAll({kX, kY}));
+  EXPECT_TRUE(trial.outcome().context.vector.CoversAll({kX, kY}));
 }
 
 TEST(ReadExchange, AVersionThatAnotherReplicaSawOverwrittenDoesNotReturn) {
@@ -180,7 +180,7 @@ TEST(ReadExchange, LastWriteWinsShowsTheGreatestStampAndRepairsWithEverything) {
   trial.Hear('a', Found(Holding({Value(kX, 900)})));
   trial.Hear('b', Found(Holding({Value(kY, 100)})));
   EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
-  EXPECT_TRUE(trial.outcome().record.context.Covers(kY)) << "the next write removes the loser";
+  EXPECT_TRUE(trial.outcome().context.vector.Covers(kY)) << "the next write removes the loser";
   EXPECT_EQ(DotsOf(*trial.sent<Apply>(0).change.record), (std::vector<Dot>{kX, kY}));
 }
 

@@ -62,16 +62,15 @@ struct Outcome {
     kOk,
     kQuorumNotMet,     // fewer than `needed` could answer
     kTimedOut,         // fewer than `needed` had answered in time
-    kTooManySiblings,  // `record.context` covers them all
+    kTooManySiblings,  // `context` covers them all
     kStaleEpoch,       // the topology changed; retry with the newer one
     kOverloaded,       // too much in flight at this node; nothing was done
     kStorageFailed,    // this node's disk failed; it acknowledges nothing more
     kCorrupt,          // the stored record failed its checks
   };
   Code code = Code::kOk;
-  // Of a read: what R replicas hold, merged. Of a write: only the context, which covers what was
-  // written and what it replaced.
-  Record record;
+  Record record;          // of a read: what R replicas hold, merged
+  CausalContext context;  // what the client has seen once it has the reply
   int needed = 0;
   int answered = 0;
   bool outcome_unknown = false;  // of a failed write: it may still take effect

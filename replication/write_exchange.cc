@@ -59,11 +59,11 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
     return Probe(now, effects);
   }
   if (minted.kind == MintOutcome::Kind::kTooManySiblings) {
-    context_ = std::move(minted.record.context);
+    context_ = std::move(minted.seen);
     return End(Outcome::Code::kTooManySiblings, effects);
   }
   stage_ = Stage::kReplicating;
-  context_ = minted.record.context;
+  context_ = std::move(minted.seen);
   Apply apply{{request_.item, std::make_shared<const Record>(std::move(minted.record)),
                std::move(minted.minted)},
               request_.intent.durability};
@@ -150,7 +150,7 @@ void WriteExchange::Decide(Time, Effects* effects) {
 void WriteExchange::End(Outcome::Code code, Effects* effects) {
   Outcome outcome;
   outcome.code = code;
-  outcome.record.context = std::move(context_);
+  outcome.context = std::move(context_);
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
   // Nothing was minted while the outcome was still ahead of minting, or refused by it.

@@ -61,7 +61,7 @@ class WriteExchange final : public Exchange {
   Time probe_deadline_;
   std::optional<Tally> probe_;
   std::optional<Tally> tally_;
-  VersionVector context_;  // after minting
+  CausalContext context_;  // after minting
 };
 
 }  // namespace gyre

@@ -37,6 +37,7 @@ Trial Write(WriteRequest request, Trial::Setting setting = {}, bool known_here =
 MintOutcome Minted() {
   MintOutcome outcome;
   AddVersion(&outcome.record, {kDot, 0, "value"});
+  outcome.seen = {{{ReplicaId(9), 4}}, kDot};
   outcome.minted = {{kDot, {4, 2}, kFirstAttempt}};
   return outcome;
 }
@@ -116,11 +117,11 @@ TEST(WriteExchange, RepliesAsSoonAsItHasMintedWhenOneCopyIsEnough) {
   EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, OK 1/1");
 }
 
-TEST(WriteExchange, AnswersTheContextThatCoversWhatItWrote) {
+TEST(WriteExchange, AnswersWhatItsClientHasSeenByNow) {
   Trial trial = Write(Put(1));
   trial.Start();
   trial.Minted(Minted());
-  EXPECT_TRUE(trial.outcome().record.context.Covers(kDot));
+  EXPECT_EQ(trial.outcome().context, Minted().seen);
   EXPECT_TRUE(trial.outcome().record.versions.empty());
   EXPECT_EQ(trial.outcome().epoch, Epoch(7));
   EXPECT_EQ(trial.outcome().coordinator, NodeOf('a'));
@@ -168,7 +169,7 @@ TEST(WriteExchange, TooManySiblingsAnswersTheContextThatMendsThem) {
   MintOutcome refused = Minted();
   refused.kind = MintOutcome::Kind::kTooManySiblings;
   EXPECT_EQ(trial.Minted(refused), "TOO_MANY_SIBLINGS 0/2");
-  EXPECT_TRUE(trial.outcome().record.context.Covers(kDot));
+  EXPECT_EQ(trial.outcome().context, Minted().seen);
 }
 
 TEST(WriteExchange, ARefusalByANewerEpochEndsItWithAnUnknownOutcome) {

@@ -189,6 +189,23 @@ TEST_F(OneNode, RefusesOneSiblingTooManyAndSaysHowToMendIt) {
   EXPECT_EQ(ValuesOf(stub_.get(), "anna"), std::vector<std::string>{"merged"});
 }
 
+TEST_F(OneNode, TheContextOfAWriteReplacesItAndNoSiblingThatItsWriterHasNotSeen) {
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.set_mode(v1::WRITE_MODE_BLIND);
+  ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  put.set_value("bread");
+  v1::PutReply reply;
+  ASSERT_TRUE(Put(stub_.get(), put, &reply).status.ok());
+  put = PutOf("anna", "butter");
+  put.set_context(reply.context());
+  ASSERT_TRUE(Put(stub_.get(), put, &reply).status.ok());
+  EXPECT_EQ(ValuesOf(stub_.get(), "anna"), (std::vector<std::string>{"apples", "butter"}));
+  put.set_value("jam");
+  put.set_context(reply.context());
+  ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  EXPECT_EQ(ValuesOf(stub_.get(), "anna"), (std::vector<std::string>{"apples", "jam"}));
+}
+
 TEST_F(OneNode, RefusesAMessageOverTheLimitAndServesOn) {
   const Answer answer = Put(stub_.get(), PutOf("k", std::string(kMaxMessageBytes + 100'000, 'v')));
   EXPECT_EQ(answer.status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);

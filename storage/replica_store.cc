@@ -31,6 +31,10 @@ bool IsFull(const Record& record, size_t bytes, const ReplicaStore::Options& opt
   return !record.versions.empty() && bytes + ValueBytes(record) > options.max_record_bytes;
 }
 
+VersionVector VectorOf(WriteIntent intent) {
+  return intent.context.has_value() ? std::move(intent.context->vector) : VersionVector();
+}
+
 // Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
 bool GivesWay(const Minted& a, const Minted& b) {
   if (a.attempt != b.attempt) return a.attempt < b.attempt;
@@ -139,22 +143,27 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   if (!intent.write.empty() && FindWrite(intent.write) != nullptr) {
     std::vector<Minted> minted = Explain(record);
     minted.push_back(*FindWrite(intent.write));
-    return {MintOutcome::Kind::kAlreadyKnown, std::move(record), std::move(minted), {}};
+    CausalContext seen = SeenByWriter(record, minted.back().dot, VectorOf(std::move(intent)));
+    return {MintOutcome::Kind::kAlreadyKnown,
+            std::move(record),
+            std::move(seen),
+            std::move(minted),
+            {}};
   }
   const uint64_t stamp = NextStamp(record, wall_ms);
   const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
   const bool replaces_all =
       last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault);
   if (intent.unless_behind && behind && replaces_all) {
-    return {MintOutcome::Kind::kBehind, std::move(record), {}, std::move(intent)};
+    return {MintOutcome::Kind::kBehind, std::move(record), {}, {}, std::move(intent)};
   }
   if (intent.context.has_value()) {
-    NoteSeen(item.partition, *intent.context);
-    Discard(&record, *intent.context);
+    DiscardSeen(item.partition, *intent.context, &record);
   }
   if (replaces_all) record.versions.clear();  // the filled context covers them all
   if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), options_)) {
-    return {MintOutcome::Kind::kTooManySiblings, std::move(record), {}, {}};
+    CausalContext all{record.context, {}};
+    return {MintOutcome::Kind::kTooManySiblings, std::move(record), std::move(all), {}, {}};
   }
   Partition& partition = At(item.partition);
   if (partition.state.self == ReplicaId()) StartLife(item.partition);
@@ -173,7 +182,20 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   Store(item, record, intent.durability);
   std::vector<Minted> explained = Explain(record);
   if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
-  return {MintOutcome::Kind::kMinted, std::move(record), std::move(explained), {}};
+  CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent)));
+  return {MintOutcome::Kind::kMinted, std::move(record), std::move(seen), std::move(explained), {}};
+}
+
+// The context of a record covers its versions, so it says by itself that the one beside is gone.
+// Where that one has not arrived nothing can be said of it without its forerunners, and it will
+// stay.
+void ReplicaStore::DiscardSeen(PartitionId id, const CausalContext& seen, Record* record) {
+  NoteSeen(id, seen.vector);
+  Discard(record, seen.vector);
+  if (!seen.has_beside()) return;
+  NoteSeen(id, VersionVector{seen.beside});
+  std::erase_if(record->versions,
+                [&](const Version& version) { return version.dot == seen.beside; });
 }
 
 void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incoming,

@@ -39,6 +39,7 @@
 #include "storage/engine.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
+#include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
 #include "storage/version/record.h"
 #include "storage/version/version_vector.h"
@@ -56,7 +57,7 @@ struct WriteIntent {
   WriteKind kind = WriteKind::kPut;
   WriteMode mode = WriteMode::kDefault;
   std::string value;
-  std::optional<VersionVector> context;  // absent: the client gave none
+  std::optional<CausalContext> context;  // absent: the client gave none
   WriteId write;                         // empty: not protected against retries
   uint32_t attempt = 0;
   // Mint nothing where this owner has not seen all that the item's record reflects, and the write
@@ -75,6 +76,7 @@ struct MintOutcome {
   };
   Kind kind = Kind::kMinted;
   Record record;                       // filled
+  CausalContext seen;                  // of the client, when it hears of the write
   std::vector<Minted> minted;          // the dots that explain the record
   std::optional<WriteIntent> refused;  // kBehind: what was asked for
 };
@@ -114,13 +116,13 @@ class ReplicaStore {
 
   bool Owns(PartitionId partition) const { return partitions_.contains(partition); }
 
-  // ---- records. Load, then at once one of Read, Mint, Apply with what it gave.
+  // ---- records. Load, then at once Filled, Mint, Apply or Settle with what it gave.
 
   // The stored (stripped) record, an empty one when the item has none, or nothing when only the
-  // disk knows: then read it there and Supply it. DATA_LOSS when it cannot be decoded.
+  // disk knows: then read it there and Decode it. DATA_LOSS when it cannot be decoded.
   absl::StatusOr<std::optional<Record>> Load(const ItemKey& item) const;
 
-  // What Engine::Get answered for the item, decoded: ready for Read, Mint or Apply. REQUIRES:
+  // What Engine::Get answered for the item, decoded: ready for Mint or Apply. REQUIRES:
   // nobody changed the item since the read was asked for.
   static absl::StatusOr<Record> Decode(absl::StatusOr<std::string> from_disk);
 
@@ -229,6 +231,7 @@ class ReplicaStore {
   void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
   void Remember(const Minted& minted);
+  void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
   void DropSuperseded(Record* record, const Minted& minted) const;
   absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);
 

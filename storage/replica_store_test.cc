@@ -1,5 +1,6 @@
 #include "storage/replica_store.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <utility>
@@ -25,7 +26,7 @@ WriteIntent PutOf(std::string value) {
 }
 WriteIntent PutOf(std::string value, VersionVector context) {
   WriteIntent intent = PutOf(std::move(value));
-  intent.context = std::move(context);
+  intent.context = CausalContext{std::move(context), {}};
   return intent;
 }
 WriteIntent Blind(std::string value) {
@@ -43,6 +44,10 @@ WriteIntent Periodic(std::string value) {
   WriteIntent intent = PutOf(std::move(value));
   intent.durability = Durability::kPeriodic;
   return intent;
+}
+Strings Sorted(Strings values) {
+  std::sort(values.begin(), values.end());
+  return values;
 }
 Dot DotOf(const MintOutcome& outcome) { return outcome.minted.back().dot; }
 
@@ -107,6 +112,58 @@ TEST(ReplicaStore, APutWithAContextReplacesWhatItCoversAndOnlyThat) {
   EXPECT_EQ(owner.Values("key"), (Strings{"bread", "cream"}));
 }
 
+TEST(ReplicaStore, TheContextOfAWriteCoversItAndNoSiblingThatItLeftStanding) {
+  LoneOwner owner(1);
+  const CausalContext before = owner.Put("key", "milk").seen;
+  const auto mint = [&](std::string value, const CausalContext& context) {
+    WriteIntent intent = PutOf(std::move(value));
+    intent.context = context;
+    return owner.Mint(kItem, std::move(intent)).seen;
+  };
+  const CausalContext bread = mint("bread", before);
+  const CausalContext cream = mint("cream", before);
+  EXPECT_EQ(owner.Values("key"), (Strings{"bread", "cream"}));
+  const CausalContext butter = mint("butter", cream);
+  EXPECT_EQ(owner.Values("key"), (Strings{"bread", "butter"})) << "the bread was never seen";
+  mint("rolls", bread);
+  EXPECT_EQ(owner.Values("key"), (Strings{"butter", "rolls"}));
+  mint("jam", butter);
+  EXPECT_EQ(owner.Values("key"), (Strings{"rolls", "jam"}));
+}
+
+TEST(ReplicaStore, TheContextOfARetryIsThatOfTheWrite) {
+  LoneOwner owner(1);
+  owner.Mint(kItem, Blind("milk"));
+  const CausalContext first = owner.Mint(kItem, Protected("bread", 1)).seen;
+  const MintOutcome again = owner.Mint(kItem, Protected("bread", 2));
+  EXPECT_EQ(again.kind, Kind::kAlreadyKnown);
+  EXPECT_EQ(again.seen, first);
+  owner.Mint(kItem, Blind("butter"));
+  WriteIntent last = PutOf("jam");
+  last.context = owner.Mint(kItem, Protected("bread", 3)).seen;
+  owner.Mint(kItem, std::move(last));
+  EXPECT_EQ(owner.Values("key"), (Strings{"milk", "butter", "jam"}));
+}
+
+TEST(ReplicaStore, AnotherOwnerHonoursTheContextOfAWriteThatItHas) {
+  LoneOwner minter(1), other(2);
+  minter.Mint(kItem, Blind("milk"));
+  const MintOutcome bread = minter.Mint(kItem, Blind("bread"));
+  WriteIntent put = PutOf("rolls");
+  put.context = bread.seen;
+  ASSERT_TRUE(put.context->has_beside());
+  LoneOwner behind(3);
+  other.Apply(kItem, bread);
+  other.Mint(kItem, put);
+  EXPECT_EQ(Sorted(other.Values("key")), (Strings{"milk", "rolls"}));
+  const MintOutcome rolls = behind.Mint(kItem, put);
+  behind.Apply(kItem, bread);
+  EXPECT_EQ(Sorted(behind.Values("key")), (Strings{"bread", "milk", "rolls"}))
+      << "an owner that has not got the write cannot say that it is gone, and loses nothing";
+  minter.Apply(kItem, rolls);
+  EXPECT_EQ(Sorted(minter.Values("key")), (Strings{"bread", "milk", "rolls"}));
+}
+
 TEST(ReplicaStore, APutWithAnEmptyContextReplacesNothing) {
   LoneOwner owner(1);
   owner.Put("key", "milk");
@@ -135,7 +192,7 @@ TEST(ReplicaStore, ADeleteWithAContextLeavesWhatIsConcurrent) {
   owner.Mint(kItem, Blind("bread"));
   WriteIntent erase;
   erase.kind = WriteKind::kDelete;
-  erase.context = VersionVector{milk};
+  erase.context = CausalContext{{milk}, {}};
   owner.Mint(kItem, erase);
   EXPECT_EQ(owner.Values("key"), Strings{"bread"});
 }

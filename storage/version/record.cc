@@ -50,6 +50,20 @@ void Discard(Record* record, const VersionVector& context) {
   record->context.Join(context);
 }
 
+CausalContext SeenByWriter(const Record& record, const Dot& own, VersionVector before) {
+  bool alone = true;
+  bool follows_one = false;  // that was minted by the same owner, and stands
+  for (const Version& version : record.versions) {
+    if (version.dot == own) continue;
+    alone = false;
+    follows_one = follows_one || (version.dot.replica == own.replica && version.dot < own);
+  }
+  if (alone) return {record.context, {}};
+  if (follows_one) return {std::move(before), own};
+  before.RaiseTo(own);
+  return {std::move(before), {}};
+}
+
 void AddVersion(Record* record, Version version) {
   GYRE_CHECK(!record->context.Covers(version.dot), "a dot that the record reflects already");
   record->context.RaiseTo(version.dot);

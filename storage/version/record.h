@@ -32,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
 #include "storage/version/version_vector.h"
@@ -70,6 +71,12 @@ void Strip(Record* record, const PartitionClock& clock);
 // Drops the versions that `context` covers and joins it: what a write does with its client's
 // context.
 void Discard(Record* record, const VersionVector& context);
+
+// What a client has seen that had seen `before` of the item and learns that its write is `own`;
+// `record` is what the item is now, at an owner that has `own`. It covers the write and what it
+// replaced, and none of the versions that the write left standing. REQUIRES: filled.
+[[nodiscard]] CausalContext SeenByWriter(const Record& record, const Dot& own,
+                                         VersionVector before);
 
 // Adds a version under a dot that was just minted, and raises the context to it.
 // REQUIRES: the context does not cover version.dot.

@@ -352,6 +352,28 @@ TEST(Discard, DropsOnlyWhatTheContextCovers) {
   EXPECT_EQ(record, Make({Of({kB, 1}, "not read")}, {{kA, 1}, {kC, 7}}));
 }
 
+TEST(SeenByWriter, IsAllThatIsCoveredWhereNothingElseStands) {
+  const Record record = Make({Of({kA, 5}, "own")}, {{kB, 9}});
+  EXPECT_EQ(SeenByWriter(record, {kA, 5}, {}), (CausalContext{{{kA, 5}, {kB, 9}}, {}}));
+  EXPECT_EQ(SeenByWriter(Make({}, {{kA, 5}, {kB, 9}}), {kA, 5}, {}).vector,
+            (VersionVector{{kA, 5}, {kB, 9}}));
+}
+
+TEST(SeenByWriter, LeavesOutTheSiblingsOfOtherMinters) {
+  const Record record = Make({Of({kA, 5}, "own"), Of({kB, 9}, "not seen")});
+  EXPECT_EQ(SeenByWriter(record, {kA, 5}, {{kB, 7}}), (CausalContext{{{kA, 5}, {kB, 7}}, {}}));
+}
+
+TEST(SeenByWriter, LeavesOutASiblingThatItsOwnMinterMintedBefore) {
+  const Record record = Make({Of({kA, 3}, "not seen"), Of({kA, 5}, "own")});
+  EXPECT_EQ(SeenByWriter(record, {kA, 5}, {{kA, 1}}), (CausalContext{{{kA, 1}}, {kA, 5}}));
+}
+
+TEST(SeenByWriter, NeedsNoDotBesideForASiblingThatCameLater) {
+  const Record record = Make({Of({kA, 5}, "own"), Of({kA, 6}, "later")});
+  EXPECT_EQ(SeenByWriter(record, {kA, 5}, {}), (CausalContext{{{kA, 5}}, {}}));
+}
+
 TEST(AddVersion, KeepsVersionsSorted) {
   Record record = Make({Of({kA, 1}, "x"), Of({kC, 1}, "z")});
   AddVersion(&record, Of({kB, 1}, "y"));

@@ -9,6 +9,7 @@
 //   stamp     := u64                                          varint:length bytes{length} else
 //              flag 2: stamps are there; then one of them at least is not 0
 //   vector    := byte entries?                              entries fill what is left
+//   context   := byte dot? entries?                         flag 1: dot, the one beside, is there
 //   entries   := varint:count dot{count}                    count > 0, replica ids ascend
 //   dot       := u64:replica varint:counter                 0 < replica, 0 < counter < 2^62
 //   clock     := byte entry*                                replica ids ascend
@@ -39,6 +40,7 @@ namespace {
 constexpr uint8_t kSingle = 1;   // record: one version, its value to the end
 constexpr uint8_t kStamped = 2;  // record: versions have a stamp
 constexpr uint8_t kContext = 4;  // record: a context stands before the versions
+constexpr uint8_t kBeside = 1;   // context: a dot stands before the vector
 constexpr uint8_t kWrite = 1;    // minted: an idempotency key follows the dot
 
 constexpr size_t kReplicaBytes = 8;
@@ -199,19 +201,36 @@ absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
 }
 
 std::string EncodeVersionVector(const VersionVector& vector) {
-  std::string out(1, OpeningByte(0));
-  if (!vector.empty()) AppendEntries(&out, vector);
-  return out;
+  return EncodeCausalContext({vector, {}});
 }
 
 absl::StatusOr<VersionVector> DecodeVersionVector(std::string_view bytes) {
+  absl::StatusOr<CausalContext> context = DecodeCausalContext(bytes);
+  if (!context.ok()) return context.status();
+  if (context->has_beside()) return Malformed("version vector", "a dot beside");
+  return std::move(context->vector);
+}
+
+std::string EncodeCausalContext(const CausalContext& context) {
+  std::string out(1, OpeningByte(context.has_beside() ? kBeside : 0));
+  if (context.has_beside()) AppendDot(&out, context.beside);
+  if (!context.vector.empty()) AppendEntries(&out, context.vector);
+  return out;
+}
+
+absl::StatusOr<CausalContext> DecodeCausalContext(std::string_view bytes) {
   constexpr std::string_view kWhat = "version vector";
-  const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, 0);
+  const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, kBeside);
   if (!flags.ok()) return flags.status();
-  VersionVector vector;
-  if (!bytes.empty() && !ConsumeEntries(&bytes, &vector)) return Malformed(kWhat, "entries");
+  CausalContext context;
+  if ((*flags & kBeside) != 0 && !ConsumeDot(&bytes, &context.beside)) {
+    return Malformed(kWhat, "dot beside");
+  }
+  if (!bytes.empty() && !ConsumeEntries(&bytes, &context.vector)) {
+    return Malformed(kWhat, "entries");
+  }
   if (!bytes.empty()) return Malformed(kWhat, "trailing bytes");
-  return vector;
+  return context;
 }
 
 std::string EncodePartitionClock(const PartitionClock& clock) {

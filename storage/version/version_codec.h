@@ -1,4 +1,5 @@
-// The stored and sent bytes of version vectors, partition clocks, records and minted dots.
+// The stored and sent bytes of version vectors, causal contexts, partition clocks, records and
+// minted dots.
 //
 // Every value opens with one byte: its format version in the upper four bits, flags in the lower
 // four. A decoder refuses a newer format with UNIMPLEMENTED and a message that says so, and
@@ -14,6 +15,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
 #include "storage/version/record.h"
@@ -31,6 +33,10 @@ absl::StatusOr<Record> DecodeRecord(std::string_view bytes);
 
 std::string EncodeVersionVector(const VersionVector& vector);
 absl::StatusOr<VersionVector> DecodeVersionVector(std::string_view bytes);
+
+// Of a context without a dot beside, the bytes are those of its vector.
+std::string EncodeCausalContext(const CausalContext& context);
+absl::StatusOr<CausalContext> DecodeCausalContext(std::string_view bytes);
 
 std::string EncodePartitionClock(const PartitionClock& clock);
 absl::StatusOr<PartitionClock> DecodePartitionClock(std::string_view bytes);

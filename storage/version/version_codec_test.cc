@@ -32,6 +32,14 @@ VersionVector AnyVector(Random* random) {
   return vector;
 }
 
+CausalContext AnyContext(Random* random) {
+  CausalContext context{AnyVector(random), {}};
+  if (random->Chance(1, 2)) {
+    context.beside = {ReplicaId(1 + random->Below(9)), AnyCounter(random)};
+  }
+  return context;
+}
+
 PartitionClock AnyClock(Random* random) {
   PartitionClock clock;
   for (uint64_t i = random->Below(40); i > 0; --i) {
@@ -81,6 +89,7 @@ struct Codec {
 };
 constexpr Codec<Record> kRecords{AnyRecord, EncodeRecord, DecodeRecord};
 constexpr Codec<VersionVector> kVectors{AnyVector, EncodeVersionVector, DecodeVersionVector};
+constexpr Codec<CausalContext> kContexts{AnyContext, EncodeCausalContext, DecodeCausalContext};
 constexpr Codec<PartitionClock> kClocks{AnyClock, EncodePartitionClock, DecodePartitionClock};
 constexpr Codec<Minted> kMinteds{AnyMinted, EncodeMinted, DecodeMinted};
 
@@ -88,6 +97,7 @@ template <typename F>
 void ForEachCodec(F f) {
   f(kRecords);
   f(kVectors);
+  f(kContexts);
   f(kClocks);
   f(kMinteds);
 }

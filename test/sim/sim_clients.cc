@@ -61,9 +61,9 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
     intent.value = operation.value;
     if (operation.mode == Action::Mode::kBlind) intent.mode = WriteMode::kBlind;
     if (operation.mode == Action::Mode::kContext) {
-      absl::StatusOr<VersionVector> context = VersionVector();
-      if (!operation.context.empty()) context = DecodeVersionVector(operation.context);
-      GYRE_CHECK(context.ok(), "contexts come from reads");
+      absl::StatusOr<CausalContext> context = CausalContext();
+      if (!operation.context.empty()) context = DecodeCausalContext(operation.context);
+      GYRE_CHECK(context.ok(), "contexts come from replies");
       intent.context = *std::move(context);
     }
     intent.write = {operation.event, 1};
@@ -107,7 +107,7 @@ void SimClients::End(const std::shared_ptr<Call>& call, ActionResult::Kind kind)
   for (Version& version : call->outcome.record.versions) {
     result.values.push_back(std::move(version.value));
   }
-  result.context = EncodeVersionVector(call->outcome.record.context);
+  result.context = EncodeCausalContext(call->outcome.context);
   if (kind == ActionResult::Kind::kOk) ++succeeded_;
   std::string shown;
   for (const std::string& value : result.values) {

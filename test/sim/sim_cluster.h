@@ -133,6 +133,7 @@ class SimCluster {
   void Post(int from, Envelope envelope);
   void WriteCommit(SimNode& node, int shard);
   void Observe(const SimNode& node, const WriteBatch& batch);
+  void ObserveStored(const SimNode& node);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void TellReachability(int about, bool reachable);
   void Tell(int node, int about, bool reachable);

@@ -30,9 +30,12 @@ struct Action {
   std::string table;
   std::string key;
   std::string value;
-  std::string context;           // opaque; as a read gave it
+  std::string context;           // opaque; as a reply gave it
   EventId event = 0;             // of a write
   std::vector<EventId> parents;  // what the context's read showed
+  // Where a write's reply gave the context: that write. Its parents are among `parents`; it itself
+  // need not be replaced by every owner, but may.
+  EventId own = 0;
 };
 
 struct ActionResult {

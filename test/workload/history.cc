@@ -24,6 +24,7 @@ void History::OnAsked(const Action& operation, Time now) {
   write.kind = operation.kind;
   write.mode = operation.mode;
   write.parents = operation.parents;
+  write.own = operation.own;
   write.asked = now;
   for (EventId parent : operation.parents) key.children[parent].push_back(operation.event);
   if (operation.kind == Action::Kind::kDelete) key.deletes.push_back(operation.event);
@@ -58,6 +59,7 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
     if (it == key.writes.end() || !may_have_effect(it->second)) continue;
     const Write& write = it->second;
     todo.insert(todo.end(), write.parents.begin(), write.parents.end());
+    if (write.own != 0) todo.push_back(write.own);
     if (write.mode != Action::Mode::kDefault) continue;
     for (const auto& [other, replaced] : key.writes) {
       if (!write.acknowledged.has_value() || replaced.asked < *write.acknowledged) {

@@ -35,6 +35,7 @@ class History {
     Action::Kind kind = Action::Kind::kPut;
     Action::Mode mode = Action::Mode::kContext;
     std::vector<EventId> parents;
+    EventId own = 0;  // what it may have replaced besides, a write of the same client
     Time asked;
     std::optional<Time> acknowledged;
     bool refused = false;  // certainly without effect

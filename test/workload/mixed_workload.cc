@@ -37,6 +37,7 @@ Action MixedWorkload::Next(int client, Time now, Random* random) {
     }
     operation.context = it->second.context;
     operation.parents = it->second.shown;
+    operation.own = it->second.own;
   }
   operation.event = next_event_++;
   if (operation.kind == Action::Kind::kPut) {
@@ -51,14 +52,19 @@ std::optional<std::string> MixedWorkload::OnResult(int client, const Action& ope
                                                    const ActionResult& result) {
   if (operation.kind != Action::Kind::kGet) {
     history_.OnEnded(operation, result);
-    // A context is used again now and then: a client that writes twice from one read.
-    if (operation.event % 4 != 0) remembered_.erase({client, operation.key});
+    const std::pair key(client, operation.key);
+    if (operation.event % 4 == 0) return std::nullopt;  // it writes twice from one reply
+    if (operation.event % 4 == 1 && result.kind == ActionResult::Kind::kOk) {
+      remembered_[key] = {result.context, operation.parents, operation.event};
+    } else {
+      remembered_.erase(key);
+    }
     return std::nullopt;
   }
   if (result.kind != ActionResult::Kind::kOk) return std::nullopt;
   std::set<EventId> shown;
   for (const std::string& value : result.values) shown.insert(History::EventOf(value));
-  remembered_[{client, operation.key}] = {result.context, {shown.begin(), shown.end()}};
+  remembered_[{client, operation.key}] = {result.context, {shown.begin(), shown.end()}, 0};
   if (!options_.strict) return std::nullopt;
   return history_.JudgeRead({operation.table, operation.key}, shown, result.started, result.ended);
 }

@@ -1,5 +1,6 @@
 // MixedWorkload: gets, puts and deletes with and without contexts on a few keys, so that clients
-// meet. A client mostly reads a key, thinks, and writes back with the context of that read.
+// meet. A client mostly reads a key, thinks, and writes back with the context of that read, or of
+// the write that it made after it.
 
 #ifndef GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_
 #define GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_
@@ -45,6 +46,7 @@ class MixedWorkload final : public Workload {
   struct Remembered {
     std::string context;
     std::vector<EventId> shown;
+    EventId own = 0;
   };
   const MixedOptions options_;
   EventId next_event_;
