@@ -134,7 +134,8 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
   intent.kind = parts.kind;
   intent.mode = *mode;
   intent.write = BindToItem(*write, *target);
-  intent.attempt = options.attempt() << 16;  // forwarding counts its own tries below
+  // 0 is a first try, too. Forwarding counts its own tries below.
+  intent.attempt = std::max(options.attempt(), 1u) * kFirstAttempt;
   intent.conflict = table->conflict;
   intent.durability = table->durability;
   result.request.item = target->item;

@@ -141,6 +141,14 @@ TEST_F(RequestTranslation, LeavesRoomBelowTheAttemptForForwarding) {
   EXPECT_EQ(TranslatePut(&put, *view_)->request.intent.attempt, 3u << 16);
 }
 
+TEST_F(RequestTranslation, AnAttemptThatIsNotToldIsTheFirst) {
+  v1::PutRequest put = Put();
+  EXPECT_EQ(TranslatePut(&put, *view_)->request.intent.attempt, kFirstAttempt);
+  put = Put();
+  put.mutable_options()->set_attempt(1);
+  EXPECT_EQ(TranslatePut(&put, *view_)->request.intent.attempt, kFirstAttempt);
+}
+
 TEST_F(RequestTranslation, TakesIdempotencyKeysOfSixteenBytesOnly) {
   v1::PutRequest put = Put();
   put.mutable_options()->set_idempotency_key("0123456789abcdef");

@@ -168,8 +168,10 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   Partition& partition = At(item.partition);
   if (partition.state.self == ReplicaId()) StartLife(item.partition);
   const ReplicaId self = partition.state.self;
-  const Minted minted{
-      {self, partition.state.clock.Highest(self) + 1}, intent.write, intent.attempt};
+  // A write without an idempotency key cannot be tried again, whatever its client counts.
+  const Minted minted{{self, partition.state.clock.Highest(self) + 1},
+                      intent.write,
+                      intent.write.empty() ? 0 : intent.attempt};
   GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
   if (intent.kind == WriteKind::kPut) {
     AddVersion(&record, {minted.dot, last_wins ? stamp : 0, std::move(intent.value)});
@@ -299,6 +301,8 @@ void ReplicaStore::Settle(const ItemKey& item, Record stored) {
 void ReplicaStore::EraseTable(PartitionId id, TableId table) {
   const std::string begin = TableBegin(id, table), end = TableEnd(id, table);
   gathering_.EraseRange(Family::kRecords, begin, end);
+  unsettled_ -=
+      std::erase_if(At(id).unsettled, [&](const auto& one) { return one.first.table == table; });
   // The items that gather are written after the range.
   for (PendingItem* pending : dirty_items_) {
     if (pending->first >= begin && pending->first < end) pending->second.stored = Record{};

@@ -164,6 +164,28 @@ TEST(ReplicaStore, AnotherOwnerHonoursTheContextOfAWriteThatItHas) {
   EXPECT_EQ(Sorted(minter.Values("key")), (Strings{"bread", "milk", "rolls"}));
 }
 
+TEST(ReplicaStore, AWriteWithoutAKeyIsMintedAsNoAttempt) {
+  LoneOwner owner(1);
+  WriteIntent put = PutOf("x");
+  put.attempt = 7;
+  const MintOutcome outcome = owner.Mint(kItem, std::move(put));
+  ASSERT_EQ(outcome.minted.size(), 1u);
+  EXPECT_EQ(outcome.minted[0].attempt, 0u);
+  EXPECT_TRUE(DecodeMinted(EncodeMinted(outcome.minted[0])).ok());
+}
+
+TEST(ReplicaStore, NothingOfAnErasedTableIsLeftToSettle) {
+  LoneOwner owner(1);
+  Record record;
+  AddVersion(&record, {{ReplicaId(77), 2}, 0, "x"});
+  owner.store().Apply(kItem, {}, record, {{{ReplicaId(77), 2}, {}, 0}}, Durability::kFsync);
+  owner.CommitAll();
+  owner.store().EraseTable(kPartition, kItem.table);
+  owner.CommitAll();
+  owner.store().JoinBases(kPartition, {{ReplicaId(77), 2}});
+  EXPECT_TRUE(owner.store().Settleable(kPartition, 10).empty());
+}
+
 TEST(ReplicaStore, APutWithAnEmptyContextReplacesNothing) {
   LoneOwner owner(1);
   owner.Put("key", "milk");
