@@ -20,7 +20,9 @@ namespace {
 class AdminBench : public ::testing::Test {
  protected:
   AdminBench()
-      : pool_(&engine_, 1), links_({}, {}, Random(1)), seat_(&node_->control(), &pool_, &links_) {
+      : pool_(&engine_, 1),
+        links_({}, {}, Random(1), {}),
+        seat_(&node_->control(), &pool_, &links_) {
     lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), &seat_, &pool_, &links_);
     seat_.Attach({lane_.get()}, [](std::shared_ptr<const View>) {});
     door_.Attach({lane_.get()});

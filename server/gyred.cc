@@ -171,7 +171,7 @@ absl::Status Gyred::OpenNode() {
   pool_ = std::make_unique<StorePool>(engine_.get(), kReadThreads);
   // The configuration knows where the peers are today.
   links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
-                                       Random(random_.Next()));
+                                       Random(random_.Next()), LinkEvents());
   seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get());
   for (int i = 0; i < node_->shards(); ++i) {
     Lane::Options lane;
@@ -192,6 +192,19 @@ absl::Status Gyred::OpenNode() {
     lane->Start();
   }
   return absl::OkStatus();
+}
+
+PeerLink::Events Gyred::LinkEvents() {
+  PeerLink::Events events;
+  events.on_peer = [this](NodeId node, bool reachable) {
+    for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
+  };
+  events.on_forgetful = [this] {
+    for (const auto& lane : lanes_) lane->OnForgetful();
+  };
+  events.on_refused = [this](const std::string& why) { on_fatal_(why); };
+  events.hello = [this] { return Hello(); };
+  return events;
 }
 
 absl::Status Gyred::OpenServers() {
@@ -226,16 +239,7 @@ absl::Status Gyred::OpenServers() {
   peers.RegisterService(peer_service_.get());
   peer_server_ = peers.BuildAndStart();
   if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
-  PeerLink::Events events;
-  events.on_peer = [this](NodeId node, bool reachable) {
-    for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
-  };
-  events.on_forgetful = [this] {
-    for (const auto& lane : lanes_) lane->OnForgetful();
-  };
-  events.on_refused = [this](const std::string& why) { on_fatal_(why); };
-  events.hello = [this] { return Hello(); };
-  links_->Start(events);
+  links_->Start();
 
   grpc::ServerBuilder clients;
   Prepare(config_, &clients);
@@ -324,6 +328,16 @@ void Gyred::OnPeerMessages(NodeId from, std::vector<PeerMessage> messages,
   }
 }
 
+// What was never confirmed may have been an older copy of this data; the next process must find
+// out.
+bool Gyred::KnowsItsLives() const {
+  if (node_ == nullptr) return false;
+  for (int i = 0; i < node_->shards(); ++i) {
+    if (!node_->shard(i).AllConfirmed()) return false;
+  }
+  return true;
+}
+
 std::string Gyred::Trouble() const {
   if (door_->draining()) return "draining";
   for (const auto& lane : lanes_) {
@@ -355,7 +369,9 @@ absl::Status Gyred::Stop() {
   for (const auto& lane : lanes_) lane->Stop();
   if (pool_ != nullptr) pool_->Stop();
   if (engine_ == nullptr) return absl::OkStatus();
-  if (absl::Status status = MarkClean(engine_.get()); !status.ok()) return status;
+  if (KnowsItsLives()) {
+    if (absl::Status status = MarkClean(engine_.get()); !status.ok()) return status;
+  }
   return engine_->Flush();
 }
 

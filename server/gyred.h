@@ -56,6 +56,10 @@ class Gyred {
   absl::Status OpenPorts();
   absl::Status OpenStore();
   absl::Status OpenNode();
+  PeerLink::Events LinkEvents();
+  // Whether the next process may take it that this data is the newest there was. REQUIRES: the
+  // lanes have stopped.
+  bool KnowsItsLives() const;
   absl::Status OpenServers();
   // Members that moved since the last run (another port, another host) tell so.
   absl::Status PublishAddresses();

@@ -81,19 +81,18 @@ class Links {
   Links(const PeerLinkOptions& options, const FakePeer& peer)
       : Links(options, std::vector<Member>{peer.member()}) {}
   Links(const PeerLinkOptions& options, const std::vector<Member>& peers)
-      : links_(options, peers, Random(1)) {
-    PeerLink::Events events;
-    events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
-    events.on_forgetful = [this] { Note("forgetful"); };
-    events.on_refused = [this](const std::string& why) {
-      std::lock_guard<std::mutex> lock(mutex_);
-      refused_ = why;
-    };
-    events.hello = [] { return peer::Hello(); };
-    links_.Start(events);
-  }
+      : links_(options, peers, Random(1), Events()) {}
   ~Links() { links_.Stop(); }
 
+  // On its way from the peer before the links are open.
+  Links& AfterIncoming() {
+    links_.OnIncoming(NodeId(kPeer), true);
+    return *this;
+  }
+  Links& Start() {
+    links_.Start();
+    return *this;
+  }
   PeerLinks& operator*() { return links_; }
   PeerLink::Figures figures() const { return links_.figures().front(); }
   std::string refused() const {
@@ -107,6 +106,17 @@ class Links {
   }
 
  private:
+  PeerLink::Events Events() {
+    PeerLink::Events events;
+    events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
+    events.on_forgetful = [this] { Note("forgetful"); };
+    events.on_refused = [this](const std::string& why) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      refused_ = why;
+    };
+    events.hello = [] { return peer::Hello(); };
+    return events;
+  }
   void Note(const std::string& what) {
     std::lock_guard<std::mutex> lock(mutex_);
     news_ += (news_.empty() ? "" : ", ") + what;
@@ -123,6 +133,7 @@ grpc::Status NameTaken() { return {grpc::StatusCode::ALREADY_EXISTS, "another ha
 TEST(PeerLink, ANameThatIsTakenEndsANodeThatWasNeverLetIn) {
   FakePeer peer([](int, FakePeer::Stream*) { return NameTaken(); });
   Links links(Impatient(), peer);
+  links.Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.refused() == "another has your name"; }));
 }
 
@@ -134,6 +145,7 @@ TEST(PeerLink, ANameThatIsTakenEndsNoNodeThatHadBeenLetIn) {
     return grpc::Status::OK;
   });
   Links links(Impatient(), peer);
+  links.Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 2; }));
   EXPECT_EQ(links.refused(), "");
 }
@@ -168,6 +180,7 @@ TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   PeerLinkOptions options = Impatient();
   options.max_frame_bytes = 1000;
   Links links(options, peer);
+  links.Start();
   ASSERT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
   std::vector<Envelope> envelopes;
   for (int i = 0; i < 5; ++i) {
@@ -193,6 +206,7 @@ TEST(PeerLink, ANodeThatAllItsPeersShutOutEnds) {
     return grpc::Status(grpc::StatusCode::PERMISSION_DENIED, "no member");
   });
   Links links(Impatient(), {one.member(), two.member()});
+  links.Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return !links.refused().empty(); }));
   EXPECT_EQ(links.refused(), "another ring; no member");
 }
@@ -206,6 +220,7 @@ TEST(PeerLink, ANodeThatOnePeerLetsInOrDoesNotAnswerRunsOn) {
   FakePeer two(
       [](int, FakePeer::Stream*) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"); });
   Links links(Impatient(), {one.member(), two.member()});
+  links.Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return refusals > 10; }));
   EXPECT_EQ(links.refused(), "");
 }
@@ -221,6 +236,7 @@ TEST(PeerLink, ANodeThatHadBeenLetInRunsOnWhenItIsShutOut) {
     return grpc::Status::OK;
   });
   Links links(Impatient(), peer);
+  links.Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return refusals > 10; }));
   EXPECT_EQ(links.refused(), "");
 }
@@ -235,8 +251,21 @@ TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {
     return grpc::Status::OK;
   });
   Links links(Impatient(), peer);
-  (*links).OnIncoming(NodeId(kPeer), true);
+  links.AfterIncoming().Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "forgetful, up"; }));
+}
+
+TEST(PeerLink, APeerThatGreetsBeforeTheStreamsAreOpenedIsThereOnceTheyAre) {
+  FakePeer peer([](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  links.AfterIncoming();
+  EXPECT_EQ(links.news(), "");
+  links.Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "up"; }));
 }
 
 }  // namespace

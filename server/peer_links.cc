@@ -10,20 +10,20 @@
 
 namespace gyre {
 
-PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random)
-    : options_(options), peers_(peers), random_(random) {}
+PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random,
+                     PeerLink::Events events) {
+  events.kick = [this] { Kick(); };
+  events.on_shut_out = [this, on_refused = events.on_refused] { OnShutOut(on_refused); };
+  for (const Member& peer : peers) {
+    links_.push_back(std::make_unique<PeerLink>(options, peer.id, peer.name, peer.peer_address,
+                                                events, Random(random.Next())));
+  }
+}
 
 PeerLinks::~PeerLinks() { Stop(); }
 
-void PeerLinks::Start(const PeerLink::Events& events) {
-  PeerLink::Events of_each = events;
-  of_each.kick = [this] { Kick(); };
-  of_each.on_shut_out = [this, on_refused = events.on_refused] { OnShutOut(on_refused); };
-  GYRE_CHECK(links_.empty() && !thread_.joinable(), "links start once");
-  for (const Member& peer : peers_) {
-    links_.push_back(std::make_unique<PeerLink>(options_, peer.id, peer.name, peer.peer_address,
-                                                of_each, Random(random_.Next())));
-  }
+void PeerLinks::Start() {
+  GYRE_CHECK(!thread_.joinable(), "links start once");
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "peer-links");
 }

@@ -23,15 +23,17 @@ namespace gyre {
 
 class PeerLinks {
  public:
-  // `peers`: the members without this node.
-  PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random);
+  // `peers`: the members without this node. Every peer counts as unreachable until on_peer says
+  // otherwise, which it does not before Start, but for what OnIncoming is told. The links' own
+  // events, `kick` and `on_shut_out`, are set here.
+  PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random,
+            PeerLink::Events events);
   PeerLinks(const PeerLinks&) = delete;
   PeerLinks& operator=(const PeerLinks&) = delete;
   ~PeerLinks();
 
-  // Every peer counts as unreachable until on_peer says otherwise. The links' own
-  // events, `kick` and `on_shut_out`, are set here.
-  void Start(const PeerLink::Events& events);
+  // Opens the streams.
+  void Start();
   void Stop();
 
   void Send(std::vector<Envelope> envelopes);
@@ -45,10 +47,7 @@ class PeerLinks {
   void OnShutOut(const std::function<void(std::string)>& on_refused) const;
   PeerLink* Find(NodeId id) const;
 
-  const PeerLinkOptions options_;
-  const std::vector<Member> peers_;
-  Random random_;
-  std::vector<std::unique_ptr<PeerLink>> links_;  // as of Start; then constant
+  std::vector<std::unique_ptr<PeerLink>> links_;  // never changed: anybody may look for one
 
   std::mutex mutex_;
   std::condition_variable kicked_;

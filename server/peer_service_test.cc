@@ -97,7 +97,7 @@ class Served {
   std::atomic<size_t> received{0};
 
  private:
-  PeerLinks links_{{}, {}, Random(1)};
+  PeerLinks links_{{}, {}, Random(1), {}};
   PeerService service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<peer::Peer::Stub> stub_;
