@@ -777,14 +777,28 @@ TEST(ThreeNodes, RefuseASecondProcessOnACopyOfADataDirectory) {
   EXPECT_TRUE(cluster.FindEachOther());
 }
 
+TEST(ThreeNodes, TakeAnAttemptOfAWriteWithoutAnIdempotencyKey) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  const auto stub = cluster.Connect(0);
+  v1::PutRequest put = PutOf("anna", "apples");
+  put.mutable_options()->set_attempt(3);
+  put.mutable_options()->set_write_quorum(3);
+  EXPECT_TRUE(Put(stub.get(), put).status.ok());
+  EXPECT_EQ(ValuesOf(stub.get(), "anna"), std::vector<std::string>{"apples"});
+}
+
 TEST(ThreeNodes, LoseNothingWhenOneIsPutBackToAnEarlierState) {
   LocalCluster cluster(3);
   cluster.StartAll("carts");
   const std::string data = cluster.config(2).data_dir;
-  const auto restart_on = [&](const std::string& from, const std::string& to) {
+  const auto stop_and_copy = [&](const std::string& from, const std::string& to) {
     ASSERT_TRUE(cluster.Stop(2).ok());
     std::filesystem::remove_all(to);
     std::filesystem::copy(from, to, std::filesystem::copy_options::recursive);
+  };
+  const auto restart_on = [&](const std::string& from, const std::string& to) {
+    stop_and_copy(from, to);
     ASSERT_TRUE(cluster.Start(2).ok());
     ASSERT_TRUE(cluster.FindEachOther());
   };
@@ -802,6 +816,14 @@ TEST(ThreeNodes, LoseNothingWhenOneIsPutBackToAnEarlierState) {
   write("lost");
   restart_on(data + "-old", data);
   write("later");
+  // Once more, and this time the older copy is first started alone: nobody tells it.
+  stop_and_copy(data + "-old", data);
+  for (int other : {0, 1}) ASSERT_TRUE(cluster.Stop(other).ok());
+  ASSERT_TRUE(cluster.Start(2).ok());
+  ASSERT_TRUE(cluster.Stop(2).ok());
+  for (int node : {0, 1, 2}) ASSERT_TRUE(cluster.Start(node).ok());
+  ASSERT_TRUE(cluster.FindEachOther());
+  write("last");
   for (int node = 0; node < 3; ++node) {
     const auto stub = cluster.Connect(node);
     for (const std::string& key : keys) {

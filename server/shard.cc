@@ -57,6 +57,7 @@ void Shard::Write(Token token, WriteRequest request, Instant now) {
 void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   const ItemKey item = request.item;
   const int needed = request.needed;
+  const size_t forwarded_bytes = origin.node == NodeId() ? 0 : request.intent.value.size();
   std::unique_ptr<Exchange> exchange;
   if (store_->Owns(item.partition)) {
     const bool known = store_->FindWrite(request.intent.write) != nullptr;
@@ -68,7 +69,7 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
     if (request.intent.write.empty()) request.intent.write = {random_.Next(), random_.Next() | 1};
     exchange = std::make_unique<ForwardExchange>(std::move(request));
   }
-  Begin(origin, item, needed, std::move(exchange), now);
+  Begin(origin, item, needed, std::move(exchange), now, forwarded_bytes);
 }
 
 void Shard::Read(Token token, ReadRequest request, Instant now) {
@@ -80,7 +81,7 @@ void Shard::Read(Token token, ReadRequest request, Instant now) {
 }
 
 void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
-                  Instant now) {
+                  Instant now, size_t forwarded_bytes) {
   Outcome refusal;
   refusal.epoch = view_->epoch();
   refusal.coordinator = view_->self();
@@ -90,7 +91,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   } else if (live_.size() >= options_.max_exchanges) {
     ++figures_.overloads;
     refusal.code = Outcome::Code::kOverloaded;
-  } else if (owners.empty()) {
+  } else if (owners.empty() || WasDropped(view_->topology(), item.table)) {
     refusal.code = Outcome::Code::kStaleEpoch;
   } else if (needed > static_cast<int>(owners.size())) {
     refusal.code = Outcome::Code::kQuorumNotMet;
@@ -103,6 +104,8 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   live.exchange = std::move(exchange);
   live.origin = origin;
   live.item = std::move(item);
+  live.forwarded_bytes = forwarded_bytes;
+  forwarded_bytes_ += forwarded_bytes;
   const auto reachable = [this](NodeId node) { return Reachable(node); };
   const Surroundings around{view_->self(), view_->epoch(), owners, reachable};
   Effects effects;
@@ -183,6 +186,14 @@ bool Shard::Confirmed(PartitionId partition) const {
   });
 }
 
+bool Shard::AllConfirmed() const {
+  bool all = true;
+  store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
+    all = all && (!store_->Inherited(partition) || Confirmed(partition));
+  });
+  return all;
+}
+
 void Shard::NoteShown(PartitionId partition, NodeId owner) {
   if (store_->Inherited(partition)) shown_.insert({partition, owner});
 }
@@ -197,6 +208,7 @@ void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
 void Shard::Finish(ExchangeId id, std::optional<Outcome> outcome) {
   auto it = live_.find(id);
   SetWake(id, &it->second, Time::Never());
+  forwarded_bytes_ -= it->second.forwarded_bytes;
   if (outcome.has_value()) Answer(it->second.origin, it->second.item, *std::move(outcome));
   live_.erase(it);
 }
@@ -267,14 +279,16 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     if (message.epoch < view_->epoch()) {
       // Its sender may count on owners that are none any more.
       Send(from, message.exchange, message.partition, Refused{EncodeTopology(view_->topology())});
+    } else if (Crowded(message.body)) {
+      PeerBody answer = Failed{Outcome::Code::kOverloaded};
+      if (std::holds_alternative<Forward>(message.body)) answer = ForwardReply{Overloaded()};
+      Shed(from, message.exchange, message.partition, std::move(answer));
     } else if (auto* forward = std::get_if<Forward>(&message.body)) {
       StartWrite({0, from, message.exchange}, std::move(forward->request), now);
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
       ServeClockAsk(from, message.exchange, message.partition, std::move(*ask));
-    } else if (Crowded()) {
-      Shed(from, message.exchange, message.partition);
     } else {
       Serve(from, message.exchange, std::move(message.body), now);
     }
@@ -307,17 +321,27 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
   }
 }
 
-bool Shard::Crowded() const {
-  return waiting_reads_ >= options_.max_waiting_reads ||
-         store_->uncommitted_bytes() + waiting_bytes_ >= options_.max_unwritten_bytes;
+bool Shard::Crowded(const PeerBody& body) const {
+  if (std::holds_alternative<ClockAsk>(body)) return false;  // has a bound of its own
+  if (waiting_reads_ >= options_.max_waiting_reads) return true;
+  const bool writes = std::holds_alternative<Apply>(body) || std::holds_alternative<Forward>(body);
+  return writes && store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_ >=
+                       options_.max_unwritten_bytes;
 }
 
-void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition) {
+void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer) {
   ++figures_.sheds;
   if (exchange == 0) return;
   // It says nothing of the partition's state, so there is nothing for it to wait for.
-  out_.sends.push_back(
-      {from, {exchange, view_->epoch(), partition, Failed{Outcome::Code::kOverloaded}}});
+  out_.sends.push_back({from, {exchange, view_->epoch(), partition, std::move(answer)}});
+}
+
+Outcome Shard::Overloaded() const {
+  Outcome outcome;
+  outcome.code = Outcome::Code::kOverloaded;
+  outcome.epoch = view_->epoch();
+  outcome.coordinator = view_->self();
+  return outcome;
 }
 
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
@@ -512,7 +536,7 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     return Send(from, exchange, partition, std::move(nothing));
   }
   if (clock_scans_under_way_ >= options_.max_clock_exchanges) {
-    return Shed(from, exchange, partition);
+    return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
   out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock)});

@@ -54,10 +54,10 @@ struct ShardOptions {
   size_t max_clock_exchanges = 8;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
   Duration periodic_sync = Duration::Seconds(1);
-  // Values taken in, of peers and clients, that are not yet durable or wait for a read of the disk;
-  // and how many such reads may wait. While there are more, the disk does not keep up: what peers
-  // ask is answered kOverloaded, and repair finds it again. Defaults 64 MiB and 10,000. What
-  // clients ask is the door's to bound.
+  // Bytes of values that are not yet durable, or of peers and under way; and how many reads may
+  // wait for the disk. While there are more, the disk does not keep up: peers' writes, or with too
+  // many reads all that they ask, are answered kOverloaded, and repair finds them again. Defaults
+  // 64 MiB and 10,000. What clients ask is the door's to bound.
   size_t max_unwritten_bytes = size_t{64} << 20;
   size_t max_waiting_reads = 10'000;
   ClockAnswerLimits clock_answers;
@@ -138,6 +138,9 @@ class Shard {
   const ReplicaStore& store() const { return *store_; }
   const ShardFigures& figures() const { return figures_; }
   bool failed() const { return failed_; }
+  // Whether no partition's life, of those that an earlier process began, still waits for an owner
+  // to confirm it.
+  bool AllConfirmed() const;
 
  private:
   // Whom a request is from: a client of this node, or a node that forwards.
@@ -150,6 +153,7 @@ class Shard {
     std::unique_ptr<Exchange> exchange;
     Origin origin;
     ItemKey item;
+    size_t forwarded_bytes = 0;  // of its value, where another node forwarded it
     Time wake = Time::Never();
   };
   // A reply or a message that waits for a commit.
@@ -161,7 +165,7 @@ class Shard {
 
   void StartWrite(Origin origin, WriteRequest request, Instant now);
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
-             Instant now);
+             Instant now, size_t forwarded_bytes = 0);
   void Perform(ExchangeId id, Effects effects, Instant now);
   void PerformMint(ExchangeId id, Effects effects, Instant now);
   void Finish(ExchangeId id, std::optional<Outcome> outcome);
@@ -179,9 +183,10 @@ class Shard {
 
   // What a peer, or this node itself, asks of this node as an owner.
   void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
-  // Whether the disk is so far behind that no more may be taken in from peers.
-  bool Crowded() const;
-  void Shed(NodeId from, ExchangeId exchange, PartitionId partition);
+  Outcome Overloaded() const;
+  // Whether the disk is so far behind that this may not be taken in from a peer.
+  bool Crowded(const PeerBody& body) const;
+  void Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer);
   void ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now);
   void ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now);
   void ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now);
@@ -219,8 +224,9 @@ class Shard {
   std::map<ExchangeId, ClockExchange> clock_exchanges_;
   size_t clock_scans_under_way_ = 0;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
-  size_t waiting_reads_ = 0;  // in loading_
-  size_t waiting_bytes_ = 0;  // of the values of those
+  size_t waiting_reads_ = 0;    // in loading_
+  size_t waiting_bytes_ = 0;    // of peers' values among those
+  size_t forwarded_bytes_ = 0;  // of all exchanges
   std::set<NodeId> unreachable_;
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life

@@ -375,6 +375,18 @@ TEST(Shard, APeriodicWriteIsAcknowledgedUnsyncedAndSyncedSoonAfter) {
 
 // ---- lives that an earlier process began
 
+TEST(Shard, TellsWhetherALifeIsStillUnconfirmed) {
+  Bench bench;
+  EXPECT_TRUE(bench.shard().AllConfirmed()) << "there is none yet";
+  bench.Minter();
+  EXPECT_TRUE(bench.shard().AllConfirmed()) << "its own";
+  EXPECT_FALSE(bench.Restart(true).shard().AllConfirmed());
+  EXPECT_FALSE(bench.Greet("b").shard().AllConfirmed());
+  EXPECT_TRUE(bench.Greet("c").shard().AllConfirmed());
+  bench.Restart(false).Minter();
+  EXPECT_TRUE(bench.shard().AllConfirmed()) << "a new one has begun";
+}
+
 TEST(Shard, MintsUnderAnInheritedLifeOnlyOnceEveryOtherOwnerHasGreetedIt) {
   Bench bench;
   const ReplicaId before = bench.Minter();
@@ -621,17 +633,38 @@ TEST(Shard, ADiskReadOfOneKeyDoesNotHoldUpAnother) {
   EXPECT_EQ(bench.Read(3, "other", 1).Take(), "reply 3 OK y");
 }
 
-TEST(Shard, RefusesPeersWhileTheDiskIsTooFarBehind) {
+TEST(Shard, RefusesPeersWritesWhileTheDiskIsTooFarBehind) {
   ShardOptions options;
   options.max_unwritten_bytes = 10;
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "seven b"), 5).Take(), "commit");
-  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 6).Take(), "Failed>c") << "7 bytes and a key";
+  EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2), 6).Take(), "Failed>c")
+      << "seven bytes and a key";
   EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
-  EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2)).Take(), "Failed>c");
+  EXPECT_EQ(bench.Hear("c", Forward{bench.Request(bench.Item("key"), "y", 1)}, 7).Take(),
+            "ForwardReply>c");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOverloaded);
+  EXPECT_FALSE(bench.sent<ForwardReply>(0).outcome.outcome_unknown);
   EXPECT_EQ(bench.shard().figures().sheds, 2u);
-  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
-  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 7).Take(), "FetchReply>c");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 8).Take(), "") << "waits for the commit";
+  EXPECT_EQ(Sorted(bench.Commit().Take()), "ApplyReply>b, FetchReply>c");
+  EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2), 9).Take(), "commit");
+}
+
+TEST(Shard, RefusesForwardedWritesWhileTooManyBytesOfThemAreUnderWay) {
+  ShardOptions options;
+  options.max_unwritten_bytes = 10;
+  Bench bench({.options = options});
+  const auto forward = [&](ExchangeId exchange) {
+    return bench.Hear("c", Forward{bench.Request(bench.Item("key"), "ten bytes.", 2)}, exchange)
+        .CommitAll();
+  };
+  EXPECT_EQ(Sorted(forward(5)), "Apply>b, Apply>c");
+  EXPECT_EQ(forward(6), "ForwardReply>c");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOverloaded);
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "ForwardReply>c");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOk);
+  EXPECT_EQ(Sorted(forward(7)), "Apply>b, Apply>c");
 }
 
 TEST(Shard, RefusesPeersWhileTooMuchWaitsForReads) {
@@ -645,7 +678,8 @@ TEST(Shard, RefusesPeersWhileTooMuchWaitsForReads) {
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 7).Take(), "Failed>b") << "two wait";
   EXPECT_EQ(bench.EndRead().Take(), "FetchReply>b, FetchReply>b");
   EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "ten bytes "), 8).Take(), "read key");
-  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 9).Take(), "Failed>c") << "ten bytes wait";
+  EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2), 9).Take(), "Failed>c")
+      << "ten bytes wait";
   EXPECT_EQ(bench.EndRead().Take(), "commit");
   EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
   EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 10).Take(), "read key");
@@ -867,6 +901,8 @@ TEST(Shard, ErasesWhatADroppedTableHeldAndTakesNothingMoreOfIt) {
   EXPECT_EQ(bench.Take(), "commit unsynced, reply 2 STALE");
   bench.Commit().Take();
   bench.Hear("b", bench.ApplyOf("late", "z", /*counter=*/1), 5).CommitAll();
+  EXPECT_EQ(bench.Write(3, "later", "z", 1).CommitAll(), "reply 3 STALE");
+  EXPECT_EQ(bench.Read(4, "later", 1).CommitAll(), "reply 4 STALE");
   const auto snapshot = bench.engine().TakeSnapshot();
   size_t records = 0;
   ASSERT_TRUE(snapshot
