@@ -22,7 +22,7 @@
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "server/local_cluster.h"
-#include "server/session.h"
+#include "server/unread_replies.h"
 
 namespace gyre {
 namespace {
@@ -337,7 +337,7 @@ TEST_F(OneNode, KeepsOnlySoManyRepliesForAClientThatDoesNotRead) {
     }
   }
   EXPECT_EQ(shown + refused, kRequests) << "each is answered once, and typed";
-  EXPECT_GE(shown, Session::kMaxUnreadBytes / kMaxValueBytes / 2);
+  EXPECT_GE(shown, UnreadReplies::kMaxBytes / kMaxValueBytes / 2);
   EXPECT_GT(refused, 0u);
   session->WritesDone();
   EXPECT_TRUE(session->Finish().ok());

@@ -7,11 +7,6 @@
 #include "api/limits.h"
 
 namespace gyre {
-namespace {
-
-constexpr uint32_t kRetryAfterMs = 50;
-
-}  // namespace
 
 std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)> on_done) {
   std::shared_ptr<Session> session(new Session(door, std::move(on_done)));
@@ -46,22 +41,12 @@ void Session::OnReadDone(bool ok) {
 }
 
 void Session::OnReply(v1::ClientReply reply) {
-  size_t bytes = reply.ByteSizeLong();
   std::lock_guard<std::mutex> lock(mutex_);
   if (broken_) {
     --in_flight_;
     return;
   }
-  if (ready_bytes_ + bytes > kMaxUnreadBytes) {
-    const uint64_t id = reply.id();
-    reply.Clear();
-    reply.set_id(id);
-    ToProto(Overloaded(kRetryAfterMs, "replies that the client has not read"),
-            reply.mutable_error());
-    bytes = reply.ByteSizeLong();
-  }
-  ready_bytes_ += bytes;
-  ready_.push_back({std::move(reply), bytes});
+  ready_.Push(std::move(reply));
 }
 
 void Session::Flush() { Proceed(std::unique_lock<std::mutex>(mutex_)); }
@@ -92,27 +77,11 @@ void Session::OnDone() {
   self_.reset();
 }
 
-void Session::BuildFrame() {
-  outgoing_.Clear();
-  outgoing_.set_epoch(door_->epoch().value());
-  size_t bytes = 0;
-  while (!ready_.empty() && bytes < kFrameBytes) {
-    Ready& next = ready_.front();
-    if (bytes > 0 && bytes + next.bytes > kMaxReplyValueBytes) break;
-    bytes += next.bytes;
-    ready_bytes_ -= next.bytes;
-    *outgoing_.add_replies() = std::move(next.reply);
-    ready_.pop_front();
-    ++in_frame_;
-  }
-}
-
 void Session::Proceed(std::unique_lock<std::mutex> lock) {
   if (finished_) return;
   if (broken_) {
     in_flight_ -= ready_.size();
-    ready_.clear();
-    ready_bytes_ = 0;
+    ready_.Clear();
   }
   const bool idle = ready_.empty() && in_flight_ == 0;
   if (!writing_ && ((broken_ && !reading_) || (idle && (reads_ended_ || draining_)))) {
@@ -127,10 +96,12 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   const bool write = !writing_ && !ready_.empty();
   if (write) {
     writing_ = true;
-    BuildFrame();
+    outgoing_.Clear();
+    outgoing_.set_epoch(door_->epoch().value());
+    in_frame_ = ready_.FillFrame(&outgoing_);
   }
   const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&
-                    in_flight_ < kMaxInFlight && ready_bytes_ < kMaxUnreadBytes / 2;
+                    in_flight_ < kMaxInFlight && ready_.ReadOn();
   if (read) reading_ = true;
   // The stream cannot end meanwhile: an operation that is flagged has not been reported.
   lock.unlock();

@@ -2,9 +2,8 @@
 // order they are ready, everything that is ready while a frame is being written in the next one.
 //
 // A client that does not read its replies, or has too much in flight, is read no further until that
-// changes; gRPC's flow control then stops it at its end. What it has asked for by then still comes:
-// replies beyond kMaxUnreadBytes become the error "overloaded" (a write's own reply is small, so
-// that these are reads).
+// changes; gRPC's flow control then stops it at its end. What it has asked for by then still comes,
+// as far as there is room for it (UnreadReplies).
 //
 // Thread rule: any thread. The session owns itself until gRPC has reported the stream's end and the
 // last reply has come.
@@ -15,7 +14,6 @@
 #include <grpcpp/grpcpp.h>
 
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -23,6 +21,7 @@
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/caller.h"
 #include "server/door.h"
+#include "server/unread_replies.h"
 
 namespace gyre {
 
@@ -33,11 +32,6 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   // Requests of one connection that were read and whose replies have not been written. Beyond, the
   // session reads no further.
   static constexpr size_t kMaxInFlight = 4096;
-  // Replies that wait to be read by one connection. Too small, and many large values asked for at
-  // once are refused; it is memory that a client can take.
-  static constexpr size_t kMaxUnreadBytes = size_t{64} << 20;
-  // Where a frame of replies is full.
-  static constexpr size_t kFrameBytes = size_t{256} << 10;
 
   // `on_done`: the stream has ended.
   static std::shared_ptr<Session> Open(Door* door, std::function<void(Session*)> on_done);
@@ -60,7 +54,6 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
 
   // What there is to do, decided under the lock and done after it: gRPC may call back at once.
   void Proceed(std::unique_lock<std::mutex> lock);
-  void BuildFrame();
 
   Door* const door_;
   const std::function<void(Session*)> on_done_;
@@ -70,14 +63,9 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   v1::ServerFrame outgoing_;  // of the write under way
 
   std::mutex mutex_;
-  struct Ready {
-    v1::ClientReply reply;
-    size_t bytes;
-  };
-  std::deque<Ready> ready_;  // guarded by mutex_, and so are the rest
-  size_t ready_bytes_ = 0;   // of ready_
-  size_t in_flight_ = 0;     // read and not yet written
-  size_t in_frame_ = 0;      // replies in `outgoing_`
+  UnreadReplies ready_;   // guarded by mutex_, and so are the rest
+  size_t in_flight_ = 0;  // read and not yet written
+  size_t in_frame_ = 0;   // replies in `outgoing_`
   bool reading_ = false;
   bool writing_ = false;
   bool reads_ended_ = false;
