@@ -1,5 +1,7 @@
 #include "server/door.h"
 
+#include <google/protobuf/io/coded_stream.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -24,7 +26,7 @@ RepliedItem Replied(const Target& target) { return {target.item.table, target.ke
 // The replies to the items of one multi request, until all are there.
 class Door::MultiCall {
  public:
-  MultiCall(std::shared_ptr<Caller> caller, v1::ClientReply reply, int items)
+  MultiCall(std::shared_ptr<Caller> caller, v1::ClientReply reply, size_t items)
       : caller_(std::move(caller)), reply_(std::move(reply)), left_(items) {}
 
   // `fill` gets the item's outcome. Answers whom to flush, where this was the last.
@@ -34,12 +36,8 @@ class Door::MultiCall {
     v1::ItemOutcome* const item = reply_.has_multi_get()
                                       ? reply_.mutable_multi_get()->mutable_items(index)
                                       : reply_.mutable_multi_put()->mutable_items(index);
-    absl::Status status = fill(item);
-    if (status.ok()) status = KeepToLimit(item);
-    if (!status.ok()) {
-      item->clear_outcome();
-      ToProto(status, item->mutable_status());
-    }
+    if (const absl::Status status = fill(item); !status.ok()) Refuse(item, status);
+    KeepToLimit(item);
     if (--left_ > 0) return nullptr;
     lock.unlock();
     caller_->OnReply(std::move(reply_));
@@ -47,19 +45,47 @@ class Door::MultiCall {
   }
 
  private:
-  absl::Status KeepToLimit(v1::ItemOutcome* item) {
-    size_t bytes = 0;
-    for (const std::string& value : item->get().values()) bytes += value.size();
-    if (bytes_ + bytes > kMaxReplyValueBytes) return ReplyTooLarge(bytes, item->get().context());
-    bytes_ += bytes;
-    return absl::OkStatus();
+  // What each item that is still to come is sure to find room for: an error without a context, or a
+  // write's outcome without one.
+  static constexpr size_t kItemReserveBytes = 200;
+
+  static void Refuse(v1::ItemOutcome* item, const absl::Status& status) {
+    item->clear_outcome();
+    ToProto(status, item->mutable_status());
+  }
+
+  // The message as it is encoded keeps to its limit. A read that does not fit becomes an error; a
+  // write stays what it became and loses only its context and parts.
+  void KeepToLimit(v1::ItemOutcome* item) {
+    const size_t taken = bytes_ + (left_ - 1) * kItemReserveBytes;
+    const size_t room = taken < kMaxReplyValueBytes ? kMaxReplyValueBytes - taken : 0;
+    const auto fits = [&] { return Encoded(*item) <= room; };
+    if (item->has_get() && !fits()) {
+      size_t bytes = 0;
+      for (const std::string& value : item->get().values()) bytes += value.size();
+      Refuse(item, ReplyTooLarge(bytes, std::move(*item->mutable_get()->mutable_context())));
+    }
+    if (!fits()) {
+      if (item->has_status()) item->mutable_status()->mutable_detail()->clear_context();
+      if (item->has_put()) {
+        item->mutable_put()->clear_context();
+        item->mutable_put()->mutable_info()->clear_replicas();
+        item->mutable_put()->mutable_info()->clear_coordinator();
+      }
+    }
+    bytes_ += Encoded(*item);
+  }
+  // With its tag and its length.
+  static size_t Encoded(const v1::ItemOutcome& item) {
+    const size_t bytes = item.ByteSizeLong();
+    return 1 + google::protobuf::io::CodedOutputStream::VarintSize64(bytes) + bytes;
   }
 
   std::mutex mutex_;
   std::shared_ptr<Caller> caller_;
   v1::ClientReply reply_;
-  int left_;
-  size_t bytes_ = 0;
+  size_t left_;
+  size_t bytes_ = 0;  // of the items that are there
 };
 
 // What came together, on its way to the lanes.

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "api/error_translation.h"
@@ -703,6 +704,57 @@ TEST(ThreeNodes, ExplainWhatEachReplicaDid) {
   EXPECT_EQ(reply.info().answered(), 3u);
   EXPECT_EQ(reply.info().replicas_size(), 3);
   EXPECT_EQ(reply.info().coordinator(), "n0");
+}
+
+// Through a channel with gRPC's own limit of 4 MiB.
+TEST(ThreeNodes, NeverMakeAMultiReplyThatIsLargerThanAMessage) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  const auto stub = cluster.Connect(0);
+  const auto shown_and_refused = [&](const v1::MultiGetRequest& gets) {
+    grpc::ClientContext context;
+    v1::MultiGetReply reply;
+    const grpc::Status status = stub->MultiGet(&context, gets, &reply);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    std::pair<int, int> counts;
+    for (const v1::ItemOutcome& item : reply.items()) {
+      if (item.has_get()) ++counts.first;
+      if (item.status().detail().reason() == v1::ErrorDetail::TOO_LARGE) ++counts.second;
+    }
+    return counts;
+  };
+
+  // Values that would just fit, and what stands around them.
+  v1::MultiGetRequest gets;
+  gets.set_table("carts");
+  gets.mutable_options()->set_explain(true);
+  const std::string value(kMaxReplyValueBytes / kMaxMultiItems, 'v');
+  for (int i = 0; i < kMaxMultiItems; i += 100) {
+    grpc::ClientContext context;
+    v1::MultiPutRequest puts;
+    puts.set_table("carts");
+    for (int j = i; j < i + 100; ++j) {
+      gets.add_keys("k" + std::to_string(j));
+      puts.add_items()->set_key(gets.keys(j));
+      puts.mutable_items(j - i)->set_value(value);
+    }
+    v1::MultiPutReply reply;
+    ASSERT_TRUE(stub->MultiPut(&context, puts, &reply).ok());
+  }
+  auto [shown, refused] = shown_and_refused(gets);
+  EXPECT_EQ(shown + refused, kMaxMultiItems);
+  EXPECT_GT(shown, kMaxMultiItems * 9 / 10);
+
+  // A few that fill it, and the errors of the others, each with its context.
+  const std::string rest(kMaxReplyValueBytes % kMaxValueBytes, 'x');
+  ASSERT_TRUE(Put(stub.get(), PutOf("large", std::string(kMaxValueBytes, 'x'))).status.ok());
+  ASSERT_TRUE(Put(stub.get(), PutOf("rest", rest)).status.ok());
+  for (std::string& key : *gets.mutable_keys()) key = "large";
+  gets.set_keys(0, "rest");
+  gets.mutable_options()->set_read_quorum(1);
+  std::tie(shown, refused) = shown_and_refused(gets);
+  EXPECT_EQ(shown + refused, kMaxMultiItems);
+  EXPECT_GE(shown, 3);
 }
 
 TEST(ThreeNodes, SayHowManyAnsweredWhenTheQuorumIsNotMet) {
