@@ -93,7 +93,15 @@ absl::Status Draining() {
               v1::ErrorDetail::DRAINING);
 }
 
-absl::Status FromTopologyError(const absl::Status& status) {
+absl::Status StorageFailed(bool outcome_unknown) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
+  detail.set_outcome_unknown(outcome_unknown);
+  return With(absl::UnavailableError("the disk of this node failed; ask another one"), detail);
+}
+
+absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown) {
+  v1::ErrorDetail detail;
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
       return InvalidField("table", std::string(status.message()));
@@ -104,7 +112,11 @@ absl::Status FromTopologyError(const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition:
       return With(status, v1::ErrorDetail::NOT_ENOUGH_NODES);
     case absl::StatusCode::kUnavailable:
-      return With(status, v1::ErrorDetail::QUORUM_NOT_MET);
+      detail.set_reason(v1::ErrorDetail::QUORUM_NOT_MET);
+      detail.set_outcome_unknown(outcome_unknown);
+      return With(status, detail);
+    case absl::StatusCode::kInternal:
+      return StorageFailed(outcome_unknown);
     default:
       return status;
   }
@@ -142,9 +154,7 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
       return With(absl::ResourceExhaustedError("overloaded; the write may still take effect"),
                   detail);
     case Outcome::Code::kStorageFailed:
-      detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
-      detail.set_outcome_unknown(outcome.outcome_unknown);
-      return With(absl::UnavailableError("the disk of this node failed; ask another one"), detail);
+      return StorageFailed(outcome.outcome_unknown);
     case Outcome::Code::kCorrupt:
       detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
       detail.set_outcome_unknown(outcome.outcome_unknown);

@@ -37,9 +37,10 @@ absl::Status FrameTooLarge(int requests, int limit);
 absl::Status UnknownTable(std::string_view name);
 absl::Status Overloaded(uint32_t retry_after_ms, std::string_view which_limit);
 absl::Status Draining();
-// The errors of ring/topology.h's CreateTable and DropTable, and of the register that holds the
-// document.
-absl::Status FromTopologyError(const absl::Status& status);
+// A write to the disk of this node failed.
+absl::Status StorageFailed(bool outcome_unknown);
+// How a change of the topology failed: server/control.h says with which codes.
+absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown);
 
 // OK for kOk. `context` is the encoded context of the outcome's record, for kTooManySiblings.
 absl::Status FromOutcome(const Outcome& outcome, std::string context);

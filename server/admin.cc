@@ -81,7 +81,7 @@ void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTa
       [name = wanted->name, seat = std::move(seat),
        done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
         seat.reset();
-        if (!topology.ok()) return done(FromTopologyError(topology.status()));
+        if (!topology.ok()) return done(topology.status());
         v1::CreateTableReply reply;
         reply.set_epoch(topology->epoch.value());
         for (const TableSpec& table : topology->tables) {
@@ -99,7 +99,7 @@ void Admin::DropTable(const v1::DropTableRequest& request, Done<v1::DropTableRep
       [name = request.name()](const Topology& topology) { return gyre::DropTable(topology, name); },
       [seat = std::move(seat), done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
         seat.reset();
-        if (!topology.ok()) return done(FromTopologyError(topology.status()));
+        if (!topology.ok()) return done(topology.status());
         v1::DropTableReply reply;
         reply.set_epoch(topology->epoch.value());
         done(std::move(reply));

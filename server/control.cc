@@ -61,6 +61,10 @@ std::vector<NodeId> Control::Voters() const {
 // proposing
 
 void Control::Propose(uint64_t token, Change change, Instant now) {
+  if (failed_) {
+    out_.done.push_back({token, absl::InternalError("the disk of this node failed")});
+    return;
+  }
   const ExchangeId id = next_exchange_++;
   Proposal& proposal = proposals_[id];
   proposal.id = id;
@@ -100,7 +104,8 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
               ? "no majority of the voters answered; the change may still take effect"
               : "no majority of the voters answered; nothing was changed");
     }
-    out_.done.push_back({proposal->token, std::move(status)});
+    const bool unknown = outcome.kind == RegisterOutcome::Kind::kUnknown;
+    out_.done.push_back({proposal->token, std::move(status), unknown});
     proposals_.erase(proposal->id);
     return;
   }
@@ -119,7 +124,7 @@ void Control::ReportConfirmed(Instant now) {
       ++it;
       continue;
     }
-    out_.done.push_back({proposal.token, *std::move(proposal.committed)});
+    out_.done.push_back({proposal.token, *std::move(proposal.committed), false});
     it = proposals_.erase(it);
   }
 }
@@ -269,9 +274,17 @@ void Control::OnPersisted(const absl::Status& status) {
   persisting_ = false;
   Held held = std::exchange(in_flight_, {});
   // A node whose disk fails promises nothing and serves by no newer document.
-  if (!status.ok()) return;
+  if (!status.ok()) return OnDiskFailed();
   if (held.view != nullptr) out_.view = std::move(held.view);
   for (Envelope& envelope : held.sends) Release(std::move(envelope));
+}
+
+void Control::OnDiskFailed() {
+  failed_ = true;
+  for (const auto& [id, proposal] : std::exchange(proposals_, {})) {
+    out_.done.push_back(
+        {proposal.token, absl::InternalError("the disk of this node failed"), true});
+  }
 }
 
 void Control::OnWake(Instant now) {

@@ -44,7 +44,10 @@ inline constexpr size_t kMaxVoters = 7;
 struct ControlEffects {
   struct Done {
     uint64_t token = 0;
-    absl::StatusOr<Topology> topology;  // the document that holds the change
+    // The document that holds the change, or why there is none: what the change itself refused
+    // with, UNAVAILABLE without a majority, INTERNAL where the disk of this node failed.
+    absl::StatusOr<Topology> topology;
+    bool outcome_unknown = false;  // a change that failed may still take effect
   };
   std::optional<WriteBatch> persist;  // written with a sync; ends in OnPersisted. One at a time.
   std::vector<Envelope> sends;
@@ -84,6 +87,9 @@ class Control {
   void OnEpochOf(NodeId from, Epoch epoch, Instant now);
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnPersisted(const absl::Status& status);
+  // The disk failed under what a view needs. As when OnPersisted says so: nothing newer will be in
+  // force here before the process starts again, and whoever waits for a change is told at once.
+  void OnDiskFailed();
   // Everything at this node serves under `epoch`: the view that an effect carried is in force.
   void OnInstalled(Epoch epoch);
   void OnWake(Instant now);
@@ -134,6 +140,8 @@ class Control {
   Epoch installed_;
   std::set<NodeId> to_confirm_;  // once `installed_` is the newest
   std::map<NodeId, Time> told_;  // when a newer document was last sent to whom
+
+  bool failed_ = false;  // for the life of this object
 
   // What must be durable before what is held may leave. `gathering_` is the next batch.
   WriteBatch gathering_;

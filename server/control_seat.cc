@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <string>
+#include <utility>
 
+#include "api/error_translation.h"
 #include "ring/check.h"
 #include "server/lane.h"
 #include "server/log.h"
@@ -42,7 +44,10 @@ Time ControlSeat::Perform(Instant now) {
   ControlEffects effects = control_->TakeEffects(now);
   if (effects.persist.has_value()) {
     pool_->Commit(*std::move(effects.persist), WalSync::kYes, [this](const absl::Status& status) {
-      lanes_.front()->Post([this, status](Instant) { control_->OnPersisted(status); });
+      lanes_.front()->Post([this, status](Instant) {
+        control_->OnPersisted(status);
+        if (!status.ok()) OnDiskFailed();
+      });
     });
   }
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
@@ -55,7 +60,9 @@ Time ControlSeat::Perform(Instant now) {
   for (ControlEffects::Done& done : effects.done) {
     auto it = proposed_.find(done.token);
     GYRE_CHECK(it != proposed_.end(), "a proposal ends once");
-    if (!done.topology.ok() || done.topology->epoch <= installed_) {
+    if (!done.topology.ok()) {
+      it->second(FromTopologyError(done.topology.status(), done.outcome_unknown));
+    } else if (done.topology->epoch <= installed_) {
       it->second(std::move(done.topology));
     } else {
       waiting_for_install_.emplace_back(*std::move(done.topology), std::move(it->second));
@@ -83,7 +90,10 @@ void ControlSeat::Install(std::shared_ptr<const View> view) {
       if (!status.ok()) {
         Log(LogLevel::kError, "view_not_installed",
             {{"epoch", view->epoch().value()}, {"why", status.ToString()}});
-        return;
+        return lanes_.front()->Post([this](Instant) {
+          control_->OnDiskFailed();
+          OnDiskFailed();
+        });
       }
       if (left->fetch_sub(1) > 1) return;
       lanes_.front()->Post([this, view](Instant) { OnInstalled(view); });
@@ -107,6 +117,12 @@ void ControlSeat::OnInstalled(const std::shared_ptr<const View>& view) {
     }
   }
   waiting_for_install_ = std::move(still);
+}
+
+void ControlSeat::OnDiskFailed() {
+  for (auto& [topology, done] : std::exchange(waiting_for_install_, {})) {
+    done(StorageFailed(/*outcome_unknown=*/true));
+  }
 }
 
 }  // namespace gyre

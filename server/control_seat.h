@@ -1,6 +1,9 @@
 // ControlSeat: Control on lane 0's thread, with what it wants done performed, and the clients that
 // wait for a change of the topology.
 //
+// Whoever waits is answered, also where the disk fails: with a typed error
+// (api/error_translation.h).
+//
 // Order: a newer view is installed at every shard, then at the door; only then are those told whose
 // change is in it, so that what they do next finds it.
 //
@@ -58,6 +61,8 @@ class ControlSeat {
   // Says in the log, once a while, what the shards cannot say themselves.
   void ReportUnreadable(Instant now);
   void OnInstalled(const std::shared_ptr<const View>& view);
+  // Nothing newer will be in force here.
+  void OnDiskFailed();
 
   Control* const control_;
   StorePool* const pool_;

@@ -61,12 +61,19 @@ class Council {
       seat.in_force = effects.view->epoch();
       if (!slow_.contains(id)) seat.control->OnInstalled(seat.in_force);
     }
-    for (ControlEffects::Done& done : effects.done) done_.emplace(done.token, done.topology);
+    for (ControlEffects::Done& done : effects.done) {
+      done_.emplace(done.token, done.topology);
+      if (done.outcome_unknown) unknown_.insert(done.token);
+    }
     seat.wake = effects.wake;
   }
   void Persist(NodeId id) {
     Seat& seat = seats_.at(id);
     ASSERT_TRUE(seat.persist.has_value());
+    if (const auto it = good_writes_.find(id);
+        it != good_writes_.end() && it->second == seat.engine.counters().writes) {
+      seat.engine.FailNextWrite(absl::UnavailableError("broken disk"));
+    }
     const absl::Status status = seat.engine.Write(*seat.persist, WalSync::kYes);
     seat.persist.reset();
     seat.control->OnPersisted(status);
@@ -114,6 +121,8 @@ class Council {
   std::deque<std::pair<NodeId, Envelope>> wires_;
   std::set<NodeId> silent_;  // hear and say nothing
   std::map<uint64_t, absl::StatusOr<Topology>> done_;
+  std::set<uint64_t> unknown_;              // of these, what may still take effect
+  std::map<NodeId, uint64_t> good_writes_;  // after which the disk fails
   uint64_t lives_ = 0;
 };
 
@@ -241,6 +250,28 @@ TEST(Control, WithoutAMajorityNothingChangesAndTheClientHearsSo) {
   ASSERT_TRUE(council.done_.contains(1));
   EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(council.EpochAt("a"), Epoch(1));
+}
+
+TEST(Control, WhoseDiskFailsAnswersAtOnceWhetherOrNotTheOthersCommitted) {
+  std::set<Epoch> of_the_others;
+  for (const uint64_t good_writes : {0, 1, 2}) {
+    Council council;
+    council.good_writes_[council.Id("a")] = good_writes;
+    council.Propose("a", 1, "cats");
+    council.Settle();
+    ASSERT_TRUE(council.done_.contains(1)) << good_writes;
+    EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kInternal);
+    EXPECT_TRUE(council.unknown_.contains(1)) << "the others may have heard enough";
+    council.Propose("a", 2, "dogs");
+    council.Take(council.Id("a"));
+    ASSERT_TRUE(council.done_.contains(2));
+    EXPECT_EQ(council.done_.at(2).status().code(), absl::StatusCode::kInternal);
+    EXPECT_FALSE(council.unknown_.contains(2)) << "it was not begun";
+    council.Propose("b", 3, "dogs");
+    council.Settle();
+    of_the_others.insert(council.EpochAt("b"));
+  }
+  EXPECT_EQ(of_the_others, (std::set<Epoch>{Epoch(2), Epoch(3)})) << "both cases were met";
 }
 
 TEST(Control, AMajorityIsEnoughAndTheThirdLearnsOfItWhenItIsBack) {
