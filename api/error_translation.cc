@@ -100,6 +100,19 @@ absl::Status StorageFailed(bool outcome_unknown) {
   return With(absl::UnavailableError("the disk of this node failed; ask another one"), detail);
 }
 
+absl::Status Damaged(std::string_view what, bool outcome_unknown) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
+  detail.set_outcome_unknown(outcome_unknown);
+  return With(absl::DataLossError(std::string(what)), detail);
+}
+
+absl::Status NotAnOwner(uint32_t slice, std::string_view owners) {
+  return With(absl::FailedPreconditionError(absl::StrCat("this node is no owner of slice ", slice,
+                                                         "; ask ", std::string(owners))),
+              v1::ErrorDetail::NOT_AN_OWNER);
+}
+
 absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown) {
   v1::ErrorDetail detail;
   switch (status.code()) {
@@ -117,8 +130,12 @@ absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown)
       return With(status, detail);
     case absl::StatusCode::kInternal:
       return StorageFailed(outcome_unknown);
+    case absl::StatusCode::kResourceExhausted:
+      return With(status, v1::ErrorDetail::TOO_MANY_TABLES);
+    case absl::StatusCode::kDataLoss:
+      return Damaged(std::string(status.message()), outcome_unknown);
     default:
-      return status;
+      return With(status, v1::ErrorDetail::REASON_UNSPECIFIED);
   }
 }
 
@@ -156,9 +173,7 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
     case Outcome::Code::kStorageFailed:
       return StorageFailed(outcome.outcome_unknown);
     case Outcome::Code::kCorrupt:
-      detail.set_reason(v1::ErrorDetail::STORAGE_FAILED);
-      detail.set_outcome_unknown(outcome.outcome_unknown);
-      return With(absl::DataLossError("the stored record failed its checks"), detail);
+      return Damaged("the stored record failed its checks", outcome.outcome_unknown);
   }
   GYRE_CHECK(false, "every outcome has its error");
 }

@@ -39,6 +39,10 @@ absl::Status Overloaded(uint32_t retry_after_ms, std::string_view which_limit);
 absl::Status Draining();
 // A write to the disk of this node failed.
 absl::Status StorageFailed(bool outcome_unknown);
+// What the disk of this node holds failed its checks.
+absl::Status Damaged(std::string_view what, bool outcome_unknown);
+// `owners`: their names.
+absl::Status NotAnOwner(uint32_t slice, std::string_view owners);
 // How a change of the topology failed: server/control.h says with which codes.
 absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown);
 

@@ -34,7 +34,7 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
         std::optional<ItemKey> item = DecodeItemKey(key);
         absl::StatusOr<Record> record = DecodeRecord(value);
         if (!item.has_value() || !record.ok()) {
-          malformed = absl::DataLossError("a stored record failed its checks");
+          malformed = Damaged("a stored record failed its checks", /*outcome_unknown=*/false);
           return false;
         }
         if (record->versions.empty()) return true;  // deleted, and not yet settled
@@ -51,7 +51,9 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
         for (Version& version : record->versions) out->add_values(std::move(version.value));
         return true;
       });
-  if (!scanned.ok()) return scanned;
+  if (absl::IsDataLoss(scanned))
+    return Damaged(std::string(scanned.message()), /*outcome_unknown=*/false);
+  if (!scanned.ok()) return StorageFailed(/*outcome_unknown=*/false);
   if (!malformed.ok()) return malformed;
   return reply;
 }
@@ -195,8 +197,7 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
     for (NodeId owner : view->Owners(partition)) {
       absl::StrAppend(&owners, owners.empty() ? "" : ", ", view->FindMember(owner)->name);
     }
-    return done(absl::FailedPreconditionError(
-        absl::StrCat("this node is no owner of slice ", request.slice(), "; ask ", owners)));
+    return done(NotAnOwner(request.slice(), owners));
   }
   ScanPlan plan;
   plan.begin = TableBegin(partition, table->id);

@@ -11,6 +11,7 @@
 #include "api/error_translation.h"
 #include "server/clock.h"
 #include "server/local_cluster.h"
+#include "storage/keys.h"
 #include "storage/memory_engine.h"
 
 namespace gyre {
@@ -115,6 +116,17 @@ TEST_F(AdminBench, AnswersOverloadedWhenEnoughChangesOfTheTopologyWait) {
   for (int i = 0; i < Admin::kMaxChanges; ++i) changes.push_back(Drop());
   ExpectOverloaded(Drop());
   for (const std::future<absl::Status>& change : changes) EXPECT_FALSE(Answered(change));
+}
+
+TEST_F(AdminBench, SaysTypedThatAScanMetADamagedRecord) {
+  const TableSpec& table = *node_->control().view()->FindTable("carts");
+  WriteBatch damage;
+  damage.Put(Family::kRecords, EncodeItemKey({PartitionId(1, 0), table.id, "anna"}), "damage");
+  ASSERT_TRUE(engine_.Write(damage, WalSync::kYes).ok());
+  const absl::Status status = Scan().get();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
+  ASSERT_TRUE(DetailOf(status).has_value());
+  EXPECT_EQ(DetailOf(status)->reason(), v1::ErrorDetail::STORAGE_FAILED);
 }
 
 TEST_F(AdminBench, TellsTheStatusWithoutAScan) {

@@ -693,6 +693,31 @@ TEST(ThreeNodes, ForwardWritesToAnOwner) {
   }
 }
 
+TEST(ThreeNodes, RefuseAScanOfASliceThatTheyDoNotOwnAndNameItsOwners) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  grpc::ClientContext create_context;
+  v1::CreateTableRequest create;
+  create.mutable_table()->set_name("single");
+  create.mutable_table()->set_replicas(1);
+  v1::CreateTableReply made;
+  ASSERT_TRUE(cluster.Connect(0)->CreateTable(&create_context, create, &made).ok());
+  int refused = 0;
+  for (int node = 0; node < 3; ++node) {
+    grpc::ClientContext context;
+    v1::ScanPartitionRequest scan;
+    scan.set_table("single");
+    v1::ScanPartitionReply reply;
+    const grpc::Status status = cluster.Connect(node)->ScanPartition(&context, scan, &reply);
+    if (status.ok()) continue;
+    ++refused;
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(DetailOf(context).reason(), v1::ErrorDetail::NOT_AN_OWNER);
+    EXPECT_NE(status.error_message().find("ask n"), std::string::npos) << status.error_message();
+  }
+  EXPECT_EQ(refused, 2);
+}
+
 TEST(ThreeNodes, ExplainWhatEachReplicaDid) {
   LocalCluster cluster(3);
   cluster.StartAll("carts");

@@ -39,6 +39,8 @@ Remedy RemedyFor(const FailedAttempt& failed) {
     case v1::ErrorDetail::TOO_MANY_SIBLINGS:
     case v1::ErrorDetail::TABLE_EXISTS:
     case v1::ErrorDetail::NOT_ENOUGH_NODES:
+    case v1::ErrorDetail::TOO_MANY_TABLES:
+    case v1::ErrorDetail::NOT_AN_OWNER:
       return Remedy::kNone;
     default:
       return RemedyForCode(failed.code);

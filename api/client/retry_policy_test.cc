@@ -25,8 +25,10 @@ TEST(RetryPolicy, BacksOffWhenAQuorumWasNotMetOrANodeIsOverloaded) {
   EXPECT_EQ(RemedyFor({StatusCode::kUnavailable}), Remedy::kBackOff);
 }
 
-TEST(RetryPolicy, DoesNotRetryWhatIsTooLargeThoughItsCodeIsThatOfOverload) {
+TEST(RetryPolicy, DoesNotRetryWhatIsTooMuchThoughItsCodeIsThatOfOverload) {
   EXPECT_EQ(RemedyFor({StatusCode::kResourceExhausted, ErrorDetail::TOO_LARGE}), Remedy::kNone);
+  EXPECT_EQ(RemedyFor({StatusCode::kResourceExhausted, ErrorDetail::TOO_MANY_TABLES}),
+            Remedy::kNone);
 }
 
 TEST(RetryPolicy, AsksAnotherOwnerWhenOneNodesStorageFails) {
