@@ -309,6 +309,16 @@ class Failover(OverFakeGyre):
         self.assertNotIsInstance(caught.exception, StoreUnavailable)
         self.assertEqual(len(self.served("PutRequest")), 1)
 
+    def test_a_record_that_is_damaged_at_one_node_is_read_through_another(self):
+        damaged = self.detail(reason=WIRE.messages.ErrorDetail.STORAGE_FAILED)
+        self.client.put("carts", b"k", b"v")
+        self.gyre.nodes[1].fail(grpc.StatusCode.DATA_LOSS, detail=damaged)
+        answer = self.client.get("carts", b"k")
+        self.assertEqual((answer.address, answer.attempts), (self.gyre.nodes[2].address, 2))
+        self.assertEqual(answer.reply.values, [b"v"])
+        self.gyre.failing_items = {b"k": grpc.StatusCode.DATA_LOSS}
+        self.assertEqual(self.client.multi_get("carts", [b"k"])[0].get.values, [b"v"])
+
     def test_an_unknown_table_is_an_error_of_its_own(self):
         with self.assertRaises(UnknownTable):
             self.client.get("no-such-table", b"k")

@@ -44,6 +44,8 @@ TRANSIENT = {
     grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED,
     # What a connection that breaks in the middle, or one failing disk, looks like.
     grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED,
+    # A record is damaged at that node; the other owners have it whole.
+    grpc.StatusCode.DATA_LOSS,
 }
 
 TRANSIENT_NUMBERS = {code.value[0] for code in TRANSIENT}  # as an item's status has them
