@@ -4,8 +4,9 @@ A change needs no compare-and-set and no lock over devices: a write replaces wha
 nothing else, whatever came between becomes a sibling, and the next read merges it
 (cart_document.py). Three things are easy to get wrong:
 
-  - The first write of a cart has no context to give. A plain write without one replaces whatever
-    its coordinator holds by then, so it must be blind, or the second of two first writers wins all.
+  - The first write of a cart, too, needs the context of a read. What is not there is read with one
+    that covers nothing, so the second of two first writers leaves a sibling. A write without a
+    context replaces whatever its coordinator holds by then: the second one would win all.
   - A change that the merged cart already shows is written all the same: it may have been read from
     one replica alone, of a write that failed half way. Acknowledged means W replicas.
   - A write that failed may still surface. It is therefore repeated under the same tag, never under
@@ -83,11 +84,10 @@ class CartStore:
         for rounds_left in reversed(range(ROUNDS)):
             view = self._read(cart_id, deadline)
             changed = step(view.cart)
-            context = view.read.reply.context
             try:
                 write = self._client.put(
-                    TABLE, cart_id.encode(), cart_document.encode(changed), context=context,
-                    blind=not context, explain=True, deadline=deadline)
+                    TABLE, cart_id.encode(), cart_document.encode(changed),
+                    context=view.read.reply.context, explain=True, deadline=deadline)
                 return View(changed, view.siblings, view.read, write)
             except TooManySiblings:
                 if not rounds_left:

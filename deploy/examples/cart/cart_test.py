@@ -402,13 +402,16 @@ class Carts(OverFakeGyre):
         self.store = CartStore(self.client)
 
     def test_two_first_writers_at_the_same_time_lose_nothing(self):
+        # The other one has read the empty cart, and writes after the first one has.
+        absent = self.client.get("carts", b"c").reply
+        self.assertFalse(absent.found)
+        self.assertTrue(absent.context, "as the store does")
         first = self.store.add("c", Add("nano", 1), Tag(A, 1))
         self.assertEqual(first.siblings, 0)
-        # The second one read the empty cart before the first one wrote.
         late = encode(add(Cart(), Tag(B, 1), Add("vim", 1)))
+        self.client.put("carts", b"c", late, context=absent.context)
         writes = [request for _, request in self.served("PutRequest")]
-        self.assertEqual(writes[0].mode, WIRE.messages.WRITE_MODE_BLIND)
-        self.client.put("carts", b"c", late, blind=True)
+        self.assertEqual([write.context for write in writes], [absent.context] * 2)
         seen = self.store.read("c")
         self.assertEqual(seen.siblings, 2)
         self.assertEqual(quantities(seen.cart), {"nano": 1, "vim": 1})

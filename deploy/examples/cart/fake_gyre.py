@@ -1,8 +1,9 @@
 """FakeGyre: a cluster of gRPC servers in this process over one dictionary, for tests.
 
 Each server is a node of its own address that can be told to fail. What they share keeps siblings as
-the real store does: a write replaces what its context covers, one without a context what is there,
-a blind one nothing, and one idempotency key has one effect.
+the real store does: a read of what is not there has a context, too, which covers nothing; a write
+replaces what its context covers, one without a context what is there, a blind one nothing; and one
+idempotency key has one effect.
 """
 
 import concurrent.futures
@@ -72,7 +73,7 @@ class FakeGyre:
     def get(self, table: str, key: bytes):
         with self.lock:
             record = self.records.get((table, key), _Record())
-            context = json.dumps(list(record.versions)).encode() if record.versions else b""
+            context = json.dumps(list(record.versions)).encode()  # of a missing key, too
             return self.messages.GetReply(
                 found=bool(record.versions), values=list(record.versions.values()),
                 context=context, info=self.info())
