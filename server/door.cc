@@ -152,7 +152,7 @@ class Door::Round {
 
   // Counts, translates with `translate` into the reply's member, and hands the reply to its caller.
   template <typename Translate>
-  Lane::Reply Single(uint64_t id, size_t bytes, LatencyHistogram* latency, Translate translate) {
+  Lane::Reply Single(uint64_t id, size_t bytes, LatencyBuckets* latency, Translate translate) {
     return [door = door_, caller = caller_, view = view_, id, bytes, latency, started = now_,
             translate](Outcome outcome) mutable {
       v1::ClientReply reply;
@@ -171,7 +171,7 @@ class Door::Round {
 
   template <typename Translated, typename Translate>
   void AddSingle(uint64_t id, size_t bytes, absl::StatusOr<Translated> translated,
-                 LatencyHistogram* latency, Translate translate) {
+                 LatencyBuckets* latency, Translate translate) {
     if (!translated.ok()) return Refuse(id, translated.status());
     if (absl::Status full = door_->Admit(1, bytes); !full.ok()) return Refuse(id, full);
     Ask(std::move(translated->request),
@@ -210,7 +210,7 @@ class Door::Round {
   // Admits item `index` and asks for it, or makes the error its outcome.
   template <typename Translated, typename Translate>
   void AddItem(const std::shared_ptr<MultiCall>& call, int index, size_t bytes,
-               absl::StatusOr<Translated> translated, LatencyHistogram* latency,
+               absl::StatusOr<Translated> translated, LatencyBuckets* latency,
                Translate translate) {
     absl::Status refused = translated.status();
     if (refused.ok()) refused = door_->Admit(1, bytes);

@@ -24,7 +24,7 @@
 #include "ring/view.h"
 #include "server/caller.h"
 #include "server/lane.h"
-#include "server/latency.h"
+#include "server/latency_buckets.h"
 
 namespace gyre {
 
@@ -60,8 +60,8 @@ class Door {
   size_t in_flight_bytes() const { return in_flight_bytes_.load(); }
 
   struct Figures {
-    LatencyHistogram::Counts puts;
-    LatencyHistogram::Counts gets;
+    LatencyBuckets::Counts puts;
+    LatencyBuckets::Counts gets;
     uint64_t errors = 0;
     uint64_t overloads = 0;
   };
@@ -82,8 +82,8 @@ class Door {
   std::atomic<bool> draining_{false};
   std::atomic<size_t> in_flight_{0};
   std::atomic<size_t> in_flight_bytes_{0};
-  LatencyHistogram put_latency_;
-  LatencyHistogram get_latency_;
+  LatencyBuckets put_latency_;
+  LatencyBuckets get_latency_;
   std::atomic<uint64_t> errors_{0};
   std::atomic<uint64_t> overloads_{0};
 };

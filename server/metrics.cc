@@ -42,14 +42,14 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-void AddLatency(const LatencyHistogram::Counts& counts, ClientMetric* metric) {
+void AddLatency(const LatencyBuckets::Counts& counts, ClientMetric* metric) {
   uint64_t below = 0;
   for (size_t i = 0; i < counts.buckets.size(); ++i) {
     below += counts.buckets[i];
     ClientMetric::Bucket bucket;
     bucket.cumulative_count = below;
-    bucket.upper_bound = i < LatencyHistogram::kBoundsUs.size()
-                             ? static_cast<double>(LatencyHistogram::kBoundsUs[i]) / 1e6
+    bucket.upper_bound = i < LatencyBuckets::kBoundsUs.size()
+                             ? static_cast<double>(LatencyBuckets::kBoundsUs[i]) / 1e6
                              : std::numeric_limits<double>::infinity();
     metric->histogram.bucket.push_back(bucket);
   }

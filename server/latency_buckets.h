@@ -1,9 +1,9 @@
-// LatencyHistogram: how long requests took, in fixed buckets, cheap enough to count every one.
+// LatencyBuckets: how long requests took, in fixed buckets, cheap enough to count every one.
 //
 // Thread rule: any thread.
 
-#ifndef GYRE_SERVER_LATENCY_H_
-#define GYRE_SERVER_LATENCY_H_
+#ifndef GYRE_SERVER_LATENCY_BUCKETS_H_
+#define GYRE_SERVER_LATENCY_BUCKETS_H_
 
 #include <array>
 #include <atomic>
@@ -13,7 +13,7 @@
 
 namespace gyre {
 
-class LatencyHistogram {
+class LatencyBuckets {
  public:
   // Upper bounds of the buckets, in microseconds; one more bucket holds what is above.
   static constexpr std::array<int64_t, 16> kBoundsUs = {
@@ -53,4 +53,4 @@ class LatencyHistogram {
 
 }  // namespace gyre
 
-#endif  // GYRE_SERVER_LATENCY_H_
+#endif  // GYRE_SERVER_LATENCY_BUCKETS_H_
