@@ -69,7 +69,6 @@ class Loader {
 
  private:
   struct Pass;  // of one call of Load or Verify
-  using Start = std::function<void(Pass& pass, Record record)>;
 
   absl::StatusOr<LoadSummary> Run(RecordReader& reader, const OnProgress& on_progress,
                                   bool verifying);
