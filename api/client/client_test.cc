@@ -242,14 +242,13 @@ TEST(Client, StopsRetryingWhenTheBudgetIsSpent) {
   EXPECT_EQ(client->stats().retries_denied, 1u);
 }
 
-TEST(Client, WaitsAsLongAsAnOverloadedServerAsks) {
+TEST(Client, FailsAtOnceWhenAnOverloadedServerAsksForALongerWaitThanTheRequestHas) {
   FakeCluster cluster(1);
   const auto client = Connected(cluster);
   ErrorDetail detail;
   detail.set_reason(ErrorDetail::OVERLOADED);
   detail.set_retry_after_ms(60'000);
   cluster.node(0).SetScript([&](const auto&) { return Verdict::Refuse(8, detail); });
-  // Longer than the request has: it fails at once and does not sit out its time.
   const absl::Status status = client->Get("t", "k").get().status();
   EXPECT_EQ(ReasonOf(status), ErrorDetail::OVERLOADED);
   EXPECT_EQ(client->stats().attempts, 1u);
