@@ -475,22 +475,40 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
   EXPECT_NE(metrics->body.find("gyre_in_flight 0\n"), std::string::npos);
 }
 
-TEST_F(OneNode, AnswersHealthChecks) {
-  // HealthCheckRequest{service: ""} is empty; HealthCheckResponse{status: SERVING} is field 1 = 1.
-  grpc::GenericStub stub(
-      grpc::CreateChannel(cluster_.AddressOf(0), grpc::InsecureChannelCredentials()));
+// What a service that has no stub here answers to one message, both as they are encoded.
+std::string CallByName(const std::string& address, const std::string& method,
+                       const std::string& message) {
+  grpc::GenericStub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
-  const grpc::Slice nothing("");
-  const grpc::ByteBuffer request(&nothing, 1);
+  const grpc::Slice slice(message);
+  const grpc::ByteBuffer request(&slice, 1);
   grpc::ByteBuffer reply;
   std::promise<grpc::Status> done;
-  stub.UnaryCall(&context, "/grpc.health.v1.Health/Check", {}, &request, &reply,
+  stub.UnaryCall(&context, method, {}, &request, &reply,
                  [&](const grpc::Status& status) { done.set_value(status); });
   const grpc::Status status = done.get_future().get();
-  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(status.ok()) << status.error_message();
   grpc::Slice bytes;
-  ASSERT_TRUE(reply.DumpToSingleSlice(&bytes).ok());
-  EXPECT_EQ(std::string(bytes.begin(), bytes.end()), "\x08\x01");
+  EXPECT_TRUE(!status.ok() || reply.DumpToSingleSlice(&bytes).ok());
+  return {bytes.begin(), bytes.end()};
+}
+
+TEST_F(OneNode, AnswersHealthChecks) {
+  // HealthCheckRequest{service: ""} is empty; HealthCheckResponse{status: SERVING} is field 1 = 1.
+  EXPECT_EQ(CallByName(cluster_.AddressOf(0), "/grpc.health.v1.Health/Check", ""), "\x08\x01");
+}
+
+TEST_F(OneNode, TellsByReflectionWhatItServes) {
+  // ServerReflectionRequest{list_services: "*"}, field 7; a service's name is field 1 of its entry.
+  const std::string listed =
+      CallByName(cluster_.AddressOf(0),
+                 "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "\x3a\x01*");
+  EXPECT_NE(listed.find("\x0a\x0cgyre.v1.Gyre"), std::string::npos);
+  // ServerReflectionRequest{file_containing_symbol: "gyre.v1.Gyre"}, field 4.
+  const std::string described = CallByName(
+      cluster_.AddressOf(0), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+      "\x22\x0cgyre.v1.Gyre");
+  EXPECT_NE(described.find("ScanPartition"), std::string::npos);
 }
 
 TEST_F(OneNode, LosesNothingThatItAcknowledgedWhileItStops) {
