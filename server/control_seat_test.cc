@@ -78,7 +78,7 @@ class Bench {
   WearyEngine engine_;
   const std::unique_ptr<Node> node_ = OpenNode(&engine_);
   StorePool pool_{&engine_, 1};
-  PeerLinks links_{{}, {}, Random(1)};
+  PeerLinks links_{{}, {}, Random(1), {}};
   ControlSeat seat_{&node_->control(), &pool_, &links_};
   Lane lane_{Lane::Options(), node_.get(), &seat_, &pool_, &links_};
 };
