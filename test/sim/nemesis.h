@@ -15,6 +15,7 @@ namespace gyre {
 struct NemesisOptions {
   Duration mean_gap = Duration::Millis(2500);  // between two faults
   Duration longest = Duration::Seconds(8);     // of one fault
+  bool clocks = true;                          // breaks clocks, too
 };
 
 class Nemesis {

@@ -38,6 +38,12 @@ std::optional<std::string> Observer::SeeDot(PartitionId partition, Dot dot, cons
   return std::nullopt;
 }
 
+void Observer::OnClocksApart() {
+  for (auto& [id, table] : tables_) {
+    if (table.history != nullptr) table.history->OnClocksApart();
+  }
+}
+
 std::optional<std::string> Observer::OnBatch(const WriteBatch& batch) {
   for (const WriteBatch::Change& change : batch.changes()) {
     if (change.kind != WriteBatch::Kind::kPut) continue;
@@ -72,9 +78,7 @@ std::optional<std::string> Observer::JudgeClaims(PartitionId partition, const Pa
   }
   for (const auto& [item, events] : claimed) {
     auto table = tables_.find(item.table);
-    if (table == tables_.end() || table->second.history == nullptr || !table->second.strict) {
-      continue;
-    }
+    if (table == tables_.end() || table->second.history == nullptr) continue;
     std::set<EventId> shown;
     for (const Version& version : load(item).versions) {
       shown.insert(History::EventOf(version.value));

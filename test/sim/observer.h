@@ -28,9 +28,12 @@ class Observer {
   struct Table {
     std::string name;
     History* history = nullptr;  // null: not judged by its causal history
-    bool strict = true;          // fsync and siblings
+    bool durable = true;         // fsync
   };
   void AddTable(TableId id, Table table) { tables_[id] = std::move(table); }
+
+  // From now on the nodes' clocks tell different times.
+  void OnClocksApart();
 
   // A batch is about to be written at some node. Nothing, or what is wrong.
   std::optional<std::string> OnBatch(const WriteBatch& batch);

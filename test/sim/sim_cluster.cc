@@ -99,7 +99,13 @@ Time SimCluster::VirtualTime(const SimNode& node, Time local) const {
   return node.drift_since + Duration::Micros(since * 1'000'000 / (1'000'000 + node.drift_ppm) + 1);
 }
 
+void SimCluster::JumpClock(int index, int64_t wall_ms) {
+  nodes_[index].wall_offset_ms += wall_ms;
+  observer_.OnClocksApart();
+}
+
 void SimCluster::SetDrift(int index, int64_t ppm) {
+  observer_.OnClocksApart();
   SimNode& node = nodes_[index];
   node.drift_base_us = NowAt(node).monotonic.micros();
   node.drift_since = scheduler_.now();

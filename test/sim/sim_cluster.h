@@ -66,7 +66,7 @@ class SimCluster {
   void Cut(int from, int to);
   void HealNetwork();
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
-  void JumpClock(int node, int64_t wall_ms) { nodes_[node].wall_offset_ms += wall_ms; }
+  void JumpClock(int node, int64_t wall_ms);
   void SetDrift(int node, int64_t ppm);
   void FailDisk(int node);
   bool up(int node) const { return nodes_[node].node != nullptr; }

@@ -3,6 +3,12 @@
 #include <algorithm>
 
 namespace gyre {
+namespace {
+
+// Stamps are of whole milliseconds: of two writes in one of them either may be the last.
+constexpr Duration kStampUnit = Duration::Millis(1);
+
+}  // namespace
 
 EventId History::EventOf(const std::string& value) {
   if (value.size() < 8) return 0;
@@ -22,7 +28,7 @@ void History::OnAsked(const Action& operation, Time now) {
   Write& write = key.writes[operation.event];
   write.event = operation.event;
   write.kind = operation.kind;
-  write.mode = operation.mode;
+  write.mode = last_write_wins_ ? Action::Mode::kDefault : operation.mode;
   write.parents = operation.parents;
   write.own = operation.own;
   write.asked = now;
@@ -38,11 +44,19 @@ void History::OnEnded(const Action& operation, const ActionResult& result) {
 
 void History::OnMintedAgain(const Item& item, EventId event) {
   Key& key = keys_[item];
-  if (auto it = key.writes.find(event); it != key.writes.end()) it->second.minted_again = true;
+  const auto it = key.writes.find(event);
+  if (it == key.writes.end() || it->second.minted_again) return;
+  it->second.minted_again = true;
+  key.minted_again.push_back(event);
+}
+
+Time History::EndOfEffect(const Write& write) const {
+  if (!write.acknowledged.has_value() || write.minted_again) return Time::Never();
+  return last_write_wins_ ? *write.acknowledged + kStampUnit : *write.acknowledged;
 }
 
 std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>& shown,
-                                        Time until) {
+                                        Time until) const {
   std::set<EventId> accounted;
   std::vector<EventId> todo(shown.begin(), shown.end());
   const auto may_have_effect = [&](const Write& write) {
@@ -51,6 +65,11 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
   for (EventId deleted : key.deletes) {
     if (may_have_effect(key.writes.at(deleted))) todo.push_back(deleted);
   }
+  for (EventId again : key.minted_again) {
+    const Write& write = key.writes.at(again);
+    if (write.mode == Action::Mode::kDefault && may_have_effect(write)) todo.push_back(again);
+  }
+  std::optional<Time> last;  // end of effect of what may have replaced anything
   while (!todo.empty()) {
     const EventId event = todo.back();
     todo.pop_back();
@@ -61,10 +80,11 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
     todo.insert(todo.end(), write.parents.begin(), write.parents.end());
     if (write.own != 0) todo.push_back(write.own);
     if (write.mode != Action::Mode::kDefault) continue;
+    const Time end = EndOfEffect(write);
+    if (last.has_value() && end <= *last) continue;
+    last = end;
     for (const auto& [other, replaced] : key.writes) {
-      if (!write.acknowledged.has_value() || replaced.asked < *write.acknowledged) {
-        todo.push_back(other);
-      }
+      if (replaced.asked < end) todo.push_back(other);
     }
   }
   return accounted;
@@ -91,6 +111,7 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
     return shown.empty() ? std::nullopt : std::optional<std::string>("a value nobody wrote");
   }
   const Key& key = found->second;
+  if (last_write_wins_ && shown.size() > 1) return "more than the last write is shown";
   for (EventId event : shown) {
     const std::string name = "event " + std::to_string(event);
     auto write = key.writes.find(event);
@@ -109,6 +130,8 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
       }
     }
   }
+  // Any of them may have had the greatest stamp.
+  if (last_write_wins_ && clocks_apart_ && !shown.empty()) return std::nullopt;
   const std::set<EventId> accounted = AccountedFor(key, shown, ended);
   for (const auto& [event, write] : key.writes) {
     if (!write.acknowledged.has_value() || *write.acknowledged >= began) continue;

@@ -12,6 +12,15 @@
 // A put without a context replaces what its coordinator knew, which no client can tell: it may have
 // replaced any write that was asked for before it ended, and need not have replaced any. Its
 // reply's context could tell, but that is the mechanism under test.
+//
+// In a last-write-wins table every write is like that, and a read shows one value at most: of what
+// is left the one with the greatest stamp. So there, of the writes that were acknowledged before a
+// read began, each
+//   * is shown, or
+//   * may have been replaced, for good, by a delete that had not ended when it was asked for, or
+//   * gave way to the value that is shown. While all clocks are equal that one must then have ended
+//     after the other was asked for, since a stamp is never below the clock of its minter. Once
+//     clocks have been apart it may be any that no acknowledged write with a context replaced.
 
 #ifndef GYRE_TEST_WORKLOAD_HISTORY_H_
 #define GYRE_TEST_WORKLOAD_HISTORY_H_
@@ -24,6 +33,7 @@
 #include <vector>
 
 #include "ring/ids.h"
+#include "ring/table.h"
 #include "test/workload/action.h"
 
 namespace gyre {
@@ -43,12 +53,18 @@ class History {
   };
   using Item = std::pair<std::string, std::string>;  // table, key
 
+  explicit History(ConflictPolicy conflict = ConflictPolicy::kSiblings)
+      : last_write_wins_(conflict == ConflictPolicy::kLastWriteWins) {}
+
   void OnAsked(const Action& write, Time now);
   void OnEnded(const Action& write, const ActionResult& result);
   // Two attempts of the write were minted by owners that could not know of each other. They end as
   // one version; but who replaced the one before the other was known has not replaced the other,
-  // and so its value may stand beside what replaced it.
+  // and so its value may stand beside what replaced it. A write that may have replaced what no
+  // client can tell may have done so whenever that second attempt came, and is gone itself since.
   void OnMintedAgain(const Item& item, EventId event);
+  // From now on the nodes' clocks tell different times.
+  void OnClocksApart() { clocks_apart_ = true; }
 
   // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the
   // times.
@@ -75,10 +91,15 @@ class History {
     std::map<EventId, Write> writes;
     std::map<EventId, std::vector<EventId>> children;
     std::vector<EventId> deletes;
+    std::vector<EventId> minted_again;
   };
-  static std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown, Time until);
+  std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown, Time until) const;
+  // What was asked for from then on, the write cannot have replaced unless its context named it.
+  Time EndOfEffect(const Write& write) const;
   static std::set<EventId> Descendants(const Key& key, EventId event);
 
+  const bool last_write_wins_;
+  bool clocks_apart_ = false;
   std::map<Item, Key> keys_;
 };
 

@@ -21,6 +21,8 @@ Time At(int64_t second) { return Time() + Duration::Seconds(second); }
 // …
 class Story {
  public:
+  explicit Story(ConflictPolicy conflict = ConflictPolicy::kSiblings) : history_(conflict) {}
+
   Story& Put(EventId event, std::vector<EventId> parents, Kind kind = Kind::kOk) {
     return Tell(event, Action::Kind::kPut, Action::Mode::kContext, std::move(parents), kind);
   }
@@ -202,6 +204,74 @@ TEST(History, AWriteThatWasMintedTwiceMayStandBesideWhatReplacedIt) {
   story.history().OnMintedAgain(kItem, 1);
   EXPECT_EQ(story.Read(25, {1, 2}), "");
   EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
+}
+
+TEST(History, APutWithoutAContextThatWasMintedTwiceMayHaveTakenLaterWritesAlong) {
+  Story story;
+  story.Default(1).Put(2, {});
+  story.history().OnMintedAgain(kItem, 1);
+  EXPECT_EQ(story.Read(25, {}), "")
+      << "the second attempt took it along, and gave way to the first";
+}
+
+// ---- where the last write wins
+
+constexpr ConflictPolicy kLast = ConflictPolicy::kLastWriteWins;
+
+TEST(History, TheLastWriteIsShownAlone) {
+  Story story(kLast);
+  story.Blind(1).Blind(2).Put(3, {2});
+  EXPECT_EQ(story.Read(35, {3}), "");
+  EXPECT_TRUE(Says(story.Read(35, {2, 3}), "more than the last"));
+}
+
+TEST(History, FindsALastWriteThatIsLost) {
+  Story story(kLast);
+  story.Blind(1).Blind(2, Kind::kUnknown);
+  EXPECT_TRUE(Says(story.Read(25, {}), "lost: acknowledged event 1"));
+  story.history().OnClocksApart();
+  EXPECT_TRUE(Says(story.Read(25, {}), "lost: acknowledged event 1"));
+}
+
+TEST(History, FindsAnOlderWriteThatWonWhileAllClocksWereEqual) {
+  Story story(kLast);
+  story.Blind(1).Blind(2);
+  EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
+  EXPECT_EQ(story.Read(20, {1}), "") << "the later one need not be there yet";
+  story.history().OnClocksApart();
+  EXPECT_EQ(story.Read(25, {1}), "") << "its stamp may be the greater";
+}
+
+TEST(History, AWriteWhoseEndNobodyKnowsMayBeTheLast) {
+  Story story(kLast);
+  story.Blind(1, Kind::kUnknown).Blind(2);
+  EXPECT_EQ(story.Read(25, {1}), "");
+  EXPECT_EQ(story.Read(25, {2}), "");
+}
+
+TEST(History, FindsAValueThatTheLastWriteHadReplacedByItsContextWhateverTheClocks) {
+  Story story(kLast);
+  story.Blind(1).Put(2, {1});
+  story.history().OnClocksApart();
+  EXPECT_TRUE(Says(story.Read(25, {1}), "came back: event 1"));
+}
+
+TEST(History, ADeleteMayHaveRemovedTheLastWriteUnlessItEndedBefore) {
+  Story story(kLast);
+  story.Blind(1).Delete(2, {});
+  EXPECT_EQ(story.Read(25, {}), "");
+  EXPECT_EQ(story.Read(25, {1}), "") << "nor need it have known it";
+  story.Blind(3);
+  EXPECT_TRUE(Says(story.Read(35, {}), "lost: acknowledged event 3"));
+}
+
+TEST(History, AReplicaOfALastWriteWinsTableHoldsWhatItClaimsOrWhatMayHaveReplacedIt) {
+  Story story(kLast);
+  story.Blind(1).Blind(2);
+  EXPECT_EQ(story.Replica({1, 2}, {1, 2}), "") << "written through two owners";
+  EXPECT_EQ(story.Replica({1, 2}, {2}), "");
+  EXPECT_TRUE(Says(story.Replica({1, 2}, {1}), "event 2 is claimed"));
+  EXPECT_TRUE(Says(story.Replica({1}, {}), "event 1 is claimed"));
 }
 
 // ---- what a replica claims

@@ -5,7 +5,9 @@
 namespace gyre {
 
 MixedWorkload::MixedWorkload(MixedOptions options)
-    : options_(std::move(options)), next_event_(options_.first_event) {}
+    : options_(std::move(options)),
+      next_event_(options_.first_event),
+      history_(options_.table.conflict) {}
 
 Action MixedWorkload::Next(int client, Time now, Random* random) {
   Action operation;
@@ -24,7 +26,10 @@ Action MixedWorkload::Next(int client, Time now, Random* random) {
   } else if (draw < (upto += options_.blind_puts)) {
     operation.mode = Action::Mode::kBlind;
   } else if (draw < (upto += options_.deletes)) {
-    operation.kind = Action::Kind::kDelete;
+    // Nor which writes a delete removed where the last write wins.
+    const bool last_wins = options_.table.conflict == ConflictPolicy::kLastWriteWins;
+    operation.kind = last_wins && key % 2 == 0 ? Action::Kind::kGet : Action::Kind::kDelete;
+    if (operation.kind == Action::Kind::kGet) return operation;
   } else {
     operation.kind = Action::Kind::kGet;
     return operation;
@@ -64,6 +69,8 @@ std::optional<std::string> MixedWorkload::OnResult(int client, const Action& ope
   if (result.kind != ActionResult::Kind::kOk) return std::nullopt;
   std::set<EventId> shown;
   for (const std::string& value : result.values) shown.insert(History::EventOf(value));
+  const bool last_wins = options_.table.conflict == ConflictPolicy::kLastWriteWins;
+  if (last_wins && result.values.size() > 1) return "more than the last write is shown";
   remembered_[{client, operation.key}] = {result.context, {shown.begin(), shown.end()}, 0};
   if (!options_.strict) return std::nullopt;
   return history_.JudgeRead({operation.table, operation.key}, shown, result.started, result.ended);
