@@ -38,6 +38,12 @@ std::optional<std::string> Observer::SeeDot(PartitionId partition, Dot dot, cons
   return std::nullopt;
 }
 
+void Observer::OnPowerCut(int node, Time synced, Time cut) {
+  for (auto& [id, table] : tables_) {
+    if (table.history != nullptr && !table.durable) table.history->OnPowerCut(node, synced, cut);
+  }
+}
+
 void Observer::OnClocksApart() {
   for (auto& [id, table] : tables_) {
     if (table.history != nullptr) table.history->OnClocksApart();

@@ -32,6 +32,8 @@ class Observer {
   };
   void AddTable(TableId id, Table table) { tables_[id] = std::move(table); }
 
+  // A node has lost what it had written since `synced`.
+  void OnPowerCut(int node, Time synced, Time cut);
   // From now on the nodes' clocks tell different times.
   void OnClocksApart();
 

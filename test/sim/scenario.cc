@@ -38,7 +38,6 @@ std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
   periodic.table.durability = Durability::kPeriodic;
   periodic.keys = 6;
   periodic.first_event = EventId{3} << 40;
-  periodic.strict = false;
   workloads.push_back(std::make_unique<MixedWorkload>(periodic));
   return workloads;
 }

@@ -175,6 +175,7 @@ void SimCluster::WriteCommit(SimNode& node, int shard) {
   Commit commit = *std::exchange(node.shards[shard].writing, std::nullopt);
   const absl::Status status = node.engine->Write(commit.batch, commit.sync);
   if (status.ok()) Observe(node, commit.batch);
+  if (status.ok() && commit.sync == WalSync::kYes) node.synced = scheduler_.now();
   node.node->shard(shard).OnCommitted(commit.seq, status, NowAt(node));
   PerformShard(IndexOf(node.id), shard);
 }
@@ -425,6 +426,7 @@ void SimCluster::Crash(int index) {
   ++node.life;
   Random draw(random_.Next());
   node.engine->Crash(&draw);
+  observer_.OnPowerCut(index, std::exchange(node.synced, scheduler_.now()), scheduler_.now());
   // What the power cut took after all has never been minted: no message spoke of it.
   for (const WriteBatch& batch : arrived) {
     if (Survived(*node.engine, batch)) Observe(node, batch);

@@ -103,6 +103,7 @@ class SimCluster {
   struct SimNode {
     NodeId id;
     std::unique_ptr<MemoryEngine> engine;
+    Time synced;                 // what was written by then outlasts a power cut
     std::unique_ptr<Node> node;  // null while down
     uint64_t life = 0;
     bool paused = false;

@@ -104,13 +104,36 @@ std::set<EventId> History::Descendants(const Key& key, EventId event) {
   return descendants;
 }
 
+void History::OnPowerCut(int node, Time synced, Time cut) {
+  for (auto& [item, key] : keys_) {
+    for (auto& [event, write] : key.writes) {
+      const bool was_safe = write.acknowledged.has_value() && *write.acknowledged <= synced;
+      if (!was_safe && write.asked <= cut) write.lost_at.insert(node);
+    }
+  }
+}
+
 std::optional<std::string> History::JudgeRead(const Item& item, const std::set<EventId>& shown,
                                               Time began, Time ended) const {
+  return Judge(item, shown, began, ended, 0);
+}
+
+std::optional<std::string> History::JudgeSettled(const Item& item,
+                                                 const std::set<EventId>& shown) const {
+  return Judge(item, shown, Time::Never(), Time::Never(), write_quorum_ - 1);
+}
+
+std::optional<std::string> History::Judge(const Item& item, const std::set<EventId>& shown,
+                                          Time began, Time ended, size_t most_lost) const {
   auto found = keys_.find(item);
   if (found == keys_.end()) {
     return shown.empty() ? std::nullopt : std::optional<std::string>("a value nobody wrote");
   }
   const Key& key = found->second;
+  const auto must_be_known = [&](const Write& write) {
+    return write.acknowledged.has_value() && *write.acknowledged < began &&
+           write.lost_at.size() <= most_lost;
+  };
   if (last_write_wins_ && shown.size() > 1) return "more than the last write is shown";
   for (EventId event : shown) {
     const std::string name = "event " + std::to_string(event);
@@ -123,8 +146,7 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
         return "false sibling: " + name + " beside " + std::to_string(later) +
                ", which replaced it";
       }
-      const std::optional<Time>& acknowledged = key.writes.at(later).acknowledged;
-      if (acknowledged.has_value() && *acknowledged < began) {
+      if (must_be_known(key.writes.at(later))) {
         return "came back: " + name + ", which acknowledged event " + std::to_string(later) +
                " had replaced";
       }
@@ -134,8 +156,7 @@ std::optional<std::string> History::JudgeRead(const Item& item, const std::set<E
   if (last_write_wins_ && clocks_apart_ && !shown.empty()) return std::nullopt;
   const std::set<EventId> accounted = AccountedFor(key, shown, ended);
   for (const auto& [event, write] : key.writes) {
-    if (!write.acknowledged.has_value() || *write.acknowledged >= began) continue;
-    if (!accounted.contains(event)) {
+    if (must_be_known(write) && !accounted.contains(event)) {
       return "lost: acknowledged event " + std::to_string(event) +
              " is neither shown nor replaced by one that knew it";
     }

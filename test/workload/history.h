@@ -13,6 +13,10 @@
 // replaced any write that was asked for before it ended, and need not have replaced any. Its
 // reply's context could tell, but that is the mechanism under test.
 //
+// Where writes are acknowledged before they are synced, a power cut excuses the writes that it may
+// have taken from a node: from reads while that node may lack them, and for good once all W nodes
+// may.
+//
 // In a last-write-wins table every write is like that, and a read shows one value at most: of what
 // is left the one with the greatest stamp. So there, of the writes that were acknowledged before a
 // read began, each
@@ -50,11 +54,13 @@ class History {
     std::optional<Time> acknowledged;
     bool refused = false;  // certainly without effect
     bool minted_again = false;
+    std::set<int> lost_at;  // nodes that a power cut may have taken it from
   };
   using Item = std::pair<std::string, std::string>;  // table, key
 
-  explicit History(ConflictPolicy conflict = ConflictPolicy::kSiblings)
-      : last_write_wins_(conflict == ConflictPolicy::kLastWriteWins) {}
+  // `write_quorum`: nodes, W, that hold a write that is acknowledged.
+  explicit History(ConflictPolicy conflict = ConflictPolicy::kSiblings, size_t write_quorum = 2)
+      : last_write_wins_(conflict == ConflictPolicy::kLastWriteWins), write_quorum_(write_quorum) {}
 
   void OnAsked(const Action& write, Time now);
   void OnEnded(const Action& write, const ActionResult& result);
@@ -66,10 +72,18 @@ class History {
   // From now on the nodes' clocks tell different times.
   void OnClocksApart() { clocks_apart_ = true; }
 
+  // A node has lost what it had not synced: nothing of what it held at `synced`, and nothing that
+  // was asked for after the power was cut. Where every write is synced before it is acknowledged
+  // this is never to be told.
+  void OnPowerCut(int node, Time synced, Time cut);
+
   // Nothing, or what is wrong with a read of R with R + W > N that showed `shown` between the
   // times.
   std::optional<std::string> JudgeRead(const Item& item, const std::set<EventId>& shown, Time began,
                                        Time ended) const;
+
+  // The same when all is quiet and healed. What fewer nodes than W may have lost is there.
+  std::optional<std::string> JudgeSettled(const Item& item, const std::set<EventId>& shown) const;
 
   // Nothing, or what is wrong with a replica that claims to have taken in `claimed` and shows
   // `shown`.
@@ -93,12 +107,15 @@ class History {
     std::vector<EventId> deletes;
     std::vector<EventId> minted_again;
   };
+  std::optional<std::string> Judge(const Item& item, const std::set<EventId>& shown, Time began,
+                                   Time ended, size_t most_lost) const;
   std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown, Time until) const;
   // What was asked for from then on, the write cannot have replaced unless its context named it.
   Time EndOfEffect(const Write& write) const;
   static std::set<EventId> Descendants(const Key& key, EventId event);
 
   const bool last_write_wins_;
+  const size_t write_quorum_;
   bool clocks_apart_ = false;
   std::map<Item, Key> keys_;
 };

@@ -40,6 +40,10 @@ class Story {
   std::string Read(int64_t began, const Events& shown) const {
     return history_.JudgeRead(kItem, shown, At(began), At(began + 1)).value_or("");
   }
+  // With what is shown when all is quiet and healed.
+  std::string Settled(const Events& shown) const {
+    return history_.JudgeSettled(kItem, shown).value_or("");
+  }
   // And with a replica that claims some writes and shows some.
   std::string Replica(const Events& claimed, const Events& shown) const {
     return history_.JudgeEffects(kItem, claimed, shown).value_or("");
@@ -212,6 +216,37 @@ TEST(History, APutWithoutAContextThatWasMintedTwiceMayHaveTakenLaterWritesAlong)
   story.history().OnMintedAgain(kItem, 1);
   EXPECT_EQ(story.Read(25, {}), "")
       << "the second attempt took it along, and gave way to the first";
+}
+
+// ---- power cuts that take what was not synced
+
+TEST(History, APowerCutExcusesAWriteFromReadsButNotForGood) {
+  Story story;
+  story.Put(1, {});
+  story.history().OnPowerCut(0, At(5), At(12));
+  EXPECT_EQ(story.Read(15, {}), "");
+  EXPECT_TRUE(Says(story.Settled({}), "lost: acknowledged event 1")) << "another node had it too";
+  story.history().OnPowerCut(0, At(5), At(13));
+  EXPECT_TRUE(Says(story.Settled({}), "lost: acknowledged event 1")) << "the same node";
+  story.history().OnPowerCut(1, At(5), At(14));
+  EXPECT_EQ(story.Settled({}), "");
+}
+
+TEST(History, APowerCutExcusesNothingThatWasSyncedOrCameLater) {
+  Story story;
+  story.Put(1, {});
+  story.history().OnPowerCut(0, At(11), At(12));
+  story.Put(2, {1});
+  EXPECT_TRUE(Says(story.Read(15, {}), "lost: acknowledged event 1"));
+  EXPECT_TRUE(Says(story.Read(25, {1}), "came back: event 1"));
+}
+
+TEST(History, WhatALostWriteHadReplacedMayComeBack) {
+  Story story;
+  story.Put(1, {}).Delete(2, {1});
+  story.history().OnPowerCut(0, At(15), At(22));
+  EXPECT_EQ(story.Read(25, {1}), "");
+  EXPECT_TRUE(Says(story.Settled({1}), "came back: event 1"));
 }
 
 // ---- where the last write wins

@@ -7,7 +7,7 @@ namespace gyre {
 MixedWorkload::MixedWorkload(MixedOptions options)
     : options_(std::move(options)),
       next_event_(options_.first_event),
-      history_(options_.table.conflict) {}
+      history_(options_.table.conflict, static_cast<size_t>(options_.table.write_quorum)) {}
 
 Action MixedWorkload::Next(int client, Time now, Random* random) {
   Action operation;
@@ -86,8 +86,7 @@ std::optional<std::string> MixedWorkload::Check(const ReadFn& read) {
       }
     }
     if (!options_.strict) continue;
-    std::optional<std::string> wrong =
-        history_.JudgeRead(item, shown, Time::Never(), Time::Never());
+    std::optional<std::string> wrong = history_.JudgeSettled(item, shown);
     if (wrong.has_value()) return item.second + ": " + *wrong;
   }
   return std::nullopt;

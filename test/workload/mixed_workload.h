@@ -27,7 +27,7 @@ struct MixedOptions {
   int deletes = 10;
   // The first event; workloads that run side by side need disjoint ones.
   EventId first_event = 1;
-  // Every read sees every acknowledged write, or what the table lets replace it: R + W > N, fsync.
+  // Every read sees every acknowledged write, or what the table lets replace it: R + W > N.
   bool strict = true;
 };
 
