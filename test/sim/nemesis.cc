@@ -74,9 +74,11 @@ void Nemesis::StopAndHeal() {
   stopped_ = true;
   cluster_->HealNetwork();
   cluster_->SetLoss(0);
+  // A power cut of everything shows what was durable; nodes that go on, what they settle.
+  const bool power_cut = random_.Chance(1, 2);
   for (int node = 0; node < cluster_->size(); ++node) {
     cluster_->Resume(node);
-    cluster_->Crash(node);  // also lifts a failed disk
+    if (power_cut || cluster_->disk_failed(node)) cluster_->Crash(node);  // lifts a failed disk
     cluster_->Restart(node);
   }
 }

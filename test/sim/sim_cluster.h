@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -71,6 +72,7 @@ class SimCluster {
   void FailDisk(int node);
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
+  bool disk_failed(int node) const { return nodes_[node].disk_failed; }
 
   // ---- running and judging
   void RunFor(Duration span);
@@ -79,7 +81,7 @@ class SimCluster {
   void Violate(std::string what);
   // Every replica bears out its clock. May be called at any time.
   void JudgeClaims();
-  // All owners hold the same. To be called when all is healed and quiet.
+  // All owners hold the same, in its settled form. To be called when all is healed and quiet.
   void JudgeConvergence();
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
@@ -107,6 +109,8 @@ class SimCluster {
     std::unique_ptr<Node> node;  // null while down
     uint64_t life = 0;
     bool paused = false;
+    bool disk_failed = false;
+    std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
     std::vector<ShardSlot> shards;
     Time control_wake = Time::Never();
@@ -136,6 +140,9 @@ class SimCluster {
   void Observe(const SimNode& node, const WriteBatch& batch);
   void ObserveStored(const SimNode& node);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
+  void JudgeSameClocks(PartitionId partition);
+  void JudgeSameRecord(const ItemKey& item);
+  const ReplicaStore& StoreOf(NodeId owner, PartitionId partition);
   void TellReachability(int about, bool reachable);
   void Tell(int node, int about, bool reachable);
   Duration DiskDelay();
