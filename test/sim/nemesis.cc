@@ -20,7 +20,7 @@ void Nemesis::Later(void (Nemesis::*mend)(int), int node) {
 
 void Nemesis::Strike() {
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
-  switch (random_.Below(10)) {
+  switch (random_.Below(12)) {
     case 0:
     case 1:
     case 2:
@@ -53,6 +53,13 @@ void Nemesis::Strike() {
       cluster_->FailDisk(node);
       Later(&Nemesis::CrashAndRestart, node);
       break;
+    case 10:
+      cluster_->Stop(node);
+      Later(&Nemesis::Restart, node);
+      break;
+    case 11:
+      StopAndRestart(node);
+      break;
   }
 }
 
@@ -74,11 +81,13 @@ void Nemesis::StopAndHeal() {
   stopped_ = true;
   cluster_->HealNetwork();
   cluster_->SetLoss(0);
-  // A power cut of everything shows what was durable; nodes that go on, what they settle.
-  const bool power_cut = random_.Chance(1, 2);
+  // A power cut of everything shows what was durable, a stop what is taken up again, and nodes that
+  // go on what they settle.
+  const uint64_t end = random_.Below(3);
   for (int node = 0; node < cluster_->size(); ++node) {
     cluster_->Resume(node);
-    if (power_cut || cluster_->disk_failed(node)) cluster_->Crash(node);  // lifts a failed disk
+    if (end == 0 || cluster_->disk_failed(node)) cluster_->Crash(node);  // lifts a failed disk
+    if (end == 1) cluster_->Stop(node);
     cluster_->Restart(node);
   }
 }

@@ -1,6 +1,6 @@
-// Nemesis: breaks a SimCluster, seeded: crashes, pauses, cuts in one or both directions, clocks
-// that drift and jump, disks that fail, loss that comes and goes. What it breaks it mends after a
-// while.
+// Nemesis: breaks a SimCluster, seeded: crashes, orderly stops, pauses, cuts in one or both
+// directions, clocks that drift and jump, disks that fail, loss that comes and goes. What it breaks
+// it mends after a while.
 //
 // One thread.
 
@@ -36,6 +36,10 @@ class Nemesis {
   void Resume(int node) { cluster_->Resume(node); }
   void HealNetwork(int) { cluster_->HealNetwork(); }
   void CalmNetwork(int) { cluster_->SetLoss(10); }
+  void StopAndRestart(int node) {
+    cluster_->Stop(node);
+    cluster_->Restart(node);
+  }
   void CrashAndRestart(int node) {
     cluster_->Crash(node);
     cluster_->Restart(node);

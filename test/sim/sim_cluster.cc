@@ -61,8 +61,9 @@ void SimCluster::Open(int index) {
   NodeOptions options;
   options.shards = options_.shards;
   options.shard.repair_interval = Duration::Seconds(2);
-  absl::StatusOr<std::unique_ptr<Node>> opened = Node::Open(
-      options, node.engine.get(), initial_, node.id, /*clean_stop=*/false, Random(random_.Next()));
+  absl::StatusOr<std::unique_ptr<Node>> opened =
+      Node::Open(options, node.engine.get(), initial_, node.id,
+                 std::exchange(node.stopped_clean, false), Random(random_.Next()));
   if (!opened.ok()) return Violate("node does not open: " + std::string(opened.status().message()));
   node.node = *std::move(opened);
   node.shards.clear();
@@ -423,14 +424,7 @@ void SimCluster::Crash(int index) {
     if (!node.engine->Write(slot.writing->batch, WalSync::kNo).ok()) break;  // a failed disk
     arrived.push_back(std::move(slot.writing->batch));
   }
-  node.node.reset();
-  node.shards.clear();
-  node.deferred.clear();
-  node.proposals.clear();
-  node.stored.clear();
-  node.paused = false;
-  node.disk_failed = false;
-  ++node.life;
+  End(index);
   Random draw(random_.Next());
   node.engine->Crash(&draw);
   observer_.OnPowerCut(index, std::exchange(node.synced, scheduler_.now()), scheduler_.now());
@@ -439,6 +433,37 @@ void SimCluster::Crash(int index) {
     if (Survived(*node.engine, batch)) Observe(node, batch);
   }
   TellReachability(index, false);
+}
+
+// As gyred does: the store takes what was handed to it, and nobody steps the shards any more; what
+// they had not handed on yet was not acknowledged.
+void SimCluster::Stop(int index) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr || node.paused) return;
+  Trace("STOP " + NodeName(node.id));
+  for (ShardSlot& slot : node.shards) {
+    if (!slot.writing.has_value()) continue;
+    if (node.engine->Write(slot.writing->batch, slot.writing->sync).ok()) {
+      Observe(node, slot.writing->batch);
+    }
+  }
+  node.stopped_clean = node.engine->Write(WriteBatch(), WalSync::kYes).ok();
+  if (!node.stopped_clean) return Crash(index);  // the disk had failed
+  node.synced = scheduler_.now();
+  End(index);
+  TellReachability(index, false);
+}
+
+void SimCluster::End(int index) {
+  SimNode& node = nodes_[index];
+  node.node.reset();
+  node.shards.clear();
+  node.deferred.clear();
+  node.proposals.clear();
+  node.stored.clear();
+  node.paused = false;
+  node.disk_failed = false;
+  ++node.life;
 }
 
 void SimCluster::Restart(int index) {

@@ -61,7 +61,8 @@ class SimCluster {
 
   // ---- what may fail
   void Crash(int node);    // a power cut: what was not synced may be gone
-  void Restart(int node);  // after a crash
+  void Stop(int node);     // in order: what was under way to the disk is written, all is synced
+  void Restart(int node);  // after either
   void Pause(int node);    // stands still; what arrives waits
   void Resume(int node);
   void Cut(int from, int to);
@@ -110,6 +111,7 @@ class SimCluster {
     uint64_t life = 0;
     bool paused = false;
     bool disk_failed = false;
+    bool stopped_clean = true;                    // the last process ended in order
     std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
     std::vector<ShardSlot> shards;
@@ -140,6 +142,7 @@ class SimCluster {
   void Observe(const SimNode& node, const WriteBatch& batch);
   void ObserveStored(const SimNode& node);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
+  void End(int node);
   void JudgeSameClocks(PartitionId partition);
   void JudgeSameRecord(const ItemKey& item);
   const ReplicaStore& StoreOf(NodeId owner, PartitionId partition);
