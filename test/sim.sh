@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the simulator over seeds, on every core:
 #
-#   test/sim.sh --seeds N [--first SEED]    and whatever else gyre_sim --help names
+#   test/sim.sh --seeds N [--first SEED | --fresh]    and whatever else gyre_sim --help names
 #
 # Builds it first where that is needed. A failing seed prints the command that replays it.
 set -euo pipefail

@@ -2,6 +2,7 @@
 // that break a promise.
 //
 //   gyre_sim --seeds 500 --first 1 --jobs 2     many seeds
+//   gyre_sim --seeds 120 --fresh                seeds that no run has had before
 //   gyre_sim --replay 17                        one seed, with a readable trace
 //   gyre_sim --digest 17                        one seed's digest alone
 
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <random>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -41,6 +43,13 @@ Tally RunShare(uint64_t first, uint64_t seeds, uint64_t job, uint64_t jobs) {
     std::fflush(stdout);
   }
   return tally;
+}
+
+// Out of 2^48, so that runs share none, and short enough to be typed.
+uint64_t DrawFirst() {
+  std::random_device device;
+  const uint64_t high = device();
+  return (high << 16 ^ device()) & ((uint64_t{1} << 48) - 1);
 }
 
 int RunMany(uint64_t first, uint64_t seeds, uint64_t jobs) {
@@ -108,12 +117,19 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the simulator over seeds");
   uint64_t seeds = 100, first = 1, jobs = 2, replay = 0, digest = 0;
   app.add_option("--seeds", seeds, "how many seeds")->check(CLI::PositiveNumber);
-  app.add_option("--first", first, "the first seed");
+  auto* first_option = app.add_option("--first", first, "the first seed");
   app.add_option("--jobs", jobs, "processes")->check(CLI::Range(1, 64));
+  bool fresh = false;
+  app.add_flag("--fresh", fresh, "draws the first seed, and says which")->excludes(first_option);
   auto* replay_option = app.add_option("--replay", replay, "one seed, with a readable trace");
   auto* digest_option = app.add_option("--digest", digest, "one seed, its digest alone");
   CLI11_PARSE(app, argc, argv);
   if (replay_option->count() > 0) return gyre::RunOne(replay, true);
   if (digest_option->count() > 0) return gyre::RunOne(digest, false);
+  if (fresh) {
+    first = gyre::DrawFirst();
+    std::printf("first seed: %llu\n", static_cast<unsigned long long>(first));
+    std::fflush(stdout);  // before there are more processes to say it
+  }
   return gyre::RunMany(first, seeds, std::min(jobs, seeds));
 }
