@@ -6,6 +6,7 @@
 
 #include "replication/clock_answer.h"
 #include "ring/check.h"
+#include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
 
 namespace gyre {
@@ -540,21 +541,19 @@ void SimCluster::Violate(std::string what) {
 void SimCluster::JudgeClaims() {
   for (SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
-    for (int shard = 0; shard < options_.shards; ++shard) {
-      const ReplicaStore& store = node.node->shard(shard).store();
-      store.ForEachClock([&](PartitionId id, ReplicaId, const PartitionClock& clock) {
-        const auto load = [&](const ItemKey& item) {
-          absl::StatusOr<std::optional<Record>> record = store.Load(item);
-          if (record.ok() && record->has_value()) return **record;
-          absl::StatusOr<Record> read =
-              ReplicaStore::Decode(node.engine->Get(Family::kRecords, EncodeItemKey(item)));
-          if (!read.ok()) Violate("a record cannot be read");
-          return read.value_or(Record{});
-        };
-        if (auto wrong = observer_.JudgeClaims(id, clock, load)) {
-          Violate(NodeName(node.id) + " claims too much: " + *wrong);
-        }
-      });
+    const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
+    const auto load = [&](const ItemKey& item) {
+      absl::StatusOr<Record> read =
+          ReplicaStore::Decode(snapshot->Get(Family::kRecords, EncodeItemKey(item)));
+      if (!read.ok()) Violate("a record cannot be read");
+      return read.value_or(Record{});
+    };
+    for (PartitionId id : node.node->control().view()->OwnedBy(node.id)) {
+      const absl::StatusOr<PartitionState> state = ReadPartitionState(*snapshot, id);
+      if (!state.ok()) return Violate("a partition's state cannot be read");
+      if (auto wrong = observer_.JudgeClaims(id, state->clock, load)) {
+        Violate(NodeName(node.id) + " claims too much: " + *wrong);
+      }
     }
   }
 }

@@ -80,7 +80,7 @@ class SimCluster {
   // The first promise found broken; the run stops there.
   const std::optional<std::string>& violation() const { return violation_; }
   void Violate(std::string what);
-  // Every replica bears out its clock. May be called at any time.
+  // What every replica has stored bears out the clock that it has stored. At any time.
   void JudgeClaims();
   // All owners hold the same, in its settled form. To be called when all is healed and quiet.
   void JudgeConvergence();

@@ -51,8 +51,9 @@ void History::OnMintedAgain(const Item& item, EventId event) {
 }
 
 Time History::EndOfEffect(const Write& write) const {
-  if (!write.acknowledged.has_value() || write.minted_again) return Time::Never();
-  return last_write_wins_ ? *write.acknowledged + kStampUnit : *write.acknowledged;
+  if (!write.acknowledged.has_value()) return Time::Never();
+  if (!last_write_wins_) return *write.acknowledged;
+  return write.minted_again ? Time::Never() : *write.acknowledged + kStampUnit;
 }
 
 std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>& shown,
@@ -65,10 +66,7 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
   for (EventId deleted : key.deletes) {
     if (may_have_effect(key.writes.at(deleted))) todo.push_back(deleted);
   }
-  for (EventId again : key.minted_again) {
-    const Write& write = key.writes.at(again);
-    if (write.mode == Action::Mode::kDefault && may_have_effect(write)) todo.push_back(again);
-  }
+  if (last_write_wins_) todo.insert(todo.end(), key.minted_again.begin(), key.minted_again.end());
   std::optional<Time> last;  // end of effect of what may have replaced anything
   while (!todo.empty()) {
     const EventId event = todo.back();

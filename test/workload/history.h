@@ -66,8 +66,8 @@ class History {
   void OnEnded(const Action& write, const ActionResult& result);
   // Two attempts of the write were minted by owners that could not know of each other. They end as
   // one version; but who replaced the one before the other was known has not replaced the other,
-  // and so its value may stand beside what replaced it. A write that may have replaced what no
-  // client can tell may have done so whenever that second attempt came, and is gone itself since.
+  // and so its value may stand beside what replaced it. Where the last write wins, the attempt that
+  // came late has the greater stamp, and what it replaced is gone even when it has given way.
   void OnMintedAgain(const Item& item, EventId event);
   // From now on the nodes' clocks tell different times.
   void OnClocksApart() { clocks_apart_ = true; }

@@ -210,14 +210,6 @@ TEST(History, AWriteThatWasMintedTwiceMayStandBesideWhatReplacedIt) {
   EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
 }
 
-TEST(History, APutWithoutAContextThatWasMintedTwiceMayHaveTakenLaterWritesAlong) {
-  Story story;
-  story.Default(1).Put(2, {});
-  story.history().OnMintedAgain(kItem, 1);
-  EXPECT_EQ(story.Read(25, {}), "")
-      << "the second attempt took it along, and gave way to the first";
-}
-
 // ---- power cuts that take what was not synced
 
 TEST(History, APowerCutExcusesAWriteFromReadsButNotForGood) {
@@ -298,6 +290,14 @@ TEST(History, ADeleteMayHaveRemovedTheLastWriteUnlessItEndedBefore) {
   EXPECT_EQ(story.Read(25, {1}), "") << "nor need it have known it";
   story.Blind(3);
   EXPECT_TRUE(Says(story.Read(35, {}), "lost: acknowledged event 3"));
+}
+
+TEST(History, AWriteThatWasMintedTwiceMayBeTheLastOrHaveTakenTheLastAlong) {
+  Story story(kLast);
+  story.Blind(1).Blind(2);
+  story.history().OnMintedAgain(kItem, 1);
+  EXPECT_EQ(story.Read(25, {1}), "");
+  EXPECT_EQ(story.Read(25, {}), "");
 }
 
 TEST(History, AReplicaOfALastWriteWinsTableHoldsWhatItClaimsOrWhatMayHaveReplacedIt) {
