@@ -104,9 +104,11 @@ class TidyTest(unittest.TestCase):
         code = "inline auto T() { return std::chrono::steady_clock::now(); }\n"
         for path in ["server/shard_effects.h", "server/node.h", "replication/tally.h",
                      "storage/version/dot.h", "storage/replica_store.h",
-                     "storage/partition_state.h"]:
+                     "storage/partition_state.h", "server/control.h", "storage/peer_runs.h",
+                     "storage/keys.h", "storage/identity.h", "storage/memory_engine.h"]:
             self.assert_caught("impure", {path: header(path, code)})
-        for path in ["server/event_loop.h", "storage/rocks_engine.h", "test/sim/world.h"]:
+        for path in ["server/event_loop.h", "storage/rocks_engine.h", "test/sim/world.h",
+                     "server/control_seat.h"]:
             self.assert_clean({path: header(path, code)})
 
     def test_prose_and_literals_may_name_what_code_must_not_do(self):
