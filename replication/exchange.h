@@ -37,7 +37,6 @@ struct Effects {
   // Then the end: the reply goes out when what it speaks of is durable, and the exchange is
   // destroyed.
   std::optional<Outcome> outcome;
-  bool finished = false;  // ended without a reply to anyone
 
   // Otherwise: when to be woken, if nothing else happens. Each step sets it anew.
   Time wake = Time::Never();

@@ -112,8 +112,6 @@ class Trial {
     }
     if (effects_.outcome.has_value()) {
       add(Name(*effects_.outcome));
-    } else if (effects_.finished) {
-      add("finished");
     } else if (effects_.wake != Time::Never()) {
       add("wake " + std::to_string((effects_.wake - Time()).millis()));
     }

@@ -133,7 +133,7 @@ void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
   if (effects.mint.has_value()) return PerformMint(id, std::move(effects), now);
 
   // What is sent with the end of an exchange wants no answer.
-  const bool ends = effects.outcome.has_value() || effects.finished;
+  const bool ends = effects.outcome.has_value();
   const ExchangeId answer_to = ends ? 0 : id;
   std::vector<PeerBody> here;
   for (auto& [to, body] : effects.sends) {
@@ -143,7 +143,7 @@ void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
       Send(to, answer_to, partition, std::move(body));
     }
   }
-  if (ends) Finish(id, std::move(effects.outcome));
+  if (ends) Finish(id, *std::move(effects.outcome));
   for (PeerBody& body : here) Serve(self, answer_to, std::move(body), now);
 }
 
@@ -205,11 +205,11 @@ void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
   if (wake != Time::Never()) wakes_.insert({wake, id});
 }
 
-void Shard::Finish(ExchangeId id, std::optional<Outcome> outcome) {
+void Shard::Finish(ExchangeId id, Outcome outcome) {
   auto it = live_.find(id);
   SetWake(id, &it->second, Time::Never());
   forwarded_bytes_ -= it->second.forwarded_bytes;
-  if (outcome.has_value()) Answer(it->second.origin, it->second.item, *std::move(outcome));
+  Answer(it->second.origin, it->second.item, std::move(outcome));
   live_.erase(it);
 }
 

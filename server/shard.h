@@ -168,7 +168,7 @@ class Shard {
              Instant now, size_t forwarded_bytes = 0);
   void Perform(ExchangeId id, Effects effects, Instant now);
   void PerformMint(ExchangeId id, Effects effects, Instant now);
-  void Finish(ExchangeId id, std::optional<Outcome> outcome);
+  void Finish(ExchangeId id, Outcome outcome);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
   void SetWake(ExchangeId id, Live* live, Time wake);
   template <typename Step>

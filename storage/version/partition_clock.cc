@@ -225,11 +225,6 @@ void PartitionClock::JoinAll(const PartitionClock& other) {
   }
 }
 
-void PartitionClock::Erase(ReplicaId replica) {
-  const auto it = std::lower_bound(entries_.begin(), entries_.end(), replica, ReplicaBefore);
-  if (it != entries_.end() && it->replica == replica) entries_.erase(it);
-}
-
 MissingDots PartitionClock::MissingFrom(const PartitionClock& theirs, size_t max_ranges,
                                         const Dot& after) const {
   static const Entry kNothing{};

@@ -87,9 +87,6 @@ class PartitionClock {
   // partition.
   void JoinAll(const PartitionClock& other);
 
-  // Forgets a replica id. Only for one of which nothing is left in any clock, log or hint.
-  void Erase(ReplicaId replica);
-
   // The dots that this clock holds and `theirs` lacks, in order, from the first one after `after`.
   // At most max_ranges ranges: `complete` tells whether that was all, and the next call goes on
   // with after = {last range's replica, its last}.

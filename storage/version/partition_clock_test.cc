@@ -138,12 +138,6 @@ TEST(PartitionClock, TakesOverBitmapsInAWholeCopy) {
   EXPECT_TRUE(mine.Contains({kB, 5}));
 }
 
-TEST(PartitionClock, ForgetsAnErasedReplica) {
-  PartitionClock clock = Of({{kA, 1}, {kB, 1}});
-  clock.Erase(kA);
-  EXPECT_EQ(clock, Of({{kB, 1}}));
-}
-
 TEST(PartitionClock, NamesMissingDotsAsRanges) {
   const PartitionClock mine = Of({{kA, 1}, {kA, 2}, {kA, 9}, {kB, 1}});
   const PartitionClock theirs = Of({{kA, 1}, {kB, 1}, {kB, 2}});

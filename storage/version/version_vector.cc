@@ -43,11 +43,6 @@ void VersionVector::Join(const VersionVector& other) {
   for (const Entry& entry : other.entries_) RaiseTo(entry);
 }
 
-void VersionVector::Erase(ReplicaId replica) {
-  const auto it = std::lower_bound(entries_.begin(), entries_.end(), replica, ReplicaBefore);
-  if (it != entries_.end() && it->replica == replica) entries_.erase(it);
-}
-
 void VersionVector::EraseCoveredBy(const VersionVector& bases) {
   entries_.erase(std::remove_if(entries_.begin(), entries_.end(),
                                 [&bases](const Entry& entry) { return bases.Covers(entry); }),

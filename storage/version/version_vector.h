@@ -57,9 +57,6 @@ class VersionVector {
   // Pointwise maximum.
   void Join(const VersionVector& other);
 
-  // Forgets the entry of `replica`. Only for an id of which nothing is left anywhere.
-  void Erase(ReplicaId replica);
-
   // Drops the entries that `bases` covers.
   void EraseCoveredBy(const VersionVector& bases);
 

@@ -67,13 +67,6 @@ TEST(VersionVector, KeepsNoEntryWithoutDots) {
   EXPECT_TRUE(vector.empty());
 }
 
-TEST(VersionVector, ForgetsAnErasedReplica) {
-  VersionVector vector{{kA, 1}, {kB, 2}, {kC, 3}};
-  vector.Erase(kB);
-  vector.Erase(ReplicaId(77));
-  EXPECT_EQ(vector, (VersionVector{{kA, 1}, {kC, 3}}));
-}
-
 TEST(VersionVector, IsEmptyAfterItWasMovedFrom) {
   VersionVector from{{kA, 1}, {kB, 2}};
   VersionVector to{{kC, 9}};
