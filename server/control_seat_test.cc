@@ -4,6 +4,7 @@
 
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -15,29 +16,39 @@
 namespace gyre {
 namespace {
 
-// A store whose disk breaks one day.
+// A store whose disk breaks one day. Snapshots are not to be read while somebody writes.
 class WearyEngine final : public Engine {
  public:
   // REQUIRES: nobody writes.
   void BreakAfter(uint64_t good_writes) { good_writes_ = good_writes; }
 
   absl::Status Write(const WriteBatch& batch, WalSync sync) override {
+    std::lock_guard<std::mutex> lock(mutex_);
     if (good_writes_ == 0) return absl::UnavailableError("broken disk");
     --good_writes_;
     return memory_.Write(batch, sync);
   }
   Peek TryGet(Family family, std::string_view key, std::string* value) const override {
+    std::lock_guard<std::mutex> lock(mutex_);
     return memory_.TryGet(family, key, value);
   }
   absl::StatusOr<std::string> Get(Family family, std::string_view key) const override {
+    std::lock_guard<std::mutex> lock(mutex_);
     return memory_.Get(family, key);
   }
-  std::unique_ptr<Snapshot> TakeSnapshot() const override { return memory_.TakeSnapshot(); }
+  std::unique_ptr<Snapshot> TakeSnapshot() const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return memory_.TakeSnapshot();
+  }
   uint64_t SizeBytes() const override { return memory_.SizeBytes(); }
-  uint64_t EstimateKeys(Family family) const override { return memory_.EstimateKeys(family); }
+  uint64_t EstimateKeys(Family family) const override {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return memory_.EstimateKeys(family);
+  }
 
  private:
-  MemoryEngine memory_;
+  mutable std::mutex mutex_;
+  MemoryEngine memory_;  // guarded by mutex_, and so is the count
   uint64_t good_writes_ = 1'000'000;
 };
 
