@@ -2,8 +2,8 @@
 // replaces that, and only that.
 //
 // A read gives a version vector. A write may have left siblings standing which its client has never
-// seen; where one of them was minted by the same owner before it, no version vector covers the
-// write without covering that sibling. Such a context has the write's own dot besides (the dotted
+// seen, and no vector covers the write without covering what its minter minted before: such a
+// sibling perhaps, or what one replaced. Its context has the write's own dot besides (the dotted
 // version vector of Preguiça, Baquero, Almeida, Fonte, Gonçalves, "Brief Announcement: Efficient
 // Causality Tracking in Distributed Storage Systems with Dotted Version Vectors", PODC 2012).
 //

@@ -51,15 +51,10 @@ void Discard(Record* record, const VersionVector& context) {
 }
 
 CausalContext SeenByWriter(const Record& record, const Dot& own, VersionVector before) {
-  bool alone = true;
-  bool follows_one = false;  // that was minted by the same owner, and stands
-  for (const Version& version : record.versions) {
-    if (version.dot == own) continue;
-    alone = false;
-    follows_one = follows_one || (version.dot.replica == own.replica && version.dot < own);
-  }
+  const bool alone = std::all_of(record.versions.begin(), record.versions.end(),
+                                 [&](const Version& version) { return version.dot == own; });
   if (alone) return {record.context, {}};
-  if (follows_one) return {std::move(before), own};
+  if (before.Get(own.replica) + 1 < own.counter) return {std::move(before), own};
   before.RaiseTo(own);
   return {std::move(before), {}};
 }
