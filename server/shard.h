@@ -103,7 +103,7 @@ struct ShardFigures {
   uint64_t repaired_items = 0;  // taken in by clock exchanges
   uint64_t clock_exchanges = 0;
   uint64_t log_cuts = 0;     // exchanges that found a peer's dot log cut
-  uint64_t sheds = 0;        // peers' questions refused, for the disk does not keep up
+  uint64_t sheds = 0;        // peers' questions refused: the disk is behind, or too many scans run
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
   uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
   uint64_t disk_reads = 0;

@@ -31,8 +31,8 @@ bool IsFull(const Record& record, size_t bytes, const ReplicaStore::Options& opt
   return !record.versions.empty() && bytes + ValueBytes(record) > options.max_record_bytes;
 }
 
-VersionVector VectorOf(WriteIntent intent) {
-  return intent.context.has_value() ? std::move(intent.context->vector) : VersionVector();
+VersionVector VectorOf(std::optional<CausalContext> context) {
+  return context.has_value() ? std::move(context->vector) : VersionVector();
 }
 
 // Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
@@ -143,7 +143,8 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   if (!intent.write.empty() && FindWrite(intent.write) != nullptr) {
     std::vector<Minted> minted = Explain(record);
     minted.push_back(*FindWrite(intent.write));
-    CausalContext seen = SeenByWriter(record, minted.back().dot, VectorOf(std::move(intent)));
+    CausalContext seen =
+        SeenByWriter(record, minted.back().dot, VectorOf(std::move(intent.context)));
     return {MintOutcome::Kind::kAlreadyKnown,
             std::move(record),
             std::move(seen),
@@ -184,7 +185,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   Store(item, record, intent.durability);
   std::vector<Minted> explained = Explain(record);
   if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
-  CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent)));
+  CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent.context)));
   return {MintOutcome::Kind::kMinted, std::move(record), std::move(seen), std::move(explained), {}};
 }
 

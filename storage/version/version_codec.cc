@@ -108,6 +108,20 @@ bool ConsumeEntries(std::string_view* in, VersionVector* vector) {
   return true;
 }
 
+// A vector, with a dot beside it where that is among the known flags.
+absl::StatusOr<CausalContext> DecodeSeen(std::string_view bytes, std::string_view what,
+                                         uint8_t known_flags) {
+  const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, what, known_flags);
+  if (!flags.ok()) return flags.status();
+  CausalContext context;
+  if ((*flags & kBeside) != 0 && !ConsumeDot(&bytes, &context.beside)) {
+    return Malformed(what, "dot beside");
+  }
+  if (!bytes.empty() && !ConsumeEntries(&bytes, &context.vector)) return Malformed(what, "entries");
+  if (!bytes.empty()) return Malformed(what, "trailing bytes");
+  return context;
+}
+
 bool ConsumeVersion(std::string_view* in, uint8_t flags, Version* version) {
   if (!ConsumeDot(in, &version->dot)) return false;
   if ((flags & kStamped) != 0 && !ConsumeFixed64(in, &version->stamp)) return false;
@@ -205,9 +219,8 @@ std::string EncodeVersionVector(const VersionVector& vector) {
 }
 
 absl::StatusOr<VersionVector> DecodeVersionVector(std::string_view bytes) {
-  absl::StatusOr<CausalContext> context = DecodeCausalContext(bytes);
+  absl::StatusOr<CausalContext> context = DecodeSeen(bytes, "version vector", 0);
   if (!context.ok()) return context.status();
-  if (context->has_beside()) return Malformed("version vector", "a dot beside");
   return std::move(context->vector);
 }
 
@@ -219,18 +232,7 @@ std::string EncodeCausalContext(const CausalContext& context) {
 }
 
 absl::StatusOr<CausalContext> DecodeCausalContext(std::string_view bytes) {
-  constexpr std::string_view kWhat = "version vector";
-  const absl::StatusOr<uint8_t> flags = ConsumeOpening(&bytes, kWhat, kBeside);
-  if (!flags.ok()) return flags.status();
-  CausalContext context;
-  if ((*flags & kBeside) != 0 && !ConsumeDot(&bytes, &context.beside)) {
-    return Malformed(kWhat, "dot beside");
-  }
-  if (!bytes.empty() && !ConsumeEntries(&bytes, &context.vector)) {
-    return Malformed(kWhat, "entries");
-  }
-  if (!bytes.empty()) return Malformed(kWhat, "trailing bytes");
-  return context;
+  return DecodeSeen(bytes, "causal context", kBeside);
 }
 
 std::string EncodePartitionClock(const PartitionClock& clock) {
