@@ -448,8 +448,12 @@ void SimCluster::Stop(int index) {
       Observe(node, slot.writing->batch);
     }
   }
-  node.stopped_clean = node.engine->Write(WriteBatch(), WalSync::kYes).ok();
-  if (!node.stopped_clean) return Crash(index);  // the disk had failed
+  const bool synced = node.engine->Write(WriteBatch(), WalSync::kYes).ok();
+  if (!synced) return Crash(index);  // the disk had failed
+  node.stopped_clean = true;
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    node.stopped_clean = node.stopped_clean && node.node->shard(shard).AllConfirmed();
+  }
   node.synced = scheduler_.now();
   End(index);
   TellReachability(index, false);
