@@ -339,8 +339,14 @@ class Oracle {
   std::array<Map, kFamilies> families_;
 };
 
+// Some of one to three letters, and some as long as the dot log's, of a few rows.
 std::string RandomKey(Random* random) {
   std::string key;
+  if (random->Chance(1, 3)) {
+    key.assign(kLogKeyBytes - 3, static_cast<char>('a' + random->Below(4)));
+    for (int i = 0; i < 3; ++i) key.push_back(static_cast<char>('a' + random->Below(4)));
+    return key;
+  }
   const uint64_t length = random->Below(3);
   for (uint64_t i = 0; i <= length; ++i) key.push_back(static_cast<char>('a' + random->Below(4)));
   return key;

@@ -1,10 +1,10 @@
 // The keys under which a node stores things, and their byte order.
 //
-//   item       := partition(3) table(2) key(*)            family kRecords; one record per item
-//   log        := partition(3) replica(8) counter(8)      family kDotLog; one entry per dot
-//   clock      := 'c' partition(3)                        family kMeta; see
-//   storage/partition_state.h node       := 'n' name(*)                             family kMeta;
-//   see storage/identity.h partition  := replicas(1) slice(2)
+//   item       := partition(3) table(2) key(*)        family kRecords; one record per item
+//   log        := partition(3) replica(8) counter(8)  family kDotLog; one entry per dot
+//   clock      := 'c' partition(3)                    family kMeta; storage/partition_state.h
+//   node       := 'n' name(*)                         family kMeta; storage/identity.h
+//   partition  := replicas(1) slice(2)
 //
 // All integers big endian, so that a partition's items, and a replica's log entries in the order of
 // their counters, are contiguous. Pure functions; any thread.
@@ -35,6 +35,7 @@ struct ItemKey {
 
 inline constexpr size_t kItemPrefixBytes = 5;
 inline constexpr size_t kLogKeyBytes = 19;
+inline constexpr size_t kLogRowBytes = 11;  // of a log key: all but the counter
 
 std::string EncodeItemKey(const ItemKey& item);
 std::optional<ItemKey> DecodeItemKey(std::string_view bytes);

@@ -18,6 +18,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/options.h"
+#include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
 #include "storage/keys.h"
@@ -96,6 +97,23 @@ absl::Status ExplainOpen(const rocksdb::Status& status, const std::string& path)
   return Translate(status, absl::StrCat("opening data directory ", path));
 }
 
+// The dots of one replica id come to a partition's log in their order. With a place remembered for
+// each such row, an entry finds its own beside the last one's, without a search.
+//
+// RocksDB 7.8 keeps these places for a memtable's keys and its range tombstones together, and would
+// look for a key among the tombstones (facebook/rocksdb issue 5118): so only keys of the length of
+// a log entry's have a row, and no range begins with one (EraseRange below).
+class LogRow final : public rocksdb::SliceTransform {
+ public:
+  static bool Has(std::string_view key) { return key.size() == kLogKeyBytes; }
+
+  const char* Name() const override { return "gyre.LogRow"; }
+  bool InDomain(const rocksdb::Slice& key) const override { return Has(ToView(key)); }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
+    return {key.data(), kLogRowBytes};
+  }
+};
+
 rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -144,6 +162,9 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Opt
     columns.memtable_whole_key_filtering = true;
     columns.memtable_prefix_bloom_size_ratio = kMemtableBloomShare;
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  }
+  if (family == Family::kDotLog) {
+    columns.memtable_insert_with_hint_prefix_extractor = std::make_shared<const LogRow>();
   }
   // RocksDB's own share of an eighth; more, and a small memtable is full when it is made.
   columns.arena_block_size = std::min(kArenaBlockBytes, columns.write_buffer_size / 8);
@@ -201,6 +222,17 @@ class RocksSnapshot final : public Snapshot {
   const rocksdb::Snapshot* const snapshot_;
 };
 
+// Erases [begin, end), which must begin with no key that has a row.
+rocksdb::Status EraseRange(rocksdb::ColumnFamilyHandle* family, const std::string& begin,
+                           const std::string& end, rocksdb::WriteBatch* out) {
+  // RocksDB gives no meaning to a range that ends before it begins.
+  if (begin >= end) return rocksdb::Status::OK();
+  if (!LogRow::Has(begin)) return out->DeleteRange(family, begin, end);
+  const rocksdb::Status status = out->Delete(family, begin);
+  const std::string next = begin + '\0';
+  return status.ok() && next < end ? out->DeleteRange(family, next, end) : status;
+}
+
 rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
                             const std::array<rocksdb::ColumnFamilyHandle*, kFamilies>& families) {
   rocksdb::WriteBatch out(batch.size_bytes() + kBatchBytesPerChange * batch.changes().size());
@@ -215,10 +247,7 @@ rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
         status = out.Delete(family, change.key);
         break;
       case WriteBatch::Kind::kEraseRange:
-        // RocksDB gives no meaning to a range that ends before it begins.
-        if (change.key < change.value) {
-          status = out.DeleteRange(family, change.key, change.value);
-        }
+        status = EraseRange(family, change.key, change.value, &out);
         break;
     }
     GYRE_CHECK(status.ok(), "a batch in memory takes every change");
