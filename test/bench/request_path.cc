@@ -1,0 +1,194 @@
+#include "test/bench/request_path.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/peer_translation.h"
+#include "api/reply_translation.h"
+#include "api/request_translation.h"
+#include "ring/check.h"
+#include "ring/partitioner.h"
+#include "ring/topology.h"
+#include "storage/keys.h"
+
+namespace gyre {
+namespace {
+
+constexpr const char* kTable = "records";
+constexpr uint32_t kSlices = 256;
+
+Topology MakeTopology(bool fsync) {
+  absl::StatusOr<Topology> topology = InitialTopology("path", kSlices,
+                                                      {{NodeId(), "n1", "z1", "h:1", "h:2"},
+                                                       {NodeId(), "n2", "z2", "h:3", "h:4"},
+                                                       {NodeId(), "n3", "z3", "h:5", "h:6"}});
+  GYRE_CHECK(topology.ok(), "three members make a cluster");
+  TableSpec table;
+  table.name = kTable;
+  table.replicas = 3;
+  table.read_quorum = table.write_quorum = 2;
+  table.durability = fsync ? Durability::kFsync : Durability::kPeriodic;
+  topology = CreateTable(*topology, table);
+  GYRE_CHECK(topology.ok(), "the table is sound");
+  return *std::move(topology);
+}
+
+std::string KeyOf(uint64_t number) {
+  std::string digits = std::to_string(number);
+  return "user" + std::string(12 - digits.size(), '0') + digits;
+}
+
+}  // namespace
+
+RequestPath::RequestPath(const std::string& directory, Options options) : options_(options) {
+  const Topology topology = MakeTopology(options.fsync);
+  for (size_t i = 0; i < topology.members.size(); ++i) {
+    Host& host = hosts_.emplace_back();
+    RocksEngine::Options store;
+    store.path = directory + "/" + topology.members[i].name;
+    absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(store);
+    GYRE_CHECK(engine.ok(), "the store opens");
+    host.engine = *std::move(engine);
+    const NodeId self = topology.members[i].id;
+    host.view = View::Create(topology, self);
+    absl::StatusOr<std::unique_ptr<Node>> node =
+        Node::Open({}, host.engine.get(), topology, self, /*clean_stop=*/true, Random(i + 1));
+    GYRE_CHECK(node.ok(), "the node opens");
+    host.node = *std::move(node);
+    for (const Member& other : topology.members) {
+      if (other.id != self) host.node->shard(0).OnPeer(other.id, true, now_);
+    }
+  }
+}
+
+RequestPath::Script RequestPath::Make(uint64_t first, uint64_t count, bool put) const {
+  const View& view = *hosts_.front().view;
+  const TableSpec* const table = view.FindTable(kTable);
+  Script script;
+  script.requests = count;
+  std::vector<v1::ClientFrame> gathering(hosts_.size());
+  const auto close = [&](size_t node) {
+    if (gathering[node].requests_size() == 0) return;
+    script.frames.push_back({node, gathering[node].SerializeAsString()});
+    gathering[node].Clear();
+  };
+  for (uint64_t number = first; number < first + count; ++number) {
+    const std::string key = KeyOf(number);
+    const NodeId owner = view.Owners(view.Locate(*table, key)).front();
+    size_t node = 0;
+    while (hosts_[node].view->self() != owner) ++node;
+    v1::ClientRequest* const request = gathering[node].add_requests();
+    request->set_id(number + 1);
+    if (put) {
+      request->mutable_put()->set_table(kTable);
+      request->mutable_put()->set_key(key);
+      request->mutable_put()->set_value(std::string(options_.value_bytes, 'v'));
+      // As the SDK sends it: with a key that makes a retry safe.
+      std::string write(16, '\1');
+      for (int i = 0; i < 8; ++i) write[i] = static_cast<char>((number + 1) >> (8 * i));
+      request->mutable_put()->mutable_options()->set_idempotency_key(write);
+    } else {
+      request->mutable_get()->set_table(kTable);
+      request->mutable_get()->set_key(key);
+    }
+    if (static_cast<size_t>(gathering[node].requests_size()) == options_.frame_requests) {
+      close(node);
+    }
+  }
+  for (size_t node = 0; node < hosts_.size(); ++node) close(node);
+  return script;
+}
+
+size_t RequestPath::Run(const Script& script) {
+  size_t answered = 0, bytes = 0;
+  for (const Script::Frame& frame : script.frames) {
+    Host& host = hosts_[frame.node];
+    TakeClientFrame(&host, frame.bytes);
+    for (bool busy = true; busy;) {
+      busy = false;
+      for (size_t i = 0; i < hosts_.size(); ++i) busy |= Round(i);
+    }
+    answered += host.answers.replies_size();
+    bytes += host.answers.SerializeAsString().size();
+    host.answers.Clear();
+    now_.monotonic = now_.monotonic + Duration::Millis(1);
+  }
+  GYRE_CHECK(answered == script.requests, "every request is answered");
+  return bytes;
+}
+
+void RequestPath::TakeClientFrame(Host* host, const std::string& bytes) {
+  v1::ClientFrame frame;
+  GYRE_CHECK(frame.ParseFromString(bytes), "the script's frames are sound");
+  Shard& shard = host->node->shard(0);
+  for (v1::ClientRequest& request : *frame.mutable_requests()) {
+    const Token token = next_token_++;
+    if (request.has_put()) {
+      absl::StatusOr<TranslatedWrite> write = TranslatePut(request.mutable_put(), *host->view);
+      GYRE_CHECK(write.ok(), "the script's puts are sound");
+      host->asked.emplace(token, write->target.key_hash);
+      shard.Write(token, std::move(write->request), now_);
+    } else {
+      absl::StatusOr<TranslatedRead> read = TranslateGet(request.mutable_get(), *host->view);
+      GYRE_CHECK(read.ok(), "the script's gets are sound");
+      host->asked.emplace(token, read->target.key_hash);
+      shard.Read(token, std::move(read->request), now_);
+    }
+  }
+}
+
+bool RequestPath::Round(size_t index) {
+  Host& host = hosts_[index];
+  Shard& shard = host.node->shard(0);
+  for (auto& [from, bytes] : std::exchange(host.inbox, {})) {
+    peer::PeerFrame frame;
+    GYRE_CHECK(frame.ParseFromString(bytes), "frames between peers are sound");
+    for (peer::PeerMessage& wire : *frame.mutable_messages()) {
+      absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
+      GYRE_CHECK(message.ok(), "messages between peers are sound");
+      shard.OnMessage(hosts_[from].view->self(), *std::move(message), now_);
+    }
+  }
+  ShardEffects effects = shard.TakeEffects(now_);
+  for (const ShardEffects::DiskRead& read : effects.disk_reads) {
+    shard.OnRead(read.item, host.engine->Get(Family::kRecords, EncodeItemKey(read.item)), now_);
+  }
+  if (effects.sends.empty() && effects.replies.empty() && effects.disk_reads.empty() &&
+      !effects.commit.has_value()) {
+    return false;
+  }
+
+  std::vector<peer::PeerFrame> frames(hosts_.size());
+  for (const Envelope& envelope : effects.sends) {
+    size_t to = 0;
+    while (hosts_[to].view->self() != envelope.to) ++to;
+    EncodePeerMessage(envelope.message, frames[to].add_messages());
+  }
+  for (size_t to = 0; to < hosts_.size(); ++to) {
+    if (frames[to].messages_size() > 0) hosts_[to].inbox[index] = frames[to].SerializeAsString();
+  }
+  Answer(&host, std::move(effects.replies));
+  if (effects.commit.has_value()) {
+    const absl::Status status = host.engine->Write(effects.commit->batch, effects.commit->sync);
+    shard.OnCommitted(effects.commit->seq, status, now_);
+  }
+  return true;
+}
+
+void RequestPath::Answer(Host* host, std::vector<ShardEffects::Reply> replies) {
+  for (ShardEffects::Reply& reply : replies) {
+    const auto asked = host->asked.find(reply.token);
+    GYRE_CHECK(asked != host->asked.end(), "a request is answered once");
+    const RepliedItem item{host->view->FindTable(kTable)->id, asked->second};
+    v1::ClientReply* const out = host->answers.add_replies();
+    out->set_id(reply.token);
+    const bool read = !reply.outcome.record.versions.empty();
+    const absl::Status status =
+        read ? TranslateGetReply(std::move(reply.outcome), item, *host->view, out->mutable_get())
+             : TranslatePutReply(std::move(reply.outcome), item, *host->view, out->mutable_put());
+    GYRE_CHECK(status.ok(), "the script's requests succeed");
+    host->asked.erase(asked);
+  }
+}
+
+}  // namespace gyre

@@ -1,0 +1,84 @@
+// RequestPath: the way of a put and of a get through a cluster of three, on one thread and without
+// sockets: from the bytes of a client's frame to the bytes of its answer, over the frames between
+// the peers and RocksDB's write and read. What is left out is gRPC, the kernel, and waiting.
+//
+//   RequestPath path("/tmp/scratch", {.value_bytes = 1000});
+//   const RequestPath::Script puts = path.Puts(0, 6400);
+//   path.Run(puts);        // what guard.sh counts the instructions of
+//
+// The same script costs the same instructions in every run, but for RocksDB's dice (the heights of
+// its skip list). Thread rule: one thread.
+
+#ifndef GYRE_TEST_BENCH_REQUEST_PATH_H_
+#define GYRE_TEST_BENCH_REQUEST_PATH_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/proto/gyre.pb.h"
+#include "api/proto/peer.pb.h"
+#include "ring/view.h"
+#include "server/node.h"
+#include "storage/rocks_engine.h"
+
+namespace gyre {
+
+class RequestPath {
+ public:
+  struct Options {
+    size_t value_bytes = 1000;
+    size_t frame_requests = 64;  // of a client's frame, and so about of a commit
+    bool fsync = false;          // what a device takes is not a matter of instructions
+  };
+
+  // Frames as a client sends them, each with the node that it goes to.
+  struct Script {
+    struct Frame {
+      size_t node = 0;
+      std::string bytes;
+    };
+    std::vector<Frame> frames;
+    size_t requests = 0;
+  };
+
+  // Makes three nodes with a store each below `directory`. REQUIRES: it can be written.
+  RequestPath(const std::string& directory, Options options);
+
+  // A put, or a get, of each key from `first` on, at its first owner.
+  Script Puts(uint64_t first, uint64_t count) const { return Make(first, count, true); }
+  Script Gets(uint64_t first, uint64_t count) const { return Make(first, count, false); }
+
+  // Frame after frame, one to each node at a time. Checks that every request is answered with
+  // success. Answers the bytes of all answers.
+  size_t Run(const Script& script);
+
+ private:
+  struct Host {
+    std::unique_ptr<RocksEngine> engine;
+    std::unique_ptr<Node> node;
+    std::shared_ptr<const View> view;
+    // What waits for the shard's next round, by sender.
+    std::map<size_t, std::string> inbox;
+    std::map<Token, uint64_t> asked;  // the hashes of keys, in flight
+    v1::ServerFrame answers;
+  };
+
+  Script Make(uint64_t first, uint64_t count, bool put) const;
+  void TakeClientFrame(Host* host, const std::string& bytes);
+  // One round of one shard; false when nothing happened.
+  bool Round(size_t index);
+  void Answer(Host* host, std::vector<ShardEffects::Reply> replies);
+
+  const Options options_;
+  std::vector<Host> hosts_;
+  Instant now_{Time::FromMicros(1), 1'000'000};
+  Token next_token_ = 1;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_TEST_BENCH_REQUEST_PATH_H_
