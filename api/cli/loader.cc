@@ -14,7 +14,7 @@ namespace {
 
 constexpr absl::Duration kProgressEvery = absl::Milliseconds(100);
 // Records that one batch starts at most, so that the first of them do not wait for the file.
-constexpr int kLargestBatch = 64;
+constexpr int kLargestBatch = 256;
 
 size_t BytesOf(const Record& record) {
   size_t bytes = record.key.size();
