@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "api/mutex_checks.h"
 #include "server/clock.h"
 #include "server/flags.h"
 #include "server/gyred.h"
@@ -108,6 +109,7 @@ int Run(Flags flags) {
 }  // namespace gyre
 
 int main(int argc, char** argv) {
+  gyre::TurnOffMutexChecks();
   gyre::FlagsOutcome flags = gyre::ParseFlags(argc, argv);
   if (!flags.run.has_value()) return flags.exit_code;
   return gyre::Run(*std::move(flags.run));

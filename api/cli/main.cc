@@ -8,6 +8,7 @@
 
 #include "api/cli/command_line.h"
 #include "api/cli/terminal.h"
+#include "api/mutex_checks.h"
 
 namespace {
 
@@ -24,6 +25,7 @@ void HoldStandardStreams() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  gyre::TurnOffMutexChecks();
   HoldStandardStreams();
   std::ios::sync_with_stdio(false);
   // `gyre dump t | head` ends when head does, without a word.

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 
+#include "api/mutex_checks.h"
 #include "test/bench/echo/echo_server.h"
 
 int main(int argc, char** argv) {
@@ -17,6 +18,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: gyre-echo callback|queue HOST:PORT\n");
     return 2;
   }
+  gyre::TurnOffMutexChecks();
   // Before any thread is made, so that all of them leave the signals to sigwait.
   sigset_t signals;
   sigemptyset(&signals);
