@@ -1,6 +1,9 @@
 #include "server/shard.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
+#include <variant>
 
 #include "replication/forward_exchange.h"
 #include "replication/read_exchange.h"
@@ -34,6 +37,12 @@ struct ItemOf {
     return nullptr;
   }
 };
+
+template <typename T>
+void Append(std::vector<T>&& more, std::vector<T>* to) {
+  if (to->empty()) return to->swap(more);
+  to->insert(to->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
 
 }  // namespace
 
@@ -124,7 +133,7 @@ void Shard::StepExchange(ExchangeId id, Instant now, Step step) {
   Perform(id, std::move(effects), now);
 }
 
-void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
+void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
   auto it = live_.find(id);
   GYRE_CHECK(it != live_.end(), "only a live exchange has effects");
   const NodeId self = view_->self();
@@ -147,35 +156,34 @@ void Shard::Perform(ExchangeId id, Effects effects, Instant now) {
   for (PeerBody& body : here) Serve(self, answer_to, std::move(body), now);
 }
 
-void Shard::PerformMint(ExchangeId id, Effects effects, Instant now) {
+void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
   const ItemKey item = live_.at(id).item;
-  WithRecord(item, now,
-             [this, id, item, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
-                 absl::StatusOr<Record> record, Instant then) mutable {
-               // Nobody waits any more: what has not been minted need not be.
-               if (!live_.contains(id)) return;
-               if (record.ok() && adopt.has_value()) {
-                 store_->Apply(item, *std::move(record), *adopt->record, adopt->minted,
-                               intent.durability);
-                 absl::StatusOr<std::optional<Record>> again = store_->Load(item);
-                 GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
-                 record = *std::move(*again);
-               }
-               if (!record.ok()) {
-                 StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-                   exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
-                 });
-                 return;
-               }
-               if (store_->Inherited(item.partition) && !Confirmed(item.partition)) {
-                 store_->StartLife(item.partition);
-               }
-               MintOutcome minted =
-                   store_->Mint(item, *std::move(record), std::move(intent), then.wall_ms);
-               StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-                 exchange->OnMinted(std::move(minted), then.monotonic, out);
-               });
-             });
+  WithRecord(
+      item, now,
+      [this, id, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
+          const ItemKey& its, absl::StatusOr<Record> record, Instant then) mutable {
+        // Nobody waits any more: what has not been minted need not be.
+        if (!live_.contains(id)) return;
+        if (record.ok() && adopt.has_value()) {
+          store_->Apply(its, *std::move(record), *adopt->record, adopt->minted, intent.durability);
+          absl::StatusOr<std::optional<Record>> again = store_->Load(its);
+          GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
+          record = *std::move(*again);
+        }
+        if (!record.ok()) {
+          StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+            exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
+          });
+          return;
+        }
+        if (store_->Inherited(its.partition) && !Confirmed(its.partition)) {
+          store_->StartLife(its.partition);
+        }
+        MintOutcome minted = store_->Mint(its, *std::move(record), std::move(intent), then.wall_ms);
+        StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+          exchange->OnMinted(std::move(minted), then.monotonic, out);
+        });
+      });
 }
 
 bool Shard::Confirmed(PartitionId partition) const {
@@ -221,24 +229,27 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
   if (origin.node != NodeId()) {
     Send(origin.node, origin.exchange, item.partition, ForwardReply{std::move(outcome)});
   } else {
-    Hold(item.partition, ShardEffects::Reply{origin.token, std::move(outcome)});
+    DeparturesOf(item.partition).replies.push_back({origin.token, std::move(outcome)});
   }
 }
 
 // ----------------------------------------------------------------------------------------- records
 
-void Shard::WithRecord(const ItemKey& item, Instant now, WithRecordFn then) {
-  if (auto it = loading_.find(item); it != loading_.end()) {
-    it->second.push_back(std::move(then));
-    ++waiting_reads_;
-    return;
+template <typename Then>
+void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
+  if (!loading_.empty()) {
+    if (auto it = loading_.find(item); it != loading_.end()) {
+      it->second.push_back(std::move(then));
+      ++waiting_reads_;
+      return;
+    }
   }
   absl::StatusOr<std::optional<Record>> record = store_->Load(item);
   if (!record.ok()) {
     ++figures_.unreadable;
-    return then(record.status(), now);
+    return then(item, record.status(), now);
   }
-  if (record->has_value()) return then(**std::move(record), now);
+  if (record->has_value()) return then(item, **std::move(record), now);
   loading_[item].push_back(std::move(then));
   ++waiting_reads_;
   ++figures_.disk_reads;
@@ -257,9 +268,9 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
     WithRecordFn then = std::move(it->second[i]);
     absl::StatusOr<std::optional<Record>> record = store_->Load(item);
     if (record.ok() && record->has_value()) {
-      then(**std::move(record), now);
+      then(item, **std::move(record), now);
     } else {
-      then(from_disk, now);
+      then(item, from_disk, now);
     }
   }
   loading_.erase(it);
@@ -345,50 +356,49 @@ Outcome Shard::Overloaded() const {
 }
 
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
-  const ItemKey item = apply.change.item;
+  const ItemKey item = std::move(apply.change.item);
   const size_t bytes = ValueBytes(*apply.change.record);
   waiting_bytes_ += bytes;
   WithRecord(item, now,
-             [this, item, from, exchange, bytes, apply = std::move(apply)](
-                 absl::StatusOr<Record> record, Instant then) {
+             [this, from, exchange, bytes, apply = std::move(apply)](
+                 const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
                waiting_bytes_ -= bytes;
-               if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
-               const ExplainedRecord& change = apply.change;
-               TakeIn(change, *std::move(record), apply.durability);
-               Respond(from, exchange, change.item.partition, ApplyReply{}, then);
+               if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+               TakeIn(its, apply.change, *std::move(record), apply.durability);
+               Respond(from, exchange, its.partition, ApplyReply{}, then);
              });
 }
 
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
-  const ItemKey item = fetch.item;
-  WithRecord(item, now, [this, from, exchange, item](absl::StatusOr<Record> record, Instant then) {
-    if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
-    Record filled = store_->Filled(item.partition, *std::move(record));
-    std::vector<Minted> minted = store_->Explain(filled);
-    Respond(
-        from, exchange, item.partition,
-        FetchReply{{item, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
-        then);
-  });
+  WithRecord(
+      fetch.item, now,
+      [this, from, exchange](const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
+        if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+        Record filled = store_->Filled(its.partition, *std::move(record));
+        std::vector<Minted> minted = store_->Explain(filled);
+        Respond(
+            from, exchange, its.partition,
+            FetchReply{{its, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
+            then);
+      });
 }
 
 void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {
-  const ItemKey item = lookup.item;
   const Minted* known = store_->FindWrite(lookup.write);
-  if (known == nullptr) return Respond(from, exchange, item.partition, LookupReply{}, now);
-  WithRecord(
-      item, now,
-      [this, from, exchange, item, known = *known](absl::StatusOr<Record> record, Instant then) {
-        if (!record.ok()) return RespondFailure(from, exchange, item.partition, then);
-        Record filled = store_->Filled(item.partition, *std::move(record));
-        std::vector<Minted> minted = store_->Explain(filled);
-        minted.push_back(known);
-        Respond(
-            from, exchange, item.partition,
-            LookupReply{
-                true, {item, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
-            then);
-      });
+  if (known == nullptr) return Respond(from, exchange, lookup.item.partition, LookupReply{}, now);
+  WithRecord(lookup.item, now,
+             [this, from, exchange, known = *known](const ItemKey& its,
+                                                    absl::StatusOr<Record> record, Instant then) {
+               if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+               Record filled = store_->Filled(its.partition, *std::move(record));
+               std::vector<Minted> minted = store_->Explain(filled);
+               minted.push_back(known);
+               Respond(from, exchange, its.partition,
+                       LookupReply{true,
+                                   {its, std::make_shared<const Record>(std::move(filled)),
+                                    std::move(minted)}},
+                       then);
+             });
 }
 
 void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body,
@@ -468,11 +478,12 @@ void Shard::EraseTable(const TableSpec& table) {
 }
 
 // Of a table that is no more nothing is kept but that its dots have been seen.
-void Shard::TakeIn(const ExplainedRecord& change, Record stored, Durability durability) {
-  if (WasDropped(view_->topology(), change.item.table)) {
-    return store_->Apply(change.item, Record{}, Record{}, change.minted, durability);
+void Shard::TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
+                   Durability durability) {
+  if (WasDropped(view_->topology(), item.table)) {
+    return store_->Apply(item, Record{}, Record{}, change.minted, durability);
   }
-  store_->Apply(change.item, std::move(stored), *change.record, change.minted, durability);
+  store_->Apply(item, std::move(stored), *change.record, change.minted, durability);
 }
 
 // ------------------------------------------------------------------------------------ anti-entropy
@@ -576,13 +587,13 @@ void Shard::OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, Clo
   for (ExplainedRecord& explained : answer.items) {
     const ItemKey item = explained.item;
     WithRecord(item, now,
-               [this, id, left, change = std::move(explained)](absl::StatusOr<Record> record,
-                                                               Instant then) {
+               [this, id, left, change = std::move(explained)](
+                   const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
                  if (!record.ok()) {
                    clock_exchanges_.erase(id);  // the bases would claim what is not here
                    return;
                  }
-                 TakeIn(change, *std::move(record), Durability::kFsync);
+                 TakeIn(its, change, *std::move(record), Durability::kFsync);
                  ++figures_.repaired_items;
                  if (--*left == 0) EndClockAnswer(id, then);
                });
@@ -611,8 +622,8 @@ void Shard::EndClockAnswer(ExchangeId id, Instant now) {
 // deleted item its key: they go when the owners are in step.
 void Shard::SettleRecords(PartitionId partition, Instant now) {
   for (const ItemKey& item : store_->Settleable(partition, kSettledAtOnce)) {
-    WithRecord(item, now, [this, item](absl::StatusOr<Record> record, Instant) {
-      if (record.ok()) store_->Settle(item, *std::move(record));
+    WithRecord(item, now, [this](const ItemKey& its, absl::StatusOr<Record> record, Instant) {
+      if (record.ok()) store_->Settle(its, *std::move(record));
     });
   }
 }
@@ -641,15 +652,10 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
   store_->OnCommitted(seq);
   sync_at_ = store_->unsynced() ? std::min(sync_at_, now.monotonic + options_.periodic_sync)
                                 : Time::Never();
-  std::vector<Held> still;
-  for (Held& held : held_) {
-    if (held.after > seq) {
-      still.push_back(std::move(held));
-    } else {
-      Release(std::move(held.what));
-    }
+  for (; !held_.empty() && held_.front().after <= seq; held_.pop_front()) {
+    Append(std::move(held_.front().what.sends), &out_.sends);
+    Append(std::move(held_.front().what.replies), &out_.replies);
   }
-  held_ = std::move(still);
 }
 
 // The disk is not to be trusted any more: what waits for it is answered so, and nothing else
@@ -661,46 +667,39 @@ void Shard::Fail(Instant now) {
   outcome.outcome_unknown = true;
   outcome.epoch = view_->epoch();
   outcome.coordinator = view_->self();
-  for (Held& held : std::exchange(held_, {})) {
-    if (auto* reply = std::get_if<ShardEffects::Reply>(&held.what)) {
-      out_.replies.push_back({reply->token, outcome});
-      continue;
+  for (const Held& held : std::exchange(held_, {})) {
+    for (const ShardEffects::Reply& reply : held.what.replies) {
+      out_.replies.push_back({reply.token, outcome});
     }
-    auto& [to, message] = std::get<Envelope>(held.what);
-    if (std::holds_alternative<ForwardReply>(message.body)) {
-      Send(to, message.exchange, message.partition, ForwardReply{outcome});
-    } else if (!IsQuestion(message.body)) {
-      RespondFailure(to, message.exchange, message.partition, now);
+    for (const auto& [to, message] : held.what.sends) {
+      if (std::holds_alternative<ForwardReply>(message.body)) {
+        Send(to, message.exchange, message.partition, ForwardReply{outcome});
+      } else if (!IsQuestion(message.body)) {
+        RespondFailure(to, message.exchange, message.partition, now);
+      }
     }
   }
   for (auto& [id, live] : std::exchange(live_, {})) Answer(live.origin, live.item, outcome);
   wakes_.clear();
   clock_exchanges_.clear();
   for (auto& [item, waiting] : std::exchange(loading_, {})) {
-    for (WithRecordFn& then : waiting) then(absl::UnavailableError("the disk failed"), now);
+    for (WithRecordFn& then : waiting) then(item, absl::UnavailableError("the disk failed"), now);
   }
 }
 
 void Shard::Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body) {
-  Hold(partition, Envelope{to, {exchange, view_->epoch(), partition, std::move(body)}});
+  DeparturesOf(partition).sends.push_back(
+      {to, {exchange, view_->epoch(), partition, std::move(body)}});
 }
 
-void Shard::Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what) {
-  const CommitSeq after = store_->Owns(partition) ? store_->LastChange(partition) : 0;
+Departures& Shard::DeparturesOf(PartitionId partition) {
+  const CommitSeq after = store_->LastChange(partition);
   // After a failure nothing leaves but refusals, and no commit comes that they could wait for.
-  if (!failed_ && after > store_->durable()) {
-    held_.push_back({after, std::move(what)});
-  } else {
-    Release(std::move(what));
-  }
-}
-
-void Shard::Release(std::variant<Envelope, ShardEffects::Reply> what) {
-  if (auto* envelope = std::get_if<Envelope>(&what)) {
-    out_.sends.push_back(std::move(*envelope));
-  } else {
-    out_.replies.push_back(std::move(std::get<ShardEffects::Reply>(what)));
-  }
+  if (failed_ || after <= store_->durable()) return out_;
+  auto it = held_.end();
+  while (it != held_.begin() && std::prev(it)->after >= after) --it;
+  if (it == held_.end() || it->after != after) it = held_.insert(it, {after, {}});
+  return it->what;
 }
 
 ShardEffects Shard::TakeEffects(Instant now) {

@@ -14,16 +14,17 @@
 #define GYRE_SERVER_SHARD_H_
 
 #include <cstdint>
-#include <functional>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/clock_answer.h"
@@ -67,8 +68,18 @@ struct ShardOptions {
   bool clean_start = true;
 };
 
+// What leaves a shard.
+struct Departures {
+  struct Reply {
+    Token token = 0;
+    Outcome outcome;
+  };
+  std::vector<Envelope> sends;
+  std::vector<Reply> replies;
+};
+
 // What a step wants done. Everything may be done at once and in any order.
-struct ShardEffects {
+struct ShardEffects : Departures {
   struct DiskRead {
     ItemKey item;
   };
@@ -78,16 +89,10 @@ struct ShardEffects {
     PartitionId partition;
     PartitionClock theirs;
   };
-  struct Reply {
-    Token token = 0;
-    Outcome outcome;
-  };
   std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
   std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
-  std::vector<Envelope> sends;
-  std::vector<Reply> replies;
-  Time wake = Time::Never();  // call OnWake then
+  Time wake = Time::Never();           // call OnWake then
 };
 
 // Figures for metrics and status, as of now.
@@ -156,18 +161,18 @@ class Shard {
     size_t forwarded_bytes = 0;  // of its value, where another node forwarded it
     Time wake = Time::Never();
   };
-  // A reply or a message that waits for a commit.
+  // What waits for a commit.
   struct Held {
     CommitSeq after;
-    std::variant<Envelope, ShardEffects::Reply> what;
+    Departures what;
   };
-  using WithRecordFn = std::function<void(absl::StatusOr<Record>, Instant)>;
+  using WithRecordFn = absl::AnyInvocable<void(const ItemKey&, absl::StatusOr<Record>, Instant)>;
 
   void StartWrite(Origin origin, WriteRequest request, Instant now);
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
              Instant now, size_t forwarded_bytes = 0);
-  void Perform(ExchangeId id, Effects effects, Instant now);
-  void PerformMint(ExchangeId id, Effects effects, Instant now);
+  void Perform(ExchangeId id, Effects&& effects, Instant now);
+  void PerformMint(ExchangeId id, Effects&& effects, Instant now);
   void Finish(ExchangeId id, Outcome outcome);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
   void SetWake(ExchangeId id, Live* live, Time wake);
@@ -179,7 +184,10 @@ class Shard {
   bool Confirmed(PartitionId partition) const;
   void NoteShown(PartitionId partition, NodeId owner);
 
-  void WithRecord(const ItemKey& item, Instant now, WithRecordFn then);
+  // Calls `then`, a WithRecordFn, with the item's stored record or why it cannot be read: at once
+  // where it is at hand, otherwise when the disk has answered.
+  template <typename Then>
+  void WithRecord(const ItemKey& item, Instant now, Then then);
 
   // What a peer, or this node itself, asks of this node as an owner.
   void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
@@ -204,12 +212,14 @@ class Shard {
                      Instant now);
   void EndClockAnswer(ExchangeId id, Instant now);
   void EraseTable(const TableSpec& table);
-  void TakeIn(const ExplainedRecord& change, Record stored, Durability durability);
+  void TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
+              Durability durability);
   void SettleRecords(PartitionId partition, Instant now);
 
   void Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body);
-  void Hold(PartitionId partition, std::variant<Envelope, ShardEffects::Reply> what);
-  void Release(std::variant<Envelope, ShardEffects::Reply> what);
+  // Where goes what speaks of the partition's present state: out, or among what waits for the
+  // commit that makes it durable.
+  Departures& DeparturesOf(PartitionId partition);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
   void Fail(Instant now);
 
@@ -220,7 +230,7 @@ class Shard {
 
   ExchangeId next_exchange_;
   absl::btree_map<ExchangeId, Live> live_;
-  std::set<std::pair<Time, ExchangeId>> wakes_;
+  absl::btree_set<std::pair<Time, ExchangeId>> wakes_;
   std::map<ExchangeId, ClockExchange> clock_exchanges_;
   size_t clock_scans_under_way_ = 0;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
@@ -238,7 +248,7 @@ class Shard {
   Time sync_at_ = Time::Never();
   std::map<PartitionId, uint64_t> missing_;
 
-  std::vector<Held> held_;
+  std::deque<Held> held_;  // `after` ascends
   ShardEffects out_;
   bool commit_under_way_ = false;
   bool failed_ = false;

@@ -3,10 +3,13 @@
 namespace gyre {
 namespace {
 
-void AppendBigEndian(std::string* out, uint64_t value, int bytes) {
-  for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(value >> shift));
+template <size_t kBytes>
+void AppendBigEndian(std::string* out, uint64_t value) {
+  char bytes[kBytes];
+  for (size_t i = 0; i < kBytes; ++i) {
+    bytes[i] = static_cast<char>(value >> (8 * (kBytes - 1 - i)));
   }
+  out->append(bytes, kBytes);
 }
 
 uint64_t ReadBigEndian(std::string_view bytes) {
@@ -15,7 +18,7 @@ uint64_t ReadBigEndian(std::string_view bytes) {
   return value;
 }
 
-void AppendPartition(std::string* out, uint32_t partition) { AppendBigEndian(out, partition, 3); }
+void AppendPartition(std::string* out, uint32_t partition) { AppendBigEndian<3>(out, partition); }
 
 PartitionId ReadPartition(std::string_view bytes) {
   return PartitionId::FromValue(static_cast<uint32_t>(ReadBigEndian(bytes.substr(0, 3))));
@@ -27,7 +30,7 @@ std::string EncodeItemKey(const ItemKey& item) {
   std::string out;
   out.reserve(kItemPrefixBytes + item.key.size());
   AppendPartition(&out, item.partition.value());
-  AppendBigEndian(&out, item.table.value(), 2);
+  AppendBigEndian<2>(&out, item.table.value());
   out.append(item.key);
   return out;
 }
@@ -43,8 +46,8 @@ std::string EncodeLogKey(PartitionId partition, Dot dot) {
   std::string out;
   out.reserve(kLogKeyBytes);
   AppendPartition(&out, partition.value());
-  AppendBigEndian(&out, dot.replica.value(), 8);
-  AppendBigEndian(&out, dot.counter, 8);
+  AppendBigEndian<8>(&out, dot.replica.value());
+  AppendBigEndian<8>(&out, dot.counter);
   return out;
 }
 
@@ -82,7 +85,7 @@ std::string TableBegin(PartitionId partition, TableId table) {
 std::string TableEnd(PartitionId partition, TableId table) {
   std::string out;
   const uint64_t next = (uint64_t{partition.value()} << 16 | table.value()) + 1;
-  AppendBigEndian(&out, next, 5);
+  AppendBigEndian<5>(&out, next);
   return out;
 }
 

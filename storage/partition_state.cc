@@ -77,7 +77,9 @@ absl::StatusOr<PartitionState> ReadPartitionState(const Snapshot& snapshot, Part
 }
 
 std::string EncodeLogEntry(const LogEntry& entry) {
-  std::string out(1, kVersion);
+  std::string out;
+  out.reserve(1 + 3 * kMaxVarintBytes + entry.key.size() + 2 * sizeof(uint64_t));
+  out.push_back(kVersion);
   AppendVarint(&out, entry.table.value());
   AppendVarint(&out, entry.key.size());
   out.append(entry.key);

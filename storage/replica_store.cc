@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "ring/check.h"
 #include "storage/version/version_codec.h"
@@ -52,6 +53,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     absl::StatusOr<PartitionState> state = ReadPartitionState(*snapshot, id);
     if (!state.ok()) return state.status();
     Partition& partition = partitions_[id];
+    places_[id] = &partition;
     partition.state = *std::move(state);
     if (new_lives && partition.state.self != ReplicaId()) {
       partition.state.self = ReplicaId();
@@ -93,15 +95,15 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
 }
 
 ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) {
-  auto it = partitions_.find(partition);
-  GYRE_CHECK(it != partitions_.end(), "the shard owns the partition");
-  return it->second;
+  Partition* const found = Find(partition);
+  GYRE_CHECK(found != nullptr, "the shard owns the partition");
+  return *found;
 }
 
 const ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) const {
-  auto it = partitions_.find(partition);
-  GYRE_CHECK(it != partitions_.end(), "the shard owns the partition");
-  return it->second;
+  const Partition* const found = Find(partition);
+  GYRE_CHECK(found != nullptr, "the shard owns the partition");
+  return *found;
 }
 
 // ---------------------------------------------------------------------------------------- records

@@ -114,7 +114,7 @@ class ReplicaStore {
   // a new replica id before it mints again.
   absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
 
-  bool Owns(PartitionId partition) const { return partitions_.contains(partition); }
+  bool Owns(PartitionId partition) const { return Find(partition) != nullptr; }
 
   // ---- records. Load, then at once Filled, Mint, Apply or Settle with what it gave.
 
@@ -194,8 +194,12 @@ class ReplicaStore {
   // A commit that only syncs what was committed before. REQUIRES: no commit is under way.
   Commit TakeSync();
   void OnCommitted(CommitSeq seq);
-  // The commit that holds the newest change of a partition's state; 0: none since Open.
-  CommitSeq LastChange(PartitionId partition) const { return At(partition).last_change; }
+  // The commit that holds the newest change of a partition's state; 0: none since Open, or the
+  // partition is not one of the store's.
+  CommitSeq LastChange(PartitionId partition) const {
+    const Partition* const found = Find(partition);
+    return found == nullptr ? 0 : found->last_change;
+  }
   CommitSeq durable() const { return durable_; }
   // Keys and values of the changes that are not yet durable. An item that changed twice counts
   // twice.
@@ -222,6 +226,11 @@ class ReplicaStore {
   };
   using PendingItem = std::pair<const std::string, Pending>;
 
+  // Null: not one of the store's.
+  Partition* Find(PartitionId partition) const {
+    const auto it = places_.find(partition);
+    return it == places_.end() ? nullptr : it->second;
+  }
   Partition& At(PartitionId partition);
   const Partition& At(PartitionId partition) const;
   CommitSeq next_seq() const { return taken_ + 1; }
@@ -240,7 +249,8 @@ class ReplicaStore {
   Random random_;
 
   std::map<PartitionId, Partition> partitions_;
-  size_t unsettled_ = 0;  // items, over all partitions
+  absl::flat_hash_map<PartitionId, Partition*> places_;  // in partitions_; never iterated
+  size_t unsettled_ = 0;                                 // items, over all partitions
   // Items with changes that are not yet durable, by encoded key. Never iterated.
   absl::node_hash_map<std::string, Pending> pending_;
   // The same with the commit that changed them, oldest first. An item leaves pending_ with the last

@@ -17,11 +17,12 @@ namespace gyre {
 inline constexpr size_t kMaxVarintBytes = 10;
 
 inline void AppendVarint(std::string* out, uint64_t value) {
-  while (value >= 0x80) {
-    out->push_back(static_cast<char>(value | 0x80));
-    value >>= 7;
-  }
-  out->push_back(static_cast<char>(value));
+  if (value < 0x80) return out->push_back(static_cast<char>(value));
+  char bytes[kMaxVarintBytes];
+  size_t size = 0;
+  for (; value >= 0x80; value >>= 7) bytes[size++] = static_cast<char>(value | 0x80);
+  bytes[size++] = static_cast<char>(value);
+  out->append(bytes, size);
 }
 
 // False for truncated, overlong and overflowing varints.
@@ -42,7 +43,9 @@ inline void AppendVarint(std::string* out, uint64_t value) {
 }
 
 inline void AppendFixed64(std::string* out, uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) out->push_back(static_cast<char>(value >> shift));
+  char bytes[8];
+  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (56 - 8 * i));
+  out->append(bytes, sizeof(bytes));
 }
 
 [[nodiscard]] inline bool ConsumeFixed64(std::string_view* in, uint64_t* value) {

@@ -269,6 +269,7 @@ absl::StatusOr<PartitionClock> DecodePartitionClock(std::string_view bytes) {
 std::string EncodeMinted(const Minted& minted) {
   GYRE_CHECK(!minted.write.empty() || minted.attempt == 0, "an attempt of no known write");
   std::string out;
+  out.reserve(1 + 3 * kReplicaBytes + 2 * kMaxVarintBytes);
   out.push_back(OpeningByte(minted.write.empty() ? 0 : kWrite));
   AppendDot(&out, minted.dot);
   if (!minted.write.empty()) {
