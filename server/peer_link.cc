@@ -8,11 +8,14 @@
 #include "absl/strings/str_cat.h"
 #include "api/limits.h"
 #include "api/peer_translation.h"
+#include "api/proto/frame_arena.h"
 #include "server/clock.h"
 #include "server/log.h"
 
 namespace gyre {
 namespace {
+
+constexpr size_t kKeptFrameBytes = 32 << 10;  // of messages, beside their values
 
 bool IsRepair(const PeerMessage& message) {
   return std::holds_alternative<ClockAsk>(message.body) ||
@@ -47,21 +50,22 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
       : link_(link), stub_(peer::Peer::NewStub(channel)) {}
 
   void Open(peer::Hello hello) {
-    *frame_.mutable_hello() = std::move(hello);
+    peer::PeerFrame* const frame = frames_.Renew();
+    *frame->mutable_hello() = std::move(hello);
     stub_->async()->Link(&context_, this);
     AddHold();
-    StartWrite(&frame_);
+    StartWrite(frame);
     StartRead(&answer_);
     StartCall();
   }
 
   void Write(const std::vector<PeerMessage>& messages) {
-    frame_.Clear();
-    frame_.mutable_messages()->Reserve(static_cast<int>(messages.size()));
+    peer::PeerFrame* const frame = frames_.Renew();
+    frame->mutable_messages()->Reserve(static_cast<int>(messages.size()));
     for (const PeerMessage& message : messages) {
-      EncodePeerMessage(message, frame_.add_messages());
+      EncodePeerMessage(message, frame->add_messages());
     }
-    StartWrite(&frame_);
+    StartWrite(frame);
   }
 
   void Cancel() { context_.TryCancel(); }
@@ -80,7 +84,7 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
   PeerLink* const link_;
   const std::unique_ptr<peer::Peer::Stub> stub_;
   grpc::ClientContext context_;
-  peer::PeerFrame frame_;
+  FrameArena<peer::PeerFrame> frames_{kKeptFrameBytes};  // of the write under way
   peer::PeerFrame answer_;
 };
 

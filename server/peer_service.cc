@@ -8,12 +8,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/peer_translation.h"
+#include "api/proto/frame_arena.h"
 #include "server/log.h"
 
 namespace gyre {
 namespace {
 
 constexpr int kFramesInProcess = 4;
+constexpr size_t kKeptFrameBytes = 32 << 10;  // of messages, beside their values
 
 }  // namespace
 
@@ -39,7 +41,7 @@ class PeerService::Incoming final
                     const auto stream = strangers->streams.find(number);
                     if (stream != strangers->streams.end()) stream->second->Cancel();
                   });
-    StartRead(&frame_);
+    Read();
   }
 
   void Cancel() { context_->TryCancel(); }
@@ -67,14 +69,19 @@ class PeerService::Incoming final
   }
 
  private:
+  void Read() {
+    frame_ = frames_.Renew();
+    StartRead(frame_);
+  }
+
   // The first frame. False: refused, and the stream ends.
   bool Greet() {
-    const grpc::Status status = service_->Admit(frame_.hello(), this, greeting_.mutable_hello());
+    const grpc::Status status = service_->Admit(frame_->hello(), this, greeting_.mutable_hello());
     if (!status.ok()) {
       Finish(status);
       return false;
     }
-    from_ = NodeId(frame_.hello().node());
+    from_ = NodeId(frame_->hello().node());
     LeaveStrangers();
     {
       std::lock_guard<std::mutex> lock(mutex_);
@@ -92,8 +99,8 @@ class PeerService::Incoming final
   void TakeIn() {
     service_->frames_.fetch_add(1, std::memory_order_relaxed);
     std::vector<PeerMessage> messages;
-    messages.reserve(frame_.messages_size());
-    for (peer::PeerMessage& wire : *frame_.mutable_messages()) {
+    messages.reserve(frame_->messages_size());
+    for (peer::PeerMessage& wire : *frame_->mutable_messages()) {
       absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
       if (message.ok()) {
         messages.push_back(*std::move(message));
@@ -111,7 +118,7 @@ class PeerService::Incoming final
     }
     std::shared_ptr<void> ticket(this, [](void* self) { static_cast<Incoming*>(self)->OnTaken(); });
     if (!messages.empty()) service_->sink_(from_, std::move(messages), ticket);
-    if (read_on) StartRead(&frame_);
+    if (read_on) Read();
   }
 
   void OnTaken() {
@@ -119,7 +126,7 @@ class PeerService::Incoming final
     --in_process_;
     if (std::exchange(paused_, false)) {
       lock.unlock();
-      StartRead(&frame_);
+      Read();
     } else {
       FinishIfIdle(std::move(lock));
     }
@@ -137,7 +144,8 @@ class PeerService::Incoming final
   grpc::Alarm patience_;
   uint64_t number_ = 0;
   NodeId from_;  // of the reading callbacks
-  peer::PeerFrame frame_;
+  FrameArena<peer::PeerFrame> frames_{kKeptFrameBytes};
+  peer::PeerFrame* frame_ = nullptr;  // of the read under way; in frames_
   peer::PeerFrame greeting_;
 
   std::mutex mutex_;

@@ -12,22 +12,27 @@ std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)>
   std::shared_ptr<Session> session(new Session(door, std::move(on_done)));
   session->self_ = session;
   session->reading_ = true;
-  session->StartRead(&session->incoming_);
+  session->Read();
   return session;
 }
 
+void Session::Read() {
+  incoming_ = frames_.Renew();
+  StartRead(incoming_);
+}
+
 void Session::OnReadDone(bool ok) {
-  if (ok && incoming_.requests_size() > kMaxFrameRequests) {
+  if (ok && incoming_->requests_size() > kMaxFrameRequests) {
     std::unique_lock<std::mutex> lock(mutex_);
     reading_ = false;
     reads_ended_ = true;
-    end_ = ToGrpc(FrameTooLarge(incoming_.requests_size(), kMaxFrameRequests));
+    end_ = ToGrpc(FrameTooLarge(incoming_->requests_size(), kMaxFrameRequests));
     return Proceed(std::move(lock));
   }
   if (ok) {
     std::vector<v1::ClientRequest*> requests;
-    requests.reserve(incoming_.requests_size());
-    for (v1::ClientRequest& request : *incoming_.mutable_requests()) requests.push_back(&request);
+    requests.reserve(incoming_->requests_size());
+    for (v1::ClientRequest& request : *incoming_->mutable_requests()) requests.push_back(&request);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       in_flight_ += requests.size();
@@ -106,7 +111,7 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   // The stream cannot end meanwhile: an operation that is flagged has not been reported.
   lock.unlock();
   if (write) StartWrite(&outgoing_);
-  if (read) StartRead(&incoming_);
+  if (read) Read();
 }
 
 }  // namespace gyre

@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 
+#include "api/proto/frame_arena.h"
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/caller.h"
 #include "server/door.h"
@@ -32,6 +33,8 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   // Requests of one connection that were read and whose replies have not been written. Beyond, the
   // session reads no further.
   static constexpr size_t kMaxInFlight = 4096;
+  // Of a frame of requests, beside their values.
+  static constexpr size_t kKeptFrameBytes = 4 << 10;
 
   // `on_done`: the stream has ended.
   static std::shared_ptr<Session> Open(Door* door, std::function<void(Session*)> on_done);
@@ -59,8 +62,12 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   const std::function<void(Session*)> on_done_;
   std::shared_ptr<Session> self_;  // until OnDone
 
-  v1::ClientFrame incoming_;  // of the read under way
-  v1::ServerFrame outgoing_;  // of the write under way
+  // Calls StartRead, with a new frame.
+  void Read();
+
+  FrameArena<v1::ClientFrame> frames_{kKeptFrameBytes};
+  v1::ClientFrame* incoming_ = nullptr;  // of the read under way; in frames_
+  v1::ServerFrame outgoing_;             // of the write under way
 
   std::mutex mutex_;
   UnreadReplies ready_;   // guarded by mutex_, and so are the rest

@@ -7,7 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/client/batch_scope.h"
 #include "api/client/monotonic.h"
-#include "google/protobuf/arena.h"
+#include "api/proto/frame_arena.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
@@ -47,7 +47,7 @@ void FillForAttempt(Operation& op, uint64_t id, absl::Time now) {
 class NodeStream::Session final
     : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::ServerFrame> {
  public:
-  explicit Session(NodeStream* node) : node_(node), stub_(node->channel_), arena_(ArenaOf(block_)) {
+  explicit Session(NodeStream* node) : node_(node), stub_(node->channel_) {
     stub_.PrepareBidiStreamingCall(&context_, kSessionMethod, {}, this);
     Read();
     StartCall();
@@ -80,16 +80,8 @@ class NodeStream::Session final
   bool writing = false;
 
  private:
-  static google::protobuf::ArenaOptions ArenaOf(std::vector<char>& block) {
-    google::protobuf::ArenaOptions options;
-    options.initial_block = block.data();
-    options.initial_block_size = block.size();
-    return options;
-  }
-
   void Read() {
-    arena_.Reset();
-    in_ = google::protobuf::Arena::CreateMessage<v1::ServerFrame>(&arena_);
+    in_ = frames_.Renew();
     StartRead(in_);
   }
 
@@ -97,9 +89,8 @@ class NodeStream::Session final
   grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::ServerFrame> stub_;
   grpc::ClientContext context_;
   grpc::ByteBuffer out_;
-  std::vector<char> block_ = std::vector<char>(32 << 10);  // survives each Reset
-  google::protobuf::Arena arena_;
-  v1::ServerFrame* in_ = nullptr;  // in arena_
+  FrameArena<v1::ServerFrame> frames_{32 << 10};
+  v1::ServerFrame* in_ = nullptr;  // of the read under way; in frames_
 };
 
 NodeStream::NodeStream(std::string address, std::shared_ptr<grpc::Channel> channel,

@@ -118,7 +118,7 @@ size_t RequestPath::Run(const Script& script) {
 }
 
 void RequestPath::TakeClientFrame(Host* host, const std::string& bytes) {
-  v1::ClientFrame frame;
+  v1::ClientFrame& frame = *client_frames_.Renew();
   GYRE_CHECK(frame.ParseFromString(bytes), "the script's frames are sound");
   Shard& shard = host->node->shard(0);
   for (v1::ClientRequest& request : *frame.mutable_requests()) {
@@ -141,7 +141,7 @@ bool RequestPath::Round(size_t index) {
   Host& host = hosts_[index];
   Shard& shard = host.node->shard(0);
   for (auto& [from, bytes] : std::exchange(host.inbox, {})) {
-    peer::PeerFrame frame;
+    peer::PeerFrame& frame = *read_frames_.Renew();
     GYRE_CHECK(frame.ParseFromString(bytes), "frames between peers are sound");
     for (peer::PeerMessage& wire : *frame.mutable_messages()) {
       absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
@@ -158,14 +158,13 @@ bool RequestPath::Round(size_t index) {
     return false;
   }
 
-  std::vector<peer::PeerFrame> frames(hosts_.size());
-  for (const Envelope& envelope : effects.sends) {
-    size_t to = 0;
-    while (hosts_[to].view->self() != envelope.to) ++to;
-    EncodePeerMessage(envelope.message, frames[to].add_messages());
-  }
   for (size_t to = 0; to < hosts_.size(); ++to) {
-    if (frames[to].messages_size() > 0) hosts_[to].inbox[index] = frames[to].SerializeAsString();
+    peer::PeerFrame* const frame = written_frames_.Renew();
+    for (const Envelope& envelope : effects.sends) {
+      if (hosts_[to].view->self() != envelope.to) continue;
+      EncodePeerMessage(envelope.message, frame->add_messages());
+    }
+    if (frame->messages_size() > 0) hosts_[to].inbox[index] = frame->SerializeAsString();
   }
   Answer(&host, std::move(effects.replies));
   if (effects.commit.has_value()) {

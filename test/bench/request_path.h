@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "api/proto/frame_arena.h"
 #include "api/proto/gyre.pb.h"
 #include "api/proto/peer.pb.h"
 #include "ring/view.h"
@@ -72,6 +73,11 @@ class RequestPath {
   // One round of one shard; false when nothing happened.
   bool Round(size_t index);
   void Answer(Host* host, std::vector<ShardEffects::Reply> replies);
+
+  // As much as gyred keeps for each.
+  FrameArena<v1::ClientFrame> client_frames_{4 << 10};
+  FrameArena<peer::PeerFrame> read_frames_{32 << 10};
+  FrameArena<peer::PeerFrame> written_frames_{32 << 10};
 
   const Options options_;
   std::vector<Host> hosts_;
