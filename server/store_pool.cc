@@ -84,7 +84,7 @@ void StorePool::RunCommits() {
     WriteBatch batch = std::move(group.front().batch);
     WalSync sync = group.front().sync;
     for (size_t i = 1; i < group.size(); ++i) {
-      batch.Append(std::move(group[i].batch));
+      batch.Append(group[i].batch);
       if (group[i].sync == WalSync::kYes) sync = WalSync::kYes;
     }
     const absl::Status status = engine_->Write(batch, sync);

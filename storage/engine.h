@@ -25,51 +25,9 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "storage/write_batch.h"
 
 namespace gyre {
-
-// The key spaces of one node, each a column family of its own. The numbers are on disk: append
-// only.
-enum class Family : uint8_t { kRecords = 0, kDotLog = 1, kHints = 2, kMeta = 3 };
-inline constexpr int kFamilies = 4;
-
-// An ordered list of changes that is applied whole or not at all. A later change to a key wins.
-class WriteBatch {
- public:
-  enum class Kind : uint8_t { kPut, kErase, kEraseRange };
-  struct Change {
-    Kind kind;
-    Family family;
-    std::string key;
-    std::string value;  // kPut: the value; kEraseRange: the end of the range, exclusive
-  };
-
-  void Put(Family family, std::string key, std::string value) {
-    Add({Kind::kPut, family, std::move(key), std::move(value)});
-  }
-  void Erase(Family family, std::string key) { Add({Kind::kErase, family, std::move(key), {}}); }
-  // Erases [begin, end).
-  void EraseRange(Family family, std::string begin, std::string end) {
-    Add({Kind::kEraseRange, family, std::move(begin), std::move(end)});
-  }
-  // Moves all changes of `other` behind the ones that are here.
-  void Append(WriteBatch other) {
-    for (Change& change : other.changes_) Add(std::move(change));
-  }
-
-  const std::vector<Change>& changes() const { return changes_; }
-  bool empty() const { return changes_.empty(); }
-  // Bytes of keys and values.
-  size_t size_bytes() const { return size_bytes_; }
-
- private:
-  void Add(Change change) {
-    size_bytes_ += change.key.size() + change.value.size();
-    changes_.push_back(std::move(change));
-  }
-  std::vector<Change> changes_;
-  size_t size_bytes_ = 0;
-};
 
 // Whether a Write returns before or after the batch, and all before it, would survive a power cut.
 enum class WalSync : uint8_t { kNo, kYes };

@@ -318,11 +318,12 @@ class Oracle {
     for (const WriteBatch::Change& change : batch.changes()) {
       Map& map = At(change.family);
       if (change.kind == WriteBatch::Kind::kPut) {
-        map[change.key] = change.value;
+        map[std::string(change.key)] = change.value;
       } else if (change.kind == WriteBatch::Kind::kErase) {
-        map.erase(change.key);
+        map.erase(std::string(change.key));
       } else if (change.key < change.value) {
-        map.erase(map.lower_bound(change.key), map.lower_bound(change.value));
+        map.erase(map.lower_bound(std::string(change.key)),
+                  map.lower_bound(std::string(change.value)));
       }
     }
   }

@@ -29,10 +29,14 @@ PartitionId ReadPartition(std::string_view bytes) {
 std::string EncodeItemKey(const ItemKey& item) {
   std::string out;
   out.reserve(kItemPrefixBytes + item.key.size());
-  AppendPartition(&out, item.partition.value());
-  AppendBigEndian<2>(&out, item.table.value());
-  out.append(item.key);
+  AppendItemKey(item, &out);
   return out;
+}
+
+void AppendItemKey(const ItemKey& item, std::string* out) {
+  AppendPartition(out, item.partition.value());
+  AppendBigEndian<2>(out, item.table.value());
+  out->append(item.key);
 }
 
 std::optional<ItemKey> DecodeItemKey(std::string_view bytes) {
@@ -45,10 +49,14 @@ std::optional<ItemKey> DecodeItemKey(std::string_view bytes) {
 std::string EncodeLogKey(PartitionId partition, Dot dot) {
   std::string out;
   out.reserve(kLogKeyBytes);
-  AppendPartition(&out, partition.value());
-  AppendBigEndian<8>(&out, dot.replica.value());
-  AppendBigEndian<8>(&out, dot.counter);
+  AppendLogKey(partition, dot, &out);
   return out;
+}
+
+void AppendLogKey(PartitionId partition, Dot dot, std::string* out) {
+  AppendPartition(out, partition.value());
+  AppendBigEndian<8>(out, dot.replica.value());
+  AppendBigEndian<8>(out, dot.counter);
 }
 
 std::optional<LogKey> DecodeLogKey(std::string_view bytes) {

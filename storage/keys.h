@@ -38,9 +38,11 @@ inline constexpr size_t kLogKeyBytes = 19;
 inline constexpr size_t kLogRowBytes = 11;  // of a log key: all but the counter
 
 std::string EncodeItemKey(const ItemKey& item);
+void AppendItemKey(const ItemKey& item, std::string* out);
 std::optional<ItemKey> DecodeItemKey(std::string_view bytes);
 
 std::string EncodeLogKey(PartitionId partition, Dot dot);
+void AppendLogKey(PartitionId partition, Dot dot, std::string* out);
 struct LogKey {
   PartitionId partition;
   Dot dot;

@@ -35,7 +35,7 @@ class MemorySnapshot final : public Snapshot {
   }
 
   // The key is about to change: keeps what it held, unless an older value is kept already.
-  void Keep(Family family, const std::string& key, const std::string* value) {
+  void Keep(Family family, std::string_view key, const std::string* value) {
     Kept& kept = kept_[static_cast<size_t>(family)];
     const auto it = kept.lower_bound(key);
     if (it != kept.end() && it->first == key) return;
@@ -168,18 +168,17 @@ void MemoryEngine::Apply(const WriteBatch& batch, Undo* undo) {
   }
 }
 
-void MemoryEngine::Put(Family family, const std::string& key, const std::string& value,
-                       Undo* undo) {
+void MemoryEngine::Put(Family family, std::string_view key, std::string_view value, Undo* undo) {
   Map& map = At(family);
   const auto it = map.lower_bound(key);
   if (it == map.end() || it->first != key) {
     KeepForSnapshots(family, key, nullptr);
-    if (undo != nullptr) undo->push_back({family, key, std::nullopt});
+    if (undo != nullptr) undo->push_back({family, std::string(key), std::nullopt});
     map.emplace_hint(it, key, value);
     return;
   }
   KeepForSnapshots(family, key, &it->second);
-  if (undo != nullptr) undo->push_back({family, key, std::move(it->second)});
+  if (undo != nullptr) undo->push_back({family, std::string(key), std::move(it->second)});
   it->second = value;
 }
 
@@ -202,7 +201,7 @@ void MemoryEngine::Revert(Undo undo) {
   }
 }
 
-void MemoryEngine::KeepForSnapshots(Family family, const std::string& key,
+void MemoryEngine::KeepForSnapshots(Family family, std::string_view key,
                                     const std::string* value) const {
   for (MemorySnapshot* snapshot : snapshots_) snapshot->Keep(family, key, value);
 }

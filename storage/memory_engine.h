@@ -89,10 +89,10 @@ class MemoryEngine final : public Engine {
   Map& At(Family family) { return families_[static_cast<size_t>(family)]; }
   // Applies a batch; notes in *undo, where there is one, what it replaces.
   void Apply(const WriteBatch& batch, Undo* undo);
-  void Put(Family family, const std::string& key, const std::string& value, Undo* undo);
+  void Put(Family family, std::string_view key, std::string_view value, Undo* undo);
   Map::iterator Erase(Family family, Map::iterator entry, Undo* undo);
   void Revert(Undo undo);
-  void KeepForSnapshots(Family family, const std::string& key, const std::string* value) const;
+  void KeepForSnapshots(Family family, std::string_view key, const std::string* value) const;
 
   std::array<Map, kFamilies> families_;
   std::vector<Undo> unsynced_;  // one each batch, in the order of the writes

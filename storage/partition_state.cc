@@ -78,17 +78,21 @@ absl::StatusOr<PartitionState> ReadPartitionState(const Snapshot& snapshot, Part
 
 std::string EncodeLogEntry(const LogEntry& entry) {
   std::string out;
-  out.reserve(1 + 3 * kMaxVarintBytes + entry.key.size() + 2 * sizeof(uint64_t));
-  out.push_back(kVersion);
-  AppendVarint(&out, entry.table.value());
-  AppendVarint(&out, entry.key.size());
-  out.append(entry.key);
-  AppendVarint(&out, uint64_t{entry.attempt} << 1 | (entry.write.empty() ? 0 : 1));
-  if (!entry.write.empty()) {
-    AppendFixed64(&out, entry.write.high);
-    AppendFixed64(&out, entry.write.low);
-  }
+  AppendLogEntry(entry.table, entry.key, entry.write, entry.attempt, &out);
   return out;
+}
+
+void AppendLogEntry(TableId table, std::string_view key, const WriteId& write, uint32_t attempt,
+                    std::string* out) {
+  out->push_back(kVersion);
+  AppendVarint(out, table.value());
+  AppendVarint(out, key.size());
+  out->append(key);
+  AppendVarint(out, uint64_t{attempt} << 1 | (write.empty() ? 0 : 1));
+  if (!write.empty()) {
+    AppendFixed64(out, write.high);
+    AppendFixed64(out, write.low);
+  }
 }
 
 absl::StatusOr<LogEntry> DecodeLogEntry(std::string_view bytes) {

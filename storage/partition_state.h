@@ -48,6 +48,8 @@ struct LogEntry {
 };
 
 std::string EncodeLogEntry(const LogEntry& entry);
+void AppendLogEntry(TableId table, std::string_view key, const WriteId& write, uint32_t attempt,
+                    std::string* out);
 absl::StatusOr<LogEntry> DecodeLogEntry(std::string_view bytes);
 
 }  // namespace gyre

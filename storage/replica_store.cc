@@ -14,6 +14,9 @@ namespace {
 // whoever reads the state (an open, a clock answer) a log entry each.
 constexpr uint64_t kDotsBesideState = 128;
 
+// The next batch gets room for as much as the last one had, up to this.
+constexpr size_t kReservedBytes = 1 << 20;
+
 // Log entries of a replica id that stay although every owner has seen them: they tell a retry after
 // a restart of all owners. At 20,000 writes a second over 256 partitions and 3 minters, 1,024 are
 // 40 seconds. And how many are dropped at once: an erased range is not free to keep.
@@ -36,16 +39,10 @@ VersionVector VectorOf(std::optional<CausalContext> context) {
   return context.has_value() ? std::move(context->vector) : VersionVector();
 }
 
-// Whether dot `a` of a write gives way to dot `b` of the same write: the later attempt stands.
-bool GivesWay(const Minted& a, const Minted& b) {
-  if (a.attempt != b.attempt) return a.attempt < b.attempt;
-  return a.dot < b.dot;
-}
-
 }  // namespace
 
 ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
-    : engine_(engine), options_(options), random_(random) {}
+    : engine_(engine), options_(options), random_(random), writes_(options.remembered_writes) {}
 
 absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool new_lives) {
   const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
@@ -85,7 +82,7 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
                           malformed = absl::DataLossError("dot log: malformed entry");
                           return false;
                         }
-                        Remember({log_key->dot, logged->write, logged->attempt});
+                        writes_.Add({log_key->dot, logged->write, logged->attempt});
                         return true;
                       });
     if (!scanned.ok()) return scanned;
@@ -109,7 +106,7 @@ const ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) const {
 // ---------------------------------------------------------------------------------------- records
 
 absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) const {
-  const std::string key = EncodeItemKey(item);
+  const std::string& key = KeyOf(item);
   if (auto it = pending_.find(key); it != pending_.end()) return std::optional(it->second.stored);
   std::string bytes;
   switch (engine_->TryGet(Family::kRecords, key, &bytes)) {
@@ -123,6 +120,12 @@ absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) co
   absl::StatusOr<Record> record = DecodeRecord(bytes);
   if (!record.ok()) return record.status();
   return std::optional<Record>(*std::move(record));
+}
+
+const std::string& ReplicaStore::KeyOf(const ItemKey& item) const {
+  key_.clear();
+  AppendItemKey(item, &key_);
+  return key_;
 }
 
 absl::StatusOr<Record> ReplicaStore::Decode(absl::StatusOr<std::string> from_disk) {
@@ -183,7 +186,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   }
   partition.state.clock.Add(minted.dot);
   Log(item, minted);
-  Remember(minted);
+  writes_.Add(minted);
   Store(item, record, intent.durability);
   std::vector<Minted> explained = Explain(record);
   if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
@@ -212,7 +215,7 @@ void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incom
   for (const Minted& one : minted) {
     DropSuperseded(&record, one);
     if (partition.state.clock.Add(one.dot)) Log(item, one);
-    Remember(one);
+    writes_.Add(one);
   }
   Store(item, std::move(record), durability);
 }
@@ -258,7 +261,7 @@ void ReplicaStore::StartLife(PartitionId id) {
 void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
   Strip(&record, At(item.partition).state.clock);
   gathering_bytes_ += item.key.size() + ValueBytes(record);
-  PendingItem& pending = *pending_.try_emplace(EncodeItemKey(item)).first;
+  PendingItem& pending = *pending_.try_emplace(KeyOf(item)).first;
   pending.second.partition = item.partition;
   pending.second.stored = std::move(record);
   if (pending.second.seq != next_seq()) {
@@ -337,8 +340,11 @@ absl::Status ReplicaStore::EraseTablesBut(absl::FunctionRef<bool(TableId)> exist
 }
 
 void ReplicaStore::Log(const ItemKey& item, const Minted& minted) {
-  gathering_.Put(Family::kDotLog, EncodeLogKey(item.partition, minted.dot),
-                 EncodeLogEntry({item.table, item.key, minted.write, minted.attempt}));
+  gathering_.Build(
+      Family::kDotLog, [&](std::string* out) { AppendLogKey(item.partition, minted.dot, out); },
+      [&](std::string* out) {
+        AppendLogEntry(item.table, item.key, minted.write, minted.attempt, out);
+      });
   if (++At(item.partition).logged >= kDotsBesideState) WriteState(item.partition);
 }
 
@@ -351,36 +357,12 @@ void ReplicaStore::WriteState(PartitionId partition) {
 
 // ---------------------------------------------------------------------------------- idempotency
 
-void ReplicaStore::Remember(const Minted& minted) {
-  if (minted.write.empty()) return;
-  auto [it, added] = writes_.try_emplace(minted.write, minted);
-  if (!added) {
-    if (it->second.dot == minted.dot || !GivesWay(it->second, minted)) return;
-    it->second = minted;
-  }
-  writes_by_dot_[minted.dot] = {minted.write, minted.attempt};
-  remembered_.push_back(minted);
-  if (remembered_.size() <= options_.remembered_writes) return;
-  const Minted& oldest = remembered_.front();
-  writes_by_dot_.erase(oldest.dot);
-  auto write = writes_.find(oldest.write);
-  if (write != writes_.end() && write->second.dot == oldest.dot) writes_.erase(write);
-  remembered_.pop_front();
-}
-
-const Minted* ReplicaStore::FindWrite(const WriteId& write) const {
-  auto it = writes_.find(write);
-  return it == writes_.end() ? nullptr : &it->second;
-}
-
 std::vector<Minted> ReplicaStore::Explain(const Record& record) const {
   std::vector<Minted> minted;
   minted.reserve(record.versions.size() + 1);
   for (const Version& version : record.versions) {
-    auto it = writes_by_dot_.find(version.dot);
-    minted.push_back(it == writes_by_dot_.end()
-                         ? Minted{version.dot, {}, 0}
-                         : Minted{version.dot, it->second.first, it->second.second});
+    const Minted* const known = writes_.Find(version.dot);
+    minted.push_back(known == nullptr ? Minted{version.dot, {}, 0} : *known);
   }
   return minted;
 }
@@ -461,7 +443,9 @@ Commit ReplicaStore::TakeCommit() {
     if (Erasable(item.stored)) {
       commit.batch.Erase(Family::kRecords, key);
     } else {
-      commit.batch.Put(Family::kRecords, key, EncodeRecord(item.stored));
+      commit.batch.Build(
+          Family::kRecords, [&](std::string* out) { out->append(key); },
+          [&](std::string* out) { AppendRecord(item.stored, out); });
     }
   }
   for (PartitionId id : dirty_partitions_) {
@@ -469,6 +453,7 @@ Commit ReplicaStore::TakeCommit() {
     commit.batch.Put(Family::kMeta, EncodeClockKey(id), EncodePartitionState(partition.state));
     partition.logged = 0;
   }
+  if (commit.batch.size_bytes() <= kReservedBytes) gathering_.ReserveLike(commit.batch);
   commit.sync = gathering_needs_sync_ ? WalSync::kYes : WalSync::kNo;
   dirty_items_.clear();
   dirty_partitions_.clear();

@@ -39,6 +39,7 @@
 #include "storage/engine.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
+#include "storage/remembered_writes.h"
 #include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
 #include "storage/version/record.h"
@@ -97,7 +98,7 @@ class ReplicaStore {
     size_t max_record_bytes = size_t{16} << 20;
     // How many writes are remembered by their idempotency key, over all partitions of the shard.
     // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late
-    // retry becomes a sibling of itself; each takes about 100 bytes once used.
+    // retry becomes a sibling of itself; each takes about 60 bytes once used.
     size_t remembered_writes = 262'144;
     // How many items are remembered, over all partitions of the shard, whose stored record still
     // has a context that a base will cover in time. Each takes about 100 bytes. One that does not
@@ -153,7 +154,7 @@ class ReplicaStore {
   std::vector<Minted> Explain(const Record& record) const;
 
   // The dot that a write has, if it is remembered.
-  const Minted* FindWrite(const WriteId& write) const;
+  const Minted* FindWrite(const WriteId& write) const { return writes_.Find(write); }
 
   // ---- clocks
 
@@ -233,13 +234,14 @@ class ReplicaStore {
   }
   Partition& At(PartitionId partition);
   const Partition& At(PartitionId partition) const;
+  // The key of an item in the store, until the next call.
+  const std::string& KeyOf(const ItemKey& item) const;
   CommitSeq next_seq() const { return taken_ + 1; }
   void Touch(PartitionId partition);
   void WriteState(PartitionId partition);
   void Store(const ItemKey& item, Record record, Durability durability);
   void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
-  void Remember(const Minted& minted);
   void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
   void DropSuperseded(Record* record, const Minted& minted) const;
   absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);
@@ -260,6 +262,7 @@ class ReplicaStore {
   std::vector<PendingItem*> dirty_items_;
   absl::btree_set<PartitionId> dirty_partitions_;
   WriteBatch gathering_;
+  mutable std::string key_;  // KeyOf
   bool gathering_needs_sync_ = false;
   size_t gathering_bytes_ = 0;
 
@@ -271,10 +274,7 @@ class ReplicaStore {
   size_t in_flight_bytes_ = 0;
   bool busy_ = false;
 
-  // Writes by idempotency key and by dot, bounded by forgetting the oldest. Never iterated.
-  absl::flat_hash_map<WriteId, Minted> writes_;
-  absl::flat_hash_map<Dot, std::pair<WriteId, uint32_t>> writes_by_dot_;
-  std::deque<Minted> remembered_;
+  RememberedWrites writes_;
 };
 
 }  // namespace gyre

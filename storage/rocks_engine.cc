@@ -223,14 +223,14 @@ class RocksSnapshot final : public Snapshot {
 };
 
 // Erases [begin, end), which must begin with no key that has a row.
-rocksdb::Status EraseRange(rocksdb::ColumnFamilyHandle* family, const std::string& begin,
-                           const std::string& end, rocksdb::WriteBatch* out) {
+rocksdb::Status EraseRange(rocksdb::ColumnFamilyHandle* family, std::string_view begin,
+                           std::string_view end, rocksdb::WriteBatch* out) {
   // RocksDB gives no meaning to a range that ends before it begins.
   if (begin >= end) return rocksdb::Status::OK();
-  if (!LogRow::Has(begin)) return out->DeleteRange(family, begin, end);
-  const rocksdb::Status status = out->Delete(family, begin);
-  const std::string next = begin + '\0';
-  return status.ok() && next < end ? out->DeleteRange(family, next, end) : status;
+  if (!LogRow::Has(begin)) return out->DeleteRange(family, ToSlice(begin), ToSlice(end));
+  const rocksdb::Status status = out->Delete(family, ToSlice(begin));
+  const std::string next = std::string(begin) + '\0';
+  return status.ok() && next < end ? out->DeleteRange(family, next, ToSlice(end)) : status;
 }
 
 rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
@@ -241,10 +241,10 @@ rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
     rocksdb::Status status;
     switch (change.kind) {
       case WriteBatch::Kind::kPut:
-        status = out.Put(family, change.key, change.value);
+        status = out.Put(family, ToSlice(change.key), ToSlice(change.value));
         break;
       case WriteBatch::Kind::kErase:
-        status = out.Delete(family, change.key);
+        status = out.Delete(family, ToSlice(change.key));
         break;
       case WriteBatch::Kind::kEraseRange:
         status = EraseRange(family, change.key, change.value, &out);

@@ -177,27 +177,33 @@ bool ConsumeClockEntry(std::string_view* in, PartitionClock::Entry* entry) {
 }  // namespace
 
 std::string EncodeRecord(const Record& record) {
-  uint8_t flags = 0;
   size_t bytes = 1 + record.context.size() * (kReplicaBytes + kMaxVarintBytes) + kMaxVarintBytes;
   for (const Version& version : record.versions) {
-    if (version.stamp != 0) flags |= kStamped;
     bytes += version.value.size() + 2 * kReplicaBytes + 2 * kMaxVarintBytes;
+  }
+  std::string out;
+  out.reserve(bytes);
+  AppendRecord(record, &out);
+  return out;
+}
+
+void AppendRecord(const Record& record, std::string* out) {
+  uint8_t flags = 0;
+  for (const Version& version : record.versions) {
+    if (version.stamp != 0) flags |= kStamped;
   }
   if (record.versions.size() == 1) flags |= kSingle;
   if (!record.context.empty()) flags |= kContext;
 
-  std::string out;
-  out.reserve(bytes);
-  out.push_back(OpeningByte(flags));
-  if (!record.context.empty()) AppendEntries(&out, record.context);
-  if ((flags & kSingle) == 0) AppendVarint(&out, record.versions.size());
+  out->push_back(OpeningByte(flags));
+  if (!record.context.empty()) AppendEntries(out, record.context);
+  if ((flags & kSingle) == 0) AppendVarint(out, record.versions.size());
   for (const Version& version : record.versions) {
-    AppendDot(&out, version.dot);
-    if ((flags & kStamped) != 0) AppendFixed64(&out, version.stamp);
-    if ((flags & kSingle) == 0) AppendVarint(&out, version.value.size());
-    out.append(version.value);
+    AppendDot(out, version.dot);
+    if ((flags & kStamped) != 0) AppendFixed64(out, version.stamp);
+    if ((flags & kSingle) == 0) AppendVarint(out, version.value.size());
+    out->append(version.value);
   }
-  return out;
 }
 
 absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {

@@ -180,7 +180,7 @@ void SimCluster::WriteCommit(SimNode& node, int shard) {
     Observe(node, commit.batch);
     if (commit.sync == WalSync::kYes) node.synced = scheduler_.now();
     for (const WriteBatch::Change& change : commit.batch.changes()) {
-      if (change.family == Family::kRecords) node.stored.insert(change.key);
+      if (change.family == Family::kRecords) node.stored.emplace(change.key);
     }
   }
   node.node->shard(shard).OnCommitted(commit.seq, status, NowAt(node));
@@ -200,7 +200,7 @@ void SimCluster::ObserveStored(const SimNode& node) {
   for (Family family : {Family::kDotLog, Family::kRecords}) {
     const absl::Status scanned = snapshot->Scan(
         family, "", std::string(300, '\xff'), [&](std::string_view key, std::string_view value) {
-          stored.Put(family, std::string(key), std::string(value));
+          stored.Put(family, key, value);
           return true;
         });
     GYRE_CHECK(scanned.ok(), "memory can be read");
