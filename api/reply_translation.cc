@@ -61,7 +61,9 @@ absl::Status TranslateGetReply(Outcome outcome, RepliedItem item, const View& vi
   const size_t bytes = context.size() + ValueBytes(outcome.record);
   if (bytes > kMaxReplyValueBytes) return ReplyTooLarge(bytes, std::move(context));
   reply->set_found(!outcome.record.versions.empty());
-  for (Version& version : outcome.record.versions) reply->add_values(std::move(version.value));
+  for (const Version& version : outcome.record.versions) {
+    reply->add_values(std::string(version.value));
+  }
   reply->set_context(std::move(context));
   FillInfo(outcome, view, reply->mutable_info());
   return absl::OkStatus();

@@ -48,7 +48,9 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
         v1::ScanPartitionReply::Item* out = reply.add_items();
         out->set_key(std::move(item->key));
         if (plan.keys_only) return true;
-        for (Version& version : record->versions) out->add_values(std::move(version.value));
+        for (const Version& version : record->versions) {
+          out->add_values(std::string(version.value));
+        }
         return true;
       });
   if (absl::IsDataLoss(scanned))

@@ -223,7 +223,9 @@ class Bench {
         "OK",    "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
         "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
     std::string text = kCodes[static_cast<size_t>(outcome.code)];
-    for (const Version& version : outcome.record.versions) text += " " + version.value;
+    for (const Version& version : outcome.record.versions) {
+      text.append(" ").append(version.value.view());
+    }
     return text;
   }
 

@@ -94,7 +94,9 @@ class LoneOwner {
   Record Filled(const ItemKey& item) const { return store_->Filled(item.partition, Stored(item)); }
   std::vector<std::string> Values(const std::string& key) const {
     std::vector<std::string> values;
-    for (const Version& version : Stored(Item(key)).versions) values.push_back(version.value);
+    for (const Version& version : Stored(Item(key)).versions) {
+      values.emplace_back(version.value);
+    }
     return values;
   }
 

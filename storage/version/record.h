@@ -29,12 +29,12 @@
 #define GYRE_STORAGE_VERSION_RECORD_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
 #include "storage/version/partition_clock.h"
+#include "storage/version/value.h"
 #include "storage/version/version_vector.h"
 
 namespace gyre {
@@ -42,7 +42,7 @@ namespace gyre {
 struct Version {
   Dot dot;
   uint64_t stamp = 0;  // hybrid logical clock in last-write-wins tables, 0 in tables with siblings
-  std::string value;
+  Value value;
 
   friend bool operator==(const Version&, const Version&) = default;
 };

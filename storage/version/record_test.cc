@@ -311,11 +311,11 @@ TEST(Sync, DropsAVersionThatTheOtherSideDeleted) {
 TEST(Sync, MovesValuesInsteadOfCopyingThem) {
   Record a = Make({Of({kA, 1}, std::string(1000, 'a'))});
   Record b = Make({Of({kB, 1}, std::string(1000, 'b'))});
-  const char* const in_a = a.versions[0].value.data();
-  const char* const in_b = b.versions[0].value.data();
+  const char* const in_a = a.versions[0].value.view().data();
+  const char* const in_b = b.versions[0].value.view().data();
   const Record merged = Sync(std::move(a), std::move(b));
-  EXPECT_EQ(merged.versions[0].value.data(), in_a);
-  EXPECT_EQ(merged.versions[1].value.data(), in_b);
+  EXPECT_EQ(merged.versions[0].value.view().data(), in_a);
+  EXPECT_EQ(merged.versions[1].value.view().data(), in_b);
 }
 
 TEST(Strip, LeavesOneDotAndNoContextOnceTheClockHasSettled) {

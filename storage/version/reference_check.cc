@@ -13,7 +13,7 @@ namespace gyre {
 
 ReferenceModel::Events ReferenceModel::Shown(const Record& record) const {
   Events shown = 0;
-  for (const Version& version : record.versions) shown |= Bit(version.value[0]);
+  for (const Version& version : record.versions) shown |= Bit(version.value.view()[0]);
   return shown;
 }
 

@@ -128,7 +128,7 @@ bool ConsumeVersion(std::string_view* in, uint8_t flags, Version* version) {
   uint64_t length = in->size();
   if ((flags & kSingle) == 0 && !ConsumeVarint(in, &length)) return false;
   if (length > in->size()) return false;
-  version->value.assign(in->data(), length);
+  version->value = Value(std::string(in->substr(0, length)));
   in->remove_prefix(length);
   return true;
 }

@@ -104,8 +104,8 @@ void SimClients::End(const std::shared_ptr<Call>& call, ActionResult::Kind kind)
   ActionResult& result = call->result;
   result.kind = kind;
   result.ended = cluster_->scheduler().now();
-  for (Version& version : call->outcome.record.versions) {
-    result.values.push_back(std::move(version.value));
+  for (const Version& version : call->outcome.record.versions) {
+    result.values.emplace_back(version.value);
   }
   result.context = EncodeCausalContext(call->outcome.context);
   if (kind == ActionResult::Kind::kOk) ++succeeded_;

@@ -198,11 +198,11 @@ void SimCluster::ObserveStored(const SimNode& node) {
   const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
   WriteBatch stored;
   for (Family family : {Family::kDotLog, Family::kRecords}) {
-    const absl::Status scanned = snapshot->Scan(
-        family, "", std::string(300, '\xff'), [&](std::string_view key, std::string_view value) {
-          stored.Put(family, key, value);
-          return true;
-        });
+    const absl::Status scanned = snapshot->Scan(family, "", std::string(300, '\xff'),
+                                                [&](std::string_view key, std::string_view value) {
+                                                  stored.Put(family, key, value);
+                                                  return true;
+                                                });
     GYRE_CHECK(scanned.ok(), "memory can be read");
   }
   if (auto wrong = observer_.OnBatch(stored)) Violate(NodeName(node.id) + ": " + *wrong);
@@ -626,7 +626,7 @@ std::vector<std::string> SimCluster::Settled(const std::string& table, const std
   std::vector<std::string> values;
   if (!record.ok()) return values;
   KeepLast(&*record);
-  for (Version& version : record->versions) values.push_back(std::move(version.value));
+  for (const Version& version : record->versions) values.emplace_back(version.value);
   return values;
 }
 

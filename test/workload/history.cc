@@ -10,7 +10,7 @@ constexpr Duration kStampUnit = Duration::Millis(1);
 
 }  // namespace
 
-EventId History::EventOf(const std::string& value) {
+EventId History::EventOf(std::string_view value) {
   if (value.size() < 8) return 0;
   EventId event = 0;
   for (int i = 0; i < 8; ++i) event = event << 8 | static_cast<uint8_t>(value[i]);

@@ -33,6 +33,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -96,7 +97,7 @@ class History {
   std::vector<EventId> Acknowledged(const Item& item) const;
 
   // The event that a value carries; 0 for one that no workload wrote.
-  static EventId EventOf(const std::string& value);
+  static EventId EventOf(std::string_view value);
   // A value of `bytes` bytes, at least 8, that carries the event.
   static std::string ValueOf(EventId event, size_t bytes);
 
