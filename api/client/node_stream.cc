@@ -190,6 +190,7 @@ size_t NodeStream::FillWindowLocked(std::vector<Slot*>& frame) {
     slot.id = id;
     slot.sent_at = now;
     slot.check_at = now + (slot.op->deadline - now) / 2;
+    check_window_at_ = std::min(check_window_at_, slot.check_at);
     frame.push_back(&slot);
   }
   return frame_bytes;
@@ -263,7 +264,9 @@ NodeStream::Expired NodeStream::Expire(absl::Time now, RetryBudget& budget) {
   Expired expired;
   const std::lock_guard lock(mutex_);
   const bool was_open = breaker_.state() == CircuitBreaker::State::kOpen;
-  for (uint32_t i = 0; i < window_.size(); ++i) {
+  const bool look = now >= check_window_at_;
+  if (look) check_window_at_ = absl::InfiniteFuture();
+  for (uint32_t i = 0; look && i < window_.size(); ++i) {
     Slot& slot = window_[i];
     if (slot.op == nullptr) continue;
     if (now >= slot.op->deadline) {
@@ -271,9 +274,10 @@ NodeStream::Expired NodeStream::Expire(absl::Time now, RetryBudget& budget) {
       expired.late.push_back(TakeSlotLocked(i));
       continue;
     }
-    if (now < slot.check_at) continue;
-    slot.check_at = slot.op->deadline;
-    if (last_frame_at_ > slot.sent_at) continue;
+    const bool due = now >= slot.check_at;
+    if (due) slot.check_at = slot.op->deadline;
+    check_window_at_ = std::min(check_window_at_, slot.check_at);
+    if (!due || last_frame_at_ > slot.sent_at) continue;
     breaker_.Failure(now);
     if (!budget.TrySpend()) {
       Count(counters_->retries_denied);

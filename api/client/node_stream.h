@@ -111,7 +111,7 @@ class NodeStream {
     std::unique_ptr<Operation> op;  // null: free
     uint64_t id = 0;
     absl::Time sent_at;
-    absl::Time check_at;  // when silence is looked for
+    absl::Time check_at;  // when silence is looked for; after that, the deadline
   };
 
   void OnFrame(Session* session, v1::ServerFrame& frame);
@@ -139,6 +139,8 @@ class NodeStream {
   int sessions_running_ ABSL_GUARDED_BY(mutex_) = 0;  // until their OnLost has returned
   std::deque<std::unique_ptr<Operation>> queue_ ABSL_GUARDED_BY(mutex_);
   std::vector<Slot> window_ ABSL_GUARDED_BY(mutex_);
+  // Nothing in window_ is due before.
+  absl::Time check_window_at_ ABSL_GUARDED_BY(mutex_) = absl::InfiniteFuture();
   std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mutex_);
   uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;  // makes the ids of one slot differ
   absl::Time last_frame_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
