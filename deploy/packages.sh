@@ -2,7 +2,7 @@
 # The one list of Debian 12 packages that Gyre builds, runs and tests with.
 #
 #   deploy/packages.sh          what building, deploy/local.sh and test/run.sh need
-#   deploy/packages.sh full     and what `test/run.sh --full` needs on top: clang and its runtimes
+#   deploy/packages.sh full     and what `test/run.sh --full` needs on top: clang, valgrind, ...
 #   deploy/packages.sh bench    and the peers of test/bench/compare.sh on top
 #
 # Installs only what is missing, so that a second call needs neither root nor a network.
@@ -21,7 +21,7 @@ base=(
   curl python3-fastapi python3-grpc-tools python3-grpcio python3-httpx python3-protobuf
   python3-uvicorn
 )
-full=(clang clang-format clang-tidy libclang-rt-14-dev llvm shellcheck)
+full=(clang clang-format clang-tidy libclang-rt-14-dev llvm shellcheck valgrind)
 # redis-tools has the server of Redis as well, as redis-check-rdb. etcd-server starts a service on
 # ports 2379 and 2380 where the machine lets packages do so; compare.sh has no use for it.
 bench=(etcd-server redis-tools)

@@ -3,8 +3,8 @@
 #
 #   test/run.sh                    unit, simulation, integration and tidy tests of a release build
 #   test/run.sh --label simulation only those of one label
-#   test/run.sh --full             and then the stages of test/stage.sh: sanitizers, a fuzzing
-#                                  round, mutants
+#   test/run.sh --full             and then the stages of test/stage.sh: the guard of what requests
+#                                  cost, sanitizers, a fuzzing round, mutants
 #   test/run.sh --full --minutes N as many stages as fit in N minutes from now; ctest lists those
 #                                  that did not as skipped
 set -euo pipefail

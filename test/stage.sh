@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One stage of `test/run.sh --full`, which ctest runs as a test of its own:
 #
+#   test/stage.sh guard    no request costs 5 % more instructions than was committed
 #   test/stage.sh asan     the whole suite under AddressSanitizer, LeakSanitizer and UBSan
 #   test/stage.sh tsan     server/ and test/integration/ under ThreadSanitizer
 #   test/stage.sh fuzz     a minute of libFuzzer for each target of test/fuzz
@@ -38,6 +39,7 @@ if [[ ${GYRE_DEADLINE:-} ]]; then
 fi
 
 case "${1:-}" in
+  guard) test/bench/guard.sh ;;
   asan) suite asan ;;
   tsan) suite tsan server test/integration ;;
   fuzz) suite fuzz test/fuzz ;;
