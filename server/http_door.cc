@@ -43,8 +43,13 @@ absl::StatusOr<std::unique_ptr<HttpDoor>> HttpDoor::Open(const Address& address,
   if (!door->server_->bind_to_port(address.host, address.port)) {
     return CannotListen("http_listen", address);
   }
-  door->thread_ = std::thread([server = door->server_.get()] { server->listen_after_bind(); });
+  door->thread_ = std::thread([door = door.get()] {
+    door->server_->listen_after_bind();
+    door->ended_ = true;
+  });
   pthread_setname_np(door->thread_.native_handle(), "http");
+  // A stop that came before the thread listens would be lost, and the thread then never end.
+  while (!door->server_->is_running() && !door->ended_) std::this_thread::yield();
   return door;
 }
 

@@ -6,6 +6,7 @@
 #ifndef GYRE_SERVER_HTTP_DOOR_H_
 #define GYRE_SERVER_HTTP_DOOR_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -38,6 +39,7 @@ class HttpDoor {
 
   const Pages pages_;
   const std::unique_ptr<httplib::Server> server_;
+  std::atomic<bool> ended_ = false;  // the thread listens no more
   std::thread thread_;
 };
 

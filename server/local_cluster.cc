@@ -14,21 +14,16 @@
 #include "server/listen_port.h"
 
 namespace gyre {
-namespace {
 
-// Below the ports that the system gives to connections: a node that is down for a moment finds its
-// own free when it is back. Each process begins elsewhere, for ctest runs several.
-std::string FreeAddress() {
+Address FreeAddress() {
   constexpr uint32_t kFirst = 10'000, kPorts = 20'000, kStride = 101;
   static std::atomic<uint32_t> next = static_cast<uint32_t>(getpid()) * kStride;
   for (uint32_t tries = 0; tries < kPorts; ++tries) {
     const Address address{"127.0.0.1", static_cast<int>(kFirst + next++ % kPorts)};
-    if (ClaimPort("test", address).ok()) return address.ToString();
+    if (ClaimPort("test", address).ok()) return address;
   }
   GYRE_CHECK(false, "loopback has free ports");
 }
-
-}  // namespace
 
 LocalCluster::LocalCluster(int nodes) {
   config::NodeConfig wire;
@@ -39,14 +34,14 @@ LocalCluster::LocalCluster(int nodes) {
   for (int i = 0; i < nodes; ++i) {
     config::PeerConfig* member = wire.add_members();
     member->set_name(absl::StrCat("n", i));
-    member->set_client_address(FreeAddress());
-    member->set_peer_address(FreeAddress());
+    member->set_client_address(FreeAddress().ToString());
+    member->set_peer_address(FreeAddress().ToString());
     member->set_zone(absl::StrCat("z", i));
   }
   for (int i = 0; i < nodes; ++i) {
     wire.set_node_name(absl::StrCat("n", i));
     wire.set_data_dir(absl::StrCat(directory_.path(), "/n", i));
-    wire.set_http_listen(FreeAddress());
+    wire.set_http_listen(FreeAddress().ToString());
     absl::StatusOr<Config> config = Validate(wire);
     GYRE_CHECK(config.ok(), "the test bed's configuration is valid");
     configs_.push_back(*std::move(config));

@@ -22,6 +22,11 @@
 
 namespace gyre {
 
+// One of loopback that nobody listens at, below the ports that the system gives to connections: a
+// node that is down for a moment finds its own free when it is back. Each process begins elsewhere,
+// for ctest runs several.
+Address FreeAddress();
+
 class LocalCluster {
  public:
   explicit LocalCluster(int nodes);

@@ -267,13 +267,13 @@ void PeerLink::OnDone(const std::string& why, int code) {
   Report();
   if (!refused.empty()) events_.on_refused(refused);
   if (shut_out) events_.on_shut_out();
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    closing_ = false;
-    events_.kick();
-    ended_.notify_all();
-  }
-  // `dead`, the call whose callback this is, goes last.
+  // The call whose callback this is. Its channel stays with the link: the last one to let go of a
+  // channel waits for gRPC's threads, and this is one of them.
+  dead.reset();
+  std::lock_guard<std::mutex> lock(mutex_);
+  closing_ = false;
+  events_.kick();
+  ended_.notify_all();
 }
 
 void PeerLink::Report() {
@@ -312,7 +312,8 @@ Time PeerLink::Tend(Time now) {
   }
   if (closing_) return Time::Never();  // its last callback is still running, and kicks
   if (now < next_attempt_) return next_attempt_;
-  call_ = std::make_unique<Call>(this, OpenChannel(address_, options_));
+  channel_ = OpenChannel(address_, options_);
+  call_ = std::make_unique<Call>(this, channel_);
   opened_at_ = now;
   writing_ = true;  // the hello
   closing_ = false;

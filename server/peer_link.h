@@ -125,6 +125,7 @@ class PeerLink {
   std::condition_variable ended_;
   Random random_;  // guarded by mutex_, and so are the rest
   std::unique_ptr<Call> call_;
+  std::shared_ptr<grpc::Channel> channel_;  // of the newest call
   bool established_ = false;
   bool writing_ = false;
   bool closing_ = false;

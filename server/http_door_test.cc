@@ -1,0 +1,24 @@
+#include "server/http_door.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <utility>
+
+#include "server/local_cluster.h"
+
+namespace gyre {
+namespace {
+
+TEST(HttpDoor, ClosesAsSoonAsItIsOpen) {
+  for (int round = 0; round < 100; ++round) {
+    const Address address = FreeAddress();
+    absl::StatusOr<std::unique_ptr<HttpDoor>> door =
+        HttpDoor::Open(address, {[] { return "metrics"; }, [] { return ""; }});
+    ASSERT_TRUE(door.ok()) << door.status();
+    door->reset();  // hangs where the thread had not begun to listen
+  }
+}
+
+}  // namespace
+}  // namespace gyre
