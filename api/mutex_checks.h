@@ -1,4 +1,4 @@
-// What every program of ours does first. Thread rule: before any other thread is made.
+// What gyred, gyre and the benchmarks do first. Thread rule: before any other thread is made.
 
 #ifndef GYRE_API_MUTEX_CHECKS_H_
 #define GYRE_API_MUTEX_CHECKS_H_

@@ -55,15 +55,14 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   void OnCancel() override;
   void OnDone() override;
 
+  // Calls StartRead, with a new frame.
+  void Read();
   // What there is to do, decided under the lock and done after it: gRPC may call back at once.
   void Proceed(std::unique_lock<std::mutex> lock);
 
   Door* const door_;
   const std::function<void(Session*)> on_done_;
   std::shared_ptr<Session> self_;  // until OnDone
-
-  // Calls StartRead, with a new frame.
-  void Read();
 
   FrameArena<v1::ClientFrame> frames_{kKeptFrameBytes};
   v1::ClientFrame* incoming_ = nullptr;  // of the read under way; in frames_

@@ -295,6 +295,22 @@ TEST(Shard, ARequestThatCameDuringACommitWaitsForTheNextOne) {
   EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK");
 }
 
+TEST(Shard, WhatIsSaidOfOnePartitionDoesNotWaitForTheCommitOfAnother) {
+  Bench bench({.slices = 8});
+  ItemKey other = bench.Item("other");
+  for (int i = 0; other.partition == bench.Item("key").partition; ++i) {
+    ASSERT_LT(i, 100) << "one of eight partitions";
+    other = bench.Item("other-" + std::to_string(i));
+  }
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "x")).Take(), "commit") << "no answer is wanted";
+  const Epoch epoch = bench.topology().epoch;
+  EXPECT_EQ(bench.HearAbout(other.partition, epoch, "b", bench.ApplyOf(other.key, "y"), 5).Take(),
+            "");
+  EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 6).Take(), "");
+  EXPECT_EQ(bench.Commit().Take(), "commit, FetchReply>c");
+  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
+}
+
 TEST(Shard, ManyWritesShareOneCommit) {
   Bench bench;
   for (Token token = 1; token <= 20; ++token) {

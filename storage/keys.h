@@ -38,11 +38,11 @@ inline constexpr size_t kLogKeyBytes = 19;
 inline constexpr size_t kLogRowBytes = 11;  // of a log key: all but the counter
 
 std::string EncodeItemKey(const ItemKey& item);
-void AppendItemKey(const ItemKey& item, std::string* out);
+void AppendItemKey(const ItemKey& item, std::string* out);  // the same, behind what is there
 std::optional<ItemKey> DecodeItemKey(std::string_view bytes);
 
 std::string EncodeLogKey(PartitionId partition, Dot dot);
-void AppendLogKey(PartitionId partition, Dot dot, std::string* out);
+void AppendLogKey(PartitionId partition, Dot dot, std::string* out);  // the same
 struct LogKey {
   PartitionId partition;
   Dot dot;

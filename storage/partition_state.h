@@ -48,6 +48,7 @@ struct LogEntry {
 };
 
 std::string EncodeLogEntry(const LogEntry& entry);
+// The same, behind what is there.
 void AppendLogEntry(TableId table, std::string_view key, const WriteId& write, uint32_t attempt,
                     std::string* out);
 absl::StatusOr<LogEntry> DecodeLogEntry(std::string_view bytes);

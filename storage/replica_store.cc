@@ -14,7 +14,7 @@ namespace {
 // whoever reads the state (an open, a clock answer) a log entry each.
 constexpr uint64_t kDotsBesideState = 128;
 
-// The next batch gets room for as much as the last one had, up to this.
+// The next batch gets room for as much as the last one had, where that was no more than this.
 constexpr size_t kReservedBytes = 1 << 20;
 
 // Log entries of a replica id that stay although every owner has seen them: they tell a retry after

@@ -102,16 +102,23 @@ absl::Status ExplainOpen(const rocksdb::Status& status, const std::string& path)
 //
 // RocksDB 7.8 keeps these places for a memtable's keys and its range tombstones together, and would
 // look for a key among the tombstones (facebook/rocksdb issue 5118): so only keys of the length of
-// a log entry's have a row, and no range begins with one (EraseRange below).
+// a log entry's have a row, and no range begins with one (EraseRange below). Earlier builds wrote
+// such ranges, so that none has a row while Open replays the log.
+//
+// Begin is called before the first write; what else is called comes from the writing thread.
 class LogRow final : public rocksdb::SliceTransform {
  public:
   static bool Has(std::string_view key) { return key.size() == kLogKeyBytes; }
+  void Begin() { begun_ = true; }
 
   const char* Name() const override { return "gyre.LogRow"; }
-  bool InDomain(const rocksdb::Slice& key) const override { return Has(ToView(key)); }
+  bool InDomain(const rocksdb::Slice& key) const override { return begun_ && Has(ToView(key)); }
   rocksdb::Slice Transform(const rocksdb::Slice& key) const override {
     return {key.data(), kLogRowBytes};
   }
+
+ private:
+  bool begun_ = false;
 };
 
 rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
@@ -137,7 +144,8 @@ rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
 }
 
 rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Options& options,
-                                           const std::shared_ptr<rocksdb::Cache>& cache) {
+                                           const std::shared_ptr<rocksdb::Cache>& cache,
+                                           const std::shared_ptr<LogRow>& log_row) {
   rocksdb::BlockBasedTableOptions table;
   table.block_cache = cache;
   table.block_size = kBlockBytes;
@@ -164,7 +172,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Opt
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
   }
   if (family == Family::kDotLog) {
-    columns.memtable_insert_with_hint_prefix_extractor = std::make_shared<const LogRow>();
+    columns.memtable_insert_with_hint_prefix_extractor = log_row;
   }
   // RocksDB's own share of an eighth; more, and a small memtable is full when it is made.
   columns.arena_block_size = std::min(kArenaBlockBytes, columns.write_buffer_size / 8);
@@ -269,21 +277,23 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
   }
 
   const std::shared_ptr<rocksdb::Cache> cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+  const auto log_row = std::make_shared<LogRow>();
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   descriptors.reserve(kFamilies + 1);
   for (int i = 0; i < kFamilies; ++i) {
     descriptors.emplace_back(kFamilyNames[i],
-                             FamilyOptions(static_cast<Family>(i), options, cache));
+                             FamilyOptions(static_cast<Family>(i), options, cache, log_row));
   }
   // RocksDB insists on this one. It stays empty.
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName,
-                           FamilyOptions(Family::kMeta, options, cache));
+                           FamilyOptions(Family::kMeta, options, cache, log_row));
 
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       rocksdb::DB::Open(DatabaseOptions(options), options.path, descriptors, &handles, &db);
   if (!status.ok()) return ExplainOpen(status, options.path);
+  log_row->Begin();
 
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families;
   std::copy_n(handles.begin(), kFamilies, families.begin());

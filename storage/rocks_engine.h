@@ -54,8 +54,8 @@ class RocksEngine final : public Engine {
 
     // Size at which the records in memory are written out as a file, in bytes; the other families
     // use a quarter of it each. Upper bound of all of them together: 3.5 times this, as each may
-    // have one that fills and one that is written out. Smaller means more files and more
-    // compaction.
+    // have one that fills and one that is written out, and some 250 bytes for each replica id that
+    // has minted in a partition since. Smaller means more files and more compaction.
     size_t memtable_bytes = size_t{32} << 20;
 
     // Size of the write-ahead log, in bytes, at which the families that keep it long are written

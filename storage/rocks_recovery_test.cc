@@ -17,6 +17,8 @@
 #include "absl/strings/str_cat.h"
 #include "ring/check.h"
 #include "ring/random.h"
+#include "rocksdb/db.h"
+#include "storage/keys.h"
 #include "storage/rocks_engine.h"
 #include "storage/scratch_directory.h"
 #include "storage/wal_faults.h"
@@ -290,6 +292,49 @@ TEST(RocksRecovery, AcknowledgesNothingWhoseSyncWithoutChangesFailed) {
   faults.FailSyncs();
   EXPECT_FALSE(engine->Write(WriteBatch(), WalSync::kYes).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(engine->Write(Numbered(2), WalSync::kNo)));
+}
+
+// Builds before places were remembered for the log's rows (LogRow in rocks_engine.cc) erased ranges
+// that begin with a row's key, and their logs are replayed too.
+TEST(RocksRecovery, ReplaysARangeThatBeginsInARowOfTheLog) {
+  const ScratchDirectory scratch;
+  OpenOrDie({.path = scratch.path()});
+  const auto key = [](uint64_t counter) {
+    return EncodeLogKey(PartitionId::FromValue(1 << 16), {ReplicaId(7), counter});
+  };
+  {
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const char* name : {"default", "records", "dot_log", "hints", "meta"}) {
+      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    }
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* opened = nullptr;
+    ASSERT_TRUE(
+        rocksdb::DB::Open(rocksdb::DBOptions(), scratch.path(), families, &handles, &opened).ok());
+    const std::unique_ptr<rocksdb::DB> db(opened);
+    rocksdb::WriteBatch batch;
+    for (uint64_t counter = 1; counter <= 100; ++counter) {
+      ASSERT_TRUE(batch.Put(handles[2], key(counter), "entry").ok());
+      if (counter % 20 == 0) {
+        ASSERT_TRUE(batch.DeleteRange(handles[2], key(counter - 19), key(counter - 9)).ok());
+      }
+    }
+    ASSERT_TRUE(db->Write(rocksdb::WriteOptions(), &batch).ok());
+    for (rocksdb::ColumnFamilyHandle* handle : handles) {
+      ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+    }
+  }
+  const auto engine = OpenOrDie({.path = scratch.path()});
+  int met = 0;
+  ASSERT_TRUE(engine->TakeSnapshot()
+                  ->Scan(Family::kDotLog, "", "",
+                         [&](std::string_view, std::string_view) { return ++met > 0; })
+                  .ok());
+  EXPECT_EQ(met, 50);
+  for (uint64_t counter = 1; counter <= 100; ++counter) {
+    const bool erased = (counter - 1) % 20 < 10;
+    EXPECT_EQ(engine->Get(Family::kDotLog, key(counter)).ok(), !erased) << counter;
+  }
 }
 
 }  // namespace

@@ -8,7 +8,8 @@
 //   for (const WriteBatch::Change& change : batch.changes()) ...
 //
 // Keys and values lie one behind the other in one string: a batch of a thousand changes is two
-// allocations, and whoever writes it walks through memory in order. Plain value, not synchronised.
+// allocations, and whoever writes it walks through memory in order. What is put in must not point
+// into the batch itself. Plain value, not synchronised.
 
 #ifndef GYRE_STORAGE_WRITE_BATCH_H_
 #define GYRE_STORAGE_WRITE_BATCH_H_
@@ -57,7 +58,7 @@ class WriteBatch {
   void EraseRange(Family family, std::string_view begin, std::string_view end) {
     Add(Kind::kEraseRange, family, begin, end);
   }
-  // Puts all changes of `other` behind the ones that are here.
+  // Puts all changes of `other` behind the ones that are here. REQUIRES: another batch than this.
   void Append(const WriteBatch& other) {
     const size_t base = bytes_.size();
     bytes_.append(other.bytes_);

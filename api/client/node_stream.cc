@@ -27,6 +27,7 @@ using google::protobuf::io::CodedOutputStream;
 constexpr int kSlotBits = 12;
 constexpr uint64_t kSlotMask = (uint64_t{1} << kSlotBits) - 1;
 
+constexpr size_t kKeptFrameBytes = 32 << 10;  // of replies, beside their values
 constexpr char kSessionMethod[] = "/gyre.v1.Gyre/Session";
 constexpr uint8_t kRequestsTag =
     v1::ClientFrame::kRequestsFieldNumber << 3 | 2;  // length-delimited; one byte
@@ -89,7 +90,7 @@ class NodeStream::Session final
   grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::ServerFrame> stub_;
   grpc::ClientContext context_;
   grpc::ByteBuffer out_;
-  FrameArena<v1::ServerFrame> frames_{32 << 10};
+  FrameArena<v1::ServerFrame> frames_{kKeptFrameBytes};
   v1::ServerFrame* in_ = nullptr;  // of the read under way; in frames_
 };
 

@@ -181,6 +181,21 @@ TEST_F(NodeStreamTest, CallsANodeSilentAtHalfTimeOnlyIfNothingCameFromIt) {
   EXPECT_EQ(stream_.Expire(half, budget_).silent.size(), 1u);
 }
 
+TEST_F(NodeStreamTest, LooksForTheLaterRequestWhenTheEarlierIsDoneWith) {
+  node_.Hold();
+  auto soon = Put("soon"), later = Put("later");
+  const absl::Time now = MonotonicNow();
+  soon->deadline = now + absl::Minutes(1);
+  later->deadline = now + absl::Minutes(2);
+  EXPECT_EQ(stream_.Submit(std::move(soon)), nullptr);
+  EXPECT_EQ(stream_.Submit(std::move(later)), nullptr);
+  node_.AwaitSeen(2);
+  EXPECT_TRUE(stream_.Expire(now + absl::Seconds(29), budget_).silent.empty());
+  EXPECT_EQ(stream_.Expire(now + absl::Seconds(31), budget_).silent.size(), 1u);
+  EXPECT_TRUE(stream_.Expire(now + absl::Seconds(59), budget_).silent.empty());
+  EXPECT_EQ(stream_.Expire(now + absl::Seconds(61), budget_).silent.size(), 1u);
+}
+
 TEST_F(NodeStreamTest, KeepsWaitingForASlowRequestOfANodeThatAnswersOthers) {
   node_.SetScript([](const v1::ClientRequest& request) {
     return request.put().key() == "slow" ? Verdict{.kind = Verdict::kIgnore} : Verdict{};

@@ -20,7 +20,8 @@ namespace gyre {
 template <typename Frame>
 class FrameArena {
  public:
-  // `kept_bytes` stay allocated between frames; a larger frame takes more while it lives.
+  // `kept_bytes` stay allocated between frames, for a frame that is filled on the thread that
+  // called Renew; one that is larger, or filled on another thread, takes blocks while it lives.
   explicit FrameArena(size_t kept_bytes)
       : kept_(std::make_unique<char[]>(kept_bytes)), arena_(Options(kept_.get(), kept_bytes)) {}
   FrameArena(const FrameArena&) = delete;
@@ -37,6 +38,7 @@ class FrameArena {
     google::protobuf::ArenaOptions options;
     options.initial_block = block;
     options.initial_block_size = bytes;
+    options.start_block_size = bytes;
     options.max_block_size = 64 << 10;
     return options;
   }

@@ -29,6 +29,7 @@ inline constexpr int kVersionFormat = 1;
 // A settled record (one version, empty context, no stamp) takes 9 bytes and its counter's varint
 // beside the value; a settled record of a last-write-wins table 8 more.
 std::string EncodeRecord(const Record& record);
+// The same, behind what is there.
 void AppendRecord(const Record& record, std::string* out);
 absl::StatusOr<Record> DecodeRecord(std::string_view bytes);
 

@@ -126,12 +126,12 @@ void RequestPath::TakeClientFrame(Host* host, const std::string& bytes) {
     if (request.has_put()) {
       absl::StatusOr<TranslatedWrite> write = TranslatePut(request.mutable_put(), *host->view);
       GYRE_CHECK(write.ok(), "the script's puts are sound");
-      host->asked.emplace(token, write->target.key_hash);
+      host->asked.emplace(token, Asked{true, write->target.key_hash});
       shard.Write(token, std::move(write->request), now_);
     } else {
       absl::StatusOr<TranslatedRead> read = TranslateGet(request.mutable_get(), *host->view);
       GYRE_CHECK(read.ok(), "the script's gets are sound");
-      host->asked.emplace(token, read->target.key_hash);
+      host->asked.emplace(token, Asked{false, read->target.key_hash});
       shard.Read(token, std::move(read->request), now_);
     }
   }
@@ -178,14 +178,15 @@ void RequestPath::Answer(Host* host, std::vector<ShardEffects::Reply> replies) {
   for (ShardEffects::Reply& reply : replies) {
     const auto asked = host->asked.find(reply.token);
     GYRE_CHECK(asked != host->asked.end(), "a request is answered once");
-    const RepliedItem item{host->view->FindTable(kTable)->id, asked->second};
+    const RepliedItem item{host->view->FindTable(kTable)->id, asked->second.key_hash};
     v1::ClientReply* const out = host->answers.add_replies();
     out->set_id(reply.token);
-    const bool read = !reply.outcome.record.versions.empty();
     const absl::Status status =
-        read ? TranslateGetReply(std::move(reply.outcome), item, *host->view, out->mutable_get())
-             : TranslatePutReply(std::move(reply.outcome), item, *host->view, out->mutable_put());
+        asked->second.put
+            ? TranslatePutReply(std::move(reply.outcome), item, *host->view, out->mutable_put())
+            : TranslateGetReply(std::move(reply.outcome), item, *host->view, out->mutable_get());
     GYRE_CHECK(status.ok(), "the script's requests succeed");
+    GYRE_CHECK(asked->second.put || out->get().found(), "what was put is found");
     host->asked.erase(asked);
   }
 }

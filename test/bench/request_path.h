@@ -58,13 +58,17 @@ class RequestPath {
   size_t Run(const Script& script);
 
  private:
+  struct Asked {
+    bool put = false;
+    uint64_t key_hash = 0;
+  };
   struct Host {
     std::unique_ptr<RocksEngine> engine;
     std::unique_ptr<Node> node;
     std::shared_ptr<const View> view;
     // What waits for the shard's next round, by sender.
     std::map<size_t, std::string> inbox;
-    std::map<Token, uint64_t> asked;  // the hashes of keys, in flight
+    std::map<Token, Asked> asked;  // in flight
     v1::ServerFrame answers;
   };
 

@@ -31,8 +31,10 @@ int main(int argc, char** argv) {
   app.add_option("--count", count, "Requests")->check(CLI::Range(1, 10'000'000));
   app.add_option("--before", before, "Records that are put first, uncounted; gets read these")
       ->check(CLI::Range(1, 10'000'000));
-  app.add_option("--value-bytes", options.value_bytes, "Of each value");
-  app.add_option("--frame", options.frame_requests, "Requests in a client's frame");
+  app.add_option("--value-bytes", options.value_bytes, "Of each value")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--frame", options.frame_requests, "Requests in a client's frame")
+      ->check(CLI::Range(1, 1024));
   app.add_flag("--fsync", options.fsync, "Sync each commit");
   CLI11_PARSE(app, argc, argv);
 
