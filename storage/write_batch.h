@@ -7,9 +7,9 @@
 //               [&](std::string* out) { AppendRecord(record, out); });
 //   for (const WriteBatch::Change& change : batch.changes()) ...
 //
-// Keys and values lie one behind the other in one string: a batch of a thousand changes is two
-// allocations, and whoever writes it walks through memory in order. What is put in must not point
-// into the batch itself. Plain value, not synchronised.
+// Keys and values lie one behind the other in one string: no change has memory of its own, and
+// whoever writes a batch walks through memory in order. What is put in must not point into the
+// batch itself. Plain value, not synchronised.
 
 #ifndef GYRE_STORAGE_WRITE_BATCH_H_
 #define GYRE_STORAGE_WRITE_BATCH_H_

@@ -1,7 +1,7 @@
 // FrameArena: the memory of one frame at a time, taken in blocks and given back as a whole, so that
 // a frame of a hundred messages costs neither an allocation nor a destructor for each.
 //
-//   FrameArena<peer::PeerFrame> frames;
+//   FrameArena<peer::PeerFrame> frames(32 << 10);
 //   peer::PeerFrame* frame = frames.Renew();   // what the last call gave is gone
 //
 // Strings may be moved out of a frame; whole messages are copied when they leave it.
