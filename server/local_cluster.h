@@ -56,9 +56,10 @@ class LocalCluster {
  private:
   ScratchDirectory directory_;
   std::vector<Config> configs_;
-  std::vector<std::unique_ptr<Gyred>> nodes_;
   mutable std::mutex mutex_;
   std::string fatal_;  // guarded by mutex_
+  // Last, so that they end first: until then they may report.
+  std::vector<std::unique_ptr<Gyred>> nodes_;
 };
 
 }  // namespace gyre

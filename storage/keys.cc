@@ -1,16 +1,9 @@
 #include "storage/keys.h"
 
+#include "storage/version/varint.h"
+
 namespace gyre {
 namespace {
-
-template <size_t kBytes>
-void AppendBigEndian(std::string* out, uint64_t value) {
-  char bytes[kBytes];
-  for (size_t i = 0; i < kBytes; ++i) {
-    bytes[i] = static_cast<char>(value >> (8 * (kBytes - 1 - i)));
-  }
-  out->append(bytes, kBytes);
-}
 
 uint64_t ReadBigEndian(std::string_view bytes) {
   uint64_t value = 0;

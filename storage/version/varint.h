@@ -1,5 +1,5 @@
-// The integers of our byte formats: LEB128 varints in their shortest form, and fixed 64-bit
-// big-endian numbers (which sort as bytes like they sort as numbers).
+// The integers of our byte formats: LEB128 varints in their shortest form, and fixed big-endian
+// numbers, 64-bit where the name does not say (these sort as bytes like they sort as numbers).
 //
 // A Consume function takes its bytes off the front of `in` and returns true, or returns false and
 // leaves `in` as it was. Pure functions, safe from any thread.
@@ -42,11 +42,17 @@ inline void AppendVarint(std::string* out, uint64_t value) {
   return false;
 }
 
-inline void AppendFixed64(std::string* out, uint64_t value) {
-  char bytes[8];
-  for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (56 - 8 * i));
-  out->append(bytes, sizeof(bytes));
+// The lowest kBytes bytes of `value`.
+template <size_t kBytes>
+void AppendBigEndian(std::string* out, uint64_t value) {
+  char bytes[kBytes];
+  for (size_t i = 0; i < kBytes; ++i) {
+    bytes[i] = static_cast<char>(value >> (8 * (kBytes - 1 - i)));
+  }
+  out->append(bytes, kBytes);
 }
+
+inline void AppendFixed64(std::string* out, uint64_t value) { AppendBigEndian<8>(out, value); }
 
 [[nodiscard]] inline bool ConsumeFixed64(std::string_view* in, uint64_t* value) {
   if (in->size() < 8) return false;
