@@ -434,7 +434,8 @@ Commit ReplicaStore::TakeCommit() {
   std::sort(dirty_items_.begin(), dirty_items_.end(),
             [](const PendingItem* a, const PendingItem* b) { return a->first < b->first; });
   for (auto* pending : dirty_items_) {
-    auto& [key, item] = *pending;
+    const std::string& key = pending->first;
+    Pending& item = pending->second;
     const Partition& partition = At(item.partition);
     Strip(&item.stored, partition.state.clock);
     if (!item.stored.context.empty() || !partition.unsettled.empty()) {
