@@ -43,11 +43,15 @@ v1::ErrorDetail DetailOf(const grpc::ClientContext& context) {
   return detail;
 }
 
+// Of a request: no test here is about its time, and a sanitizer may make it slow.
+constexpr uint32_t kPatienceMs = 60'000;
+
 v1::PutRequest PutOf(const std::string& key, const std::string& value) {
   v1::PutRequest put;
   put.set_table("carts");
   put.set_key(key);
   put.set_value(value);
+  put.mutable_options()->set_timeout_ms(kPatienceMs);
   return put;
 }
 
@@ -65,6 +69,7 @@ Answer Get(v1::Gyre::Stub* stub, const std::string& key, v1::GetReply* reply) {
   v1::GetRequest request;
   request.set_table("carts");
   request.set_key(key);
+  request.mutable_options()->set_timeout_ms(kPatienceMs);
   Answer answer;
   answer.status = stub->Get(&context, request, reply);
   answer.detail = DetailOf(context);
@@ -721,15 +726,18 @@ TEST(ThreeNodes, AnyNodeServesAnyRequest) {
   }
 }
 
+// A table of which each record has one owner.
+v1::Table Single() {
+  v1::Table table;
+  table.set_name("single");
+  table.set_replicas(1);
+  return table;
+}
+
 TEST(ThreeNodes, ForwardWritesToAnOwner) {
   LocalCluster cluster(3);
   cluster.StartAll("carts");
-  grpc::ClientContext context;
-  v1::CreateTableRequest request;
-  request.mutable_table()->set_name("single");
-  request.mutable_table()->set_replicas(1);
-  v1::CreateTableReply made;
-  ASSERT_TRUE(cluster.Connect(0)->CreateTable(&context, request, &made).ok());
+  cluster.CreateTable(Single());
   for (int i = 0; i < 10; ++i) {
     v1::PutRequest put = PutOf("k" + std::to_string(i), "v");
     put.set_table("single");
@@ -741,12 +749,7 @@ TEST(ThreeNodes, ForwardWritesToAnOwner) {
 TEST(ThreeNodes, RefuseAScanOfASliceThatTheyDoNotOwnAndNameItsOwners) {
   LocalCluster cluster(3);
   cluster.StartAll("carts");
-  grpc::ClientContext create_context;
-  v1::CreateTableRequest create;
-  create.mutable_table()->set_name("single");
-  create.mutable_table()->set_replicas(1);
-  v1::CreateTableReply made;
-  ASSERT_TRUE(cluster.Connect(0)->CreateTable(&create_context, create, &made).ok());
+  cluster.CreateTable(Single());
   int refused = 0;
   for (int node = 0; node < 3; ++node) {
     grpc::ClientContext context;
@@ -798,11 +801,13 @@ TEST(ThreeNodes, NeverMakeAMultiReplyThatIsLargerThanAMessage) {
   v1::MultiGetRequest gets;
   gets.set_table("carts");
   gets.mutable_options()->set_explain(true);
+  gets.mutable_options()->set_timeout_ms(kPatienceMs);
   const std::string value(kMaxReplyValueBytes / kMaxMultiItems, 'v');
   for (int i = 0; i < kMaxMultiItems; i += 100) {
     grpc::ClientContext context;
     v1::MultiPutRequest puts;
     puts.set_table("carts");
+    puts.mutable_options()->set_timeout_ms(kPatienceMs);
     for (int j = i; j < i + 100; ++j) {
       gets.add_keys("k" + std::to_string(j));
       puts.add_items()->set_key(gets.keys(j));

@@ -5,16 +5,16 @@
 #include <memory>
 #include <utility>
 
-#include "server/local_cluster.h"
+#include "server/held_port.h"
 
 namespace gyre {
 namespace {
 
 TEST(HttpDoor, ClosesAsSoonAsItIsOpen) {
+  const HeldPort port;
   for (int round = 0; round < 100; ++round) {
-    const Address address = FreeAddress();
     absl::StatusOr<std::unique_ptr<HttpDoor>> door =
-        HttpDoor::Open(address, {[] { return "metrics"; }, [] { return ""; }});
+        HttpDoor::Open(port.address(), {[] { return "metrics"; }, [] { return ""; }});
     ASSERT_TRUE(door.ok()) << door.status();
     door->reset();  // hangs where the thread had not begun to listen
   }

@@ -1,29 +1,14 @@
 #include "server/local_cluster.h"
 
-#include <unistd.h>
-
-#include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "ring/check.h"
 #include "server/clock.h"
-#include "server/listen_port.h"
 
 namespace gyre {
-
-Address FreeAddress() {
-  constexpr uint32_t kFirst = 10'000, kPorts = 20'000, kStride = 101;
-  static std::atomic<uint32_t> next = static_cast<uint32_t>(getpid()) * kStride;
-  for (uint32_t tries = 0; tries < kPorts; ++tries) {
-    const Address address{"127.0.0.1", static_cast<int>(kFirst + next++ % kPorts)};
-    if (ClaimPort("test", address).ok()) return address;
-  }
-  GYRE_CHECK(false, "loopback has free ports");
-}
 
 LocalCluster::LocalCluster(int nodes) {
   config::NodeConfig wire;
@@ -66,13 +51,32 @@ void LocalCluster::StartAll(const std::string& table) {
     GYRE_CHECK(started.ok(), started.ToString().c_str());
   }
   GYRE_CHECK(FindEachOther(), "the nodes find each other");
+  v1::Table plain;
+  plain.set_name(table);
+  CreateTable(plain);
+}
+
+void LocalCluster::CreateTable(const v1::Table& table) {
   grpc::ClientContext context;
   v1::CreateTableRequest request;
-  request.mutable_table()->set_name(table);
+  *request.mutable_table() = table;
   v1::CreateTableReply reply;
   const grpc::Status made = Connect(0)->CreateTable(&context, request, &reply);
   GYRE_CHECK(made.ok(), made.error_message().c_str());
+  const auto known = [&](size_t node) {
+    grpc::ClientContext asking;
+    v1::DescribeTableRequest question;
+    question.set_name(table.name());
+    v1::DescribeTableReply answer;
+    return Connect(static_cast<int>(node))->DescribeTable(&asking, question, &answer).ok();
+  };
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    if (nodes_[i] == nullptr) continue;
+    GYRE_CHECK(Eventually([&] { return known(i); }), "every node hears of a new table");
+  }
 }
+
+Address LocalCluster::FreeAddress() { return ports_.emplace_back().address(); }
 
 absl::Status LocalCluster::Stop(int index) {
   const std::unique_ptr<Gyred> node = std::move(nodes_[index]);

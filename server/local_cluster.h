@@ -8,6 +8,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -18,14 +19,10 @@
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/config.h"
 #include "server/gyred.h"
+#include "server/held_port.h"
 #include "storage/scratch_directory.h"
 
 namespace gyre {
-
-// One of loopback that nobody listens at, below the ports that the system gives to connections: a
-// node that is down for a moment finds its own free when it is back. Each process begins elsewhere,
-// for ctest runs several.
-Address FreeAddress();
 
 class LocalCluster {
  public:
@@ -38,6 +35,8 @@ class LocalCluster {
   // Starts all of them, waits until each sees each, and makes a table of that name. Dies where it
   // cannot.
   void StartAll(const std::string& table);
+  // Makes a table at node 0 and waits until each node that runs knows it. Dies where it cannot.
+  void CreateTable(const v1::Table& table);
   absl::Status Stop(int index);
   // Waits until each of the nodes that run sees all others. False: it never did.
   bool FindEachOther() const;
@@ -54,7 +53,10 @@ class LocalCluster {
   static bool Eventually(const std::function<bool()>& holds);
 
  private:
+  Address FreeAddress();
+
   ScratchDirectory directory_;
+  std::deque<HeldPort> ports_;
   std::vector<Config> configs_;
   mutable std::mutex mutex_;
   std::string fatal_;  // guarded by mutex_
