@@ -24,7 +24,8 @@ base=(
 full=(clang clang-format clang-tidy libclang-rt-14-dev llvm shellcheck valgrind)
 # redis-tools has the server of Redis as well, as redis-check-rdb. etcd-server starts a service on
 # ports 2379 and 2380 where the machine lets packages do so; compare.sh has no use for it.
-bench=(etcd-server redis-tools)
+# Apache Cassandra itself comes by maven from Maven Central.
+bench=(etcd-server maven openjdk-17-jre-headless python3-matplotlib redis-tools)
 
 wanted=("${base[@]}")
 case "${1:-base}" in

@@ -1,6 +1,7 @@
 #include "test/bench/cassandra_target.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -17,6 +18,7 @@ namespace gyre {
 namespace {
 
 constexpr int kMostStreams = 32'768;
+constexpr std::chrono::seconds kSchemaPatience{30};
 
 // The ids of the statements that each connection has prepared.
 struct Statements {
@@ -93,6 +95,17 @@ absl::StatusOr<Statements> PrepareAll(const TcpSocket& socket) {
     *id = *std::move(prepared);
   }
   return statements;
+}
+
+// A node may hear of the table later than the one that made it.
+absl::StatusOr<Statements> PrepareOnceKnown(const TcpSocket& socket) {
+  const auto until = std::chrono::steady_clock::now() + kSchemaPatience;
+  for (;;) {
+    absl::StatusOr<Statements> statements = PrepareAll(socket);
+    const bool unknown = absl::IsFailedPrecondition(statements.status());
+    if (!unknown || std::chrono::steady_clock::now() > until) return statements;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 absl::StatusOr<TcpSocket> Dial(const std::string& address, int timeout_ms) {
@@ -240,7 +253,7 @@ absl::StatusOr<std::unique_ptr<CassandraTarget>> CassandraTarget::Connect(
         const absl::Status status = MakeTable(*socket, options.addresses.size());
         if (!status.ok()) return status;
       }
-      absl::StatusOr<Statements> statements = PrepareAll(*socket);
+      absl::StatusOr<Statements> statements = PrepareOnceKnown(*socket);
       if (!statements.ok()) return statements.status();
       socket->WaitForEver();
       connections.push_back(

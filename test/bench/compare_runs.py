@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The table and the ratios of test/bench/compare.sh: `compare_runs.py FILE`.
+"""The table and the ratios of test/bench/compare.sh: `compare_runs.py FILE [--svg PLOT]`.
 
 FILE has a line for each run, in the order they were made: the figure, a tab, and the JSON of
 gyre-bench. Run n of a figure belongs to round n. A ratio is taken within each round, so that a
@@ -7,9 +7,9 @@ machine that was slow in one round was slow for both; told are the median over t
 and the most.
 """
 
+import argparse
 import json
 import statistics
-import sys
 from collections import defaultdict
 
 # name, above the line, below the line
@@ -26,6 +26,15 @@ RATIOS = [
     ("put_to_redis", "gyre-put", "redis-put"),
     ("get_to_redis", "gyre-get", "redis-get"),
     ("half_to_redis", "gyre-half", "redis-half"),
+    ("put_to_redis_cluster", "gyre-put", "redis-cluster-put"),
+    ("get_to_redis_cluster", "gyre-get", "redis-cluster-get"),
+    ("half_to_redis_cluster", "gyre-half", "redis-cluster-half"),
+    ("put_to_cassandra", "gyre-put", "cassandra-batch-put"),
+    ("get_to_cassandra", "gyre-get", "cassandra-batch-get"),
+    ("half_to_cassandra", "gyre-half", "cassandra-batch-half"),
+    ("periodic_put_to_cassandra_periodic", "gyre-periodic-put", "cassandra-periodic-put"),
+    ("get_to_cassandra_periodic", "gyre-get", "cassandra-periodic-get"),
+    ("unary_get_to_echo", "gyre-unary-get", "echo-callback-64"),
 ]
 
 
@@ -76,9 +85,52 @@ def ratios(runs):
     return found
 
 
+# What the plot shows: a group of bars for each, from the fastest store to the slowest.
+PLOTTED = [("put", "puts"), ("get", "gets"), ("half", "half and half")]
+STORES = [("gyre", "Gyre"), ("redis-cluster", "Redis Cluster, one copy synced"),
+          ("redis", "Redis, WAIT 1"), ("cassandra-batch", "Cassandra, batch"),
+          ("cassandra-periodic", "Cassandra, periodic"), ("etcd", "etcd")]
+
+
+def plot(runs, path):
+    """Requests a second of each store: medians, with lines from the least to the most."""
+    import matplotlib
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    stores = [(key, name) for key, name in STORES if f"{key}-put" in runs]
+    width = 0.8 / len(stores)
+    _, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    for i, (key, name) in enumerate(stores):
+        figures = [[run["per_s"] / 1000 for run in runs[f"{key}-{kind}"]] for kind, _ in PLOTTED]
+        middles = [statistics.median(one) for one in figures]
+        reach = [[middle - min(one) for middle, one in zip(middles, figures)],
+                 [max(one) - middle for middle, one in zip(middles, figures)]]
+        at = [group + (i - (len(stores) - 1) / 2) * width for group in range(len(PLOTTED))]
+        bars = axes.bar(at, middles, width * 0.94, yerr=reach, label=name, capsize=2,
+                        error_kw={"linewidth": 1})
+        axes.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
+    echo = runs.get("echo-callback")
+    if echo:
+        axes.axhline(statistics.median(run["per_s"] for run in echo) / 1000, color="grey",
+                     linestyle="--", linewidth=1, label="bare gRPC unary echo, callback API")
+    axes.set_xticks(range(len(PLOTTED)), [name for _, name in PLOTTED])
+    axes.set_ylabel("thousand requests a second")
+    axes.set_title("256 in flight, values of 1 KiB, all processes on the same cores")
+    axes.legend(fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    pyplot.savefig(path, metadata={"Date": None})
+
+
 def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("runs")
+    parser.add_argument("--svg", help="where to write a plot")
+    options = parser.parse_args()
+    with open(options.runs, encoding="utf-8") as file:
         runs = read_runs(file)
+    if options.svg:
+        plot(runs, options.svg)
     print(table(runs), end="\n\n")
     for name, of_rounds in ratios(runs):
         print(f"{name}: {spread(of_rounds, '.2f')}")

@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# What Gyre promises of itself: three nodes on this machine, N=3, R=W=2, values of 1 KiB, fsync.
+#
+#   test/bench/targets.sh                all, in some 20 minutes; needs 25 GiB of disk in TMPDIR
+#   test/bench/targets.sh --save FOLDER  and keeps the runs and the plots there
+#
+#   half_p99_ms     p99 of puts and gets, half and half, at half of the most that they reached
+#   day_failed      one billion requests a day (11,574/s, open loop, YCSB B), a node killed on the
+#   day_p99_ms      way: requests that failed, and p99 but for the two seconds around the kill
+#   resident_mib    memory of a node with 1,000,000 records, a block cache of 64 MiB
+#   disk_ratio      bytes on disk of a node by those of its keys and values, settled
+#   put_cost_ratio  CPU of a put among 3,000,000 records by that among 100,000, in two clusters in
+#                   turns
+#
+# Ends with a line for each: gyre-bench: <name>=<figure>, of three nodes the largest. Where a figure
+# is a median, the table above has the least and the most. GYRE_BENCH_PORT (default 9100) is the
+# first of the ports, which it takes up to +20. Exit code 0 if every run went well.
+usage() {
+  sed -n '2,/^usage/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+}
+save=
+while [[ $# -gt 0 ]]; do
+  case "$1" in
+    --save)
+      save=${2:-}
+      [[ -n $save ]] || usage
+      shift
+      ;;
+    *) usage ;;
+  esac
+  shift
+done
+[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); }
+# shellcheck source=test/bench/servers.sh
+. "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
+
+plot=() # and the name of the file behind it
+[[ -z $save ]] || plot=("--svg=$save/")
+last_per_s() { tail -n 1 "$home/runs" | grep -oP '"per_s":\K[0-9]+'; }
+# Until the folder has not changed its size for ten seconds: memtables are written and merged.
+settle() { # FOLDER...
+  local before='' now still=0
+  while [[ $still -lt 10 ]]; do
+    sleep 1
+    now=$(du -sb "$@")
+    if [[ $now == "$before" ]]; then still=$((still + 1)); else still=0; fi
+    before=$now
+  done
+}
+pid_of() { # STORE NODE
+  grep -oP "$2=\K[0-9]+" <<<"${options_of[$1]}"
+}
+
+say "Packages and build"
+"$repo/deploy/packages.sh"
+(cd "$repo" && cmake --preset release --log-level=WARNING &&
+  cmake --build build/release --target gyred gyre_bench)
+
+few=100000 many=1000000 most=3000000
+say "Two clusters, with $few and with $many records"
+start_gyre gyre-few "$port"
+start_gyre gyre-most $((port + 10))
+measure few-load gyre-few --workload load --records "$few"
+measure many-load gyre-most --workload load --records "$many"
+
+say "Memory and disk with $many records"
+settle "$home"/gyre-most-n?
+disk_bytes=$(du -sb "$home"/gyre-most-n? | sort -n | tail -n 1 | cut -f 1)
+measure many-half gyre-most --workload half --records "$many" --seconds 30
+
+say "Latency at half of the most that is reached"
+for _ in 1 2 3; do
+  measure half-best gyre-few --workload half --records "$few" --seconds 10
+  measure half-rate gyre-few --workload half --records "$few" --seconds 20 \
+    --rate $(($(last_per_s) / 2)) "${plot[@]/%/half-rate.svg}"
+done
+
+say "The cost of a put with $few and with $most records"
+measure most-load gyre-most --workload load --records "$most"
+settle "$home"/gyre-most-n?
+for _ in 1 2 3 4 5; do
+  measure few-put gyre-few --workload write --records "$few" --seconds 20 --warm-up 5
+  measure most-put gyre-most --workload write --records "$most" --seconds 20 --warm-up 5
+done
+
+say "A billion requests a day, and a node killed after half a minute"
+(sleep 32 && kill -s KILL "$(pid_of gyre-few n3)") &
+started+=($!)
+measure day gyre-few --workload b --records "$few" --rate 11574 --seconds 60 --warm-up 2 \
+  --exclude 29 31 "${plot[@]/%/day.svg}"
+
+say "Figures"
+/usr/bin/python3 -B "$repo/test/bench/target_runs.py" "$home/runs" --records "$many" \
+  --disk-bytes "$disk_bytes" | tee "$home/figures"
+[[ -z $save ]] || cp "$home/runs" "$home/figures" "$save"
+[[ $failures -eq 0 ]] || die "$failures runs went wrong"
