@@ -41,7 +41,9 @@ struct Loader::Pass {
   std::mutex mutex;
   std::condition_variable answered;
   int in_flight ABSL_GUARDED_BY(mutex) = 0;
-  int wake_at ABSL_GUARDED_BY(mutex) = 0;         // the reading thread waits for so few in flight
+  size_t in_flight_bytes ABSL_GUARDED_BY(mutex) = 0;
+  int wake_at ABSL_GUARDED_BY(mutex) = 0;  // the reading thread waits for so few in flight
+  size_t wake_at_bytes ABSL_GUARDED_BY(mutex) = 0;
   bool wants_key ABSL_GUARDED_BY(mutex) = false;  // or for any one answer
   absl::flat_hash_set<std::string> keys ABSL_GUARDED_BY(mutex);
   LoadSummary summary ABSL_GUARDED_BY(mutex);
@@ -49,14 +51,16 @@ struct Loader::Pass {
   void Began(const Record& record) {
     const std::lock_guard lock(mutex);
     ++in_flight;
+    in_flight_bytes += BytesOf(record);
     keys.insert(record.key);
   }
 
   void Ended(const Record& record, absl::Time started, const absl::Status& status, bool same) {
     const int64_t micros = absl::ToInt64Microseconds(MonotonicNow() - started);
+    const size_t bytes = BytesOf(record);
     const std::lock_guard lock(mutex);
     ++summary.records;
-    summary.bytes += BytesOf(record);
+    summary.bytes += bytes;
     summary.latency_micros.Add(static_cast<uint64_t>(std::max<int64_t>(micros, 0)));
     if (!status.ok()) {
       if (summary.failed++ == 0) summary.first_error = status;
@@ -65,19 +69,27 @@ struct Loader::Pass {
     }
     keys.erase(record.key);
     --in_flight;
+    in_flight_bytes -= bytes;
     // Waking the reader for every answer would cost more than the request.
-    if (in_flight <= wake_at || wants_key) answered.notify_one();
+    const bool room = in_flight <= wake_at && in_flight_bytes <= wake_at_bytes;
+    if (room || wants_key) answered.notify_one();
   }
 
-  // Returns how many may be started now: at least one.
-  int AwaitRoom(int limit) {
+  // What may be started now: at least one record, and records until they have so many bytes.
+  struct Room {
+    int records;
+    size_t bytes;
+  };
+  Room AwaitRoom(const LoadOptions& limit) {
     std::unique_lock lock(mutex);
-    if (in_flight >= limit) {
-      wake_at = limit - std::max(1, std::min(limit / 4, kLargestBatch));
-      while (in_flight > wake_at) answered.wait(lock);
+    if (in_flight >= limit.in_flight || in_flight_bytes >= limit.in_flight_bytes) {
+      wake_at = limit.in_flight - std::max(1, std::min(limit.in_flight / 4, kLargestBatch));
+      wake_at_bytes = limit.in_flight_bytes - limit.in_flight_bytes / 4;
+      while (in_flight > wake_at || in_flight_bytes > wake_at_bytes) answered.wait(lock);
     }
     wake_at = 0;
-    return std::min(limit - in_flight, kLargestBatch);
+    return {std::min(limit.in_flight - in_flight, kLargestBatch),
+            limit.in_flight_bytes - in_flight_bytes};
   }
 
   bool HasKey(const std::string& key) {
@@ -121,12 +133,13 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
   for (bool at_end = false; !at_end;) {
     stopped = options_.stop && options_.stop();
     if (stopped) break;
-    const int room = pass.AwaitRoom(options_.in_flight);
+    const Pass::Room room = pass.AwaitRoom(options_);
+    size_t started_bytes = 0;
     if (next.has_value()) pass.AwaitKey(next->key);
     {
       // Nothing is waited for inside: what is queued leaves when the batch ends.
       const BatchScope batch = client_->Batch();
-      for (int i = 0; i < room; ++i) {
+      for (int i = 0; i < room.records && started_bytes < room.bytes; ++i) {
         if (!next.has_value()) {
           absl::StatusOr<std::optional<Record>> read = reader.Next();
           if (!read.ok()) of_the_file = read.status();
@@ -137,6 +150,7 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
         }
         if (pass.HasKey(next->key)) break;
         Record record = *std::exchange(next, std::nullopt);
+        started_bytes += BytesOf(record);
         if (verifying) {
           // The file has a later record with this key, which replaced it.
           const auto last = last_record_of_.find(record.key);

@@ -31,7 +31,9 @@ namespace gyre {
 
 struct LoadOptions {
   std::string table;
-  int in_flight = 1024;  // requests at once; 1 waits for each. More make fuller frames
+  int in_flight = 4096;  // requests at once; 1 waits for each. More make fuller frames
+  // Of keys and values; one record may pass it alone. Nodes refuse what is too much at once.
+  size_t in_flight_bytes = size_t{32} << 20;
   std::optional<uint32_t> read_quorum = {};
   std::optional<uint32_t> write_quorum = {};
   // Remember what each key was given last, so that Verify knows what to expect of a key that the
