@@ -4,6 +4,7 @@
 
 #include "api/error_translation.h"
 #include "api/limits.h"
+#include "storage/version/varint.h"
 #include "storage/version/version_codec.h"
 
 namespace gyre {
@@ -12,18 +13,6 @@ namespace {
 constexpr char kFormat = 1;
 constexpr size_t kHeadBytes = 1 + 2 + 8;
 constexpr size_t kChecksumBytes = 4;
-
-void AppendBigEndian(std::string* out, uint64_t value, int bytes) {
-  for (int shift = (bytes - 1) * 8; shift >= 0; shift -= 8) {
-    out->push_back(static_cast<char>(value >> shift));
-  }
-}
-
-uint64_t ReadBigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
-  return value;
-}
 
 uint32_t Checksum(std::string_view bytes) {
   return static_cast<uint32_t>(XXH3_64bits(bytes.data(), bytes.size()));
@@ -34,10 +23,10 @@ uint32_t Checksum(std::string_view bytes) {
 std::string EncodeContext(TableId table, uint64_t key_hash, const CausalContext& context) {
   std::string out;
   out.push_back(kFormat);
-  AppendBigEndian(&out, table.value(), 2);
-  AppendBigEndian(&out, key_hash, 8);
+  AppendBigEndian<2>(&out, table.value());
+  AppendFixed64(&out, key_hash);
   out += EncodeCausalContext(context);
-  AppendBigEndian(&out, Checksum(out), kChecksumBytes);
+  AppendBigEndian<kChecksumBytes>(&out, Checksum(out));
   return out;
 }
 

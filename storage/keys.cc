@@ -5,12 +5,6 @@
 namespace gyre {
 namespace {
 
-uint64_t ReadBigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (char c : bytes) value = value << 8 | static_cast<uint8_t>(c);
-  return value;
-}
-
 void AppendPartition(std::string* out, uint32_t partition) { AppendBigEndian<3>(out, partition); }
 
 PartitionId ReadPartition(std::string_view bytes) {

@@ -141,6 +141,7 @@ Exit Load(const Invocation& invocation, const LoadArguments& arguments) {
   options.remember = arguments.verify;
   const InterruptScope ctrl_c;
   options.stop = [&ctrl_c] { return ctrl_c.interrupted(); };
+  options.timeout = invocation.TimeoutOr(options.timeout);
   Loader loader(client->get(), options);
   const absl::StatusOr<LoadSummary> load = Run(invocation, arguments, loader, false);
   if (!load.ok()) return invocation.Fail(load.status());

@@ -8,6 +8,7 @@
 #include <functional>
 #include <istream>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -40,13 +41,16 @@ struct Invocation {
   // Options of every command.
   std::string connect = "127.0.0.1:7100";  // host:port[,host:port...]
   bool json = false;
-  uint32_t timeout_ms = 2000;
+  std::optional<uint32_t> timeout_ms;
 
   // Set by the command that was named.
   std::function<Exit()> run;
 
   std::vector<std::string> Seeds() const;
-  absl::Duration timeout() const { return absl::Milliseconds(timeout_ms); }
+  // What a request may take where --timeout-ms does not say.
+  absl::Duration TimeoutOr(absl::Duration otherwise) const {
+    return timeout_ms.has_value() ? absl::Milliseconds(*timeout_ms) : otherwise;
+  }
   absl::StatusOr<std::unique_ptr<Client>> Connect() const;
 
   // Says what went wrong: on standard error for people, as an object on standard output with

@@ -183,7 +183,8 @@ absl::StatusOr<LoadSummary> Loader::Run(RecordReader& reader, const OnProgress& 
 void Loader::PutNext(Pass& pass, const std::shared_ptr<Record>& record, size_t index,
                      absl::Time started) {
   const WriteOptions options{.mode = index == 0 ? WriteMode::kDefault : WriteMode::kBlind,
-                             .write_quorum = options_.write_quorum};
+                             .write_quorum = options_.write_quorum,
+                             .timeout = options_.timeout};
   const Record& now = *record;
   client_->Put(options_.table, now.key, now.values[index], options,
                [this, &pass, record, index, started](const absl::StatusOr<PutResult>& put) {
@@ -197,7 +198,8 @@ void Loader::PutNext(Pass& pass, const std::shared_ptr<Record>& record, size_t i
 
 void Loader::GetOne(Pass& pass, Record record) {
   const auto expected = std::make_shared<Record>(std::move(record));
-  client_->Get(options_.table, expected->key, {.read_quorum = options_.read_quorum},
+  client_->Get(options_.table, expected->key,
+               {.read_quorum = options_.read_quorum, .timeout = options_.timeout},
                [&pass, expected, started = MonotonicNow()](absl::StatusOr<GetResult> got) {
                  const bool same = got.ok() && SameValues(expected->values, got->values);
                  pass.Ended(*expected, started, got.status(), same);

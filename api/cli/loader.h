@@ -34,6 +34,8 @@ struct LoadOptions {
   int in_flight = 4096;  // requests at once; 1 waits for each. More make fuller frames
   // Of keys and values; one record may pass it alone. Nodes refuse what is too much at once.
   size_t in_flight_bytes = size_t{32} << 20;
+  // Of one request. Counts from its start, so it must outlast all that is under way before it.
+  absl::Duration timeout = absl::Seconds(30);
   std::optional<uint32_t> read_quorum = {};
   std::optional<uint32_t> write_quorum = {};
   // Remember what each key was given last, so that Verify knows what to expect of a key that the

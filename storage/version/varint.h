@@ -54,12 +54,17 @@ void AppendBigEndian(std::string* out, uint64_t value) {
 
 inline void AppendFixed64(std::string* out, uint64_t value) { AppendBigEndian<8>(out, value); }
 
+// All of `bytes`, at most eight.
+[[nodiscard]] inline uint64_t ReadBigEndian(std::string_view bytes) {
+  uint64_t value = 0;
+  for (char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
+  return value;
+}
+
 [[nodiscard]] inline bool ConsumeFixed64(std::string_view* in, uint64_t* value) {
   if (in->size() < 8) return false;
-  uint64_t result = 0;
-  for (int i = 0; i < 8; ++i) result = result << 8 | static_cast<uint8_t>((*in)[i]);
+  *value = ReadBigEndian(in->substr(0, 8));
   in->remove_prefix(8);
-  *value = result;
   return true;
 }
 

@@ -11,9 +11,10 @@
 #   test/bench/compare.sh --save FOLDER  and keeps the runs, the table and a plot there
 #
 # Prints a table of medians with least and most, and a line for each ratio, also a median over the
-# rounds: gyre-bench: <name>=<ratio>. docs/benchmarks.md says what is not equal between the peers.
-# GYRE_BENCH_PORT (default 9100) is the first of the ports, which it takes up to +160. Cassandra
-# comes from Maven Central; where that cannot be reached it is skipped, and told so.
+# rounds: gyre-bench: <name>=<ratio>; none where requests failed. docs/benchmarks.md says what is
+# not equal between the peers. GYRE_BENCH_PORT (default 9100) is the first of the ports, which it
+# takes up to +160. Cassandra comes from Maven Central; where that cannot be reached it is skipped,
+# and told so.
 # Exit code 0 if every run could be made, and no request of Gyre failed. All that it starts it ends,
 # also on Ctrl-C.
 usage() {
@@ -33,7 +34,7 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); }
+[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); } || exit
 # shellcheck source=test/bench/servers.sh
 . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
 
@@ -65,9 +66,11 @@ say "Loading $records records of 1 KiB"
 measure gyre-periodic-load gyre --records "$records" --table periodic --periodic --workload load
 for store in "${stores[@]}"; do
   measure "$store-load" "$store" --records "$records" --workload load
-  [[ $store != cassandra* ]] || # a Java process begins slowly: its first requests are no figure
-    bench "$store" --records "$records" --workload half --seconds 15 --warm-up 0 \
-      >"$home/$store.warm-up" 2>&1 || true
+done
+for store in "${stores[@]}"; do
+  # A Java process begins slowly: its first requests are no figure.
+  [[ $store != cassandra* ]] || bench "$store" --records "$records" --workload half --seconds 20 \
+    --warm-up 0 >"$home/$store.warm-up" 2>&1 || echo "$store: requests of its warm-up failed" >&2
 done
 
 for round in $(seq "$rounds"); do
@@ -75,8 +78,10 @@ for round in $(seq "$rounds"); do
   for three in put:write:callback get:read:queue half:half:stream; do
     IFS=: read -r figure workload form <<<"$three"
     timed "echo-$form" "echo-$form" --workload write
+    [[ $figure != get ]] || timed echo-callback-get echo-callback --workload write
     for store in "${stores[@]}"; do timed "$store-$figure" "$store" --workload "$workload"; done
   done
+  stores=("${stores[@]:1}" "${stores[0]}") # who leaves the disk busy for whom
   timed gyre-periodic-put gyre --table periodic --periodic --workload write
   timed echo-callback-64 echo-callback --workload write --connections 64
   timed gyre-unary-get gyre --target gyre-unary --connections 64 --workload read

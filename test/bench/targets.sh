@@ -31,22 +31,25 @@ while [[ $# -gt 0 ]]; do
   esac
   shift
 done
-[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); }
+[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); } || exit
 # shellcheck source=test/bench/servers.sh
 . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
 
 plot=() # and the name of the file behind it
 [[ -z $save ]] || plot=("--svg=$save/")
 last_per_s() { tail -n 1 "$home/runs" | grep -oP '"per_s":\K[0-9]+'; }
-# Until the folder has not changed its size for ten seconds: memtables are written and merged.
-settle() { # FOLDER...
-  local before='' now still=0
-  while [[ $still -lt 10 ]]; do
+# Until the folders have not changed their sizes for five seconds: compactions are through. The
+# newest writes stay in logs and memtables, up to 96 MiB of log a node.
+settle() {
+  local before='' now still=0 _
+  for _ in $(seq 300); do
     sleep 1
-    now=$(du -sb "$@")
+    now=$(du -sb "$home"/gyre-*-n? 2>/dev/null) || true # files that go meanwhile
     if [[ $now == "$before" ]]; then still=$((still + 1)); else still=0; fi
+    [[ $still -lt 5 ]] || return 0
     before=$now
   done
+  die "the stores do not settle"
 }
 pid_of() { # STORE NODE
   grep -oP "$2=\K[0-9]+" <<<"${options_of[$1]}"
@@ -65,7 +68,7 @@ measure few-load gyre-few --workload load --records "$few"
 measure many-load gyre-most --workload load --records "$many"
 
 say "Memory and disk with $many records"
-settle "$home"/gyre-most-n?
+settle
 disk_bytes=$(du -sb "$home"/gyre-most-n? | sort -n | tail -n 1 | cut -f 1)
 measure many-half gyre-most --workload half --records "$many" --seconds 30
 
@@ -78,17 +81,26 @@ done
 
 say "The cost of a put with $few and with $most records"
 measure most-load gyre-most --workload load --records "$most"
-settle "$home"/gyre-most-n?
 for _ in 1 2 3 4 5; do
+  settle
   measure few-put gyre-few --workload write --records "$few" --seconds 20 --warm-up 5
+  settle
   measure most-put gyre-most --workload write --records "$most" --seconds 20 --warm-up 5
 done
 
 say "A billion requests a day, and a node killed after half a minute"
-(sleep 32 && kill -s KILL "$(pid_of gyre-few n3)") &
-started+=($!)
+settle
+victim=$(pid_of gyre-few n3)
+killer() { # ends at once when this script does
+  local code=0
+  read -r -t 32 || code=$?
+  [[ $code -le 128 ]] || kill -s KILL "$victim"
+}
+exec 4> >(killer)
 measure day gyre-few --workload b --records "$few" --rate 11574 --seconds 60 --warm-up 2 \
   --exclude 29 31 "${plot[@]/%/day.svg}"
+exec 4>&-
+! kill -0 "$victim" 2>/dev/null || die "the node was not killed"
 
 say "Figures"
 /usr/bin/python3 -B "$repo/test/bench/target_runs.py" "$home/runs" --records "$many" \
