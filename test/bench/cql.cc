@@ -21,8 +21,10 @@ enum Opcode : uint8_t {
 };
 enum ResultKind : uint32_t { kVoid = 1, kRows = 2, kPreparedResult = 4 };
 
+constexpr uint32_t kWarned = 0x08;  // a flag of the header: the body opens with warnings
 constexpr uint8_t kWithValues = 0x01;
 constexpr uint8_t kSkipMetadata = 0x02;
+constexpr uint32_t kGlobalTable = 0x01;  // about metadata, whether or not they are there
 constexpr uint32_t kNoMetadata = 0x04;
 
 void AppendByte(uint8_t value, std::string* out) { out->push_back(static_cast<char>(value)); }
@@ -84,7 +86,9 @@ CqlAnswer::Kind TakeRow(Reader* body, std::string* value) {
   const uint32_t flags = body->TakeNumber(4);
   const uint32_t columns = body->TakeNumber(4);
   const uint32_t rows = body->TakeNumber(4);
-  if (!body->ok() || flags != kNoMetadata || columns != 1) return CqlAnswer::Kind::kMalformed;
+  if (!body->ok() || (flags & ~kGlobalTable) != kNoMetadata || columns != 1) {
+    return CqlAnswer::Kind::kMalformed;
+  }
   if (rows == 0) return CqlAnswer::Kind::kNoRow;
   const uint32_t size = body->TakeNumber(4);
   if (size > uint32_t{std::numeric_limits<int32_t>::max()}) return CqlAnswer::Kind::kNoRow;  // null
@@ -153,10 +157,15 @@ std::optional<CqlAnswer> TakeCqlAnswer(std::string_view received, size_t* at) {
   answer.stream = static_cast<int16_t>(header.TakeNumber(2));
   const auto opcode = static_cast<uint8_t>(header.TakeNumber(1));
   const size_t size = header.TakeNumber(4);
-  if (version != kResponse || flags != 0 || size > kMostBytes) return answer;
+  if (version != kResponse || (flags & ~kWarned) != 0 || size > kMostBytes) return answer;
   if (received.size() - *at - kHeaderBytes < size) return std::nullopt;
   Reader body(received.substr(*at + kHeaderBytes, size));
   *at += kHeaderBytes + size;
+  if (flags == kWarned) {
+    for (uint32_t warnings = body.TakeNumber(2); warnings > 0 && body.ok(); --warnings) {
+      body.TakeString();
+    }
+  }
   answer.kind = TakeBody(opcode, &body, &answer.bytes);
   return answer;
 }

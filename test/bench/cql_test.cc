@@ -29,7 +29,7 @@ TEST(Cql, TakesEachKindOfAnswerInTurn) {
   const std::string received =
       Frame(2, "") + Frame(8, Bytes("\0\0\0\1", 4)) + Frame(8, Bytes("\0\0\0\4\0\2id..", 10)) +
       Frame(8, Bytes("\0\0\0\2\0\0\0\4\0\0\0\1\0\0\0\1\0\0\0\5value", 25)) +
-      Frame(8, Bytes("\0\0\0\2\0\0\0\4\0\0\0\1\0\0\0\0", 16)) +
+      Frame(8, Bytes("\0\0\0\2\0\0\0\5\0\0\0\1\0\0\0\0", 16)) +
       Frame(0, Bytes("\0\0\x10\0\0\4late", 10));
   size_t at = 0;
   const auto take = [&](Kind kind) {
@@ -44,6 +44,16 @@ TEST(Cql, TakesEachKindOfAnswerInTurn) {
   EXPECT_EQ(take(Kind::kRow), "value");
   take(Kind::kNoRow);
   EXPECT_EQ(take(Kind::kError), "late");
+  EXPECT_EQ(at, received.size());
+}
+
+TEST(Cql, PassesOverTheWarningsOfAServer) {
+  std::string received = Frame(8, Bytes("\0\2\0\3low\0\0\0\0\0\4\0\2id", 17));
+  received[1] = 8;
+  size_t at = 0;
+  const CqlAnswer answer = TakeCqlAnswer(received, &at).value();
+  EXPECT_EQ(answer.kind, Kind::kPrepared);
+  EXPECT_EQ(answer.bytes, "id");
   EXPECT_EQ(at, received.size());
 }
 
