@@ -565,5 +565,18 @@ TEST(CommandLine, WritesAZshCompletionWithEveryCommand) {
   EXPECT_NE(script.out.find("'scan-partition:"), std::string::npos);
 }
 
+TEST_F(CommandLineTest, LoadKeepsToTheTimeoutThatIsGiven) {
+  const std::string file = WriteFile("one.tsv", "k\tv\n");
+  ASSERT_EQ(Run({"load", file, "--table", "t", "--format", "tsv", "--timeout-ms", "1500"}).exit, 0);
+  uint32_t given = 0;
+  for (size_t i = 0; i < cluster_.size(); ++i) {
+    for (const v1::ClientRequest& request : cluster_.node(i).seen()) {
+      given = request.put().options().timeout_ms();
+    }
+  }
+  EXPECT_GT(given, 0u);
+  EXPECT_LE(given, 1500u);
+}
+
 }  // namespace
 }  // namespace gyre

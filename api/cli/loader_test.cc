@@ -73,6 +73,12 @@ TEST_F(LoaderTest, StartsARecordThatIsLargerThanThatAlone) {
   EXPECT_EQ(records.taken(), 3);
 }
 
+TEST_F(LoaderTest, GivesARecordTimeForAllThatIsUnderWayBeforeIt) {
+  MadeRecords records(1, 100);
+  TakenWhileHeld({.table = "t"}, &records, 1);
+  EXPECT_GT(cluster_.node(0).seen()[0].put().options().timeout_ms(), 20'000u);
+}
+
 TEST_F(LoaderTest, StartsNoMoreThanSoManyRecordsAtOnce) {
   MadeRecords records(100, 100);
   EXPECT_EQ(TakenWhileHeld({.table = "t", .in_flight = 8}, &records, 8), 8);
