@@ -17,26 +17,14 @@
 # and told so.
 # Exit code 0 if every run could be made, and no request of Gyre failed. All that it starts it ends,
 # also on Ctrl-C.
-usage() {
-  sed -n '2,/^usage/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-  exit 2
-}
-rounds=3 seconds=10 warm_up=2 records=20000 syncs=(batch periodic) save=
-while [[ $# -gt 0 ]]; do
-  case "$1" in
-    --quick) seconds=2 warm_up=0.5 syncs=(batch) ;;
-    --save)
-      save=${2:-}
-      [[ -n $save ]] || usage
-      shift
-      ;;
-    *) usage ;;
-  esac
-  shift
-done
-[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); } || exit
+
 # shellcheck source=test/bench/servers.sh
 . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
+rounds=3 seconds=10 warm_up=2 records=20000 syncs=(batch periodic)
+take_flag() {
+  [[ $1 == --quick ]] && seconds=2 warm_up=0.5 syncs=(batch)
+}
+read_options "$@"
 
 timed() { measure "$@" --records "$records" --seconds "$seconds" --warm-up "$warm_up"; }
 

@@ -1,7 +1,7 @@
 # What compare.sh and targets.sh share: starts the servers that gyre-bench puts under load, and
-# ends them. To be sourced. Sets `repo`, `bin` and `home`, a scratch folder with the logs of all,
-# which is kept where something went wrong. What was started is in options_of: by the name of the
-# store, the options that lead gyre-bench to it.
+# ends them. To be sourced; then call read_options. Sets `repo`, `bin` and `home`, a scratch folder
+# with the logs of all, which is kept where something went wrong. What was started is in options_of:
+# by the name of the store, the options that lead gyre-bench to it.
 #
 # GYRE_BENCH_PORT (default 9100) is the first of the ports, which they take up to +160.
 # shellcheck shell=bash
@@ -9,7 +9,7 @@ set -euo pipefail
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 bin=$repo/build/release
 port=${GYRE_BENCH_PORT:-9100}
-home=$(mktemp -d "${TMPDIR:-/tmp}/gyre-bench.XXXXXX")
+save='' home='' # set by read_options
 
 declare -A options_of=()
 started=() # process ids, each a child of ours until we have waited for it
@@ -26,9 +26,34 @@ finish() {
   fi
   exit "$status"
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+
+# Prints the comment that the script opens with.
+usage() {
+  sed -n '2,/^$/s/^# \{0,1\}//p' "$0" >&2
+  exit 2
+}
+# For a script to say otherwise: takes a flag of its own, or answers false.
+take_flag() { false; }
+# Takes --save FOLDER and what take_flag knows, and makes what the script works in.
+read_options() { # WORDS...
+  while [[ $# -gt 0 ]]; do
+    if [[ $1 == --save && -n ${2:-} ]]; then
+      save=$2
+      shift
+    else
+      take_flag "$1" || usage
+    fi
+    shift
+  done
+  if [[ $save ]]; then
+    mkdir -p "$save"
+    save=$(cd "$save" && pwd)
+  fi
+  home=$(mktemp -d "${TMPDIR:-/tmp}/gyre-bench.XXXXXX")
+  trap finish EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+}
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 die() {

@@ -15,25 +15,10 @@
 # Ends with a line for each: gyre-bench: <name>=<figure>, of three nodes the largest. Where a figure
 # is a median, the table above has the least and the most. GYRE_BENCH_PORT (default 9100) is the
 # first of the ports, which it takes up to +20. Exit code 0 if every run went well.
-usage() {
-  sed -n '2,/^usage/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
-  exit 2
-}
-save=
-while [[ $# -gt 0 ]]; do
-  case "$1" in
-    --save)
-      save=${2:-}
-      [[ -n $save ]] || usage
-      shift
-      ;;
-    *) usage ;;
-  esac
-  shift
-done
-[[ -z $save ]] || { mkdir -p "$save" && save=$(cd "$save" && pwd); } || exit
+
 # shellcheck source=test/bench/servers.sh
 . "$(dirname "${BASH_SOURCE[0]}")/servers.sh"
+read_options "$@"
 
 plot=() # and the name of the file behind it
 [[ -z $save ]] || plot=("--svg=$save/")
