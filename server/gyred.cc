@@ -24,6 +24,9 @@ constexpr int kReadThreads = 2;
 constexpr int kMaxStreamsPerConnection = 4096;
 // A peer has one, on a connection of its own.
 constexpr int kMaxPeerStreamsPerConnection = 4;
+// For peers that neither answer nor refuse. Clients wait for it, with a node that starts among
+// such.
+constexpr Duration kPeersPatience = Duration::Seconds(3);
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
 uint64_t MachineRandom() {
@@ -240,6 +243,8 @@ absl::Status Gyred::OpenServers() {
   peer_server_ = peers.BuildAndStart();
   if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
   links_->Start();
+  // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
+  links_->WaitUntilSettled(kPeersPatience);
 
   grpc::ServerBuilder clients;
   Prepare(config_, &clients);

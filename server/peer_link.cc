@@ -157,7 +157,9 @@ std::vector<PeerMessage> PeerLink::TakeFrame() {
 }
 
 void PeerLink::Write(std::unique_lock<std::mutex> lock) {
-  if (!established_ || closing_ || writing_ || (queue_.empty() && repair_.empty())) return;
+  if (!established_ || closing_ || writing_) return;
+  if (confirmed_ && queue_.empty() && repair_.empty()) return;
+  confirmed_ = true;
   const std::vector<PeerMessage> frame = TakeFrame();
   ++figures_.frames;
   figures_.messages += frame.size();
@@ -207,6 +209,8 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
       return;
     }
     established_ = true;
+    confirmed_ = false;
+    turned_away_ = false;
     attempts_ = 0;
     name_taken_since_ = Time::Never();
     last_failure_.clear();
@@ -214,6 +218,7 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
     ++figures_.connects;
   }
   Report();
+  Flush();
 }
 
 void PeerLink::OnClosed() {
@@ -252,6 +257,7 @@ void PeerLink::OnDone(const std::string& why, int code) {
     shut_out = figures_.connects == 0 && (code == grpc::StatusCode::PERMISSION_DENIED ||
                                           code == grpc::StatusCode::FAILED_PRECONDITION);
     shut_out_ = shut_out ? why : "";
+    turned_away_ = code != grpc::StatusCode::ALREADY_EXISTS;  // that passes with our last life
     if (!stopping_ && why != last_failure_) {
       last_failure_ = why;
       const bool expected = code == grpc::StatusCode::UNAVAILABLE ||
@@ -290,14 +296,20 @@ void PeerLink::Report() {
   events_.on_peer(id_, up);
 }
 
+void PeerLink::OnGreeted() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    next_attempt_ = Time();
+  }
+  events_.kick();
+}
+
 void PeerLink::OnIncoming(bool up) {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     incoming_ = up;
-    if (up) next_attempt_ = Time();  // it is there: no need to wait longer
   }
   Report();
-  if (up) events_.kick();
 }
 
 Time PeerLink::Tend(Time now) {
@@ -331,6 +343,11 @@ void PeerLink::Stop() {
 std::string PeerLink::shut_out() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return shut_out_;
+}
+
+bool PeerLink::settled() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return figures_.connected || turned_away_;
 }
 
 PeerLink::Figures PeerLink::figures() const {

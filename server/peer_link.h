@@ -3,7 +3,9 @@
 // leaves in the next one. A stream that ends is opened again after a jittered pause.
 //
 // A peer counts as reachable while both directions stand: what is asked on ours is answered on its.
-// Whoever waits for an answer is told of the loss at once, through on_peer.
+// A stream stands once its caller knows that it was let in, and says so with a first frame after
+// the hello; before, the caller has nowhere to send an answer. Whoever waits for an answer is told
+// of the loss at once, through on_peer.
 //
 // Thread rule: every method from any thread, but Tend and Stop, which belong to PeerLinks' thread
 // and owner. Callbacks must only post.
@@ -91,12 +93,16 @@ class PeerLink {
   // it.
   void Queue(PeerMessage message);
   void Flush();
-  // The peer's stream to this node came up or went down.
+  // The peer said hello: there is no need to wait longer with a stream to it.
+  void OnGreeted();
+  // The peer's stream to this node stands, or does no longer.
   void OnIncoming(bool up);
   Figures figures() const;
   // Why the peer refuses this node in a way that no waiting mends; "" where it does not, or has let
   // it in before.
   std::string shut_out() const;
+  // The peer can be reached, or an attempt found that it cannot. False: that is still open.
+  bool settled() const;
 
   // Opens or gives up the stream where that is due; answers when to call again.
   Time Tend(Time now);
@@ -126,7 +132,9 @@ class PeerLink {
   Random random_;  // guarded by mutex_, and so are the rest
   std::unique_ptr<Call> call_;
   std::shared_ptr<grpc::Channel> channel_;  // of the newest call
-  bool established_ = false;
+  bool established_ = false;                // the peer let the stream in
+  bool confirmed_ = false;                  // and was told that this is known here
+  bool turned_away_ = false;                // by the last attempt, or nobody answered it
   bool writing_ = false;
   bool closing_ = false;
   bool incoming_ = false;

@@ -4,68 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
-#include "api/proto/gyre.grpc.pb.h"
+#include "server/fake_peer.h"
 #include "server/local_cluster.h"
 #include "server/peer_links.h"
 
 namespace gyre {
 namespace {
-
-constexpr uint64_t kPeer = 7;
-
-// The other end of a link, as `answer` has it: it gets the number of the stream, from 0, and says
-// whether to let it in; a stream that was let in stays until its caller ends it.
-class FakePeer final : public peer::Peer::Service {
- public:
-  using Stream = grpc::ServerReaderWriter<peer::PeerFrame, peer::PeerFrame>;
-  using Answer = std::function<grpc::Status(int number, Stream* stream)>;
-
-  explicit FakePeer(Answer answer) : answer_(std::move(answer)) {
-    grpc::ServerBuilder builder;
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
-    builder.RegisterService(this);
-    builder.RegisterService(&callbacks_);
-    server_ = builder.BuildAndStart();
-  }
-  ~FakePeer() override { server_->Shutdown(std::chrono::system_clock::now()); }
-
-  grpc::Status Link(grpc::ServerContext*, Stream* stream) override {
-    peer::PeerFrame frame;
-    if (!stream->Read(&frame)) return grpc::Status::OK;
-    return answer_(streams_.fetch_add(1), stream);
-  }
-
-  static void Greet(Stream* stream) {
-    peer::PeerFrame hello;
-    hello.mutable_hello()->set_node(kPeer);
-    stream->Write(hello);
-  }
-  // What comes until the caller ends the stream.
-  static void TakeAll(Stream* stream) {
-    peer::PeerFrame frame;
-    while (stream->Read(&frame)) continue;
-  }
-
-  Member member() const {
-    const std::string address = "127.0.0.1:" + std::to_string(port_);
-    return {NodeId(kPeer), "peer", "zone", address, address};
-  }
-
- private:
-  const Answer answer_;
-  // gRPC 1.51 keeps one completion queue for all callbacks of a process, ends it with the last
-  // channel or server that uses it, and may break down when another comes just then. A server that
-  // serves by callbacks, as every gyred has two, holds it.
-  v1::Gyre::CallbackService callbacks_;
-  std::atomic<int> streams_{0};
-  int port_ = 0;
-  std::unique_ptr<grpc::Server> server_;
-};
 
 PeerLinkOptions Impatient() {
   PeerLinkOptions options;
@@ -86,7 +34,7 @@ class Links {
 
   // On its way from the peer before the links are open.
   Links& AfterIncoming() {
-    links_.OnIncoming(NodeId(kPeer), true);
+    links_.OnIncoming(NodeId(FakePeer::kId), true);
     return *this;
   }
   Links& Start() {
@@ -184,10 +132,10 @@ TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   ASSERT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
   std::vector<Envelope> envelopes;
   for (int i = 0; i < 5; ++i) {
-    envelopes.push_back({NodeId(kPeer), FetchOf(600)});
-    envelopes.push_back({NodeId(kPeer), RepairOf(600)});
+    envelopes.push_back({NodeId(FakePeer::kId), FetchOf(600)});
+    envelopes.push_back({NodeId(FakePeer::kId), RepairOf(600)});
   }
-  envelopes.push_back({NodeId(kPeer), FetchOf(1500)});
+  envelopes.push_back({NodeId(FakePeer::kId), FetchOf(1500)});
   (*links).Send(std::move(envelopes));
   EXPECT_TRUE(LocalCluster::Eventually([&] {
     std::lock_guard<std::mutex> lock(mutex);
@@ -244,7 +192,7 @@ TEST(PeerLink, ANodeThatHadBeenLetInRunsOnWhenItIsShutOut) {
 TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {
   FakePeer peer([](int, FakePeer::Stream* stream) {
     peer::PeerFrame hello;
-    hello.mutable_hello()->set_node(kPeer);
+    hello.mutable_hello()->set_node(FakePeer::kId);
     hello.mutable_hello()->set_forgetful(true);
     stream->Write(hello);
     FakePeer::TakeAll(stream);
@@ -253,6 +201,43 @@ TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {
   Links links(Impatient(), peer);
   links.AfterIncoming().Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "forgetful, up"; }));
+}
+
+TEST(PeerLink, TellsThePeerThatItKnowsItWasLetIn) {
+  std::atomic<int> empty_frames{0};
+  FakePeer peer([&](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    peer::PeerFrame frame;
+    while (stream->Read(&frame)) empty_frames += frame.messages().empty() ? 1 : 0;
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  links.Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return empty_frames == 1; }));
+}
+
+constexpr Duration kEver = Duration::Seconds(600);
+
+TEST(PeerLink, IsSettledOnceThePeerIsThere) {
+  FakePeer peer([](int number, FakePeer::Stream* stream) {
+    if (number < 2) return NameTaken();  // the stream of this node's last life
+    FakePeer::Greet(stream);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  links.AfterIncoming().Start();
+  (*links).WaitUntilSettled(kEver);
+  EXPECT_EQ(links.news(), "up");
+}
+
+TEST(PeerLink, IsSettledOnceThePeerWasFoundAway) {
+  FakePeer peer(
+      [](int, FakePeer::Stream*) { return grpc::Status(grpc::StatusCode::UNAVAILABLE, "away"); });
+  Links links(Impatient(), peer);
+  links.Start();
+  (*links).WaitUntilSettled(kEver);
+  EXPECT_EQ(links.news(), "");
 }
 
 TEST(PeerLink, APeerThatGreetsBeforeTheStreamsAreOpenedIsThereOnceTheyAre) {

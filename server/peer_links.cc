@@ -13,6 +13,10 @@ namespace gyre {
 PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, Random random,
                      PeerLink::Events events) {
   events.kick = [this] { Kick(); };
+  events.on_peer = [this, on_peer = events.on_peer](NodeId node, bool reachable) {
+    on_peer(node, reachable);
+    Kick();
+  };
   events.on_shut_out = [this, on_refused = events.on_refused] { OnShutOut(on_refused); };
   for (const Member& peer : peers) {
     links_.push_back(std::make_unique<PeerLink>(options, peer.id, peer.name, peer.peer_address,
@@ -42,8 +46,23 @@ void PeerLinks::Kick() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
     kick_ = true;
+    ++kicks_;
   }
-  kicked_.notify_one();
+  kicked_.notify_all();
+}
+
+void PeerLinks::WaitUntilSettled(Duration patience) {
+  const Time end = MonotonicNow() + patience;
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (MonotonicNow() < end) {
+    const uint64_t looked_at = kicks_;
+    lock.unlock();  // links are asked without it: they kick under their own locks
+    const bool settled =
+        std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->settled(); });
+    if (settled) return;
+    lock.lock();
+    kicked_.wait_until(lock, ToTimePoint(end), [&] { return kicks_ != looked_at; });
+  }
 }
 
 void PeerLinks::OnShutOut(const std::function<void(std::string)>& on_refused) const {
@@ -88,6 +107,10 @@ void PeerLinks::Send(std::vector<Envelope> envelopes) {
     if (std::find(touched.begin(), touched.end(), link) == touched.end()) touched.push_back(link);
   }
   for (PeerLink* link : touched) link->Flush();
+}
+
+void PeerLinks::OnGreeted(NodeId node) {
+  if (PeerLink* const link = Find(node)) link->OnGreeted();
 }
 
 void PeerLinks::OnIncoming(NodeId node, bool up) {

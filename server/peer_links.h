@@ -6,6 +6,7 @@
 #define GYRE_SERVER_PEER_LINKS_H_
 
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -34,9 +35,13 @@ class PeerLinks {
 
   // Opens the streams.
   void Start();
+  // Returns when every peer can be reached or was found to be away, and after `patience`, at most a
+  // few seconds, in any case. REQUIRES: Start was called.
+  void WaitUntilSettled(Duration patience);
   void Stop();
 
   void Send(std::vector<Envelope> envelopes);
+  void OnGreeted(NodeId node);
   void OnIncoming(NodeId node, bool up);
   std::vector<PeerLink::Figures> figures() const;
 
@@ -51,8 +56,9 @@ class PeerLinks {
 
   std::mutex mutex_;
   std::condition_variable kicked_;
-  bool kick_ = false;      // guarded by mutex_
-  bool stopping_ = false;  // guarded by mutex_
+  bool kick_ = false;  // guarded by mutex_, and so are the rest; the thread has something to do
+  uint64_t kicks_ = 0;
+  bool stopping_ = false;
   std::thread thread_;
 };
 

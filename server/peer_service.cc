@@ -52,7 +52,11 @@ class PeerService::Incoming final
       closed_ = true;
       return FinishIfIdle(std::move(lock));
     }
-    if (from_ == NodeId() && !Greet()) return;
+    if (from_ == NodeId()) {
+      if (Greet()) Read();
+      return;
+    }
+    if (!std::exchange(confirmed_, true)) service_->Confirm(from_, this);
     TakeIn();
   }
 
@@ -143,7 +147,8 @@ class PeerService::Incoming final
   grpc::CallbackServerContext* const context_;
   grpc::Alarm patience_;
   uint64_t number_ = 0;
-  NodeId from_;  // of the reading callbacks
+  NodeId from_;  // of the reading callbacks, and so are the next three
+  bool confirmed_ = false;
   FrameArena<peer::PeerFrame> frames_{kKeptFrameBytes};
   peer::PeerFrame* frame_ = nullptr;  // of the read under way; in frames_
   peer::PeerFrame greeting_;
@@ -231,11 +236,15 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
         absl::StrCat("another node called \"", hello.node_name(), "\" is connected, with ",
                      copied ? "a copy of its data directory" : "another data directory"));
   }
-  if (entry.stream != nullptr) entry.stream->Cancel();  // it reconnected before we saw the loss
+  if (entry.stream != nullptr) {
+    // It reconnected before we saw the loss. What it had to say on the old stream may be lost.
+    entry.stream->Cancel();
+    links_->OnIncoming(node, false);
+  }
   entry = {{hello.instance(), hello.boots(), hello.run()}, stream};
   *answer = mine;
   answer->set_forgetful(IsForgetful(hello));
-  links_->OnIncoming(node, true);
+  links_->OnGreeted(node);
   return grpc::Status::OK;
 }
 
@@ -254,6 +263,12 @@ bool PeerService::IsForgetful(const peer::Hello& hello) {
   Log(LogLevel::kError, "peer_forgetful",
       {{"peer", hello.node_name()}, {"boots", hello.boots()}, {"run", hello.run()}});
   return true;
+}
+
+void PeerService::Confirm(NodeId node, Incoming* stream) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  auto it = streams_.find(node);
+  if (it != streams_.end() && it->second.stream == stream) links_->OnIncoming(node, true);
 }
 
 void PeerService::Leave(NodeId node, Incoming* stream) {

@@ -30,7 +30,7 @@
 
 namespace gyre {
 
-inline constexpr uint32_t kPeerProtocol = 2;
+inline constexpr uint32_t kPeerProtocol = 3;
 
 class PeerService final : public peer::Peer::CallbackService {
  public:
@@ -85,6 +85,8 @@ class PeerService final : public peer::Peer::CallbackService {
   grpc::Status Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer);
   // REQUIRES: mutex_ held
   bool IsForgetful(const peer::Hello& hello);
+  // The node of a stream that was let in knows that it was.
+  void Confirm(NodeId node, Incoming* stream);
   void Leave(NodeId node, Incoming* stream);
 
   const std::string cluster_name_;

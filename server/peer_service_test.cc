@@ -5,11 +5,13 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "server/fake_peer.h"
 #include "server/local_cluster.h"
 #include "storage/memory_engine.h"
 
@@ -17,7 +19,7 @@ namespace gyre {
 namespace {
 
 constexpr uint64_t kMe = 1;
-constexpr uint64_t kPeer = 7;
+constexpr uint64_t kPeer = FakePeer::kId;
 
 peer::Hello HelloOf(uint64_t node, uint64_t boots = 1, uint64_t run = 1) {
   peer::Hello hello;
@@ -59,10 +61,11 @@ class Greeter {
 // The service of a node that remembers in `engine`.
 class Served {
  public:
-  explicit Served(MemoryEngine* engine, PeerService::Options options = {})
+  explicit Served(MemoryEngine* engine, PeerService::Options options = {},
+                  PeerLinks* links = nullptr)
       : service_(
             "test", {{NodeId(kPeer), "peer", "z", "h:1", "h:2"}}, [] { return HelloOf(kMe); },
-            &links_,
+            links == nullptr ? &no_links_ : links,
             [this](NodeId, std::vector<PeerMessage> messages, std::shared_ptr<void>) {
               received += messages.size();
             },
@@ -97,7 +100,7 @@ class Served {
   std::atomic<size_t> received{0};
 
  private:
-  PeerLinks links_{{}, {}, Random(1), {}};
+  PeerLinks no_links_{{}, {}, Random(1), {}};
   PeerService service_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<peer::Peer::Stub> stub_;
@@ -123,6 +126,57 @@ TEST(PeerService, EndsAStreamThatSaysNoHelloAndKeepsOneThatDid) {
   ASSERT_TRUE(polite.Write(frame));
   EXPECT_TRUE(LocalCluster::Eventually([&] { return served.received == 1; }));
   EXPECT_TRUE(polite.End().ok());
+}
+
+// What the links of a served node said of its peer.
+class News {
+ public:
+  PeerLink::Events Events() {
+    PeerLink::Events events;
+    events.hello = [] { return HelloOf(kMe); };
+    events.on_peer = [this](NodeId, bool reachable) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      text_ += reachable ? "up " : "down ";
+    };
+    return events;
+  }
+  std::string text() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return text_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::string text_;  // guarded by mutex_
+};
+
+// Otherwise it would be asked what it has nowhere to answer to, and the asker would wait in vain.
+TEST(PeerService, CountsAPeerAsThereOnceItKnowsThatItWasLetIn) {
+  FakePeer peer([](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  News news;
+  PeerLinks links({}, {peer.member()}, Random(1), news.Events());
+  links.Start();
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return links.figures().front().connects == 1; }));
+  MemoryEngine engine;
+  Served served(&engine, {}, &links);
+  Greeter first(served.stub(), HelloOf(kPeer));
+  ASSERT_TRUE(first.answer().has_value());
+  EXPECT_EQ(news.text(), "");
+  ASSERT_TRUE(first.Write({}));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return news.text() == "up "; }));
+  // What it had to say on a stream that it replaces may be lost.
+  Greeter second(served.stub(), HelloOf(kPeer));
+  ASSERT_TRUE(second.answer().has_value());
+  EXPECT_EQ(news.text(), "up down ");
+  ASSERT_TRUE(second.Write({}));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return news.text() == "up down up "; }));
+  EXPECT_TRUE(second.End().ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return news.text() == "up down up down "; }));
+  links.Stop();
 }
 
 TEST(PeerService, TellsAPeerWhoseDataItHasMetInALaterState) {

@@ -1,4 +1,4 @@
-"""A node is killed under a workload of the simulator, and again while it is catching up.
+"""Nodes are killed under a workload of the simulator, and again while they are catching up.
 
 No request may fail after the SDK's retries, no acknowledged write may be lost, and in the end all
 replicas hold the same.
@@ -7,6 +7,7 @@ replicas hold the same.
 import os
 import unittest
 from pathlib import Path
+from typing import Sequence
 
 import gyre_processes
 from gyre_processes import ROOT
@@ -24,15 +25,14 @@ class KillTest(gyre_processes.ClusterTest):
         driver.launch()
         return driver
 
-    def survive(self, workload: str) -> None:
+    def survive(self, workload: str, victims: Sequence[int]) -> None:
         cluster = self.start_cluster(nodes=3)
         driver = self.drive(cluster, workload, seconds=10)
-        victim = cluster.nodes[2]
         client = cluster.client()
         cluster.wait_until(lambda: self.has_table(client, workload), "the workload has begun")
-        for _ in range(2):
-            victim.kill()
-            victim.start()
+        for victim in victims:
+            cluster.nodes[victim].kill()
+            cluster.nodes[victim].start()
         self.assertEqual(driver.wait(within_s=60), 0, driver.log())
         self.assertRegex(driver.log(), r"gyre-drive: requests=\d+ failed=0 lost_writes=0 ")
         cluster.wait_until_same(workload)
@@ -42,10 +42,13 @@ class KillTest(gyre_processes.ClusterTest):
         return any(table.name == name for table in client.topology().reply.tables)
 
     def test_siblings_and_deletes_survive_kills(self) -> None:
-        self.survive("mixed")
+        self.survive("mixed", [2, 2])
 
     def test_a_cart_loses_nothing_to_kills(self) -> None:
-        self.survive("cart")
+        self.survive("cart", [2, 2])
+
+    def test_each_node_dies_as_soon_as_the_one_before_is_back(self) -> None:
+        self.survive("mixed", [0, 1, 2, 0, 1, 2])
 
 
 if __name__ == "__main__":
