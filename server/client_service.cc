@@ -149,6 +149,10 @@ grpc::ServerBidiReactor<v1::ClientFrame, v1::ServerFrame>* ClientService::Sessio
   return session.get();
 }
 
+ClientService::ClientService(Door* door, Admin* admin) : door_(door), admin_(admin) {}
+
+ClientService::~ClientService() = default;
+
 void ClientService::DrainSessions() {
   std::vector<std::shared_ptr<gyre::Session>> open;
   {

@@ -22,7 +22,8 @@ namespace gyre {
 class ClientService final : public v1::Gyre::CallbackService {
  public:
   // REQUIRES: both outlive the service and its last call.
-  ClientService(Door* door, Admin* admin) : door_(door), admin_(admin) {}
+  ClientService(Door* door, Admin* admin);
+  ~ClientService() override;
 
   // Ends every session once its last reply is written, and lets no new one in.
   void DrainSessions();

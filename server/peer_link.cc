@@ -15,8 +15,6 @@
 namespace gyre {
 namespace {
 
-constexpr size_t kKeptFrameBytes = 32 << 10;  // of messages, beside their values
-
 bool IsRepair(const PeerMessage& message) {
   return std::holds_alternative<ClockAsk>(message.body) ||
          std::holds_alternative<ClockAnswer>(message.body) ||
@@ -84,7 +82,7 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
   PeerLink* const link_;
   const std::unique_ptr<peer::Peer::Stub> stub_;
   grpc::ClientContext context_;
-  FrameArena<peer::PeerFrame> frames_{kKeptFrameBytes};  // of the write under way
+  FrameArena<peer::PeerFrame> frames_{kKeptPeerFrameBytes};  // of the write under way
   peer::PeerFrame answer_;
 };
 

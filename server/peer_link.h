@@ -30,6 +30,9 @@
 
 namespace gyre {
 
+// Memory that each end of a peers' stream keeps for the messages of a frame, beside their values.
+inline constexpr size_t kKeptPeerFrameBytes = 32 << 10;
+
 struct PeerLinkOptions {
   // Bytes that may wait for a peer. Beyond: a client's message is dropped (its exchange asks
   // another owner or times out), and of repair the oldest (it is found again). Too small drops

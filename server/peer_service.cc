@@ -15,7 +15,6 @@ namespace gyre {
 namespace {
 
 constexpr int kFramesInProcess = 4;
-constexpr size_t kKeptFrameBytes = 32 << 10;  // of messages, beside their values
 
 }  // namespace
 
@@ -149,7 +148,7 @@ class PeerService::Incoming final
   uint64_t number_ = 0;
   NodeId from_;  // of the reading callbacks, and so are the next three
   bool confirmed_ = false;
-  FrameArena<peer::PeerFrame> frames_{kKeptFrameBytes};
+  FrameArena<peer::PeerFrame> frames_{kKeptPeerFrameBytes};
   peer::PeerFrame* frame_ = nullptr;  // of the read under way; in frames_
   peer::PeerFrame greeting_;
 
@@ -172,6 +171,8 @@ PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
       options_(options),
       persist_(std::move(memory.persist)),
       met_(std::move(memory.met)) {}
+
+PeerService::~PeerService() = default;
 
 grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* PeerService::Link(
     grpc::CallbackServerContext* context) {

@@ -62,6 +62,7 @@ class PeerService final : public peer::Peer::CallbackService {
   PeerService(std::string cluster_name, std::vector<Member> peers,
               std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Memory memory,
               Options options);
+  ~PeerService() override;
 
   grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* Link(
       grpc::CallbackServerContext* context) override;

@@ -68,6 +68,7 @@ git ls-files -z --cached --others --exclude-standard |
   tar --null --create --files-from=- | tar --extract --directory "$source"
 # Compiling more often than running: little optimisation, and no debug information.
 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE= -DCMAKE_CXX_FLAGS=-O1 \
+  -DCMAKE_UNITY_BUILD=OFF \
   --log-level=WARNING >"$log" 2>&1 || { cat "$log" >&2; exit 2; }
 echo "building what is not mutated" >&2
 compile || { tail -40 "$log" >&2; exit 2; }

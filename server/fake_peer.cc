@@ -1,0 +1,45 @@
+#include "server/fake_peer.h"
+
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "api/proto/gyre.grpc.pb.h"
+#include "ring/ids.h"
+
+namespace gyre {
+
+FakePeer::FakePeer(Answer answer)
+    : answer_(std::move(answer)), callbacks_(std::make_unique<v1::Gyre::CallbackService>()) {
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+  builder.RegisterService(this);
+  builder.RegisterService(callbacks_.get());
+  server_ = builder.BuildAndStart();
+}
+
+FakePeer::~FakePeer() { server_->Shutdown(std::chrono::system_clock::now()); }
+
+grpc::Status FakePeer::Link(grpc::ServerContext*, Stream* stream) {
+  peer::PeerFrame frame;
+  if (!stream->Read(&frame)) return grpc::Status::OK;
+  return answer_(streams_.fetch_add(1), stream);
+}
+
+void FakePeer::Greet(Stream* stream) {
+  peer::PeerFrame hello;
+  hello.mutable_hello()->set_node(kId);
+  stream->Write(hello);
+}
+
+void FakePeer::TakeAll(Stream* stream) {
+  peer::PeerFrame frame;
+  while (stream->Read(&frame)) continue;
+}
+
+Member FakePeer::member() const {
+  const std::string address = "127.0.0.1:" + std::to_string(port_);
+  return {NodeId(kId), "peer", "zone", address, address};
+}
+
+}  // namespace gyre
