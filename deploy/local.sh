@@ -103,7 +103,7 @@ start_node() { # NUMBER
     sleep 0.1
   done
   tail -n 5 "$home/log/$n.out" "$log" >&2 || true
-  die "node $n did not start"
+  die "node $n did not start; where others hold its ports, GYRE_LOCAL_PORT names another range"
 }
 
 # --------------------------------------------------------------------------------------- the job

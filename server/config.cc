@@ -182,7 +182,7 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   }
   config->partitions = partitions;
   absl::StatusOr<uint64_t> cache =
-      InRange("block_cache_mib", wire.block_cache_mib(), 64, 8, 1'048'576);
+      InRange("block_cache_mib", wire.block_cache_mib(), 0, 8, 1'048'576);
   if (!cache.ok()) return cache.status();
   config->block_cache_bytes = *cache << 20;
   absl::StatusOr<uint64_t> in_flight =

@@ -48,7 +48,7 @@ struct Config {
   Address http_listen;
   std::vector<Member> members;  // ids not yet filled in
   uint32_t partitions = 256;
-  uint64_t block_cache_bytes = uint64_t{64} << 20;
+  uint64_t block_cache_bytes = 0;  // 0: by the memory of the machine
   size_t max_in_flight = 10'000;
   size_t max_in_flight_bytes = size_t{256} << 20;
   Duration drain = Duration::Seconds(5);

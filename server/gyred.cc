@@ -16,6 +16,7 @@
 #include "server/data_directory.h"
 #include "server/listen_port.h"
 #include "server/log.h"
+#include "server/machine_memory.h"
 
 namespace gyre {
 namespace {
@@ -139,7 +140,9 @@ absl::Status Gyred::OpenStore() {
   if (!store.ok()) return store.status();
   RocksEngine::Options options;
   options.path = *std::move(store);
-  options.block_cache_bytes = config_.block_cache_bytes;
+  options.block_cache_bytes = config_.block_cache_bytes != 0
+                                  ? config_.block_cache_bytes
+                                  : DefaultBlockCacheBytes(UsableMemoryBytes());
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);

@@ -114,12 +114,12 @@ measure() { # FIGURE STORE OPTIONS...
 # ------------------------------------------------------------------------------------------- Gyre
 
 # Three nodes of a cluster of that name, each with a folder $home/NAME-n1 to 3 for its data.
-start_gyre() { # NAME PORT, which it takes up to +9
-  local name=$1 first=$2 i j pids=()
+start_gyre() { # NAME PORT, which it takes up to +9, and MORE of the configuration
+  local name=$1 first=$2 more=${3:-} i j pids=()
   for i in 0 1 2; do
     local node=$name-n$((i + 1))
     {
-      printf 'cluster_name: "%s"\nnode_name: "n%d"\n' "$name" $((i + 1))
+      printf 'cluster_name: "%s"\nnode_name: "n%d"\n%s\n' "$name" $((i + 1)) "$more"
       printf 'data_dir: "%s"\nhttp_listen: "127.0.0.1:%d"\n' "$home/$node" $((first + 6 + i))
       for j in 0 1 2; do
         printf 'members { name: "n%d" zone: "zone-%d"' $((j + 1)) $((j + 1))

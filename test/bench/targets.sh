@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What Gyre promises of itself: three nodes on this machine, N=3, R=W=2, values of 1 KiB, fsync.
+# What Gyre promises of itself: three nodes on this machine, N=3, R=W=2, values of 1 KiB, fsync, and
+# block caches of 64 MiB.
 #
 #   test/bench/targets.sh                all, in some 20 minutes; needs 25 GiB of disk in TMPDIR
 #   test/bench/targets.sh --save FOLDER  and keeps the runs and the plots there
@@ -7,7 +8,7 @@
 #   half_p99_ms     p99 of puts and gets, half and half, at half of the most that they reached
 #   day_failed      one billion requests a day (11,574/s, open loop, YCSB B), a node killed on the
 #   day_p99_ms      way: requests that failed, and p99 but for the two seconds around the kill
-#   resident_mib    memory of a node with 1,000,000 records, a block cache of 64 MiB
+#   resident_mib    memory of a node with 1,000,000 records
 #   disk_ratio      bytes on disk of a node by those of its keys and values, settled
 #   put_cost_ratio  CPU of a put among 3,000,000 records by that among 100,000, in two clusters in
 #                   turns
@@ -47,8 +48,8 @@ say "Packages and build"
 
 few=100000 many=1000000 most=3000000
 say "Two clusters, with $few and with $many records"
-start_gyre gyre-few "$port"
-start_gyre gyre-most $((port + 10))
+start_gyre gyre-few "$port" "block_cache_mib: 64"
+start_gyre gyre-most $((port + 10)) "block_cache_mib: 64"
 measure few-load gyre-few --workload load --records "$few"
 measure many-load gyre-most --workload load --records "$many"
 

@@ -1,0 +1,27 @@
+// MachineMemory: how much memory this process may use, for defaults that follow the machine.
+
+#ifndef GYRE_SERVER_MACHINE_MEMORY_H_
+#define GYRE_SERVER_MACHINE_MEMORY_H_
+
+#include <cstdint>
+#include <string>
+
+namespace gyre {
+
+// Bytes: what the machine has, or less where a control group of Linux (version 2 or 1) that this
+// process is in, or one above it, sets a limit; then a container counts as a small machine. Never
+// 0.
+[[nodiscard]] uint64_t UsableMemoryBytes();
+
+// The least limit that the control groups under `root` (/sys/fs/cgroup) set to a process that is in
+// those of `membership` (the text of /proc/self/cgroup). UINT64_MAX: none.
+[[nodiscard]] uint64_t GroupMemoryLimit(const std::string& root, const std::string& membership);
+
+// The cache that a node takes where its configuration names none: an eighth of `memory_bytes`, so
+// that several nodes, their memtables and the page cache find room beside it, from 64 MiB to 8 GiB.
+// It fills as it is used.
+[[nodiscard]] uint64_t DefaultBlockCacheBytes(uint64_t memory_bytes);
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_MACHINE_MEMORY_H_
