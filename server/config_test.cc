@@ -47,6 +47,7 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->self().zone, "default");
   EXPECT_EQ(config->drain, Duration::Seconds(5));
   EXPECT_FALSE(config->http);
+  EXPECT_EQ(config->block_cache_bytes, 0u) << "by the machine";
 }
 
 TEST(Config, NamesTheFieldThatIsWrong) {

@@ -25,9 +25,10 @@ constexpr int kReadThreads = 2;
 constexpr int kMaxStreamsPerConnection = 4096;
 // A peer has one, on a connection of its own.
 constexpr int kMaxPeerStreamsPerConnection = 4;
-// For peers that neither answer nor refuse. Clients wait for it, with a node that starts among
-// such.
-constexpr Duration kPeersPatience = Duration::Seconds(3);
+// How long clients wait at a start for a peer that takes this node's stream and opens none of its
+// own, or says that another has this node's name: longer than PeerLinkOptions lets that last, so
+// that a node that has no right to its name never serves.
+constexpr Duration kPeersPatience = Duration::Seconds(5);
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
 uint64_t MachineRandom() {
@@ -140,9 +141,10 @@ absl::Status Gyred::OpenStore() {
   if (!store.ok()) return store.status();
   RocksEngine::Options options;
   options.path = *std::move(store);
-  options.block_cache_bytes = config_.block_cache_bytes != 0
-                                  ? config_.block_cache_bytes
-                                  : DefaultBlockCacheBytes(UsableMemoryBytes());
+  if (config_.block_cache_bytes == 0) {
+    config_.block_cache_bytes = DefaultBlockCacheBytes(UsableMemoryBytes());
+  }
+  options.block_cache_bytes = config_.block_cache_bytes;
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);

@@ -48,7 +48,8 @@ class Gyred {
   // leaves the data directory marked as cleanly stopped. The error is of the last.
   absl::Status Stop();
 
-  const Config& config() const { return config_; }  // with the ports that were bound
+  // With the ports that were bound, and the size of the block cache.
+  const Config& config() const { return config_; }
 
  private:
   Gyred(Config config, std::function<void(std::string)> on_fatal);

@@ -23,6 +23,7 @@
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "server/local_cluster.h"
+#include "server/machine_memory.h"
 #include "server/unread_replies.h"
 
 namespace gyre {
@@ -556,6 +557,14 @@ TEST_F(OneNode, TellsAClientTheAddressThatItMovedTo) {
 
 // ------------------------------------------------------------------------------- what is in the
 // way
+
+TEST(Gyred, SizesItsCacheByTheMachineWhereNothingElseIsSaid) {
+  LocalCluster cluster(1);
+  const auto node = Gyred::Start(cluster.config(0), [](const std::string&) {});
+  ASSERT_TRUE(node.ok()) << node.status();
+  EXPECT_EQ((*node)->config().block_cache_bytes, DefaultBlockCacheBytes(UsableMemoryBytes()));
+  EXPECT_TRUE((*node)->Stop().ok());
+}
 
 TEST(Gyred, RefusesAPortInUseAndNamesIt) {
   LocalCluster cluster(2);

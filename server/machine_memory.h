@@ -14,7 +14,8 @@ namespace gyre {
 [[nodiscard]] uint64_t UsableMemoryBytes();
 
 // The least limit that the control groups under `root` (/sys/fs/cgroup) set to a process that is in
-// those of `membership` (the text of /proc/self/cgroup). UINT64_MAX: none.
+// those of `membership` (the text of /proc/self/cgroup). None is UINT64_MAX, or of version 1 some
+// number of exabytes.
 [[nodiscard]] uint64_t GroupMemoryLimit(const std::string& root, const std::string& membership);
 
 // The cache that a node takes where its configuration names none: an eighth of `memory_bytes`, so

@@ -54,7 +54,11 @@ TEST(MachineMemory, ACacheIsAnEighthWithinBounds) {
   EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{256} << 20), uint64_t{64} << 20);
   EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{4} << 30), uint64_t{512} << 20);
   EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{1} << 40), uint64_t{8} << 30);
+}
+
+TEST(MachineMemory, IsWhatAMachineHas) {
   EXPECT_GT(UsableMemoryBytes(), uint64_t{16} << 20);
+  EXPECT_LT(UsableMemoryBytes(), uint64_t{1} << 50);
 }
 
 }  // namespace

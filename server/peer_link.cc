@@ -266,7 +266,8 @@ void PeerLink::OnDone(const std::string& why, int code) {
     const int64_t most = std::min(options_.retry_cap.micros(), options_.retry_base.micros()
                                                                    << std::min(attempts_, 10));
     ++attempts_;
-    next_attempt_ = now + Duration::Micros(random_.Between(options_.retry_base.micros() / 2, most));
+    const int64_t pause_us = random_.Between(options_.retry_base.micros() / 2, most);
+    next_attempt_ = greeted_ ? now : now + Duration::Micros(pause_us);
   }
   Report();
   if (!refused.empty()) events_.on_refused(refused);
@@ -297,6 +298,7 @@ void PeerLink::Report() {
 void PeerLink::OnGreeted() {
   {
     std::lock_guard<std::mutex> lock(mutex_);
+    greeted_ = true;
     next_attempt_ = Time();
   }
   events_.kick();
@@ -325,6 +327,7 @@ Time PeerLink::Tend(Time now) {
   channel_ = OpenChannel(address_, options_);
   call_ = std::make_unique<Call>(this, channel_);
   opened_at_ = now;
+  greeted_ = false;
   writing_ = true;  // the hello
   closing_ = false;
   call_->Open(events_.hello());
@@ -344,6 +347,7 @@ std::string PeerLink::shut_out() const {
 }
 
 bool PeerLink::settled() const {
+  std::lock_guard<std::mutex> order(report_mutex_);  // on_peer has been told
   std::lock_guard<std::mutex> lock(mutex_);
   return figures_.connected || turned_away_;
 }

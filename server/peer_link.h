@@ -104,7 +104,8 @@ class PeerLink {
   // Why the peer refuses this node in a way that no waiting mends; "" where it does not, or has let
   // it in before.
   std::string shut_out() const;
-  // The peer can be reached, or an attempt found that it cannot. False: that is still open.
+  // The peer can be reached, and on_peer was told so, or the last attempt found that it cannot.
+  // False: that is still open.
   bool settled() const;
 
   // Opens or gives up the stream where that is due; answers when to call again.
@@ -138,6 +139,7 @@ class PeerLink {
   bool established_ = false;                // the peer let the stream in
   bool confirmed_ = false;                  // and was told that this is known here
   bool turned_away_ = false;                // by the last attempt, or nobody answered it
+  bool greeted_ = false;                    // by the peer, since the last attempt began
   bool writing_ = false;
   bool closing_ = false;
   bool incoming_ = false;
@@ -155,8 +157,8 @@ class PeerLink {
   bool repair_waited_ = false;  // the last frame had no room for any repair
   Figures figures_;
 
-  std::mutex report_mutex_;  // before mutex_
-  bool reported_ = false;    // guarded by report_mutex_
+  mutable std::mutex report_mutex_;  // before mutex_
+  bool reported_ = false;            // guarded by report_mutex_
 };
 
 }  // namespace gyre

@@ -240,6 +240,34 @@ TEST(PeerLink, IsSettledOnceThePeerWasFoundAway) {
   EXPECT_EQ(links.news(), "");
 }
 
+TEST(PeerLink, WaitsNoLongerThanItsPatienceForAPeerThatOpensNoStream) {
+  FakePeer peer([](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  links.Start();
+  (*links).WaitUntilSettled(Duration::Millis(20));
+  EXPECT_EQ(links.news(), "");
+}
+
+TEST(PeerLink, APeerThatSaysHelloIsCalledAtOnce) {
+  FakePeer peer([](int number, FakePeer::Stream* stream) {
+    if (number == 0) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "away");
+    FakePeer::Greet(stream);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  PeerLinkOptions options;
+  options.retry_base = options.retry_cap = kEver;
+  Links links(options, peer);
+  links.Start();
+  (*links).WaitUntilSettled(kEver);
+  (*links).OnGreeted(NodeId(FakePeer::kId));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
+}
+
 TEST(PeerLink, APeerThatGreetsBeforeTheStreamsAreOpenedIsThereOnceTheyAre) {
   FakePeer peer([](int, FakePeer::Stream* stream) {
     FakePeer::Greet(stream);

@@ -37,7 +37,7 @@ void PeerLinks::Stop() {
     std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
   }
-  kicked_.notify_one();
+  kicked_.notify_all();
   if (thread_.joinable()) thread_.join();
   for (const auto& link : links_) link->Stop();
 }
@@ -54,14 +54,14 @@ void PeerLinks::Kick() {
 void PeerLinks::WaitUntilSettled(Duration patience) {
   const Time end = MonotonicNow() + patience;
   std::unique_lock<std::mutex> lock(mutex_);
-  while (MonotonicNow() < end) {
+  while (!stopping_ && MonotonicNow() < end) {
     const uint64_t looked_at = kicks_;
     lock.unlock();  // links are asked without it: they kick under their own locks
     const bool settled =
         std::all_of(links_.begin(), links_.end(), [](const auto& link) { return link->settled(); });
     if (settled) return;
     lock.lock();
-    kicked_.wait_until(lock, ToTimePoint(end), [&] { return kicks_ != looked_at; });
+    kicked_.wait_until(lock, ToTimePoint(end), [&] { return stopping_ || kicks_ != looked_at; });
   }
 }
 

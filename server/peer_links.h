@@ -1,6 +1,6 @@
 // PeerLinks: the outgoing streams to all peers, and the thread that opens them again.
 //
-// Thread rule: Send, OnIncoming and the readers from any thread; Start and Stop from the owner.
+// Thread rule: Start and Stop from the owner, all others from any thread.
 
 #ifndef GYRE_SERVER_PEER_LINKS_H_
 #define GYRE_SERVER_PEER_LINKS_H_
@@ -35,8 +35,8 @@ class PeerLinks {
 
   // Opens the streams.
   void Start();
-  // Returns when every peer can be reached or was found to be away, and after `patience`, at most a
-  // few seconds, in any case. REQUIRES: Start was called.
+  // Returns when every peer can be reached or was found to be away, and after `patience` or at Stop
+  // in any case. REQUIRES: Start was called.
   void WaitUntilSettled(Duration patience);
   void Stop();
 

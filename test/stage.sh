@@ -25,7 +25,8 @@ suite() {
     fi
     # Without a line for each test that passes: what failed must be found at the end of a log.
     ctest --test-dir "build/$preset/$room" --output-on-failure --stop-on-failure \
-      --no-tests=error --parallel "$(nproc)" | grep -vE '^ *Start +[0-9]+: | Passed +[0-9.]+ sec$'
+      --no-tests=error --parallel "$(nproc)" |
+      grep -a --line-buffered -vE '^ *Start +[0-9]+: | Passed +[0-9.]+ sec$'
   done
 }
 

@@ -27,7 +27,7 @@ class KillTest(gyre_processes.ClusterTest):
 
     def survive(self, workload: str, victims: Sequence[int]) -> None:
         cluster = self.start_cluster(nodes=3)
-        driver = self.drive(cluster, workload, seconds=10)
+        driver = self.drive(cluster, workload, seconds=5 * len(victims))
         client = cluster.client()
         cluster.wait_until(lambda: self.has_table(client, workload), "the workload has begun")
         for victim in victims:
