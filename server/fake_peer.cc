@@ -37,6 +37,12 @@ void FakePeer::TakeAll(Stream* stream) {
   while (stream->Read(&frame)) continue;
 }
 
+grpc::Status FakePeer::LetIn(Stream* stream) {
+  Greet(stream);
+  TakeAll(stream);
+  return grpc::Status::OK;
+}
+
 Member FakePeer::member() const {
   const std::string address = "127.0.0.1:" + std::to_string(port_);
   return {NodeId(kId), "peer", "zone", address, address};

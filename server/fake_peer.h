@@ -34,6 +34,8 @@ class FakePeer final : public peer::Peer::Service {
   static void Greet(Stream* stream);
   // What comes until the caller ends the stream.
   static void TakeAll(Stream* stream);
+  // Both: an answer.
+  static grpc::Status LetIn(Stream* stream);
 
   Member member() const;
 

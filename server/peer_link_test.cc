@@ -221,9 +221,7 @@ constexpr Duration kEver = Duration::Seconds(600);
 TEST(PeerLink, IsSettledOnceThePeerIsThere) {
   FakePeer peer([](int number, FakePeer::Stream* stream) {
     if (number < 2) return NameTaken();  // the stream of this node's last life
-    FakePeer::Greet(stream);
-    FakePeer::TakeAll(stream);
-    return grpc::Status::OK;
+    return FakePeer::LetIn(stream);
   });
   Links links(Impatient(), peer);
   links.AfterIncoming().Start();
@@ -241,11 +239,7 @@ TEST(PeerLink, IsSettledOnceThePeerWasFoundAway) {
 }
 
 TEST(PeerLink, WaitsNoLongerThanItsPatienceForAPeerThatOpensNoStream) {
-  FakePeer peer([](int, FakePeer::Stream* stream) {
-    FakePeer::Greet(stream);
-    FakePeer::TakeAll(stream);
-    return grpc::Status::OK;
-  });
+  FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   Links links(Impatient(), peer);
   links.Start();
   (*links).WaitUntilSettled(Duration::Millis(20));
@@ -255,9 +249,7 @@ TEST(PeerLink, WaitsNoLongerThanItsPatienceForAPeerThatOpensNoStream) {
 TEST(PeerLink, APeerThatSaysHelloIsCalledAtOnce) {
   FakePeer peer([](int number, FakePeer::Stream* stream) {
     if (number == 0) return grpc::Status(grpc::StatusCode::UNAVAILABLE, "away");
-    FakePeer::Greet(stream);
-    FakePeer::TakeAll(stream);
-    return grpc::Status::OK;
+    return FakePeer::LetIn(stream);
   });
   PeerLinkOptions options;
   options.retry_base = options.retry_cap = kEver;
@@ -269,11 +261,7 @@ TEST(PeerLink, APeerThatSaysHelloIsCalledAtOnce) {
 }
 
 TEST(PeerLink, APeerThatGreetsBeforeTheStreamsAreOpenedIsThereOnceTheyAre) {
-  FakePeer peer([](int, FakePeer::Stream* stream) {
-    FakePeer::Greet(stream);
-    FakePeer::TakeAll(stream);
-    return grpc::Status::OK;
-  });
+  FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   Links links(Impatient(), peer);
   links.AfterIncoming();
   EXPECT_EQ(links.news(), "");

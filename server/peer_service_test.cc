@@ -152,11 +152,7 @@ class News {
 
 // Otherwise it would be asked what it has nowhere to answer to, and the asker would wait in vain.
 TEST(PeerService, CountsAPeerAsThereOnceItKnowsThatItWasLetIn) {
-  FakePeer peer([](int, FakePeer::Stream* stream) {
-    FakePeer::Greet(stream);
-    FakePeer::TakeAll(stream);
-    return grpc::Status::OK;
-  });
+  FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   News news;
   PeerLinks links({}, {peer.member()}, Random(1), news.Events());
   links.Start();
