@@ -26,8 +26,9 @@ constexpr int kMaxStreamsPerConnection = 4096;
 // A peer has one, on a connection of its own.
 constexpr int kMaxPeerStreamsPerConnection = 4;
 // How long clients wait at a start for a peer that takes this node's stream and opens none of its
-// own, or says that another has this node's name: longer than PeerLinkOptions lets that last, so
-// that a node that has no right to its name never serves.
+// own, or says that another has this node's name. Longer than name_taken_patience and retry_cap of
+// PeerLinkOptions together, so that a node without a right to its name has been told to end before
+// clients come.
 constexpr Duration kPeersPatience = Duration::Seconds(5);
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
