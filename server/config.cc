@@ -185,6 +185,10 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("block_cache_mib", wire.block_cache_mib(), 0, 8, 1'048'576);
   if (!cache.ok()) return cache.status();
   config->block_cache_bytes = *cache << 20;
+  absl::StatusOr<uint64_t> record_cache =
+      InRange("record_cache_mib", wire.record_cache_mib(), 0, 1, 1'048'576);
+  if (!record_cache.ok()) return record_cache.status();
+  config->record_cache_bytes = *record_cache << 20;
   absl::StatusOr<uint64_t> in_flight =
       InRange("max_in_flight", wire.max_in_flight(), 10'000, 1, 1'000'000);
   if (!in_flight.ok()) return in_flight.status();
@@ -207,6 +211,13 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   absl::StatusOr<LogLevel> level = Level(wire.log_level());
   if (!level.ok()) return level.status();
   config->log_level = *level;
+  absl::StatusOr<uint64_t> shards = InRange("shards", wire.shards(), 0, 1, 64);
+  if (!shards.ok()) return shards.status();
+  if (*shards > config->partitions) {
+    return Invalid("shards", absl::StrCat(*shards, "; at most as many as partitions (",
+                                          config->partitions, ") are allowed"));
+  }
+  config->shards = static_cast<int>(*shards);
   return absl::OkStatus();
 }
 

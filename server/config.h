@@ -48,13 +48,15 @@ struct Config {
   Address http_listen;
   std::vector<Member> members;  // ids not yet filled in
   uint32_t partitions = 256;
-  uint64_t block_cache_bytes = 0;  // 0: by the memory of the machine
+  uint64_t block_cache_bytes = 0;   // 0: by the memory of the machine
+  uint64_t record_cache_bytes = 0;  // of all shards; 0: by the block cache
   size_t max_in_flight = 10'000;
   size_t max_in_flight_bytes = size_t{256} << 20;
   Duration drain = Duration::Seconds(5);
   Duration repair_interval = Duration::Seconds(1);
   Duration periodic_sync = Duration::Seconds(1);
   LogLevel log_level = LogLevel::kInfo;
+  int shards = 0;  // 0: by the cores of the machine
 
   // Not of the file. A client's connection that is silent for `keepalive` is asked, and closed when
   // it does not answer within `keepalive_timeout`; one that has not finished its greeting within

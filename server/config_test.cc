@@ -48,6 +48,20 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->drain, Duration::Seconds(5));
   EXPECT_FALSE(config->http);
   EXPECT_EQ(config->block_cache_bytes, 0u) << "by the machine";
+  EXPECT_EQ(config->shards, 0) << "by the machine";
+  EXPECT_EQ(config->record_cache_bytes, 0u) << "by the block cache";
+}
+
+TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
+  config::NodeConfig wire = Good();
+  wire.set_block_cache_mib(64);
+  wire.set_record_cache_mib(5);
+  wire.set_shards(3);
+  const absl::StatusOr<Config> config = Validate(wire);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
+  EXPECT_EQ(config->record_cache_bytes, uint64_t{5} << 20);
+  EXPECT_EQ(config->shards, 3);
 }
 
 TEST(Config, NamesTheFieldThatIsWrong) {
@@ -68,12 +82,20 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_partitions(100); }), "partitions"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_partitions(4); }), "partitions"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_block_cache_mib(1); }), "block_cache_mib"));
+  EXPECT_TRUE(
+      Names(Wrong([](auto* w) { w->set_record_cache_mib(2'000'000); }), "record_cache_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_drain_ms(700'000); }), "drain_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_repair_interval_ms(1); }), "repair_interval_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_periodic_sync_ms(1); }), "periodic_sync_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_level("loud"); }), "log_level"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_shards(65); }), "shards"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) {
+                      w->set_partitions(8);
+                      w->set_shards(9);
+                    }),
+                    "shards"));
 }
 
 TEST(Config, RefusesOneAddressForTwoListenersAndNamesBoth) {

@@ -145,6 +145,9 @@ absl::Status Gyred::OpenStore() {
   if (config_.block_cache_bytes == 0) {
     config_.block_cache_bytes = DefaultBlockCacheBytes(UsableMemoryBytes());
   }
+  if (config_.record_cache_bytes == 0) {
+    config_.record_cache_bytes = DefaultRecordCacheBytes(config_.block_cache_bytes);
+  }
   options.block_cache_bytes = config_.block_cache_bytes;
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
@@ -172,7 +175,9 @@ absl::Status Gyred::OpenNode() {
   options.shard.periodic_sync = config_.periodic_sync;
   options.store.max_siblings = kMaxSiblings;
   options.store.max_record_bytes = kMaxRecordValueBytes;
-  options.shards = ShardsOfThisMachine();
+  if (config_.shards == 0) config_.shards = ShardsOfThisMachine();
+  options.shards = config_.shards;
+  options.record_cache_bytes = config_.record_cache_bytes;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
   if (!node.ok()) return node.status();

@@ -479,6 +479,11 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
   EXPECT_NE(metrics->body.find("gyre_request_seconds_count{kind=\"write\"} 1\n"),
             std::string::npos);
   EXPECT_NE(metrics->body.find("gyre_in_flight 0\n"), std::string::npos);
+  EXPECT_NE(metrics->body.find("gyre_record_cache_misses_total 1\n"), std::string::npos);
+  EXPECT_NE(metrics->body.find("gyre_record_cache_hits_total 0\n"), std::string::npos);
+  EXPECT_NE(metrics->body.find("\ngyre_record_cache_bytes "), std::string::npos);
+  EXPECT_EQ(metrics->body.find("gyre_record_cache_bytes 0\n"), std::string::npos)
+      << "what was put is kept";
 }
 
 // What a service that has no stub here answers to one message, both as they are encoded.
@@ -558,11 +563,22 @@ TEST_F(OneNode, TellsAClientTheAddressThatItMovedTo) {
 // ------------------------------------------------------------------------------- what is in the
 // way
 
-TEST(Gyred, SizesItsCacheByTheMachineWhereNothingElseIsSaid) {
+TEST(Gyred, SizesItsCachesByTheMachineWhereNothingElseIsSaid) {
   LocalCluster cluster(1);
   const auto node = Gyred::Start(cluster.config(0), [](const std::string&) {});
   ASSERT_TRUE(node.ok()) << node.status();
-  EXPECT_EQ((*node)->config().block_cache_bytes, DefaultBlockCacheBytes(UsableMemoryBytes()));
+  const uint64_t blocks = DefaultBlockCacheBytes(UsableMemoryBytes());
+  EXPECT_EQ((*node)->config().block_cache_bytes, blocks);
+  EXPECT_EQ((*node)->config().record_cache_bytes, DefaultRecordCacheBytes(blocks));
+  EXPECT_TRUE((*node)->Stop().ok());
+}
+
+TEST(Gyred, SizesTheRecordCacheByTheBlockCacheThatIsConfigured) {
+  LocalCluster cluster(1);
+  cluster.config(0).block_cache_bytes = uint64_t{16} << 20;
+  const auto node = Gyred::Start(cluster.config(0), [](const std::string&) {});
+  ASSERT_TRUE(node.ok()) << node.status();
+  EXPECT_EQ((*node)->config().record_cache_bytes, uint64_t{8} << 20);
   EXPECT_TRUE((*node)->Stop().ok());
 }
 
@@ -732,6 +748,38 @@ TEST(ThreeNodes, AnyNodeServesAnyRequest) {
   }
   for (int i = 0; i < 9; ++i) {
     EXPECT_EQ(ValuesOf(cluster.Connect((i + 1) % 3).get(), "k" + std::to_string(i)).size(), 1u);
+  }
+}
+
+TEST(ThreeNodes, MayHaveDifferentNumbersOfShardsAndOtherOnesAfterARestart) {
+  LocalCluster cluster(3);
+  for (int i = 0; i < 3; ++i) cluster.config(i).shards = i + 1;
+  cluster.StartAll("carts");
+  const auto key = [](int i) { return "k" + std::to_string(i); };
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_TRUE(Put(cluster.Connect(i % 3).get(), PutOf(key(i), "v")).status.ok());
+  }
+  ASSERT_TRUE(cluster.Stop(2).ok());
+  cluster.config(2).shards = 5;
+  ASSERT_TRUE(cluster.Start(2).ok());
+  ASSERT_TRUE(cluster.FindEachOther());
+  const Address& http = cluster.config(2).http_listen;
+  const auto metrics = httplib::Client(http.host, http.port).Get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_NE(metrics->body.find("gyre_shards 5\n"), std::string::npos);
+  // An owner that is asked for its own record alone; what it missed comes within a second.
+  const std::unique_ptr<v1::Gyre::Stub> stub = cluster.Connect(2);
+  for (int i = 0; i < 30; ++i) {
+    v1::GetRequest get;
+    get.set_table("carts");
+    get.set_key(key(i));
+    get.mutable_options()->set_read_quorum(1);
+    get.mutable_options()->set_timeout_ms(kPatienceMs);
+    EXPECT_TRUE(LocalCluster::Eventually([&] {
+      grpc::ClientContext context;
+      v1::GetReply reply;
+      return stub->Get(&context, get, &reply).ok() && reply.values_size() == 1;
+    })) << key(i);
   }
 }
 

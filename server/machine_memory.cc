@@ -61,7 +61,9 @@ uint64_t UsableMemoryBytes() {
 }
 
 uint64_t DefaultBlockCacheBytes(uint64_t memory_bytes) {
-  return std::clamp(memory_bytes / 8, uint64_t{64} << 20, uint64_t{8} << 30);
+  return std::clamp(memory_bytes / 8, uint64_t{64} << 20, uint64_t{8} << 30) / 3 * 2;
 }
+
+uint64_t DefaultRecordCacheBytes(uint64_t block_cache_bytes) { return block_cache_bytes / 2; }
 
 }  // namespace gyre

@@ -18,10 +18,12 @@ namespace gyre {
 // number of exabytes.
 [[nodiscard]] uint64_t GroupMemoryLimit(const std::string& root, const std::string& membership);
 
-// The cache that a node takes where its configuration names none: an eighth of `memory_bytes`, so
-// that several nodes, their memtables and the page cache find room beside it, from 64 MiB to 8 GiB.
-// It fills as it is used.
+// The caches that a node takes where its configuration names none: together an eighth of
+// `memory_bytes`, so that several nodes, their memtables and the page cache find room beside them,
+// from 64 MiB to 8 GiB. Two thirds of it are the block cache's; the record cache takes half as much
+// as the block cache has, by default or by name. They fill as they are used.
 [[nodiscard]] uint64_t DefaultBlockCacheBytes(uint64_t memory_bytes);
+[[nodiscard]] uint64_t DefaultRecordCacheBytes(uint64_t block_cache_bytes);
 
 }  // namespace gyre
 

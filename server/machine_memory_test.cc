@@ -50,10 +50,19 @@ TEST_F(Groups, OfVersionOneTheMemoryControllerCounts) {
   EXPECT_EQ(GroupMemoryLimit(root(), "4:cpu,cpuacct:/pod\n9:hugetlb,memory:/pod\n"), 500u);
 }
 
-TEST(MachineMemory, ACacheIsAnEighthWithinBounds) {
-  EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{256} << 20), uint64_t{64} << 20);
-  EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{4} << 30), uint64_t{512} << 20);
-  EXPECT_EQ(DefaultBlockCacheBytes(uint64_t{1} << 40), uint64_t{8} << 30);
+TEST(MachineMemory, BothCachesAreAnEighthWithinBounds) {
+  const auto both = [](uint64_t memory_bytes) {
+    const uint64_t blocks = DefaultBlockCacheBytes(memory_bytes);
+    return blocks + DefaultRecordCacheBytes(blocks);
+  };
+  constexpr uint64_t kRounding = 3;
+  EXPECT_NEAR(both(uint64_t{256} << 20), uint64_t{64} << 20, kRounding);
+  EXPECT_NEAR(both(uint64_t{4} << 30), uint64_t{512} << 20, kRounding);
+  EXPECT_NEAR(both(uint64_t{1} << 40), uint64_t{8} << 30, kRounding);
+}
+
+TEST(MachineMemory, TheRecordCacheIsHalfOfTheBlockCache) {
+  EXPECT_EQ(DefaultRecordCacheBytes(uint64_t{64} << 20), uint64_t{32} << 20);
 }
 
 TEST(MachineMemory, IsWhatAMachineHas) {

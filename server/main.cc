@@ -53,7 +53,9 @@ void LogReady(const Config& config, Time started) {
        {"http", config.http ? config.http_listen.ToString() : ""},
        {"data_dir", config.data_dir},
        {"version", kVersion},
+       {"shards", config.shards},
        {"block_cache_mib", config.block_cache_bytes >> 20},
+       {"record_cache_mib", config.record_cache_bytes >> 20},
        {"took_ms", (MonotonicNow() - started).millis()}});
 }
 

@@ -66,6 +66,10 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     const ShardFigures one = lane->figures();
     sum.exchanges += one.exchanges;
     sum.missing_dots += one.missing_dots;
+    sum.record_cache.hits += one.record_cache.hits;
+    sum.record_cache.misses += one.record_cache.misses;
+    sum.record_cache.evictions += one.record_cache.evictions;
+    sum.record_cache.bytes += one.record_cache.bytes;
     sum.reads += one.reads;
     sum.writes += one.writes;
     sum.forwards += one.forwards;
@@ -109,10 +113,19 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                "Reads and scans that found a record damaged or the disk failing: repair of its "
                "partition stands still",
                sum.unreadable);
+  out->Counter("gyre_record_cache_hits_total", "Looks for a record that found it decoded in memory",
+               sum.record_cache.hits);
+  out->Counter("gyre_record_cache_misses_total", "Looks for a record that had to ask the store",
+               sum.record_cache.misses);
+  out->Counter("gyre_record_cache_evictions_total", "Decoded records that left memory for others",
+               sum.record_cache.evictions);
+  out->Gauge("gyre_record_cache_bytes", "Of the decoded records that are kept, as they are charged",
+             sum.record_cache.bytes);
   out->Counter("gyre_disk_reads_total", "Reads that had to wait for the disk", sum.disk_reads);
   out->Counter("gyre_shard_commits_total", "Commits of shards", sum.commits);
   out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);
   out->Counter("gyre_loop_events_total", "Events taken by the event loops", events);
+  out->Gauge("gyre_shards", "Threads that share the partitions", lanes.size());
   out->Gauge("gyre_storage_failed", "1 when a write to the disk failed", failed ? 1 : 0);
 }
 

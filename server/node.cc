@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   const std::shared_ptr<const View> view = View::Create(std::move(durable->topology), self);
 
   options.shard.clean_start = clean_stop;
+  options.store.cached_bytes = options.record_cache_bytes / options.shards;
   std::unique_ptr<Node> node(new Node());
   node->shards_.resize(options.shards);
   for (int i = 0; i < options.shards; ++i) {

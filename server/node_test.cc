@@ -184,5 +184,17 @@ TEST(Node, MintsOnAfterAnUncleanStopWhereEveryTableSyncsOnceItHasSeenTheOtherOwn
   }
 }
 
+TEST(Node, SharesTheRecordCacheOutToItsShards) {
+  MemoryEngine engine;
+  NodeOptions options;
+  options.shards = 3;
+  options.record_cache_bytes = 3 << 20;
+  const auto node = Node::Open(options, &engine, WithTable(), Self(), true, Random(1));
+  ASSERT_TRUE(node.ok()) << node.status();
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ((*node)->shard(i).store().cache().budget_bytes(), size_t{1} << 20);
+  }
+}
+
 }  // namespace
 }  // namespace gyre

@@ -166,9 +166,9 @@ void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
         if (!live_.contains(id)) return;
         if (record.ok() && adopt.has_value()) {
           store_->Apply(its, *std::move(record), *adopt->record, adopt->minted, intent.durability);
-          absl::StatusOr<std::optional<Record>> again = store_->Load(its);
-          GYRE_CHECK(again.ok() && again->has_value(), "what was just stored is at hand");
-          record = *std::move(*again);
+          std::optional<Record> again = store_->AtHand(its);
+          GYRE_CHECK(again.has_value(), "what was just stored is at hand");
+          record = *std::move(again);
         }
         if (!record.ok()) {
           StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
@@ -259,16 +259,16 @@ void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
 void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now) {
   auto it = loading_.find(item);
   if (it == loading_.end() || failed_) return;
-  absl::StatusOr<Record> from_disk = ReplicaStore::Decode(std::move(bytes));
+  absl::StatusOr<Record> from_disk = store_->TakeRead(item, std::move(bytes));
   if (!from_disk.ok()) ++figures_.unreadable;
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
   for (size_t i = 0; i < it->second.size(); ++i) {
     --waiting_reads_;
     WithRecordFn then = std::move(it->second[i]);
-    absl::StatusOr<std::optional<Record>> record = store_->Load(item);
-    if (record.ok() && record->has_value()) {
-      then(item, **std::move(record), now);
+    std::optional<Record> changed = store_->AtHand(item);
+    if (changed.has_value()) {
+      then(item, *std::move(changed), now);
     } else {
       then(item, from_disk, now);
     }
@@ -623,7 +623,8 @@ void Shard::EndClockAnswer(ExchangeId id, Instant now) {
 void Shard::SettleRecords(PartitionId partition, Instant now) {
   for (const ItemKey& item : store_->Settleable(partition, kSettledAtOnce)) {
     WithRecord(item, now, [this](const ItemKey& its, absl::StatusOr<Record> record, Instant) {
-      if (record.ok()) store_->Settle(its, *std::move(record));
+      const bool dropped = WasDropped(view_->topology(), its.table);
+      if (record.ok() && !dropped) store_->Settle(its, *std::move(record));
     });
   }
 }
@@ -714,6 +715,7 @@ ShardEffects Shard::TakeEffects(Instant now) {
   figures_.exchanges = live_.size();
   figures_.missing_dots = 0;
   for (const auto& [partition, dots] : missing_) figures_.missing_dots += dots;
+  figures_.record_cache = store_->cache().figures();
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_at_, commit_under_way_ ? Time::Never() : sync_at_);

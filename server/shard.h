@@ -35,6 +35,7 @@
 #include "ring/ids.h"
 #include "ring/random.h"
 #include "ring/view.h"
+#include "storage/record_cache.h"
 #include "storage/replica_store.h"
 
 namespace gyre {
@@ -99,7 +100,8 @@ struct ShardEffects : Departures {
 struct ShardFigures {
   uint64_t exchanges = 0;     // in flight
   uint64_t missing_dots = 0;  // that some peer had and this node lacked, as of the last exchanges
-  uint64_t reads = 0;         // since start, and so are all below
+  RecordCache::Figures record_cache;
+  uint64_t reads = 0;  // since start, and so are all below
   uint64_t writes = 0;
   uint64_t forwards = 0;
   uint64_t quorum_failures = 0;

@@ -14,7 +14,8 @@ namespace gyre {
 namespace {
 
 // Shard "a" of the cluster a, b, c (and d), stepped by hand. Take answers with a line that says all
-// that the shard wants done; whatever it wants written waits for Commit.
+// that the shard wants done; whatever it wants written waits for Commit. Its store keeps no
+// records in memory, unless a test says so.
 class Bench {
  public:
   struct Setup {
@@ -22,10 +23,12 @@ class Bench {
     uint32_t slices = 1;
     ShardOptions options = {};
     Durability durability = Durability::kFsync;
+    size_t cached_bytes = 0;
   };
 
   Bench() : Bench(Setup()) {}
-  explicit Bench(Setup setup) : durability_(setup.durability) {
+  explicit Bench(Setup setup)
+      : durability_(setup.durability), store_options_{.cached_bytes = setup.cached_bytes} {
     std::vector<Member> members;
     for (const std::string& name : setup.members) members.push_back({{}, name, name, name, name});
     TableSpec table;
@@ -36,7 +39,7 @@ class Bench {
     topology_ = *CreateTable(*InitialTopology("test", setup.slices, members), table);
     view_ = View::Create(topology_, Id("a"));
     table_ = *view_->FindTable("table");
-    store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(1));
+    store_ = std::make_unique<ReplicaStore>(&engine_, store_options_, Random(1));
     EXPECT_TRUE(store_->Open(view_->OwnedBy(Id("a")), false).ok());
     shard_ = std::make_unique<Shard>(setup.options, store_.get(), view_, Random(2));
   }
@@ -112,7 +115,7 @@ class Bench {
   Bench& Restart(bool clean) {
     ShardOptions options;
     options.clean_start = clean;
-    store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(3));
+    store_ = std::make_unique<ReplicaStore>(&engine_, store_options_, Random(3));
     EXPECT_TRUE(store_->Open(view_->OwnedBy(Id("a")), false).ok());
     shard_ = std::make_unique<Shard>(options, store_.get(), view_, Random(4));
     return *this;
@@ -230,6 +233,7 @@ class Bench {
   }
 
   const Durability durability_;
+  const ReplicaStore::Options store_options_;
   Topology topology_;
   std::shared_ptr<const View> view_;
   TableSpec table_;
@@ -634,12 +638,36 @@ TEST(Shard, ReadsFromTheDiskWhatIsNotAtHandOnceForAllWhoWait) {
 }
 
 TEST(Shard, WhoWaitedForTheDiskSeesWhatOneBeforeItWrote) {
-  Bench bench;
+  for (const size_t cached_bytes : {size_t{0}, size_t{1} << 20}) {
+    Bench bench({.cached_bytes = cached_bytes});
+    bench.Write(1, "key", "x", 1).CommitAll();
+    bench.Restart(/*clean=*/true).Greet("b").Greet("c").engine().AnswerNeedsDisk(1, 1);
+    EXPECT_EQ(bench.Write(2, "key", "y", 1).Read(3, "key", 1).Take(), "read key");
+    EXPECT_EQ(bench.EndRead().Take(), "commit");
+    EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK, reply 3 OK y");
+  }
+}
+
+TEST(Shard, WhatTheDiskBroughtIsAtHandFromThenOn) {
+  Bench bench({.cached_bytes = 1 << 20});
   bench.Write(1, "key", "x", 1).CommitAll();
-  bench.engine().AnswerNeedsDisk(1, 1);
-  EXPECT_EQ(bench.Write(2, "key", "y", 1).Read(3, "key", 1).Take(), "read key");
-  EXPECT_EQ(bench.EndRead().Take(), "commit");
-  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK, reply 3 OK y");
+  bench.Restart(/*clean=*/true).engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "read key");
+  EXPECT_EQ(bench.EndRead().Take(), "reply 2 OK x");
+  EXPECT_EQ(bench.Read(3, "key", 1).Take(), "reply 3 OK x");
+  EXPECT_EQ(bench.shard().figures().disk_reads, 1u);
+  EXPECT_EQ(bench.shard().figures().record_cache.misses, 1u);
+  EXPECT_EQ(bench.shard().figures().record_cache.hits, 1u);
+  EXPECT_GT(bench.shard().figures().record_cache.bytes, 0u);
+}
+
+TEST(Shard, WhatTheDiskBroughtOfADroppedTableIsNotKept) {
+  Bench bench({.cached_bytes = 1 << 20});
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Restart(/*clean=*/true).engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "read key");
+  bench.DropTheTable().EndRead().CommitAll();
+  EXPECT_EQ(bench.shard().figures().record_cache.bytes, 0u);
 }
 
 TEST(Shard, ADiskReadOfOneKeyDoesNotHoldUpAnother) {
@@ -767,6 +795,20 @@ TEST(Shard, SettlesTheRecordsThatWereBehindWhenAnExchangeEnds) {
   ASSERT_TRUE(stored.ok());
   EXPECT_TRUE(stored->context.empty());
   EXPECT_EQ(bench.Read(1, "key", 1).Take(), "reply 1 OK x");
+}
+
+TEST(Shard, SettlesNothingOfATableThatWasDroppedMeanwhile) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("key", "x", /*counter=*/4), 5).CommitAll();
+  bench.Wake(0).Take();
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.Hear("b", AnswerOf(bench, 3, true)).CommitAll(),
+            "read missed-1, read missed-2, read missed-3");
+  for (int i = 0; i < 3; ++i) bench.EndRead();
+  EXPECT_EQ(bench.Take(), "commit, read key");
+  bench.DropTheTable().EndRead().Take();
+  bench.Commit().CommitAll();
+  EXPECT_FALSE(bench.engine().Get(Family::kRecords, EncodeItemKey(bench.Item("key"))).ok());
 }
 
 TEST(Shard, JoinsNothingAfterAPartOfAnAnswerAndAsksAgainWithWhatItHasThen) {

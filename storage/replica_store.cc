@@ -42,7 +42,11 @@ VersionVector VectorOf(std::optional<CausalContext> context) {
 }  // namespace
 
 ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
-    : engine_(engine), options_(options), random_(random), writes_(options.remembered_writes) {}
+    : engine_(engine),
+      options_(options),
+      random_(random),
+      records_(options.cached_bytes),
+      writes_(options.remembered_writes) {}
 
 absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool new_lives) {
   const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
@@ -105,9 +109,11 @@ const ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) const {
 
 // ---------------------------------------------------------------------------------------- records
 
-absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) const {
+absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) {
   const std::string& key = KeyOf(item);
-  if (auto it = pending_.find(key); it != pending_.end()) return std::optional(it->second.stored);
+  if (const RecordCache::Entry* kept = records_.Find(key); kept != nullptr) {
+    return std::optional(kept->second.stored);
+  }
   std::string bytes;
   switch (engine_->TryGet(Family::kRecords, key, &bytes)) {
     case Peek::kNeedsDisk:
@@ -119,7 +125,22 @@ absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) co
   }
   absl::StatusOr<Record> record = DecodeRecord(bytes);
   if (!record.ok()) return record.status();
+  records_.Keep(item, key, *record);
   return std::optional<Record>(*std::move(record));
+}
+
+std::optional<Record> ReplicaStore::AtHand(const ItemKey& item) const {
+  const RecordCache::Entry* const kept = records_.Peek(KeyOf(item));
+  if (kept == nullptr) return std::nullopt;
+  return kept->second.stored;
+}
+
+absl::StatusOr<Record> ReplicaStore::TakeRead(const ItemKey& item,
+                                              absl::StatusOr<std::string> from_disk) {
+  const bool found = from_disk.ok();
+  absl::StatusOr<Record> record = Decode(std::move(from_disk));
+  if (found && record.ok()) records_.Keep(item, KeyOf(item), *record);
+  return record;
 }
 
 const std::string& ReplicaStore::KeyOf(const ItemKey& item) const {
@@ -261,8 +282,7 @@ void ReplicaStore::StartLife(PartitionId id) {
 void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
   Strip(&record, At(item.partition).state.clock);
   gathering_bytes_ += item.key.size() + ValueBytes(record);
-  PendingItem& pending = *pending_.try_emplace(KeyOf(item)).first;
-  pending.second.partition = item.partition;
+  PendingItem& pending = records_.Pin(item, KeyOf(item));
   pending.second.stored = std::move(record);
   if (pending.second.seq != next_seq()) {
     pending.second.seq = next_seq();
@@ -313,6 +333,7 @@ void ReplicaStore::EraseTable(PartitionId id, TableId table) {
   for (PendingItem* pending : dirty_items_) {
     if (pending->first >= begin && pending->first < end) pending->second.stored = Record{};
   }
+  records_.DropTable(table);
   WriteState(id);
 }
 
@@ -435,7 +456,7 @@ Commit ReplicaStore::TakeCommit() {
             [](const PendingItem* a, const PendingItem* b) { return a->first < b->first; });
   for (auto* pending : dirty_items_) {
     const std::string& key = pending->first;
-    Pending& item = pending->second;
+    RecordCache::Kept& item = pending->second;
     const Partition& partition = At(item.partition);
     Strip(&item.stored, partition.state.clock);
     if (!item.stored.context.empty() || !partition.unsettled.empty()) {
@@ -482,7 +503,7 @@ void ReplicaStore::OnCommitted(CommitSeq seq) {
   while (!pending_order_.empty() && pending_order_.front().first <= seq) {
     PendingItem* const pending = pending_order_.front().second;
     pending_order_.pop_front();
-    if (pending->second.seq <= seq) pending_.erase(pending_.find(pending->first));
+    if (pending->second.seq <= seq) records_.Release(pending);
   }
 }
 

@@ -11,6 +11,9 @@
 // Records are stored stripped and returned filled (Gonçalves et al., DottedDB, SRDS 2017, section
 // III).
 //
+// The store alone changes its partitions' records, so it may keep some of them decoded
+// (RecordCache) and needs to ask the engine for the others only.
+//
 // Thread rule: owned and called by one shard's thread. Pure but for the Engine that it is given, of
 // which it uses TryGet only (and Scan in Open).
 
@@ -28,7 +31,6 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/node_hash_map.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -39,6 +41,7 @@
 #include "storage/engine.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
+#include "storage/record_cache.h"
 #include "storage/remembered_writes.h"
 #include "storage/version/causal_context.h"
 #include "storage/version/dot.h"
@@ -105,6 +108,12 @@ class ReplicaStore {
     // fit, or is forgotten in a restart, keeps some 10 bytes a replica id until it is written
     // again.
     size_t unsettled_items = 65'536;
+    // Bytes of decoded records that are kept as the engine holds them, so that a read, and the look
+    // that every write takes at the record it replaces, need neither the engine nor the disk.
+    // Formula: items in use × (330 + bytes of key and value). Too small, and records are decoded,
+    // and read from the disk, again and again; too large, and the engine's own cache and the page
+    // cache lack it. A record larger than a sixteenth of it is not kept; with 0 none is.
+    size_t cached_bytes = size_t{32} << 20;
   };
 
   // `random` gives new replica ids. REQUIRES: engine outlives the store.
@@ -120,11 +129,18 @@ class ReplicaStore {
   // ---- records. Load, then at once Filled, Mint, Apply or Settle with what it gave.
 
   // The stored (stripped) record, an empty one when the item has none, or nothing when only the
-  // disk knows: then read it there and Decode it. DATA_LOSS when it cannot be decoded.
-  absl::StatusOr<std::optional<Record>> Load(const ItemKey& item) const;
+  // disk knows: then read it there and TakeRead. DATA_LOSS when it cannot be decoded.
+  absl::StatusOr<std::optional<Record>> Load(const ItemKey& item);
 
-  // What Engine::Get answered for the item, decoded: ready for Mint or Apply. REQUIRES:
-  // nobody changed the item since the read was asked for.
+  // The same where it is kept in memory, and nothing otherwise: what was changed and is not yet
+  // durable always is. For who looks again.
+  std::optional<Record> AtHand(const ItemKey& item) const;
+
+  // Takes in what Engine::Get answered for the item, and decodes it: ready for Mint or Apply.
+  // REQUIRES: nobody changed the item since the read was asked for, but by EraseTable.
+  absl::StatusOr<Record> TakeRead(const ItemKey& item, absl::StatusOr<std::string> from_disk);
+
+  // What Engine::Get answered, decoded; an empty record where it found none.
   static absl::StatusOr<Record> Decode(absl::StatusOr<std::string> from_disk);
 
   // The record as others may see it. It rests on the partition's state: mind LastChange.
@@ -206,6 +222,9 @@ class ReplicaStore {
   // twice.
   size_t uncommitted_bytes() const { return gathering_bytes_ + in_flight_bytes_; }
 
+  // What is kept in memory of the records. What is clean there is what the engine holds.
+  const RecordCache& cache() const { return records_; }
+
   // Visits the clocks of all partitions in their order.
   void ForEachClock(
       absl::FunctionRef<void(PartitionId, ReplicaId, const PartitionClock&)> visit) const;
@@ -220,12 +239,7 @@ class ReplicaStore {
     VersionVector pruned;                        // up to where the log has been dropped since Open
     std::map<ItemKey, VersionVector> unsettled;  // items by what their stored context covers
   };
-  struct Pending {
-    PartitionId partition;
-    Record stored;
-    CommitSeq seq = 0;
-  };
-  using PendingItem = std::pair<const std::string, Pending>;
+  using PendingItem = RecordCache::Entry;
 
   // Null: not one of the store's.
   Partition* Find(PartitionId partition) const {
@@ -253,10 +267,9 @@ class ReplicaStore {
   std::map<PartitionId, Partition> partitions_;
   absl::flat_hash_map<PartitionId, Partition*> places_;  // in partitions_; never iterated
   size_t unsettled_ = 0;                                 // items, over all partitions
-  // Items with changes that are not yet durable, by encoded key. Never iterated.
-  absl::node_hash_map<std::string, Pending> pending_;
-  // The same with the commit that changed them, oldest first. An item leaves pending_ with the last
-  // of its commits.
+  RecordCache records_;                                  // pinned: what is not yet durable
+  // The pinned ones with the commit that changed them, oldest first. An item is released with the
+  // last of its commits.
   std::deque<std::pair<CommitSeq, PendingItem*>> pending_order_;
   // The batch that gathers.
   std::vector<PendingItem*> dirty_items_;

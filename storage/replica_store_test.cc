@@ -944,6 +944,7 @@ TEST(ReplicaStore, LaterOperationsSeeWhatIsNotYetCommitted) {
 TEST(ReplicaStore, SaysWhenOnlyTheDiskKnows) {
   LoneOwner owner(1);
   owner.Put("key", "a");
+  owner.Reopen(/*new_lives=*/false);
   owner.engine().AnswerNeedsDisk(1, 1);
   const auto record = owner.store().Load(kItem);
   ASSERT_TRUE(record.ok());

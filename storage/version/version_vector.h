@@ -64,6 +64,9 @@ class VersionVector {
   void Append(const Entry& entry);
 
   void Clear() { entries_.clear(); }
+  // Gives back memory for more entries than there are.
+  void ShrinkToFit() { entries_.shrink_to_fit(); }
+  size_t capacity() const { return entries_.capacity(); }
   bool empty() const { return entries_.empty(); }
   size_t size() const { return entries_.size(); }
   absl::Span<const Entry> entries() const { return entries_; }

@@ -99,13 +99,15 @@ int RunOne(uint64_t seed, bool trace) {
   const ScenarioResult result = RunScenario(options);
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
-      "read_repairs %llu repaired_items %llu: %s\n",
+      "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu: %s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
       static_cast<unsigned long long>(result.succeeded),
       static_cast<unsigned long long>(result.read_repairs),
       static_cast<unsigned long long>(result.repaired_items),
+      static_cast<unsigned long long>(result.disk_reads),
+      static_cast<unsigned long long>(result.cache.bytes),
       result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }

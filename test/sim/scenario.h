@@ -12,6 +12,7 @@
 #include <string>
 
 #include "ring/ids.h"
+#include "storage/record_cache.h"
 
 namespace gyre {
 
@@ -32,6 +33,9 @@ struct ScenarioResult {
   uint64_t succeeded = 0;
   uint64_t read_repairs = 0;
   uint64_t repaired_items = 0;
+  // Of the nodes that run before the end, when all is healed, since each last started.
+  uint64_t disk_reads = 0;
+  RecordCache::Figures cache;
 };
 
 ScenarioResult RunScenario(const ScenarioOptions& options);

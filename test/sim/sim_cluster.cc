@@ -62,6 +62,7 @@ void SimCluster::Open(int index) {
   NodeOptions options;
   options.shards = options_.shards;
   options.shard.repair_interval = Duration::Seconds(2);
+  options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
                  std::exchange(node.stopped_clean, false), Random(random_.Next()));
@@ -562,6 +563,22 @@ void SimCluster::JudgeClaims() {
   }
 }
 
+void SimCluster::JudgeKept() {
+  for (SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      node.node->shard(shard).store().cache().ForEachClean([&](const RecordCache::Entry& kept) {
+        const absl::StatusOr<Record> held =
+            ReplicaStore::Decode(node.engine->Get(Family::kRecords, kept.first));
+        if (!held.ok() || *held != kept.second.stored) {
+          Violate(NodeName(node.id) + " keeps what its store does not hold of " +
+                  DecodeItemKey(kept.first)->key);
+        }
+      });
+    }
+  }
+}
+
 void SimCluster::JudgeConvergence() {
   const View& view = *nodes_[0].node->control().view();
   for (int n = 1; n < options_.nodes; ++n) {
@@ -665,6 +682,11 @@ ShardFigures SimCluster::Figures() const {
       sum.read_repairs += figures.read_repairs;
       sum.repaired_items += figures.repaired_items;
       sum.log_cuts += figures.log_cuts;
+      sum.disk_reads += figures.disk_reads;
+      sum.record_cache.hits += figures.record_cache.hits;
+      sum.record_cache.misses += figures.record_cache.misses;
+      sum.record_cache.evictions += figures.record_cache.evictions;
+      sum.record_cache.bytes += figures.record_cache.bytes;
     }
   }
   return sum;

@@ -41,7 +41,8 @@ struct SimOptions {
   NetworkOptions client_network = {.slow_per_mille = 60, .max_slow = Duration::Seconds(4)};
   Duration min_disk = Duration::Micros(50);
   Duration max_disk = Duration::Millis(4);
-  uint32_t needs_disk_one_in = 10;  // of reads do not find their record in memory
+  uint32_t needs_disk_one_in = 10;  // of reads of the store do not find their record in memory
+  size_t cached_bytes = 0;          // of records, that each shard keeps decoded
   bool trace = false;
 };
 
@@ -82,6 +83,8 @@ class SimCluster {
   void Violate(std::string what);
   // What every replica has stored bears out the clock that it has stored. At any time.
   void JudgeClaims();
+  // What every shard keeps of its records in memory is what its store holds. At any time.
+  void JudgeKept();
   // All owners hold the same, in its settled form. To be called when all is healed and quiet.
   void JudgeConvergence();
   // What a settled key shows, from the first owner's store.

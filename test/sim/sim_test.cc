@@ -67,5 +67,19 @@ TEST(Simulation, WithFaultsMostOperationsStillSucceedAndRepairIsAtWork) {
   EXPECT_GT(result.repaired_items, 0u);
 }
 
+TEST(Simulation, SomeStoriesKeepNoRecordsSomeAFewAndSomeAll) {
+  const ScenarioResult none = RunScenario(Short(9)), few = RunScenario(Short(10)),
+                       all = RunScenario(Short(11));
+  EXPECT_EQ(none.cache.bytes, 0u);
+  EXPECT_GT(few.cache.bytes, 0u);
+  EXPECT_GT(few.cache.evictions, 0u);
+  EXPECT_GT(all.cache.bytes, 0u);
+  EXPECT_EQ(all.cache.evictions, 0u);
+  for (const ScenarioResult* result : {&none, &few, &all}) {
+    EXPECT_EQ(result->violation.value_or(""), "");
+    EXPECT_GT(result->disk_reads, 0u) << "whatever is kept";
+  }
+}
+
 }  // namespace
 }  // namespace gyre

@@ -39,8 +39,8 @@ EMPTY_WORDS = {"util", "utils", "common", "helper", "helpers", "manager", "manag
 # Code that must replay exactly from a seed. An exception to one rule in one file has its reason.
 PURE = re.compile(r"(ring|storage/version|replication)/|server/(shard|node)[^/]*$"
                   r"|server/control(_test)?\.(cc|h)$"
-                  r"|storage/(identity|keys|memory_engine|partition_state|peer_runs|replica_store)"
-                  r"[^/]*$")
+                  r"|storage/(identity|keys|memory_engine|partition_state|peer_runs|record_cache"
+                  r"|remembered_writes|replica_store)[^/]*$")
 PURE_EXCEPTIONS: dict[str, str] = {}
 
 IMPURE_HEADERS = re.compile(
@@ -85,6 +85,10 @@ class File:
         self.name = path.rsplit("/", 1)[-1]
         self.is_cpp = path.endswith((".cc", ".h"))
         self._file = root / path
+
+    @property
+    def executable(self) -> bool:
+        return os.access(self._file, os.X_OK)
 
     @functools.cached_property
     def text(self) -> str:
@@ -246,6 +250,12 @@ def long_line(tree: Tree):
                     yield file.path, number, f"{len(line)} columns, {COLUMNS} are allowed"
 
 
+def not_executable(tree: Tree):
+    for file in tree.files.values():
+        if file.name.endswith(".sh") and file.text.startswith("#!") and not file.executable:
+            yield file.path, 1, "a script that is run by its name needs its execute bit"
+
+
 def unfinished(tree: Tree):
     for file in tree.files.values():
         for path, line, what in each_match(UNFINISHED, file, file.text):
@@ -265,7 +275,7 @@ def top_level(tree: Tree):
 
 
 RULES = [layering, empty_name, unlisted_source, coroutine, impure, hash_order, header_shape,
-         long_line, unfinished, switched_off_test, top_level]
+         long_line, not_executable, unfinished, switched_off_test, top_level]
 
 
 def findings(root: Path) -> list[Finding]:

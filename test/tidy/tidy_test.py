@@ -150,6 +150,10 @@ class TidyTest(unittest.TestCase):
             self.assert_caught("switched_off_test",
                                {"ring/a_test.cc": code, **listed("ring", "a_test.cc")})
 
+    def test_a_script_that_cannot_be_run_is_caught(self):
+        self.assert_caught("not_executable", {"test/a.sh": "#!/usr/bin/env bash\n"})
+        self.assert_clean({"test/a.sh": "# shellcheck shell=bash\n"})  # to be sourced
+
     def test_a_top_level_folder_that_is_no_room_is_caught(self):
         self.assert_caught("top_level", {"extras/a.txt": ""})
         self.assert_clean({"docs/a.md": "", ".ci/run": "", "build/x/utils.cc": ""})
