@@ -3,7 +3,7 @@
 # three forms; etcd, three members, linearizable gets; Redis, a primary with two replicas, WAIT 1,
 # appendfsync always, and a Redis Cluster of three primaries and three replicas; Cassandra 5, three
 # nodes, RF 3, QUORUM, once with commitlog_sync batch and once with periodic. They run in turns, so
-# that a machine whose speed drifts favours none.
+# that a machine whose speed drifts favours none, and while one runs the others are asleep.
 #
 #   test/bench/compare.sh                3 rounds of 10 s a figure
 #   test/bench/compare.sh --quick        3 rounds of 2 s a figure, without Cassandra's periodic
@@ -49,6 +49,8 @@ if fetch_cassandra; then
     stores+=("cassandra-$sync")
   done
 fi
+
+put_all_to_sleep
 
 say "Loading $records records of 1 KiB"
 measure gyre-periodic-load gyre --records "$records" --table periodic --periodic --workload load

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Guard: a slow-down that no noisy clock can hide. Counts the instructions that a put and a get cost
-# three nodes in process (gyre-request-path under callgrind) and fails when one of them has grown by
-# more than 5 % over the committed figure, or has fallen by as much and nobody committed that:
+# Guard: a slow-down that no noisy clock can hide. Counts the instructions that a put of a new key,
+# a put over a record and a get cost three nodes in process (gyre-request-path under callgrind) and
+# fails when one of them has grown by more than 5 % over the committed figure, or has fallen by as
+# much and nobody committed that:
 #
 #   test/bench/guard.sh            compares with test/bench/guard_figures.txt
 #   test/bench/guard.sh --update   and writes what it counted there: say in the commit why
 #
-# Last line: `gyre-guard: put=<n> put_grown=<percent> get=<n> get_grown=<percent>`. The figures are
-# those of Debian 12's compiler and libraries; where the profiles lie is printed too, for
-# callgrind_annotate.
+# Last line: `gyre-guard: put=<n> put_grown=<percent> replace=... get=...`. The figures are those of
+# Debian 12's compiler and libraries; where the profiles lie is printed too, for callgrind_annotate.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -25,7 +25,7 @@ ninja -C build/release --quiet gyre_request_path >&2
 profiles=build/release/guard
 mkdir -p "$profiles"
 
-# Usage: count put|get: instructions of one request.
+# Usage: count put|replace|get: instructions of one request.
 count() {
   local profile=$profiles/$1.callgrind log=$profiles/$1.log collected
   valgrind --tool=callgrind --callgrind-out-file="$profile" --toggle-collect='*CountedRun*' \
@@ -36,22 +36,20 @@ count() {
   echo $((collected / requests))
 }
 
-put=$(count put)
-get=$(count get)
-echo "profiles: $profiles/put.callgrind $profiles/get.callgrind"
-if [[ $update ]]; then printf 'put %s\nget %s\n' "$put" "$get" >"$figures"; fi
+counted='' line=''
+for request in put replace get; do counted+="$request $(count "$request")"$'\n'; done
+echo "profiles: $profiles/{put,replace,get}.callgrind"
+if [[ $update ]]; then printf '%s' "$counted" >"$figures"; fi
 
-# Usage: grown put|get COUNT: by how many percent, with one digit.
-grown() {
-  awk -v name="$1" -v now="$2" '$1 == name { printf "%.1f", 100 * (now - $2) / $2 }' "$figures"
+# By how many percent each has grown, with one digit.
+grown=$(awk 'NR == FNR { figure[$1] = $2; next }
+  !figure[$1] { exit 1 }
+  { printf "%s %s %.1f\n", $1, $2, 100 * ($2 - figure[$1]) / figure[$1] }' "$figures" - \
+  <<<"${counted%$'\n'}") || { echo "guard.sh: $figures lacks a figure: --update" >&2; exit 1; }
+while read -r request now by; do line+=" $request=$now ${request}_grown=$by"; done <<<"$grown"
+echo "gyre-guard:$line"
+awk -v most="$most_percent" '$3 > most || $3 < -most { bad = 1 } END { exit bad }' <<<"$grown" || {
+  echo "guard.sh: a request's cost is more than $most_percent % from what $figures says;" \
+    "if that is meant: --update" >&2
+  exit 1
 }
-put_grown=$(grown put "$put")
-get_grown=$(grown get "$get")
-echo "gyre-guard: put=$put put_grown=$put_grown get=$get get_grown=$get_grown"
-for percent in "${put_grown:?no figure}" "${get_grown:?no figure}"; do
-  awk -v by="$percent" -v most="$most_percent" 'BEGIN { exit !(by <= most && by >= -most) }' || {
-    echo "guard.sh: a request's cost is more than $most_percent % from what $figures says" \
-      "($percent %); if that is meant: --update" >&2
-    exit 1
-  }
-done

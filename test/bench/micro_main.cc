@@ -1,5 +1,6 @@
 // gyre-micro: micro-benchmarks (Google Benchmark) of what a request passes through: placement,
-// codec, merge, clock, tally, frames between peers. docs/benchmarks.md tells what they came to.
+// codec, merge, clock, tally, frames between peers, and of the store under all of it.
+// docs/benchmarks.md tells what they came to.
 //
 //   build/release/test/bench/gyre-micro --benchmark_repetitions=5
 //
@@ -20,7 +21,11 @@
 #include "replication/message.h"
 #include "replication/tally.h"
 #include "ring/check.h"
+#include "ring/random.h"
 #include "ring/view.h"
+#include "storage/keys.h"
+#include "storage/rocks_engine.h"
+#include "storage/scratch_directory.h"
 #include "storage/version/partition_clock.h"
 #include "storage/version/record.h"
 #include "storage/version/version_codec.h"
@@ -229,6 +234,37 @@ void FrameDecode(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kFrameMessages);
 }
 BENCHMARK(FrameDecode);
+
+// ------------------------------------------------------------------------------------------- store
+
+// What the store takes for a put by itself, flushes and compactions included: a group of records
+// and their log entries in one batch with one fsync, over 100,000 keys. CPU is the process's, an
+// iteration one group.
+void StoreCommit(benchmark::State& state) {
+  const ScratchDirectory directory;
+  RocksEngine::Options options;
+  options.path = directory.path();
+  absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
+  GYRE_CHECK(engine.ok(), "the store opens");
+  Random random(1);
+  const std::string value(kValueBytes, 'v');
+  uint64_t counter = 0;
+  for (auto _ : state) {
+    WriteBatch batch;
+    for (int64_t i = 0; i < state.range(0); ++i) {
+      const uint64_t number = random.Below(100'000);
+      const PartitionId partition(3, static_cast<uint32_t>(number % 256));
+      batch.Put(Family::kRecords,
+                EncodeItemKey({partition, TableId(1), "customer-" + std::to_string(number)}),
+                value);
+      batch.Put(Family::kDotLog, EncodeLogKey(partition, {kIds[0], ++counter}),
+                "customer-" + std::to_string(number));
+    }
+    GYRE_CHECK((*engine)->Write(batch, WalSync::kYes).ok(), "the disk is sound");
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+BENCHMARK(StoreCommit)->Arg(16)->Arg(64)->MeasureProcessCPUTime()->UseRealTime();
 
 }  // namespace
 }  // namespace gyre

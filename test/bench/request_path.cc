@@ -51,17 +51,22 @@ RequestPath::RequestPath(const std::string& directory, Options options) : option
     host.engine = *std::move(engine);
     const NodeId self = topology.members[i].id;
     host.view = View::Create(topology, self);
-    absl::StatusOr<std::unique_ptr<Node>> node =
-        Node::Open({}, host.engine.get(), topology, self, /*clean_stop=*/true, Random(i + 1));
+    NodeOptions node_options;
+    node_options.shards = options.shards;
+    absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
+        node_options, host.engine.get(), topology, self, /*clean_stop=*/true, Random(i + 1));
     GYRE_CHECK(node.ok(), "the node opens");
     host.node = *std::move(node);
     for (const Member& other : topology.members) {
-      if (other.id != self) host.node->shard(0).OnPeer(other.id, true, now_);
+      if (other.id == self) continue;
+      for (int s = 0; s < options.shards; ++s) host.node->shard(s).OnPeer(other.id, true, now_);
     }
   }
+  counts_.steps.resize(options.shards);
 }
 
-RequestPath::Script RequestPath::Make(uint64_t first, uint64_t count, bool put) const {
+RequestPath::Script RequestPath::Make(uint64_t first, uint64_t count,
+                                      std::optional<char> writer) const {
   const View& view = *hosts_.front().view;
   const TableSpec* const table = view.FindTable(kTable);
   Script script;
@@ -79,12 +84,12 @@ RequestPath::Script RequestPath::Make(uint64_t first, uint64_t count, bool put) 
     while (hosts_[node].view->self() != owner) ++node;
     v1::ClientRequest* const request = gathering[node].add_requests();
     request->set_id(number + 1);
-    if (put) {
+    if (writer.has_value()) {
       request->mutable_put()->set_table(kTable);
       request->mutable_put()->set_key(key);
       request->mutable_put()->set_value(std::string(options_.value_bytes, 'v'));
       // As the SDK sends it: with a key that makes a retry safe.
-      std::string write(16, '\1');
+      std::string write(16, *writer);
       for (int i = 0; i < 8; ++i) write[i] = static_cast<char>((number + 1) >> (8 * i));
       request->mutable_put()->mutable_options()->set_idempotency_key(write);
     } else {
@@ -120,18 +125,24 @@ size_t RequestPath::Run(const Script& script) {
 void RequestPath::TakeClientFrame(Host* host, const std::string& bytes) {
   v1::ClientFrame& frame = *client_frames_.Renew();
   GYRE_CHECK(frame.ParseFromString(bytes), "the script's frames are sound");
-  Shard& shard = host->node->shard(0);
+  const auto shard_of = [&](PartitionId partition) -> Shard& {
+    const int index = host->node->ShardOf(partition);
+    ++counts_.steps[index];
+    return host->node->shard(index);
+  };
   for (v1::ClientRequest& request : *frame.mutable_requests()) {
     const Token token = next_token_++;
     if (request.has_put()) {
       absl::StatusOr<TranslatedWrite> write = TranslatePut(request.mutable_put(), *host->view);
       GYRE_CHECK(write.ok(), "the script's puts are sound");
       host->asked.emplace(token, Asked{true, write->target.key_hash});
+      Shard& shard = shard_of(write->request.item.partition);
       shard.Write(token, std::move(write->request), now_);
     } else {
       absl::StatusOr<TranslatedRead> read = TranslateGet(request.mutable_get(), *host->view);
       GYRE_CHECK(read.ok(), "the script's gets are sound");
       host->asked.emplace(token, Asked{false, read->target.key_hash});
+      Shard& shard = shard_of(read->request.item.partition);
       shard.Read(token, std::move(read->request), now_);
     }
   }
@@ -139,39 +150,73 @@ void RequestPath::TakeClientFrame(Host* host, const std::string& bytes) {
 
 bool RequestPath::Round(size_t index) {
   Host& host = hosts_[index];
-  Shard& shard = host.node->shard(0);
-  for (auto& [from, bytes] : std::exchange(host.inbox, {})) {
-    peer::PeerFrame& frame = *read_frames_.Renew();
-    GYRE_CHECK(frame.ParseFromString(bytes), "frames between peers are sound");
-    for (peer::PeerMessage& wire : *frame.mutable_messages()) {
-      absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
-      GYRE_CHECK(message.ok(), "messages between peers are sound");
-      shard.OnMessage(hosts_[from].view->self(), *std::move(message), now_);
+  for (const auto& [from, bytes] : std::exchange(host.inbox, {})) TakeIn(&host, from, bytes);
+  bool busy = false;
+  std::vector<ShardEffects> effects;
+  for (int s = 0; s < options_.shards; ++s) {
+    Shard& shard = host.node->shard(s);
+    ShardEffects& wanted = effects.emplace_back(shard.TakeEffects(now_));
+    for (const ShardEffects::DiskRead& read : wanted.disk_reads) {
+      shard.OnRead(read.item, host.engine->Get(Family::kRecords, EncodeItemKey(read.item)), now_);
     }
+    busy |= !wanted.sends.empty() || !wanted.replies.empty() || !wanted.disk_reads.empty() ||
+            wanted.commit.has_value();
+    Send(index, wanted.sends);
+    Answer(&host, std::move(wanted.replies));
   }
-  ShardEffects effects = shard.TakeEffects(now_);
-  for (const ShardEffects::DiskRead& read : effects.disk_reads) {
-    shard.OnRead(read.item, host.engine->Get(Family::kRecords, EncodeItemKey(read.item)), now_);
-  }
-  if (effects.sends.empty() && effects.replies.empty() && effects.disk_reads.empty() &&
-      !effects.commit.has_value()) {
-    return false;
-  }
+  Commit(&host, &effects);
+  return busy;
+}
 
+void RequestPath::TakeIn(Host* host, size_t from, const std::string& bytes) {
+  peer::PeerFrame& frame = *read_frames_.Renew();
+  GYRE_CHECK(frame.ParseFromString(bytes), "frames between peers are sound");
+  for (peer::PeerMessage& wire : *frame.mutable_messages()) {
+    absl::StatusOr<PeerMessage> message = DecodePeerMessage(&wire);
+    GYRE_CHECK(message.ok(), "messages between peers are sound");
+    const int shard = host->node->ShardOf(message->partition);
+    ++counts_.steps[shard];
+    host->node->shard(shard).OnMessage(hosts_[from].view->self(), *std::move(message), now_);
+  }
+}
+
+void RequestPath::Send(size_t index, const std::vector<Envelope>& sends) {
   for (size_t to = 0; to < hosts_.size(); ++to) {
     peer::PeerFrame* const frame = written_frames_.Renew();
-    for (const Envelope& envelope : effects.sends) {
+    for (const Envelope& envelope : sends) {
       if (hosts_[to].view->self() != envelope.to) continue;
       EncodePeerMessage(envelope.message, frame->add_messages());
     }
-    if (frame->messages_size() > 0) hosts_[to].inbox[index] = frame->SerializeAsString();
+    if (frame->messages_size() == 0) continue;
+    ++counts_.frames;
+    counts_.messages += frame->messages_size();
+    hosts_[to].inbox.emplace_back(index, frame->SerializeAsString());
   }
-  Answer(&host, std::move(effects.replies));
-  if (effects.commit.has_value()) {
-    const absl::Status status = host.engine->Write(effects.commit->batch, effects.commit->sync);
-    shard.OnCommitted(effects.commit->seq, status, now_);
+}
+
+// As StorePool does: what waits is written together.
+void RequestPath::Commit(Host* host, std::vector<ShardEffects>* effects) {
+  std::optional<WriteBatch> group;
+  WalSync sync = WalSync::kNo;
+  for (ShardEffects& wanted : *effects) {
+    if (!wanted.commit.has_value()) continue;
+    ++counts_.commits;
+    if (wanted.commit->sync == WalSync::kYes) sync = WalSync::kYes;
+    if (group.has_value()) {
+      group->Append(wanted.commit->batch);
+    } else {
+      group = std::move(wanted.commit->batch);
+    }
   }
-  return true;
+  if (!group.has_value()) return;
+  ++counts_.groups;
+  const absl::Status status = host->engine->Write(*group, sync);
+  for (size_t s = 0; s < effects->size(); ++s) {
+    const std::optional<gyre::Commit>& commit = (*effects)[s].commit;
+    if (commit.has_value()) {
+      host->node->shard(static_cast<int>(s)).OnCommitted(commit->seq, status, now_);
+    }
+  }
 }
 
 void RequestPath::Answer(Host* host, std::vector<ShardEffects::Reply> replies) {

@@ -3,7 +3,7 @@
 // the peers and RocksDB's write and read. What is left out is gRPC, the kernel, and waiting.
 //
 //   RequestPath path("/tmp/scratch", {.value_bytes = 1000});
-//   const RequestPath::Script puts = path.Puts(0, 6400);
+//   const RequestPath::Script puts = path.Puts(0, 6400, 1);
 //   path.Run(puts);        // what guard.sh counts the instructions of
 //
 // The same script costs the same instructions in every run, but for RocksDB's dice (the heights of
@@ -16,7 +16,9 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/proto/frame_arena.h"
@@ -34,6 +36,17 @@ class RequestPath {
     size_t value_bytes = 1000;
     size_t frame_requests = 64;  // of a client's frame, and so about of a commit
     bool fsync = false;          // what a device takes is not a matter of instructions
+    int shards = 1;              // of each node
+  };
+
+  // What Run has counted so far, over all nodes.
+  struct Counts {
+    uint64_t messages = 0;  // between nodes
+    uint64_t frames = 0;    // that carried them: one for each shard, peer and round
+    uint64_t commits = 0;   // of shards
+    uint64_t groups = 0;    // writes to the store, each of all commits of a node's round
+    // By shard: messages and requests that it stepped.
+    std::vector<uint64_t> steps;
   };
 
   // Frames as a client sends them, each with the node that it goes to.
@@ -49,13 +62,18 @@ class RequestPath {
   // Makes three nodes with a store each below `directory`. REQUIRES: it can be written.
   RequestPath(const std::string& directory, Options options);
 
-  // A put, or a get, of each key from `first` on, at its first owner.
-  Script Puts(uint64_t first, uint64_t count) const { return Make(first, count, true); }
-  Script Gets(uint64_t first, uint64_t count) const { return Make(first, count, false); }
+  // A put, or a get, of each key from `first` on, at its first owner. Two scripts of one writer
+  // that put one key make one write of it: the second is a retry.
+  Script Puts(uint64_t first, uint64_t count, char writer) const {
+    return Make(first, count, writer);
+  }
+  Script Gets(uint64_t first, uint64_t count) const { return Make(first, count, std::nullopt); }
 
   // Frame after frame, one to each node at a time. Checks that every request is answered with
   // success. Answers the bytes of all answers.
   size_t Run(const Script& script);
+
+  const Counts& counts() const { return counts_; }
 
  private:
   struct Asked {
@@ -66,16 +84,19 @@ class RequestPath {
     std::unique_ptr<RocksEngine> engine;
     std::unique_ptr<Node> node;
     std::shared_ptr<const View> view;
-    // What waits for the shard's next round, by sender.
-    std::map<size_t, std::string> inbox;
+    // Frames that wait for the node's next round, each with its sender.
+    std::vector<std::pair<size_t, std::string>> inbox;
     std::map<Token, Asked> asked;  // in flight
     v1::ServerFrame answers;
   };
 
-  Script Make(uint64_t first, uint64_t count, bool put) const;
+  Script Make(uint64_t first, uint64_t count, std::optional<char> writer) const;
   void TakeClientFrame(Host* host, const std::string& bytes);
-  // One round of one shard; false when nothing happened.
+  // One round of a node's shards; false when nothing happened.
   bool Round(size_t index);
+  void TakeIn(Host* host, size_t from, const std::string& frame);
+  void Send(size_t index, const std::vector<Envelope>& sends);
+  void Commit(Host* host, std::vector<ShardEffects>* effects);
   void Answer(Host* host, std::vector<ShardEffects::Reply> replies);
 
   // As much as gyred keeps for each.
@@ -87,6 +108,7 @@ class RequestPath {
   std::vector<Host> hosts_;
   Instant now_{Time::FromMicros(1), 1'000'000};
   Token next_token_ = 1;
+  Counts counts_;
 };
 
 }  // namespace gyre

@@ -16,7 +16,10 @@ started=() # process ids, each a child of ours until we have waited for it
 finish() {
   local status=$? pid
   trap - EXIT INT TERM
-  for pid in "${started[@]}"; do kill -s TERM "$pid" 2>/dev/null || true; done
+  for pid in "${started[@]}"; do
+    kill -s TERM "$pid" 2>/dev/null || true
+    kill -s CONT "$pid" 2>/dev/null || true # where it was put to sleep
+  done
   for pid in "${started[@]}"; do wait "$pid" 2>/dev/null || true; done
   if [[ $status -eq 0 ]]; then
     rm -rf "$home"
@@ -91,11 +94,32 @@ addresses() { # FIRST COUNT
 
 # ------------------------------------------------------------------------------------------- runs
 
+# What idle servers do in the background would be taken from the cores of the one that is measured:
+# six of Cassandra's make a loaded machine by themselves. So a store can be put to sleep, whole and
+# where it stands, and wakes for its own turns.
+asleep='' # yes: all but the store that is measured are
+signal() { # SIGNAL STORE
+  local pids
+  mapfile -t pids < <(grep -oP -- '--pids \K\S+' <<<"${options_of[$2]}" | grep -oP '=\K[0-9]+')
+  kill -s "$1" "${pids[@]}"
+}
+put_all_to_sleep() {
+  local store
+  for store in "${!options_of[@]}"; do signal STOP "$store"; done
+  asleep=yes
+}
+
 bench() { # STORE OPTIONS...
-  local options
-  read -ra options <<<"${options_of[$1]}"
+  local store=$1 options code=0
   shift
-  "$bin/test/bench/gyre-bench" --json --in-flight 256 "${options[@]}" "$@"
+  read -ra options <<<"${options_of[$store]}"
+  if [[ $asleep ]]; then
+    signal CONT "$store"
+    sleep 0.5 # members of a cluster find each other again
+  fi
+  "$bin/test/bench/gyre-bench" --json --in-flight 256 "${options[@]}" "$@" || code=$?
+  [[ -z $asleep ]] || signal STOP "$store"
+  return "$code"
 }
 # Appends the figure's name and what gyre-bench told to $home/runs.
 failures=0
@@ -151,7 +175,7 @@ start_redis_server() { # NAME PORT OPTIONS...
   shift 2
   mkdir "$home/$name"
   start "$name" redis_server --bind 127.0.0.1 --port "$at" --dir "$home/$name" --save '' \
-    --appendonly yes --appendfsync always "$@"
+    --appendonly yes --appendfsync always --repl-timeout 3600 "$@"
 }
 start_redis() {
   local i pids=()
@@ -172,7 +196,7 @@ start_redis_cluster() {
   local i first=$((port + 50)) pids=()
   for i in 0 1 2 3 4 5; do
     start_redis_server "redis-cluster$i" $((first + i)) --cluster-enabled yes \
-      --cluster-port $((first + 10 + i))
+      --cluster-port $((first + 10 + i)) --cluster-node-timeout 3600000
     pids+=("redis-cluster$i=${started[-1]}")
   done
   for i in 0 1 2 3 4 5; do
