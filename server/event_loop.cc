@@ -1,5 +1,6 @@
 #include "server/event_loop.h"
 
+#include <grpc/support/time.h>
 #include <pthread.h>
 
 #include <utility>
@@ -8,9 +9,30 @@
 #include "server/clock.h"
 
 namespace gyre {
+namespace {
 
-EventLoop::EventLoop(std::string name, Owner owner, size_t max_waiting)
-    : name_(std::move(name)), owner_(std::move(owner)), max_waiting_(max_waiting) {}
+// gRPC takes in one socket's news at a time, and not all news completes something. So a queue is
+// empty when it has been polled in vain more than once. More polls cost a system call each, fewer
+// leave for the next round what this one could have taken.
+constexpr int kPollsInVain = 2;
+
+thread_local const EventLoop* current_loop = nullptr;
+
+gpr_timespec ToTimespec(Time time) {
+  if (time == Time::Never()) return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+  gpr_timespec spec = gpr_time_from_micros(time.micros(), GPR_TIMESPAN);
+  spec.clock_type = GPR_CLOCK_MONOTONIC;
+  return spec;
+}
+
+}  // namespace
+
+EventLoop::EventLoop(std::string name, Owner owner, size_t max_waiting,
+                     std::unique_ptr<grpc::CompletionQueue> queue)
+    : name_(std::move(name)),
+      owner_(std::move(owner)),
+      max_waiting_(max_waiting),
+      queue_(std::move(queue)) {}
 
 EventLoop::~EventLoop() { Stop(); }
 
@@ -21,15 +43,23 @@ void EventLoop::Start() {
 }
 
 void EventLoop::Stop() {
+  std::vector<Event> dropped;
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (std::exchange(stopping_, true)) return;
+    dropped.swap(waiting_);
+    Ring(std::move(lock));
   }
   changed_.notify_one();
   if (thread_.joinable()) thread_.join();
-  std::vector<Event> dropped;
-  std::lock_guard<std::mutex> lock(mutex_);
-  dropped.swap(waiting_);
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return ringers_ == 0; });
+  }
+  queue_->Shutdown();
+  void* tag;
+  bool ok;
+  while (queue_->Next(&tag, &ok)) Complete(tag, ok);
 }
 
 void EventLoop::Post(Event event) {
@@ -52,10 +82,24 @@ void EventLoop::Enqueue(Event event, std::unique_lock<std::mutex> lock) {
     return;
   }
   waiting_.push_back(std::move(event));
-  const bool wake = sleeping_;
-  sleeping_ = false;  // one notification is enough
+  Ring(std::move(lock));
+}
+
+void EventLoop::Ring(std::unique_lock<std::mutex> lock) {
+  // The loop's own thread looks before it sleeps.
+  if (!sleeping_ || ringing_ || current_loop == this) return;
+  ringing_ = true;
+  ++ringers_;
   lock.unlock();
-  if (wake) changed_.notify_one();
+  alarm_.Set(queue_.get(), gpr_inf_past(GPR_CLOCK_MONOTONIC), rung_.tag());
+  lock.lock();
+  --ringers_;
+  if (stopping_) changed_.notify_all();
+}
+
+void EventLoop::OnRung(bool) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  ringing_ = false;
 }
 
 EventLoop::Figures EventLoop::figures() const {
@@ -64,19 +108,13 @@ EventLoop::Figures EventLoop::figures() const {
 }
 
 void EventLoop::Run() {
+  current_loop = this;
   std::vector<Event> round;
   Time wake = owner_.perform(InstantNow());
   for (;;) {
+    Poll(wake);
     {
-      std::unique_lock<std::mutex> lock(mutex_);
-      const auto due = [this] { return stopping_ || !waiting_.empty(); };
-      sleeping_ = !due();
-      if (wake == Time::Never()) {
-        changed_.wait(lock, due);
-      } else {
-        changed_.wait_until(lock, ToTimePoint(wake), due);
-      }
-      sleeping_ = false;
+      std::lock_guard<std::mutex> lock(mutex_);
       if (stopping_) return;
       round.swap(waiting_);
       ++figures_.rounds;
@@ -89,6 +127,28 @@ void EventLoop::Run() {
     wake = owner_.perform(now);
     Gather(now.monotonic + owner_.gather());
   }
+}
+
+void EventLoop::Poll(Time until) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (stopping_) return;
+    sleeping_ = waiting_.empty();
+    if (!sleeping_) until = Time();
+  }
+  if (PollOnce(ToTimespec(until))) {
+    for (int in_vain = 0; in_vain < kPollsInVain;) in_vain += PollOnce(ToTimespec(Time())) ? 0 : 1;
+  }
+  std::lock_guard<std::mutex> lock(mutex_);
+  sleeping_ = false;
+}
+
+bool EventLoop::PollOnce(gpr_timespec deadline) {
+  void* tag;
+  bool ok;
+  if (queue_->AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) return false;
+  Complete(tag, ok);
+  return true;
 }
 
 void EventLoop::Gather(Time until) {

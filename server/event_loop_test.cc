@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace gyre {
@@ -99,6 +101,61 @@ TEST(EventLoop, RefusesClientsBeyondItsBoundButNotCompletions) {
   done.get_future().wait();
   EXPECT_EQ(ran, 2);
   EXPECT_EQ(loop.figures().refused, 1u);
+}
+
+// An operation on the loop's queue, as a stream has it.
+class Ring final : public Completion {
+ public:
+  void SetOn(grpc::CompletionQueue* queue) {
+    alarm_.Set(queue, gpr_inf_past(GPR_CLOCK_MONOTONIC), static_cast<Completion*>(this));
+  }
+  void OnComplete(bool ok) override { rang_.set_value({ok, std::this_thread::get_id()}); }
+  std::pair<bool, std::thread::id> Await() { return rang_.get_future().get(); }
+
+ private:
+  std::promise<std::pair<bool, std::thread::id>> rang_;
+  grpc::Alarm alarm_;
+};
+
+TEST(EventLoop, TellsOfOperationsOnItsThreadAndThenRunsWhatTheyPost) {
+  EventLoop loop("test", Idle(), 10);
+  loop.Start();
+  std::promise<std::thread::id> posted;
+  loop.Post([&](Instant) { posted.set_value(std::this_thread::get_id()); });
+  Ring ring;
+  ring.SetOn(loop.queue());
+  const std::pair<bool, std::thread::id> told = {true, posted.get_future().get()};
+  EXPECT_EQ(ring.Await(), told);
+}
+
+TEST(EventLoop, WakesForEachOfManyThatPostWhileItSleeps) {
+  constexpr int kPosts = 500;
+  std::atomic<int> ran{0};
+  EventLoop loop("test", Idle(), 10);
+  loop.Start();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      for (int post = 0; post < kPosts; ++post) {
+        std::promise<void> done;
+        loop.Post([&](Instant) {
+          ++ran;
+          done.set_value();
+        });
+        done.get_future().wait();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(ran, 2 * kPosts);
+}
+
+TEST(EventLoop, TellsOfWhatIsUnderWayAtItsStop) {
+  Ring ring;
+  EventLoop loop("test", Idle(), 10);
+  ring.SetOn(loop.queue());
+  loop.Stop();  // it was never started
+  EXPECT_TRUE(ring.Await().first);
 }
 
 TEST(EventLoop, RunsNothingAfterStop) {

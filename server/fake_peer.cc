@@ -4,17 +4,14 @@
 #include <string>
 #include <utility>
 
-#include "api/proto/gyre.grpc.pb.h"
 #include "ring/ids.h"
 
 namespace gyre {
 
-FakePeer::FakePeer(Answer answer)
-    : answer_(std::move(answer)), callbacks_(std::make_unique<v1::Gyre::CallbackService>()) {
+FakePeer::FakePeer(Answer answer) : answer_(std::move(answer)) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(this);
-  builder.RegisterService(callbacks_.get());
   server_ = builder.BuildAndStart();
 }
 

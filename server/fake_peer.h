@@ -41,10 +41,6 @@ class FakePeer final : public peer::Peer::Service {
 
  private:
   const Answer answer_;
-  // gRPC 1.51 keeps one completion queue for all callbacks of a process, ends it with the last
-  // channel or server that uses it, and may break down when another comes just then. A server that
-  // serves by callbacks, as every gyred has two, holds it.
-  const std::unique_ptr<grpc::Service> callbacks_;
   std::atomic<int> streams_{0};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

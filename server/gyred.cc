@@ -2,7 +2,6 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
-#include <grpcpp/health_check_service_interface.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +16,7 @@
 #include "server/listen_port.h"
 #include "server/log.h"
 #include "server/machine_memory.h"
+#include "server/shared_queues.h"
 
 namespace gyre {
 namespace {
@@ -60,7 +60,8 @@ void Prepare(const Config& config, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                               static_cast<int>(config.handshake.millis()));
-  // Reflection is the one service with threads of its own.
+  // Reflection is the one service with threads of its own. They do not poll: gRPC leaves that to
+  // the lanes where a server has both.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
@@ -89,7 +90,11 @@ absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
                                                     std::function<void(std::string)> on_fatal) {
   // gRPC stays for the life of the process: when its last user leaves, its own shutdown may wait
   // for a poller for as long as that had meant to sleep.
-  static const bool held = (grpc_init(), true);
+  static const bool held = [] {
+    grpc_init();
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
   static_cast<void>(held);
   std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
   const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode, &Gyred::OpenServers,
@@ -187,12 +192,14 @@ absl::Status Gyred::OpenNode() {
   links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
                                        Random(random_.Next()), LinkEvents());
   seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get());
+  clients_ = std::make_unique<grpc::ServerBuilder>();
   for (int i = 0; i < node_->shards(); ++i) {
     Lane::Options lane;
     lane.index = i;
     lane.clock_answers = options.shard.clock_answers;
-    lanes_.push_back(std::make_unique<Lane>(lane, node_.get(), i == 0 ? seat_.get() : nullptr,
-                                            pool_.get(), links_.get()));
+    lane.queue = clients_->AddCompletionQueue();
+    lanes_.push_back(std::make_unique<Lane>(
+        std::move(lane), node_.get(), i == 0 ? seat_.get() : nullptr, pool_.get(), links_.get()));
   }
   Door::Options door;
   door.max_in_flight = config_.max_in_flight;
@@ -222,8 +229,6 @@ PeerLink::Events Gyred::LinkEvents() {
 }
 
 absl::Status Gyred::OpenServers() {
-  grpc::EnableDefaultHealthCheckService(true);
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   admin_ = std::make_unique<Admin>(
       Admin::Parts{door_.get(), seat_.get(), pool_.get(), links_.get(), Pointers(lanes_)},
       started_);
@@ -238,7 +243,26 @@ absl::Status Gyred::OpenServers() {
                             pool_->Commit(std::move(batch), WalSync::kYes, [](const auto&) {});
                           }},
       PeerService::Options());
+  if (absl::Status status = OpenPeerServer(); !status.ok()) return status;
+  std::vector<grpc::CompletionQueue*> queues;
+  for (const auto& lane : lanes_) queues.push_back(lane->queue());
+  links_->Start(queues);
+  // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
+  links_->WaitUntilSettled(kPeersPatience);
+  if (absl::Status status = OpenClientServer(); !status.ok()) return status;
 
+  metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
+                                                      peer_service_.get(), seat_.get(),
+                                                      engine_.get(), Pointers(lanes_)});
+  if (!config_.http) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
+      config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+absl::Status Gyred::OpenPeerServer() {
   grpc::ServerBuilder peers;
   Prepare(config_, &peers);
   peers.SetMaxReceiveMessageSize(static_cast<int>(kMaxPeerMessageBytes));
@@ -250,14 +274,24 @@ absl::Status Gyred::OpenServers() {
   peers.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // there is none this way
   peers.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxPeerStreamsPerConnection);
   peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
-  peers.RegisterService(peer_service_.get());
-  peer_server_ = peers.BuildAndStart();
+  peers.RegisterService(peer_service_->grpc_service());
+  unknown_calls_ = std::make_unique<UnknownCalls>();
+  peers.RegisterAsyncGenericService(unknown_calls_->grpc_service());
+  // gRPC wants a server to have a queue of its own. Nothing is asked for on this one.
+  no_queue_ = peers.AddCompletionQueue();
+  std::vector<grpc::ServerCompletionQueue*> queues;
+  for (const auto& lane : lanes_) queues.push_back(lane->server_queue());
+  peer_server_ = BuildOn(&peers, queues);
   if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
-  links_->Start();
-  // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
-  links_->WaitUntilSettled(kPeersPatience);
+  for (grpc::ServerCompletionQueue* const queue : queues) {
+    peer_service_->Await(queue);
+    unknown_calls_->Await(queue);
+  }
+  return absl::OkStatus();
+}
 
-  grpc::ServerBuilder clients;
+absl::Status Gyred::OpenClientServer() {
+  grpc::ServerBuilder& clients = *clients_;
   Prepare(config_, &clients);
   clients.SetMaxReceiveMessageSize(static_cast<int>(kMaxMessageBytes + kMessageSlackBytes));
   clients.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
@@ -268,18 +302,16 @@ absl::Status Gyred::OpenServers() {
   clients.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   clients.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
   clients.AddListeningPort(config_.client_listen.ToString(), grpc::InsecureServerCredentials());
-  clients.RegisterService(client_service_.get());
+  health_ = std::make_unique<HealthService>();
+  clients.RegisterService(client_service_->grpc_service());
+  clients.RegisterService(health_->grpc_service());
   client_server_ = clients.BuildAndStart();
+  clients_.reset();
   if (client_server_ == nullptr) return CannotListen("client_listen", config_.client_listen);
-
-  metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
-                                                      peer_service_.get(), seat_.get(),
-                                                      engine_.get(), Pointers(lanes_)});
-  if (!config_.http) return absl::OkStatus();
-  absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
-      config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});
-  if (!http.ok()) return http.status();
-  http_ = *std::move(http);
+  for (const auto& lane : lanes_) {
+    client_service_->Await(lane->server_queue());
+    health_->Await(lane->server_queue());
+  }
   return absl::OkStatus();
 }
 
@@ -370,17 +402,22 @@ absl::Status Gyred::Stop() {
   const Time deadline = MonotonicNow() + config_.drain;
   if (door_ != nullptr) door_->StartDraining();
   if (client_server_ != nullptr) {
-    if (grpc::HealthCheckServiceInterface* health = client_server_->GetHealthCheckService()) {
-      health->SetServingStatus(false);
-    }
+    health_->StopServing();
     while (door_->in_flight() > 0 && MonotonicNow() < deadline) {
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
     }
     client_service_->DrainSessions();
     client_server_->Shutdown(In(std::clamp(deadline - MonotonicNow(), Duration(), kCloseStreams)));
+    client_service_->AwaitEnd();
+    health_->AwaitEnd();
   }
   if (links_ != nullptr) links_->Stop();
-  if (peer_server_ != nullptr) peer_server_->Shutdown(In(Duration()));
+  if (peer_server_ != nullptr) {
+    peer_server_->Shutdown(In(Duration()));
+    peer_service_->AwaitEnd();
+    unknown_calls_->AwaitEnd();
+    no_queue_->Shutdown();
+  }
   http_.reset();
   for (const auto& lane : lanes_) lane->Stop();
   if (pool_ != nullptr) pool_->Stop();

@@ -21,6 +21,7 @@
 #include "server/config.h"
 #include "server/control_seat.h"
 #include "server/door.h"
+#include "server/health_service.h"
 #include "server/http_door.h"
 #include "server/lane.h"
 #include "server/metrics.h"
@@ -28,6 +29,7 @@
 #include "server/peer_links.h"
 #include "server/peer_service.h"
 #include "server/store_pool.h"
+#include "server/unknown_calls.h"
 #include "storage/identity.h"
 #include "storage/peer_runs.h"
 #include "storage/rocks_engine.h"
@@ -62,6 +64,8 @@ class Gyred {
   // lanes have stopped.
   bool KnowsItsLives() const;
   absl::Status OpenServers();
+  absl::Status OpenPeerServer();
+  absl::Status OpenClientServer();
   // Members that moved since the last run (another port, another host) tell so.
   absl::Status PublishAddresses();
   void OnPeerMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
@@ -84,11 +88,15 @@ class Gyred {
   std::unique_ptr<StorePool> pool_;
   std::unique_ptr<PeerLinks> links_;
   std::unique_ptr<ControlSeat> seat_;
+  std::unique_ptr<grpc::ServerBuilder> clients_;  // until its server is built
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Door> door_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<ClientService> client_service_;
+  std::unique_ptr<HealthService> health_;
   std::unique_ptr<PeerService> peer_service_;
+  std::unique_ptr<UnknownCalls> unknown_calls_;            // of peers
+  std::unique_ptr<grpc::ServerCompletionQueue> no_queue_;  // see OpenPeerServer
   std::unique_ptr<grpc::Server> peer_server_;
   std::unique_ptr<grpc::Server> client_server_;
   std::unique_ptr<Metrics> metrics_;

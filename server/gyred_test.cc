@@ -22,6 +22,7 @@
 
 #include "api/error_translation.h"
 #include "api/limits.h"
+#include "api/proto/health.grpc.pb.h"
 #include "server/local_cluster.h"
 #include "server/machine_memory.h"
 #include "server/unread_replies.h"
@@ -114,9 +115,11 @@ TEST_F(OneNode, DeletesAndForgets) {
   request.set_table("carts");
   request.set_key("anna");
   request.set_context(put.context());
+  request.mutable_options()->set_timeout_ms(kPatienceMs);
   grpc::ClientContext context;
   v1::DeleteReply reply;
-  ASSERT_TRUE(stub_->Delete(&context, request, &reply).ok());
+  const grpc::Status status = stub_->Delete(&context, request, &reply);
+  ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_TRUE(ValuesOf(stub_.get(), "anna").empty());
 }
 
@@ -487,26 +490,72 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
 }
 
 // What a service that has no stub here answers to one message, both as they are encoded.
+// The bytes of the reply; where `code` is not OK, "" and nothing else.
 std::string CallByName(const std::string& address, const std::string& method,
-                       const std::string& message) {
+                       const std::string& message, grpc::StatusCode code = grpc::StatusCode::OK) {
   grpc::GenericStub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
   grpc::ClientContext context;
   const grpc::Slice slice(message);
   const grpc::ByteBuffer request(&slice, 1);
   grpc::ByteBuffer reply;
-  std::promise<grpc::Status> done;
-  stub.UnaryCall(&context, method, {}, &request, &reply,
-                 [&](const grpc::Status& status) { done.set_value(status); });
-  const grpc::Status status = done.get_future().get();
-  EXPECT_TRUE(status.ok()) << status.error_message();
+  grpc::Status status;
+  grpc::CompletionQueue queue;
+  const auto call = stub.PrepareUnaryCall(&context, method, request, &queue);
+  call->StartCall();
+  call->Finish(&reply, &status, nullptr);
+  void* tag;
+  bool ok;
+  EXPECT_TRUE(queue.Next(&tag, &ok));
+  EXPECT_EQ(status.error_code(), code) << status.error_message();
   grpc::Slice bytes;
   EXPECT_TRUE(!status.ok() || reply.DumpToSingleSlice(&bytes).ok());
   return {bytes.begin(), bytes.end()};
 }
 
 TEST_F(OneNode, AnswersHealthChecks) {
-  // HealthCheckRequest{service: ""} is empty; HealthCheckResponse{status: SERVING} is field 1 = 1.
-  EXPECT_EQ(CallByName(cluster_.AddressOf(0), "/grpc.health.v1.Health/Check", ""), "\x08\x01");
+  const auto check = [this](const std::string& request, grpc::StatusCode code) {
+    return CallByName(cluster_.AddressOf(0), "/grpc.health.v1.Health/Check", request, code);
+  };
+  // HealthCheckRequest{service: ...} is field 1; HealthCheckResponse{status: SERVING} too, and 1.
+  EXPECT_EQ(check("", grpc::StatusCode::OK), "\x08\x01");
+  EXPECT_EQ(check("\x0a\x0cgyre.v1.Gyre", grpc::StatusCode::OK), "\x08\x01");
+  EXPECT_EQ(check("\x0a\x04nope", grpc::StatusCode::NOT_FOUND), "");
+}
+
+TEST_F(OneNode, TellsWhoWatchesItsHealthThatItStops) {
+  const auto stub = grpc::health::v1::Health::NewStub(
+      grpc::CreateChannel(cluster_.AddressOf(0), grpc::InsecureChannelCredentials()));
+  const auto watch = [&](const std::string& service, grpc::ClientContext* context) {
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    return stub->Watch(context, request);
+  };
+  grpc::ClientContext context;
+  const auto reader = watch("gyre.v1.Gyre", &context);
+  grpc::health::v1::HealthCheckResponse status;
+  ASSERT_TRUE(reader->Read(&status));
+  EXPECT_EQ(status.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+  grpc::ClientContext other_context;
+  const auto other = watch("nope", &other_context);
+  ASSERT_TRUE(other->Read(&status));
+  EXPECT_EQ(status.status(), grpc::health::v1::HealthCheckResponse::SERVICE_UNKNOWN);
+  other_context.TryCancel();  // a watcher that goes keeps nobody waiting
+  EXPECT_FALSE(other->Read(&status));
+
+  std::thread stop([this] { EXPECT_TRUE(cluster_.Stop(0).ok()); });
+  ASSERT_TRUE(reader->Read(&status));
+  EXPECT_EQ(status.status(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
+  EXPECT_FALSE(reader->Read(&status));
+  stop.join();
+}
+
+// Its calls come on a queue that it shares with the clients' server, and there gRPC does not do it.
+TEST_F(OneNode, AnswersCallsThatNobodyServesOnBothPorts) {
+  const std::string peers = cluster_.config(0).peer_listen.ToString();
+  for (const std::string& address : {cluster_.AddressOf(0), peers}) {
+    EXPECT_EQ(CallByName(address, "/no.such/Method", "", grpc::StatusCode::UNIMPLEMENTED), "");
+  }
+  EXPECT_EQ(CallByName(peers, "/gyre.v1.Gyre/ListTables", "", grpc::StatusCode::UNIMPLEMENTED), "");
 }
 
 TEST_F(OneNode, TellsByReflectionWhatItServes) {

@@ -13,19 +13,27 @@ namespace {
 
 constexpr ptrdiff_t kFewSessions = 16;
 
+std::unique_ptr<grpc::CompletionQueue> QueueOf(
+    std::unique_ptr<grpc::ServerCompletionQueue> served) {
+  if (served != nullptr) return served;
+  return std::make_unique<grpc::CompletionQueue>();
+}
+
 }  // namespace
 
 Lane::Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers)
-    : options_(options),
+    : index_(options.index),
+      clock_answers_(options.clock_answers),
       node_(node),
       shard_(&node->shard(options.index)),
       seat_(seat),
       pool_(pool),
       peers_(peers),
+      server_queue_(options.queue.get()),
       loop_(absl::StrCat("shard-", options.index),
             {[this](Instant now) { OnWake(now); }, [this](Instant now) { return Perform(now); },
              [this] { return Gather(); }},
-            options.max_waiting) {}
+            options.max_waiting, QueueOf(std::move(options.queue))) {}
 
 bool Lane::TryServe(const std::shared_ptr<std::vector<Ask>>& asks) {
   return loop_.TryPost([this, asks](Instant now) {
@@ -70,7 +78,7 @@ void Lane::OnForgetful() {
 
 void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
   loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
-    done(node_->Install(options_.index, view));
+    done(node_->Install(index_, view));
   });
 }
 
@@ -104,8 +112,8 @@ Time Lane::Perform(Instant now) {
   }
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
-      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(*engine->TakeSnapshot(), scan.partition,
-                                                            scan.theirs, options_.clock_answers);
+      absl::StatusOr<ClockAnswer> answer =
+          BuildClockAnswer(*engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_);
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);
       });

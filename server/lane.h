@@ -42,6 +42,8 @@ class Lane {
   struct Options {
     int index = 0;
     size_t max_waiting = 100'000;  // events; beyond it clients are answered "overloaded"
+    // Where calls that the lane is to serve come in. Null: it only makes calls.
+    std::unique_ptr<grpc::ServerCompletionQueue> queue;
     ClockAnswerLimits clock_answers;
   };
 
@@ -58,6 +60,9 @@ class Lane {
   void OnPeer(NodeId node, bool reachable);
   void OnForgetful();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
+  // The queue that the lane's thread polls; its server's form is null where it has none.
+  grpc::CompletionQueue* queue() { return loop_.queue(); }
+  grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
   // For what concerns Control: lane 0.
   void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }
 
@@ -71,7 +76,8 @@ class Lane {
   Duration Gather();
   void Answer(std::vector<ShardEffects::Reply> replies);
 
-  const Options options_;
+  const int index_;
+  const ClockAnswerLimits clock_answers_;
   Node* const node_;
   Shard* const shard_;
   ControlSeat* const seat_;
@@ -81,14 +87,14 @@ class Lane {
   // Of the loop's thread.
   // After a round that stepped `steps` requests and messages, the next one lets `gather` pass from
   // the round's beginning, so that commits and frames carry more. Alone in flight, a request has
-  // five steps or fewer in any round and never waits. The longer one bounds a node to about 50,000
+  // five steps or fewer in any round and never waits. The longer one bounds a node to about 100,000
   // writes a second with 256 in flight, for a write takes some five rounds.
   struct Pace {
     size_t steps;
     Duration gather;
   };
   static constexpr Pace kBusy = {8, Duration::Micros(300)};
-  static constexpr Pace kFull = {16, Duration::Micros(1000)};
+  static constexpr Pace kFull = {16, Duration::Micros(500)};
   size_t stepped_ = 0;  // in this round
 
   Token next_token_ = 1;
@@ -100,7 +106,8 @@ class Lane {
   ShardFigures figures_;  // guarded by figures_mutex_, and so is failed_
   bool failed_ = false;
 
-  EventLoop loop_;  // last: its thread uses all above
+  grpc::ServerCompletionQueue* const server_queue_;  // loop_'s
+  EventLoop loop_;                                   // last: its thread uses all above
 };
 
 }  // namespace gyre

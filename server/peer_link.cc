@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/limits.h"
 #include "api/peer_translation.h"
+#include "api/proto/client_stream.h"
 #include "api/proto/frame_arena.h"
 #include "server/clock.h"
 #include "server/log.h"
@@ -39,10 +40,8 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
 
 }  // namespace
 
-// One stream. It lives until gRPC has reported its end. The hold keeps it open for writes that
-// start outside of its callbacks; it is let go of when the stream is broken and no write is under
-// way.
-class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, peer::PeerFrame> {
+// One stream. It lives until gRPC has reported its end.
+class PeerLink::Call final : public ClientStream<peer::PeerFrame, peer::PeerFrame> {
  public:
   Call(PeerLink* link, std::shared_ptr<grpc::Channel> channel)
       : link_(link), stub_(peer::Peer::NewStub(channel)) {}
@@ -50,11 +49,8 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
   void Open(peer::Hello hello) {
     peer::PeerFrame* const frame = frames_.Renew();
     *frame->mutable_hello() = std::move(hello);
-    stub_->async()->Link(&context_, this);
-    AddHold();
-    StartWrite(frame);
-    StartRead(&answer_);
-    StartCall();
+    Start(stub_->PrepareAsyncLink(context(), link_->completions_), &answer_);
+    StartWrite(*frame);
   }
 
   void Write(const std::vector<PeerMessage>& messages) {
@@ -63,10 +59,8 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
     for (const PeerMessage& message : messages) {
       EncodePeerMessage(message, frame->add_messages());
     }
-    StartWrite(frame);
+    StartWrite(*frame);
   }
-
-  void Cancel() { context_.TryCancel(); }
 
   void OnReadDone(bool ok) override {
     if (!ok) return link_->OnClosed();
@@ -81,7 +75,6 @@ class PeerLink::Call final : public grpc::ClientBidiReactor<peer::PeerFrame, pee
  private:
   PeerLink* const link_;
   const std::unique_ptr<peer::Peer::Stub> stub_;
-  grpc::ClientContext context_;
   FrameArena<peer::PeerFrame> frames_{kKeptPeerFrameBytes};  // of the write under way
   peer::PeerFrame answer_;
 };
@@ -170,13 +163,7 @@ void PeerLink::Write(std::unique_lock<std::mutex> lock) {
 void PeerLink::OnWritten(bool ok) {
   std::unique_lock<std::mutex> lock(mutex_);
   writing_ = false;
-  if (closing_) {
-    Call* const call = call_.get();
-    lock.unlock();
-    call->RemoveHold();
-  } else if (ok) {
-    Write(std::move(lock));
-  }
+  if (ok) Write(std::move(lock));
   // After a failed write the read fails too, and that closes.
 }
 
@@ -227,11 +214,8 @@ void PeerLink::OnClosed() {
   repair_.clear();
   queue_bytes_ = 0;
   repair_bytes_ = 0;
-  Call* const call = writing_ ? nullptr : call_.get();
   lock.unlock();
-  // First the news, then the hold: after that the call may be gone.
   Report();
-  if (call != nullptr) call->RemoveHold();
 }
 
 void PeerLink::OnDone(const std::string& why, int code) {

@@ -13,6 +13,8 @@
 #ifndef GYRE_SERVER_PEER_LINK_H_
 #define GYRE_SERVER_PEER_LINK_H_
 
+#include <grpcpp/grpcpp.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -92,6 +94,10 @@ class PeerLink {
 
   NodeId id() const { return id_; }
 
+  // Where its streams are from now on, before the first Tend. REQUIRES: it is polled until Stop has
+  // returned.
+  void Attach(grpc::CompletionQueue* queue) { completions_ = queue; }
+
   // Queues; Flush sends. Without a connection the message is dropped, as if the network had lost
   // it.
   void Queue(PeerMessage message);
@@ -130,6 +136,7 @@ class PeerLink {
   const std::string name_;
   const std::string address_;
   const Events events_;
+  grpc::CompletionQueue* completions_ = nullptr;
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;

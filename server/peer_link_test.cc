@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "api/proto/completion_thread.h"
 #include "server/fake_peer.h"
 #include "server/local_cluster.h"
 #include "server/peer_links.h"
@@ -38,7 +39,7 @@ class Links {
     return *this;
   }
   Links& Start() {
-    links_.Start();
+    links_.Start({wire_.queue()});
     return *this;
   }
   PeerLinks& operator*() { return links_; }
@@ -73,6 +74,7 @@ class Links {
   mutable std::mutex mutex_;
   std::string refused_;  // guarded by mutex_, and so is the rest
   std::string news_;
+  CompletionThread wire_{"wire"};
   PeerLinks links_;
 };
 

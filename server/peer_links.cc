@@ -26,8 +26,9 @@ PeerLinks::PeerLinks(PeerLinkOptions options, const std::vector<Member>& peers, 
 
 PeerLinks::~PeerLinks() { Stop(); }
 
-void PeerLinks::Start() {
+void PeerLinks::Start(const std::vector<grpc::CompletionQueue*>& queues) {
   GYRE_CHECK(!thread_.joinable(), "links start once");
+  for (size_t i = 0; i < links_.size(); ++i) links_[i]->Attach(queues[i % queues.size()]);
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "peer-links");
 }

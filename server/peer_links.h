@@ -33,8 +33,8 @@ class PeerLinks {
   PeerLinks& operator=(const PeerLinks&) = delete;
   ~PeerLinks();
 
-  // Opens the streams.
-  void Start();
+  // Opens the streams, on these queues by turns. REQUIRES: they are polled until Stop has returned.
+  void Start(const std::vector<grpc::CompletionQueue*>& queues);
   // Returns when every peer can be reached or was found to be away, and after `patience` or at Stop
   // in any case. REQUIRES: Start was called.
   void WaitUntilSettled(Duration patience);

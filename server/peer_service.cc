@@ -10,6 +10,7 @@
 #include "api/peer_translation.h"
 #include "api/proto/frame_arena.h"
 #include "server/log.h"
+#include "server/server_stream.h"
 
 namespace gyre {
 namespace {
@@ -20,11 +21,17 @@ constexpr int kFramesInProcess = 4;
 
 // One stream of one peer. It ends (Finish) when the read has failed and no frame is in process, so
 // that tickets never outlive it.
-class PeerService::Incoming final
-    : public grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame> {
+class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::PeerFrame> {
  public:
-  Incoming(PeerService* service, grpc::CallbackServerContext* context)
-      : service_(service), context_(context) {
+  Incoming(PeerService* service, grpc::ServerCompletionQueue* queue)
+      : service_(service), queue_(queue) {}
+
+  void Cancel() { TryCancel(); }
+
+ private:
+  void OnOpen() override {
+    service_->open_.Add();
+    service_->Await(queue_);
     const std::shared_ptr<Strangers> strangers = service_->strangers_;
     {
       std::lock_guard<std::mutex> lock(strangers->mutex);
@@ -43,7 +50,7 @@ class PeerService::Incoming final
     Read();
   }
 
-  void Cancel() { context_->TryCancel(); }
+  void OnNever() override { delete this; }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -68,10 +75,11 @@ class PeerService::Incoming final
   void OnDone() override {
     LeaveStrangers();
     if (from_ != NodeId()) service_->Leave(from_, this);
+    PeerService* const service = service_;
     delete this;
+    service->open_.Remove();
   }
 
- private:
   void Read() {
     frame_ = frames_.Renew();
     StartRead(frame_);
@@ -90,7 +98,7 @@ class PeerService::Incoming final
       std::lock_guard<std::mutex> lock(mutex_);
       writing_ = true;
     }
-    StartWrite(&greeting_);
+    StartWrite(greeting_);
     return true;
   }
 
@@ -143,7 +151,7 @@ class PeerService::Incoming final
   }
 
   PeerService* const service_;
-  grpc::CallbackServerContext* const context_;
+  grpc::ServerCompletionQueue* const queue_;
   grpc::Alarm patience_;
   uint64_t number_ = 0;
   NodeId from_;  // of the reading callbacks, and so are the next three
@@ -174,9 +182,11 @@ PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
 
 PeerService::~PeerService() = default;
 
-grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* PeerService::Link(
-    grpc::CallbackServerContext* context) {
-  return new Incoming(this, context);
+void PeerService::Await(grpc::ServerCompletionQueue* queue) {
+  (new Incoming(this, queue))
+      ->Await([&](grpc::ServerContext* context, Incoming::Rpc* rpc, void* tag) {
+        service_.RequestLink(context, rpc, queue, queue, tag);
+      });
 }
 
 grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer) {

@@ -5,7 +5,7 @@
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.
 //
-// Thread rule: gRPC's threads; `sink` must only post.
+// Thread rule: the threads that poll the queues which Await was given; `sink` must only post.
 
 #ifndef GYRE_SERVER_PEER_SERVICE_H_
 #define GYRE_SERVER_PEER_SERVICE_H_
@@ -25,6 +25,7 @@
 #include "replication/message.h"
 #include "ring/ids.h"
 #include "ring/member.h"
+#include "server/call_count.h"
 #include "server/peer_links.h"
 #include "storage/peer_runs.h"
 
@@ -32,7 +33,7 @@ namespace gyre {
 
 inline constexpr uint32_t kPeerProtocol = 3;
 
-class PeerService final : public peer::Peer::CallbackService {
+class PeerService {
  public:
   // Whoever takes the messages in lets go of `ticket` afterwards.
   using Sink = std::function<void(NodeId from, std::vector<PeerMessage> messages,
@@ -62,10 +63,18 @@ class PeerService final : public peer::Peer::CallbackService {
   PeerService(std::string cluster_name, std::vector<Member> peers,
               std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Memory memory,
               Options options);
-  ~PeerService() override;
+  PeerService(const PeerService&) = delete;
+  PeerService& operator=(const PeerService&) = delete;
+  ~PeerService();
 
-  grpc::ServerBidiReactor<peer::PeerFrame, peer::PeerFrame>* Link(
-      grpc::CallbackServerContext* context) override;
+  // To be registered with a server.
+  grpc::Service* grpc_service() { return &service_; }
+  // Takes streams in on that queue, one after another, from the server's start to its end. Without
+  // it none comes.
+  void Await(grpc::ServerCompletionQueue* queue);
+  // Waits for the end of the last stream. REQUIRES: the server is shut down, and the queues are
+  // still polled.
+  void AwaitEnd() { open_.AwaitNone(); }
 
   Figures figures() const;
 
@@ -90,6 +99,8 @@ class PeerService final : public peer::Peer::CallbackService {
   void Confirm(NodeId node, Incoming* stream);
   void Leave(NodeId node, Incoming* stream);
 
+  peer::Peer::AsyncService service_;
+  CallCount open_;
   const std::string cluster_name_;
   const std::vector<Member> peers_;
   const std::function<peer::Hello()> hello_;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/proto/completion_thread.h"
 #include "server/fake_peer.h"
 #include "server/local_cluster.h"
 #include "storage/memory_engine.h"
@@ -77,12 +78,19 @@ class Served {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    builder.RegisterService(&service_);
+    builder.RegisterService(service_.grpc_service());
+    std::unique_ptr<grpc::ServerCompletionQueue> queue = builder.AddCompletionQueue();
+    grpc::ServerCompletionQueue* const served = queue.get();
+    wire_ = std::make_unique<CompletionThread>("wire", std::move(queue));
     server_ = builder.BuildAndStart();
+    service_.Await(served);
     stub_ = peer::Peer::NewStub(grpc::CreateChannel("127.0.0.1:" + std::to_string(port),
                                                     grpc::InsecureChannelCredentials()));
   }
-  ~Served() { server_->Shutdown(); }
+  ~Served() {
+    server_->Shutdown();
+    service_.AwaitEnd();
+  }
 
   peer::Peer::Stub* stub() { return stub_.get(); }
   // What a process that greets, and then ends its stream, is told.
@@ -102,6 +110,7 @@ class Served {
  private:
   PeerLinks no_links_{{}, {}, Random(1), {}};
   PeerService service_;
+  std::unique_ptr<CompletionThread> wire_;
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<peer::Peer::Stub> stub_;
 };
@@ -154,8 +163,9 @@ class News {
 TEST(PeerService, CountsAPeerAsThereOnceItKnowsThatItWasLetIn) {
   FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   News news;
+  CompletionThread wire("wire");
   PeerLinks links({}, {peer.member()}, Random(1), news.Events());
-  links.Start();
+  links.Start({wire.queue()});
   ASSERT_TRUE(LocalCluster::Eventually([&] { return links.figures().front().connects == 1; }));
   MemoryEngine engine;
   Served served(&engine, {}, &links);

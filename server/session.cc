@@ -8,13 +8,22 @@
 
 namespace gyre {
 
-std::shared_ptr<Session> Session::Open(Door* door, std::function<void(Session*)> on_done) {
-  std::shared_ptr<Session> session(new Session(door, std::move(on_done)));
+std::shared_ptr<Session> Session::Make(Door* door, Events events) {
+  std::shared_ptr<Session> session(new Session(door, std::move(events)));
   session->self_ = session;
-  session->reading_ = true;
-  session->Read();
   return session;
 }
+
+void Session::OnOpen() {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    reading_ = true;
+  }
+  events_.on_open(self_);
+  Read();
+}
+
+void Session::OnNever() { self_.reset(); }
 
 void Session::Read() {
   incoming_ = frames_.Renew();
@@ -78,8 +87,8 @@ void Session::OnCancel() {
 }
 
 void Session::OnDone() {
-  on_done_(this);
-  self_.reset();
+  const std::shared_ptr<Session> self = std::move(self_);
+  events_.on_done(this);
 }
 
 void Session::Proceed(std::unique_lock<std::mutex> lock) {
@@ -110,7 +119,7 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   if (read) reading_ = true;
   // The stream cannot end meanwhile: an operation that is flagged has not been reported.
   lock.unlock();
-  if (write) StartWrite(&outgoing_);
+  if (write) StartWrite(outgoing_);
   if (read) Read();
 }
 

@@ -22,11 +22,12 @@
 #include "api/proto/gyre.grpc.pb.h"
 #include "server/caller.h"
 #include "server/door.h"
+#include "server/server_stream.h"
 #include "server/unread_replies.h"
 
 namespace gyre {
 
-class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::ServerFrame>,
+class Session final : public ServerStream<v1::ClientFrame, v1::ServerFrame>,
                       public Caller,
                       public std::enable_shared_from_this<Session> {
  public:
@@ -36,8 +37,14 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   // Of a frame of requests, beside their values.
   static constexpr size_t kKeptFrameBytes = 4 << 10;
 
-  // `on_done`: the stream has ended.
-  static std::shared_ptr<Session> Open(Door* door, std::function<void(Session*)> on_done);
+  // What its service is told; on the thread that polls.
+  struct Events {
+    std::function<void(const std::shared_ptr<Session>&)> on_open;  // a client has come
+    std::function<void(Session*)> on_done;                         // the stream has ended
+  };
+
+  // One that waits for its client.
+  static std::shared_ptr<Session> Make(Door* door, Events events);
 
   // Ends the stream once its last reply is written.
   void Drain();
@@ -47,9 +54,10 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   void Flush() override;
 
  private:
-  Session(Door* door, std::function<void(Session*)> on_done)
-      : door_(door), on_done_(std::move(on_done)) {}
+  Session(Door* door, Events events) : door_(door), events_(std::move(events)) {}
 
+  void OnOpen() override;
+  void OnNever() override;
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -61,8 +69,8 @@ class Session final : public grpc::ServerBidiReactor<v1::ClientFrame, v1::Server
   void Proceed(std::unique_lock<std::mutex> lock);
 
   Door* const door_;
-  const std::function<void(Session*)> on_done_;
-  std::shared_ptr<Session> self_;  // until OnDone
+  const Events events_;
+  std::shared_ptr<Session> self_;  // until OnDone or OnNever
 
   FrameArena<v1::ClientFrame> frames_{kKeptFrameBytes};
   v1::ClientFrame* incoming_ = nullptr;  // of the read under way; in frames_

@@ -104,7 +104,8 @@ Dispatcher::Dispatcher(const DispatcherOptions& options)
     : options_(options),
       budget_(options.retry_budget),
       map_(std::make_shared<Map>()),
-      feed_(&channels_, options.seeds, [this](Routing routing) { Install(std::move(routing)); }),
+      feed_(&channels_, wire_.queue(), options.seeds,
+            [this](Routing routing) { Install(std::move(routing)); }),
       ticker_([this] { TickLoop(); }) {}
 
 Dispatcher::~Dispatcher() {
@@ -144,8 +145,8 @@ std::shared_ptr<const Routing> Dispatcher::routing() const { return map()->routi
 NodeStream* Dispatcher::NodeAt(const std::string& address) {
   std::unique_ptr<NodeStream>& node = nodes_[address];
   if (node == nullptr) {
-    node = std::make_unique<NodeStream>(address, channels_.To(address), options_.stream, this,
-                                        &counters_);
+    node = std::make_unique<NodeStream>(address, channels_.To(address), wire_.queue(),
+                                        options_.stream, this, &counters_);
   }
   return node.get();
 }

@@ -40,6 +40,7 @@
 #include "api/client/routing.h"
 #include "api/client/topology_feed.h"
 #include "api/client/waiting_room.h"
+#include "api/proto/completion_thread.h"
 #include "api/proto/gyre.pb.h"
 
 namespace gyre {
@@ -117,6 +118,7 @@ class Dispatcher final : public NodeStream::Listener {
   const DispatcherOptions options_;
   ClientCounters counters_;
   ChannelPool channels_;
+  CompletionThread wire_{"gyre-client"};  // all calls that nobody waits for, and callbacks
   RetryBudget budget_;
   WaitingRoom waiting_room_;
 

@@ -7,13 +7,12 @@
 #include "absl/strings/str_cat.h"
 #include "api/client/batch_scope.h"
 #include "api/client/monotonic.h"
+#include "api/proto/client_stream.h"
 #include "api/proto/frame_arena.h"
 #include "google/protobuf/io/coded_stream.h"
-#include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/impl/codegen/proto_utils.h"
 #include "grpcpp/support/byte_buffer.h"
-#include "grpcpp/support/client_callback.h"
 #include "grpcpp/support/slice.h"
 
 namespace gyre {
@@ -45,21 +44,18 @@ void FillForAttempt(Operation& op, uint64_t id, absl::Time now) {
 }  // namespace
 
 // One life of the stream. OnDone hands it to OnEnded, which deletes it.
-class NodeStream::Session final
-    : public grpc::ClientBidiReactor<grpc::ByteBuffer, v1::ServerFrame> {
+class NodeStream::Session final : public ClientStream<grpc::ByteBuffer, v1::ServerFrame> {
  public:
+  // A first frame is to follow.
   explicit Session(NodeStream* node) : node_(node), stub_(node->channel_) {
-    stub_.PrepareBidiStreamingCall(&context_, kSessionMethod, {}, this);
-    Read();
-    StartCall();
+    in_ = frames_.Renew();
+    Start(stub_.PrepareCall(context(), kSessionMethod, node->completions_), in_);
   }
 
   void Write(const grpc::Slice& frame) {
-    out_ = grpc::ByteBuffer(&frame, 1);
     writing = true;
-    StartWrite(&out_);
+    StartWrite(grpc::ByteBuffer(&frame, 1));
   }
-  void Cancel() { context_.TryCancel(); }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -67,7 +63,8 @@ class NodeStream::Session final
       return;
     }
     node_->OnFrame(this, *in_);
-    Read();
+    in_ = frames_.Renew();
+    StartRead(in_);
   }
   void OnWriteDone(bool ok) override { node_->OnWritten(this, ok); }
   void OnDone(const grpc::Status& status) override {
@@ -81,24 +78,18 @@ class NodeStream::Session final
   bool writing = false;
 
  private:
-  void Read() {
-    in_ = frames_.Renew();
-    StartRead(in_);
-  }
-
   NodeStream* const node_;
   grpc::TemplatedGenericStub<grpc::ByteBuffer, v1::ServerFrame> stub_;
-  grpc::ClientContext context_;
-  grpc::ByteBuffer out_;
   FrameArena<v1::ServerFrame> frames_{kKeptFrameBytes};
   v1::ServerFrame* in_ = nullptr;  // of the read under way; in frames_
 };
 
 NodeStream::NodeStream(std::string address, std::shared_ptr<grpc::Channel> channel,
-                       const NodeStreamOptions& options, Listener* listener,
-                       ClientCounters* counters)
+                       grpc::CompletionQueue* queue, const NodeStreamOptions& options,
+                       Listener* listener, ClientCounters* counters)
     : address_(std::move(address)),
       channel_(std::move(channel)),
+      completions_(queue),
       options_(options),
       listener_(listener),
       counters_(counters),

@@ -17,8 +17,8 @@
 // Always holds: an operation that was taken by Submit is given back exactly once, through OnReply,
 // OnLost or Expire. The listener is called without any lock held. At most one write is in flight.
 //
-// Thread-safe. gRPC's callback API; the reactor's reads and writes follow its rule that an
-// operation may be started under a lock, since a reaction never runs inside the starting call.
+// Thread-safe. An operation of gRPC's may be started under a lock: what it leads to is told by the
+// thread that polls the queue, and never inside the call that starts it.
 
 #ifndef GYRE_API_CLIENT_NODE_STREAM_H_
 #define GYRE_API_CLIENT_NODE_STREAM_H_
@@ -41,6 +41,7 @@
 #include "api/client/retry_budget.h"
 #include "api/proto/gyre.pb.h"
 #include "grpcpp/channel.h"
+#include "grpcpp/completion_queue.h"
 
 namespace gyre {
 inline namespace sdk {
@@ -71,8 +72,10 @@ class NodeStream {
     virtual void OnEpoch(NodeStream& node, uint64_t epoch) = 0;
   };
 
+  // REQUIRES: `queue` is polled until Close has returned.
   NodeStream(std::string address, std::shared_ptr<grpc::Channel> channel,
-             const NodeStreamOptions& options, Listener* listener, ClientCounters* counters);
+             grpc::CompletionQueue* queue, const NodeStreamOptions& options, Listener* listener,
+             ClientCounters* counters);
   NodeStream(const NodeStream&) = delete;
   NodeStream& operator=(const NodeStream&) = delete;
   // REQUIRES: Close() was called.
@@ -126,6 +129,7 @@ class NodeStream {
 
   const std::string address_;
   const std::shared_ptr<grpc::Channel> channel_;
+  grpc::CompletionQueue* const completions_;
   const NodeStreamOptions options_;
   Listener* const listener_;
   ClientCounters* const counters_;
@@ -134,7 +138,7 @@ class NodeStream {
   std::condition_variable ended_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   CircuitBreaker breaker_ ABSL_GUARDED_BY(mutex_);
-  // The current session, owned by gRPC from StartCall to OnDone; null: none is open.
+  // The current session, which belongs to itself until OnDone; null: none is open.
   Session* session_ ABSL_GUARDED_BY(mutex_) = nullptr;
   int sessions_running_ ABSL_GUARDED_BY(mutex_) = 0;  // until their OnLost has returned
   std::deque<std::unique_ptr<Operation>> queue_ ABSL_GUARDED_BY(mutex_);

@@ -7,6 +7,7 @@
 #include "api/client/batch_scope.h"
 #include "api/client/fake_server.h"
 #include "api/client/monotonic.h"
+#include "api/proto/completion_thread.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
@@ -81,11 +82,11 @@ class NodeStreamTest : public testing::Test {
   Recorder recorder_;
   ClientCounters counters_;
   RetryBudget budget_;
-  NodeStream stream_{node_.address(),
-                     grpc::CreateChannel(node_.address(), grpc::InsecureChannelCredentials()),
-                     {.max_in_flight = 4, .max_frame_requests = 3},
-                     &recorder_,
-                     &counters_};
+  CompletionThread wire_{"wire"};
+  NodeStream stream_{
+      node_.address(), grpc::CreateChannel(node_.address(), grpc::InsecureChannelCredentials()),
+      wire_.queue(),   {.max_in_flight = 4, .max_frame_requests = 3},
+      &recorder_,      &counters_};
 };
 
 TEST_F(NodeStreamTest, OpensWithTheFirstRequestAndAnswersIt) {

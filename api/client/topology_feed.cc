@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/client/error_detail.h"
 #include "api/client/monotonic.h"
+#include "api/proto/completion.h"
 #include "api/proto/gyre.grpc.pb.h"
 #include "grpcpp/client_context.h"
 
@@ -25,16 +26,25 @@ std::chrono::system_clock::time_point WallDeadline(absl::Duration from_now) {
 
 }  // namespace
 
-struct TopologyFeed::Fetch {
-  std::string address;
+struct TopologyFeed::Fetch final : Completion {
+  explicit Fetch(TopologyFeed* to) : feed(to) {}
+  void OnComplete(bool) override { feed->OnFetched(status.ok()); }
+
+  TopologyFeed* const feed;
   std::unique_ptr<v1::Gyre::Stub> stub;
   grpc::ClientContext context;
   v1::GetTopologyRequest request;
   v1::GetTopologyReply reply;
+  grpc::Status status;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<v1::GetTopologyReply>> reader;
 };
 
-TopologyFeed::TopologyFeed(ChannelPool* channels, std::vector<std::string> seeds, Install install)
-    : channels_(channels), seeds_(std::move(seeds)), install_(std::move(install)) {
+TopologyFeed::TopologyFeed(ChannelPool* channels, grpc::CompletionQueue* queue,
+                           std::vector<std::string> seeds, Install install)
+    : channels_(channels),
+      completions_(queue),
+      seeds_(std::move(seeds)),
+      install_(std::move(install)) {
   const std::lock_guard lock(mutex_);
   addresses_ = seeds_;
 }
@@ -123,15 +133,14 @@ bool TopologyFeed::Busy() const {
 }
 
 void TopologyFeed::StartLocked(const std::string& address) {
-  in_flight_ = std::make_unique<Fetch>();
+  in_flight_ = std::make_unique<Fetch>(this);
   Fetch* fetch = in_flight_.get();
-  fetch->address = address;
   fetch->stub = v1::Gyre::NewStub(channels_->To(address));
   fetch->context.set_deadline(WallDeadline(kFetchTimeout));
   fetch->request.set_known_epoch(epoch_);
   retry_at_ = MonotonicNow() + kRetryEvery;
-  fetch->stub->async()->GetTopology(&fetch->context, &fetch->request, &fetch->reply,
-                                    [this](const grpc::Status& status) { OnFetched(status.ok()); });
+  fetch->reader = fetch->stub->AsyncGetTopology(&fetch->context, fetch->request, completions_);
+  fetch->reader->Finish(&fetch->reply, &fetch->status, static_cast<Completion*>(fetch));
 }
 
 void TopologyFeed::OnFetched(bool ok) {

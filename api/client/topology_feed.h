@@ -25,6 +25,7 @@
 #include "api/client/channel_pool.h"
 #include "api/client/routing.h"
 #include "api/proto/gyre.pb.h"
+#include "grpcpp/completion_queue.h"
 
 namespace gyre {
 inline namespace sdk {
@@ -33,7 +34,9 @@ class TopologyFeed {
  public:
   using Install = std::function<void(Routing)>;
 
-  TopologyFeed(ChannelPool* channels, std::vector<std::string> seeds, Install install);
+  // REQUIRES: `queue` is polled until Close has returned.
+  TopologyFeed(ChannelPool* channels, grpc::CompletionQueue* queue, std::vector<std::string> seeds,
+               Install install);
   // REQUIRES: Close() was called.
   ~TopologyFeed();
 
@@ -66,6 +69,7 @@ class TopologyFeed {
   absl::Status Accept(const v1::GetTopologyReply& topology);
 
   ChannelPool* const channels_;
+  grpc::CompletionQueue* const completions_;
   const std::vector<std::string> seeds_;
   const Install install_;
 

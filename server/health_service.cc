@@ -1,0 +1,125 @@
+#include "server/health_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "api/proto/gyre.grpc.pb.h"
+#include "server/unary_call.h"
+
+namespace gyre {
+
+using grpc::health::v1::HealthCheckRequest;
+using grpc::health::v1::HealthCheckResponse;
+
+// One that watches: told the status, and once more if it has changed meanwhile. It ends when its
+// client has gone or the server ends.
+class HealthService::Watcher {
+ public:
+  Watcher(HealthService* service, grpc::ServerCompletionQueue* queue)
+      : service_(service), queue_(queue), writer_(&context_) {
+    context_.AsyncNotifyWhenDone(gone_.tag());
+    service_->service_.RequestWatch(&context_, &request_, &writer_, queue, queue, opened_.tag());
+  }
+
+  // REQUIRES: the service's lock is held
+  void Tell() {
+    const Status::ServingStatus now = service_->StatusOf(request_.service());
+    if (writing_ || gone_already_ || now == told_) return;
+    writing_ = true;
+    told_ = now;
+    Status status;
+    status.set_status(now);
+    writer_.Write(status, written_.tag());
+  }
+
+ private:
+  void OnOpened(bool ok) {
+    if (!ok) {
+      delete this;
+      return;
+    }
+    service_->open_.Add();
+    service_->AwaitWatcher(queue_);
+    std::lock_guard<std::mutex> lock(service_->mutex_);
+    service_->watchers_.insert(this);
+    Tell();
+  }
+  void OnWritten(bool) {
+    std::lock_guard<std::mutex> lock(service_->mutex_);
+    writing_ = false;
+    if (gone_already_) {
+      Finish();
+    } else {
+      Tell();
+    }
+  }
+  void OnGone(bool) {
+    std::lock_guard<std::mutex> lock(service_->mutex_);
+    gone_already_ = true;
+    if (!writing_) Finish();
+  }
+  void Finish() { writer_.Finish(grpc::Status::CANCELLED, finished_.tag()); }
+  void OnFinished(bool) {
+    HealthService* const service = service_;
+    {
+      std::lock_guard<std::mutex> lock(service->mutex_);
+      service->watchers_.erase(this);
+    }
+    delete this;
+    service->open_.Remove();
+  }
+
+  HealthService* const service_;
+  grpc::ServerCompletionQueue* const queue_;
+  grpc::ServerContext context_;
+  HealthCheckRequest request_;
+  grpc::ServerAsyncWriter<HealthCheckResponse> writer_;
+  Status::ServingStatus told_ = Status::UNKNOWN;  // and the rest: guarded by the service's lock
+  bool writing_ = false;
+  bool gone_already_ = false;
+  CompletionOf<Watcher, &Watcher::OnOpened> opened_{this};
+  CompletionOf<Watcher, &Watcher::OnWritten> written_{this};
+  CompletionOf<Watcher, &Watcher::OnGone> gone_{this};
+  CompletionOf<Watcher, &Watcher::OnFinished> finished_{this};
+};
+
+void HealthService::Await(grpc::ServerCompletionQueue* queue) {
+  using Check = UnaryCall<HealthCheckRequest, HealthCheckResponse>;
+  Check::Service checks;
+  checks.request = [this, queue](grpc::ServerContext* context, HealthCheckRequest* request,
+                                 Check::Writer* writer, void* tag) {
+    service_.RequestCheck(context, request, writer, queue, queue, tag);
+  };
+  checks.serve = [this](const Check::Pointer& call) {
+    open_.Add();
+    HealthCheckResponse answer;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      answer.set_status(StatusOf(call->request().service()));
+    }
+    if (answer.status() == HealthCheckResponse::SERVICE_UNKNOWN) {
+      call->End(absl::NotFoundError("no such service here"));
+    } else {
+      call->End(std::move(answer));
+    }
+  };
+  checks.on_done = [this] { open_.Remove(); };
+  Check::Await(std::make_shared<const Check::Service>(std::move(checks)));
+  AwaitWatcher(queue);
+}
+
+// It belongs to itself from here on.
+void HealthService::AwaitWatcher(grpc::ServerCompletionQueue* queue) { new Watcher(this, queue); }
+
+HealthService::Status::ServingStatus HealthService::StatusOf(const std::string& name) const {
+  if (!name.empty() && name != v1::Gyre::service_full_name()) return Status::SERVICE_UNKNOWN;
+  return serving_ ? Status::SERVING : Status::NOT_SERVING;
+}
+
+void HealthService::StopServing() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  serving_ = false;
+  for (Watcher* const watcher : watchers_) watcher->Tell();
+}
+
+}  // namespace gyre
