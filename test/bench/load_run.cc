@@ -68,7 +68,8 @@ std::vector<LoadRun::Due> LoadRun::TakeDue(int64_t now_us) {
 
 int64_t LoadRun::WakeAt() const {
   if (idle_.empty()) return end_us_;
-  return std::min(end_us_, std::max(idle_.front().rests_until_us, schedule_.DueAt(started_)));
+  return std::min(end_us_, std::max({idle_.front().rests_until_us, schedule_.DueAt(started_),
+                                     sent_at_us_ + kPaceUs}));
 }
 
 void LoadRun::Pace() {
@@ -79,6 +80,7 @@ void LoadRun::Pace() {
       slot_free_.wait_until(lock, origin_ + std::chrono::microseconds(WakeAt()));
       continue;
     }
+    sent_at_us_ = now;
     lock.unlock();
     target_->InBatch([&] {
       for (const Due& one : due) Begin(one.slot, one.number);

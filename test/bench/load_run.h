@@ -62,6 +62,11 @@ class LoadRun {
   static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
   static constexpr int64_t kRestUs = 1000;  // after a failure
   static constexpr size_t kLargestBatch = 64;
+  // Between two batches that an open loop sends: what comes due meanwhile leaves with the next, as
+  // many users' requests do from one web server. It counts into their latency. Shorter, and at some
+  // thousand requests a second each is a frame of its own, of which the load generator pays the
+  // larger part.
+  static constexpr int64_t kPaceUs = 500;
 
   struct alignas(64) Slot {
     explicit Slot(uint64_t seed) : random(seed) {}
@@ -106,7 +111,8 @@ class LoadRun {
   std::condition_variable slot_free_;  // the pacing thread waits for it
   std::condition_variable through_;    // Run waits for it: every slot is idle
   std::deque<Idle> idle_ ABSL_GUARDED_BY(mutex_);
-  uint64_t started_ ABSL_GUARDED_BY(mutex_) = 0;  // by the pacing thread
+  uint64_t started_ ABSL_GUARDED_BY(mutex_) = 0;           // by the pacing thread
+  int64_t sent_at_us_ ABSL_GUARDED_BY(mutex_) = -kPaceUs;  // its last batch
 };
 
 }  // namespace gyre
