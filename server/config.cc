@@ -189,6 +189,9 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("record_cache_mib", wire.record_cache_mib(), 0, 1, 1'048'576);
   if (!record_cache.ok()) return record_cache.status();
   config->record_cache_bytes = *record_cache << 20;
+  absl::StatusOr<uint64_t> memtable = InRange("memtable_mib", wire.memtable_mib(), 32, 1, 4'096);
+  if (!memtable.ok()) return memtable.status();
+  config->memtable_bytes = *memtable << 20;
   absl::StatusOr<uint64_t> in_flight =
       InRange("max_in_flight", wire.max_in_flight(), 10'000, 1, 1'000'000);
   if (!in_flight.ok()) return in_flight.status();

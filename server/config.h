@@ -50,6 +50,7 @@ struct Config {
   uint32_t partitions = 256;
   uint64_t block_cache_bytes = 0;   // 0: by the memory of the machine
   uint64_t record_cache_bytes = 0;  // of all shards; 0: by the block cache
+  uint64_t memtable_bytes = uint64_t{32} << 20;
   size_t max_in_flight = 10'000;
   size_t max_in_flight_bytes = size_t{256} << 20;
   Duration drain = Duration::Seconds(5);

@@ -50,17 +50,20 @@ TEST(Config, FillsInDefaults) {
   EXPECT_EQ(config->block_cache_bytes, 0u) << "by the machine";
   EXPECT_EQ(config->shards, 0) << "by the machine";
   EXPECT_EQ(config->record_cache_bytes, 0u) << "by the block cache";
+  EXPECT_EQ(config->memtable_bytes, uint64_t{32} << 20);
 }
 
 TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   config::NodeConfig wire = Good();
   wire.set_block_cache_mib(64);
   wire.set_record_cache_mib(5);
+  wire.set_memtable_mib(48);
   wire.set_shards(3);
   const absl::StatusOr<Config> config = Validate(wire);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config->record_cache_bytes, uint64_t{5} << 20);
+  EXPECT_EQ(config->memtable_bytes, uint64_t{48} << 20);
   EXPECT_EQ(config->shards, 3);
 }
 
@@ -84,6 +87,7 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_block_cache_mib(1); }), "block_cache_mib"));
   EXPECT_TRUE(
       Names(Wrong([](auto* w) { w->set_record_cache_mib(2'000'000); }), "record_cache_mib"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_memtable_mib(5'000); }), "memtable_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_drain_ms(700'000); }), "drain_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_repair_interval_ms(1); }), "repair_interval_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_periodic_sync_ms(1); }), "periodic_sync_ms"));

@@ -154,6 +154,8 @@ absl::Status Gyred::OpenStore() {
     config_.record_cache_bytes = DefaultRecordCacheBytes(config_.block_cache_bytes);
   }
   options.block_cache_bytes = config_.block_cache_bytes;
+  options.memtable_bytes = config_.memtable_bytes;
+  options.wal_bytes = 3 * config_.memtable_bytes;
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);

@@ -121,6 +121,18 @@ class LogRow final : public rocksdb::SliceTransform {
   bool begun_ = false;
 };
 
+// Flushes and compactions have the cores only when nobody else wants them: all nodes of a cluster
+// fill their memtables at about the same time, and each request would wait behind that. They do not
+// starve, for writes wait where too much is to be flushed.
+absl::Status GiveWay(rocksdb::Env* env) {
+  for (const rocksdb::Env::Priority pool : {rocksdb::Env::LOW, rocksdb::Env::HIGH}) {
+    const rocksdb::Status status =
+        env->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow);
+    if (!status.ok()) return Translate(status, "threads' priority");
+  }
+  return absl::OkStatus();
+}
+
 rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
   rocksdb::DBOptions db;
   if (options.env != nullptr) db.env = options.env;
@@ -160,7 +172,7 @@ rocksdb::ColumnFamilyOptions FamilyOptions(Family family, const RocksEngine::Opt
                             ? rocksdb::kLZ4Compression
                             : rocksdb::kNoCompression;
   columns.bottommost_compression = columns.compression;
-  columns.max_write_buffer_number = 2;
+  columns.max_write_buffer_number = 3;  // one fills, two may wait for their turn (GiveWay)
   columns.level_compaction_dynamic_level_bytes = true;  // little space beyond what is live
   columns.write_buffer_size = options.memtable_bytes / 4;
   if (family == Family::kRecords) {
@@ -288,10 +300,12 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName,
                            FamilyOptions(Family::kMeta, options, cache, log_row));
 
+  rocksdb::DBOptions database = DatabaseOptions(options);
+  if (absl::Status status = GiveWay(database.env); !status.ok()) return status;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
-      rocksdb::DB::Open(DatabaseOptions(options), options.path, descriptors, &handles, &db);
+      rocksdb::DB::Open(database, options.path, descriptors, &handles, &db);
   if (!status.ok()) return ExplainOpen(status, options.path);
   log_row->Begin();
 
