@@ -1,5 +1,6 @@
-// CallCount: the calls of one service that are open, so that whoever ends the service can wait for
-// the last of them.
+// CallCount: the calls of one service that are open or waited for, so that whoever ends the service
+// can wait for the last of them. Once its server is shut down, those that are waited for never
+// come.
 //
 // Thread rule: any thread.
 

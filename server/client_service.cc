@@ -48,15 +48,13 @@ class Methods {
              Serve serve) {
     using Call = UnaryCall<Request, Reply>;
     typename Call::Service calls;
-    calls.request = [service = service_, queue = queue_, method](
+    calls.request = [service = service_, open = open_, queue = queue_, method](
                         grpc::ServerContext* context, Request* request,
                         typename Call::Writer* writer, void* tag) {
+      open->Add();
       (service->*method)(context, request, writer, queue, queue, tag);
     };
-    calls.serve = [open = open_, serve = std::move(serve)](const typename Call::Pointer& call) {
-      open->Add();
-      serve(call);
-    };
+    calls.serve = std::move(serve);
     calls.on_done = [open = open_] { open->Remove(); };
     Call::Await(std::make_shared<const typename Call::Service>(std::move(calls)));
   }
@@ -127,7 +125,6 @@ void ClientService::Await(grpc::ServerCompletionQueue* queue) {
 void ClientService::AwaitSession(grpc::ServerCompletionQueue* queue) {
   Session::Events events;
   events.on_open = [this, queue](const std::shared_ptr<Session>& session) {
-    open_.Add();
     {
       std::lock_guard<std::mutex> lock(mutex_);
       sessions_.emplace(session.get(), session);
@@ -141,6 +138,7 @@ void ClientService::AwaitSession(grpc::ServerCompletionQueue* queue) {
     }
     open_.Remove();
   };
+  open_.Add();
   Session::Make(door_, std::move(events))
       ->Await([&](grpc::ServerContext* context, Session::Rpc* rpc, void* tag) {
         service_.RequestSession(context, rpc, queue, queue, tag);

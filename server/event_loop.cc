@@ -16,6 +16,10 @@ namespace {
 // leave for the next round what this one could have taken.
 constexpr int kPollsInVain = 2;
 
+// What is told of on the queue may lead to more at once (a call that is refused, and asked again):
+// after so many, what was posted has its turn.
+constexpr int kPollsOfARound = 256;
+
 thread_local const EventLoop* current_loop = nullptr;
 
 gpr_timespec ToTimespec(Time time) {
@@ -136,11 +140,15 @@ void EventLoop::Poll(Time until) {
     sleeping_ = waiting_.empty();
     if (!sleeping_) until = Time();
   }
-  if (PollOnce(ToTimespec(until))) {
-    for (int in_vain = 0; in_vain < kPollsInVain;) in_vain += PollOnce(ToTimespec(Time())) ? 0 : 1;
+  const bool told = PollOnce(ToTimespec(until));
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    sleeping_ = false;
   }
-  std::lock_guard<std::mutex> lock(mutex_);
-  sleeping_ = false;
+  if (!told) return;
+  for (int polls = 0, in_vain = 0; polls < kPollsOfARound && in_vain < kPollsInVain; ++polls) {
+    if (!PollOnce(ToTimespec(Time()))) ++in_vain;
+  }
 }
 
 bool EventLoop::PollOnce(gpr_timespec deadline) {

@@ -123,7 +123,7 @@ TEST(EventLoop, TellsOfOperationsOnItsThreadAndThenRunsWhatTheyPost) {
   std::promise<std::thread::id> posted;
   loop.Post([&](Instant) { posted.set_value(std::this_thread::get_id()); });
   Ring ring;
-  ring.SetOn(loop.queue());
+  loop.Post([&](Instant) { ring.SetOn(loop.queue()); });
   const std::pair<bool, std::thread::id> told = {true, posted.get_future().get()};
   EXPECT_EQ(ring.Await(), told);
 }
@@ -148,6 +148,46 @@ TEST(EventLoop, WakesForEachOfManyThatPostWhileItSleeps) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(ran, 2 * kPosts);
+}
+
+// An operation that starts the next one as soon as it is told of, as callers do that are refused.
+class Chain final : public Completion {
+ public:
+  explicit Chain(grpc::CompletionQueue* queue) : queue_(queue) {}
+  void Start() {
+    alarm_.Set(queue_, gpr_inf_past(GPR_CLOCK_MONOTONIC), static_cast<Completion*>(this));
+  }
+  void OnComplete(bool) override {
+    if (going) Start();
+  }
+
+  std::atomic<bool> going{true};
+
+ private:
+  grpc::CompletionQueue* const queue_;
+  grpc::Alarm alarm_;
+};
+
+TEST(EventLoop, RunsWhatIsPostedWhileOperationsNeverEnd) {
+  EventLoop loop("test", Idle(), 10);
+  Chain first(loop.queue());
+  Chain second(loop.queue());
+  loop.Start();
+  loop.Post([&](Instant) {
+    first.Start();
+    second.Start();
+  });
+  for (int i = 0; i < 20; ++i) {
+    std::promise<void> ran;
+    loop.Post([&](Instant) { ran.set_value(); });
+    ran.get_future().wait();
+  }
+  std::promise<void> ended;
+  loop.Post([&](Instant) {
+    first.going = second.going = false;
+    ended.set_value();
+  });
+  ended.get_future().wait();
 }
 
 TEST(EventLoop, TellsOfWhatIsUnderWayAtItsStop) {

@@ -18,6 +18,7 @@ class HealthService::Watcher {
   Watcher(HealthService* service, grpc::ServerCompletionQueue* queue)
       : service_(service), queue_(queue), writer_(&context_) {
     context_.AsyncNotifyWhenDone(gone_.tag());
+    service_->open_.Add();
     service_->service_.RequestWatch(&context_, &request_, &writer_, queue, queue, opened_.tag());
   }
 
@@ -34,11 +35,7 @@ class HealthService::Watcher {
 
  private:
   void OnOpened(bool ok) {
-    if (!ok) {
-      delete this;
-      return;
-    }
-    service_->open_.Add();
+    if (!ok) return Leave();
     service_->AwaitWatcher(queue_);
     std::lock_guard<std::mutex> lock(service_->mutex_);
     service_->watchers_.insert(this);
@@ -65,6 +62,10 @@ class HealthService::Watcher {
       std::lock_guard<std::mutex> lock(service->mutex_);
       service->watchers_.erase(this);
     }
+    Leave();
+  }
+  void Leave() {
+    HealthService* const service = service_;
     delete this;
     service->open_.Remove();
   }
@@ -88,10 +89,10 @@ void HealthService::Await(grpc::ServerCompletionQueue* queue) {
   Check::Service checks;
   checks.request = [this, queue](grpc::ServerContext* context, HealthCheckRequest* request,
                                  Check::Writer* writer, void* tag) {
+    open_.Add();
     service_.RequestCheck(context, request, writer, queue, queue, tag);
   };
   checks.serve = [this](const Check::Pointer& call) {
-    open_.Add();
     HealthCheckResponse answer;
     {
       std::lock_guard<std::mutex> lock(mutex_);

@@ -154,10 +154,12 @@ void PeerLink::Write(std::unique_lock<std::mutex> lock) {
   const std::vector<PeerMessage> frame = TakeFrame();
   ++figures_.frames;
   figures_.messages += frame.size();
-  writing_ = true;  // and so the call stays
+  writing_ = true;
   Call* const call = call_.get();
+  call->Hold();  // the peer may end the stream meanwhile
   lock.unlock();
   call->Write(frame);
+  call->Release();
 }
 
 void PeerLink::OnWritten(bool ok) {

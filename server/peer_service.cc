@@ -30,7 +30,6 @@ class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::P
 
  private:
   void OnOpen() override {
-    service_->open_.Add();
     service_->Await(queue_);
     const std::shared_ptr<Strangers> strangers = service_->strangers_;
     {
@@ -50,7 +49,7 @@ class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::P
     Read();
   }
 
-  void OnNever() override { delete this; }
+  void OnNever() override { Vanish(); }
 
   void OnReadDone(bool ok) override {
     if (!ok) {
@@ -75,6 +74,9 @@ class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::P
   void OnDone() override {
     LeaveStrangers();
     if (from_ != NodeId()) service_->Leave(from_, this);
+    Vanish();
+  }
+  void Vanish() {
     PeerService* const service = service_;
     delete this;
     service->open_.Remove();
@@ -183,6 +185,7 @@ PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
 PeerService::~PeerService() = default;
 
 void PeerService::Await(grpc::ServerCompletionQueue* queue) {
+  open_.Add();
   (new Incoming(this, queue))
       ->Await([&](grpc::ServerContext* context, Incoming::Rpc* rpc, void* tag) {
         service_.RequestLink(context, rpc, queue, queue, tag);

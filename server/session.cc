@@ -23,7 +23,10 @@ void Session::OnOpen() {
   Read();
 }
 
-void Session::OnNever() { self_.reset(); }
+void Session::OnNever() {
+  const std::shared_ptr<Session> self = std::move(self_);
+  events_.on_done(this);
+}
 
 void Session::Read() {
   incoming_ = frames_.Renew();
@@ -106,7 +109,6 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
     Finish(end);
     return;
   }
-  // Both flags stand before the calls: gRPC may report at once, on another thread.
   const bool write = !writing_ && !ready_.empty();
   if (write) {
     writing_ = true;
@@ -117,8 +119,7 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
   const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&
                     in_flight_ < kMaxInFlight && ready_.ReadOn();
   if (read) reading_ = true;
-  // The stream cannot end meanwhile: an operation that is flagged has not been reported.
-  lock.unlock();
+  // Under the lock, so that no other thread ends the stream meanwhile.
   if (write) StartWrite(outgoing_);
   if (read) Read();
 }

@@ -40,7 +40,7 @@ class Session final : public ServerStream<v1::ClientFrame, v1::ServerFrame>,
   // What its service is told; on the thread that polls.
   struct Events {
     std::function<void(const std::shared_ptr<Session>&)> on_open;  // a client has come
-    std::function<void(Session*)> on_done;                         // the stream has ended
+    std::function<void(Session*)> on_done;  // the stream has ended, or never was
   };
 
   // One that waits for its client.

@@ -37,7 +37,7 @@ class UnaryCall {
     std::function<void(grpc::ServerContext*, Request*, Writer*, void* tag)> request;
     // A caller is there.
     std::function<void(const Pointer&)> serve;
-    // The call is over.
+    // The call is over, or no caller came.
     std::function<void()> on_done;
   };
 
@@ -80,7 +80,10 @@ class UnaryCall {
       : service_(std::move(service)), writer_(&context_) {}
 
   void OnOpened(bool ok) {
-    if (!ok) return self_.reset();
+    if (!ok) {
+      const Pointer self = std::move(self_);
+      return service_->on_done();
+    }
     Await(service_);
     service_->serve(self_);
   }

@@ -8,16 +8,13 @@ class UnknownCalls::Call {
  public:
   Call(UnknownCalls* calls, grpc::ServerCompletionQueue* queue)
       : calls_(calls), queue_(queue), stream_(&context_) {
+    calls->open_.Add();
     calls->service_.RequestCall(&context_, &stream_, queue, queue, opened_.tag());
   }
 
  private:
   void OnOpened(bool ok) {
-    if (!ok) {
-      delete this;
-      return;
-    }
-    calls_->open_.Add();
+    if (!ok) return OnFinished(false);
     calls_->Await(queue_);
     stream_.Finish({grpc::StatusCode::UNIMPLEMENTED, ""}, finished_.tag());
   }

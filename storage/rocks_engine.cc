@@ -121,16 +121,12 @@ class LogRow final : public rocksdb::SliceTransform {
   bool begun_ = false;
 };
 
-// Flushes and compactions have the cores only when nobody else wants them: all nodes of a cluster
-// fill their memtables at about the same time, and each request would wait behind that. They do not
-// starve, for writes wait where too much is to be flushed.
+// Compactions have the cores only when nobody else wants them. Flushes do not give way: under gets
+// alone they would starve, and the puts among them wait for ever.
 absl::Status GiveWay(rocksdb::Env* env) {
-  for (const rocksdb::Env::Priority pool : {rocksdb::Env::LOW, rocksdb::Env::HIGH}) {
-    const rocksdb::Status status =
-        env->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow);
-    if (!status.ok()) return Translate(status, "threads' priority");
-  }
-  return absl::OkStatus();
+  const rocksdb::Status status =
+      env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow);
+  return status.ok() ? absl::OkStatus() : Translate(status, "threads' priority");
 }
 
 rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {

@@ -53,8 +53,9 @@
 // Errors are absl::Status with the codes of api/proto/gyre.proto; GetErrorDetail (error_detail.h)
 // tells the rest. A write that fails with `outcome_unknown` in its detail may still take effect.
 //
-// Callbacks run on the client's one thread, or before the call returns if the request is refused at
-// once. They should be short: while one runs, all other replies wait. They may start requests; they
+// Callbacks run on threads of the client's, two at times, or before the call returns if the request
+// is refused at once. They should be short: while one runs, all other replies wait, and nodes that
+// are not read for half of a request's time count as silent. They may start requests; they
 // must not wait for any (no future.get(), which cannot be checked) and must not call the blocking
 // functions below, which answer FAILED_PRECONDITION there. Nor may they destroy the client.
 

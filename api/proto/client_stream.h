@@ -35,6 +35,11 @@ class ClientStream {
 
   void Cancel() { context_.TryCancel(); }
 
+  // Between the two the stream does not end: for a write that is started on a thread other than the
+  // one that polls. REQUIRES: Hold while a read or a write is under way.
+  void Hold() { Begin(); }
+  void Release() { End(); }
+
  protected:
   ClientStream() { context_.set_initial_metadata_corked(true); }
   virtual ~ClientStream() = default;
