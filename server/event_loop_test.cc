@@ -188,6 +188,7 @@ TEST(EventLoop, RunsWhatIsPostedWhileOperationsNeverEnd) {
     ended.set_value();
   });
   ended.get_future().wait();
+  loop.Stop();  // tells of the last of both
 }
 
 TEST(EventLoop, TellsOfWhatIsUnderWayAtItsStop) {
