@@ -60,8 +60,9 @@ void Prepare(const Config& config, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                               static_cast<int>(config.handshake.millis()));
-  // Reflection is the one service with threads of its own. They do not poll: gRPC leaves that to
-  // the lanes where a server has both.
+  // Reflection is the one service with threads of its own, and unknown methods are answered on them
+  // too. While none is called they do not poll: gRPC leaves that to the lanes where a server has
+  // both. A call polls while it is open.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);

@@ -27,7 +27,7 @@ struct NodeOptions {
   ShardOptions shard;
   ReplicaStore::Options store;  // but for cached_bytes
   // Loop threads that share the partitions, 1 to 64. Default 1; about one for each two cores, since
-  // the store's and gRPC's threads need the others.
+  // the store's threads and others of the machine need the rest.
   int shards = 1;
   // ReplicaStore::Options::cached_bytes, of all shards together. Default 32 MiB.
   size_t record_cache_bytes = size_t{32} << 20;

@@ -258,9 +258,7 @@ void PeerLink::OnDone(const std::string& why, int code) {
   Report();
   if (!refused.empty()) events_.on_refused(refused);
   if (shut_out) events_.on_shut_out();
-  // The call whose callback this is. Its channel stays with the link: the last one to let go of a
-  // channel waits for gRPC's threads, and this is one of them.
-  dead.reset();
+  dead.reset();  // the call that this is called by, and last
   std::lock_guard<std::mutex> lock(mutex_);
   closing_ = false;
   events_.kick();

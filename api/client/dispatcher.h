@@ -9,7 +9,7 @@
 //               +------------------- due, or epoch known -----------------------+
 //
 // One thread of its own ticks every 5 ms while there is work, for deadlines and waits; everything
-// else runs on the caller's thread and on gRPC's. An idle client has no timer running.
+// else runs on the caller's thread and on one that polls gRPC. An idle client has no timer running.
 //
 // Bounded: by the number and the bytes of outstanding requests; over them Start fails the request
 // at once with RESOURCE_EXHAUSTED. Thread-safe.

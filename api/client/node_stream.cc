@@ -244,8 +244,7 @@ void NodeStream::OnEnded(Session* session, const absl::Status& why) {
     breaker_.Trip(MonotonicNow());
   }
   listener_->OnLost(*this, std::move(lost), why);
-  // Before Close may return: the session holds the channel, and the last one to let go of a channel
-  // waits for gRPC's threads, which must not be done on one of them.
+  // Before Close may return: after it, the channel and the queue may go.
   delete session;
   const std::lock_guard lock(mutex_);
   --sessions_running_;

@@ -152,8 +152,7 @@ void TopologyFeed::OnFetched(bool ok) {
   // One that failed, or whose topology does not hold together, is tried again elsewhere by Tick.
   if (ok) Accept(fetch->reply).IgnoreError();
   const std::lock_guard lock(mutex_);
-  // Before Close may return: the fetch holds the channel, and the last one to let go of a channel
-  // waits for gRPC's threads, which must not be done on one of them.
+  // Before Close may return: after it, the channel and the queue may go.
   in_flight_ = nullptr;
   fetched_.notify_all();
 }

@@ -5,8 +5,8 @@
 // named the epoch and then from the others in turn, until it is there. A node that is itself behind
 // answers with an older one, which changes nothing.
 //
-// Thread-safe. `install` runs on gRPC's threads or on that of FetchNow, never two at once, with no
-// lock of this class that Want or Tick would take.
+// Thread-safe. `install` runs on the thread that polls or on that of FetchNow, never two at once,
+// with no lock of this class that Want or Tick would take.
 
 #ifndef GYRE_API_CLIENT_TOPOLOGY_FEED_H_
 #define GYRE_API_CLIENT_TOPOLOGY_FEED_H_
