@@ -21,6 +21,7 @@
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
+#include "storage/flush_limiter.h"
 #include "storage/keys.h"
 
 namespace gyre {
@@ -33,13 +34,14 @@ constexpr const char* kFamilyNames[kFamilies] = {"records", "dot_log", "hints", 
 // files of 64 MiB it covers 32 GiB, beyond which a read may have to open one first.
 constexpr int kMaxOpenFiles = 512;
 
-constexpr double kBloomBitsPerKey = 10;         // 1 % of reads of absent keys look in vain
-constexpr double kMemtableBloomShare = 0.02;    // of the memtable, for the same in memory
-constexpr size_t kBlockBytes = 8 << 10;         // larger ones need less index, read more
-constexpr size_t kArenaBlockBytes = 256 << 10;  // a memtable in use takes at least one
-constexpr size_t kBytesPerSync = 1 << 20;       // of data files, so that no fsync has a big bill
-constexpr size_t kRocksLogBytes = 1 << 20;      // RocksDB's own text log
-constexpr size_t kBatchBytesPerChange = 16;     // upper estimate of a change's framing
+constexpr double kBloomBitsPerKey = 10;          // 1 % of reads of absent keys look in vain
+constexpr double kMemtableBloomShare = 0.02;     // of the memtable, for the same in memory
+constexpr size_t kBlockBytes = 8 << 10;          // larger ones need less index, read more
+constexpr size_t kArenaBlockBytes = 256 << 10;   // a memtable in use takes at least one
+constexpr size_t kBytesPerSync = 1 << 20;        // of data files, so that no fsync has a big bill
+constexpr size_t kWriteBufferBytes = 128 << 10;  // of a data file: some 2 ms of work
+constexpr size_t kRocksLogBytes = 1 << 20;       // RocksDB's own text log
+constexpr size_t kBatchBytesPerChange = 16;      // upper estimate of a change's framing
 constexpr std::string_view kAdvice =
     "; its peers hold its data: move the directory away and start the node with an empty one";
 
@@ -121,8 +123,8 @@ class LogRow final : public rocksdb::SliceTransform {
   bool begun_ = false;
 };
 
-// Compactions have the cores only when nobody else wants them. Flushes do not give way: under gets
-// alone they would starve, and the puts among them wait for ever.
+// Compactions have the cores only when nobody else wants them. Flushes do not give way so: under
+// gets alone they would starve, and the puts among them wait for ever. They have a pace.
 absl::Status GiveWay(rocksdb::Env* env) {
   const rocksdb::Status status =
       env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW, rocksdb::CpuPriority::kLow);
@@ -141,6 +143,7 @@ rocksdb::DBOptions DatabaseOptions(const RocksEngine::Options& options) {
   db.max_background_jobs = 2;
   db.max_open_files = kMaxOpenFiles;
   db.bytes_per_sync = kBytesPerSync;
+  db.writable_file_max_buffer_size = kWriteBufferBytes;
   db.avoid_unnecessary_blocking_io = true;  // a released snapshot deletes no file on a loop thread
   db.skip_stats_update_on_db_open = true;   // a quick start
   db.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
@@ -298,28 +301,35 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
 
   rocksdb::DBOptions database = DatabaseOptions(options);
   if (absl::Status status = GiveWay(database.env); !status.ok()) return status;
+  const auto limiter = std::make_shared<FlushLimiter>(database.env);
+  database.rate_limiter = limiter;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
+  limiter->Hurry();  // what the log replays is written out at once
   const rocksdb::Status status =
       rocksdb::DB::Open(database, options.path, descriptors, &handles, &db);
+  limiter->Calm();
   if (!status.ok()) return ExplainOpen(status, options.path);
   log_row->Begin();
 
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families;
   std::copy_n(handles.begin(), kFamilies, families.begin());
-  return std::unique_ptr<RocksEngine>(
-      new RocksEngine(options.path, std::unique_ptr<rocksdb::DB>(db), families, handles.back()));
+  return std::unique_ptr<RocksEngine>(new RocksEngine(
+      options.path, limiter, std::unique_ptr<rocksdb::DB>(db), families, handles.back()));
 }
 
-RocksEngine::RocksEngine(std::string path, std::unique_ptr<rocksdb::DB> db,
+RocksEngine::RocksEngine(std::string path, std::shared_ptr<FlushLimiter> limiter,
+                         std::unique_ptr<rocksdb::DB> db,
                          std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families,
                          rocksdb::ColumnFamilyHandle* unused_default)
     : path_(std::move(path)),
+      limiter_(std::move(limiter)),
       db_(std::move(db)),
       families_(families),
       unused_default_(unused_default) {}
 
 RocksEngine::~RocksEngine() {
+  limiter_->Hurry();  // a flush that is under way is waited for
   for (rocksdb::ColumnFamilyHandle* family : families_) {
     const rocksdb::Status status = db_->DestroyColumnFamilyHandle(family);
     GYRE_CHECK(status.ok(), "the handle is ours");
@@ -342,6 +352,7 @@ absl::Status RocksEngine::Write(const WriteBatch& batch, WalSync sync) {
     rocksdb::WriteBatch changes = ToRocks(batch, families_);
     rocksdb::WriteOptions write;
     write.sync = sync == WalSync::kYes;
+    limiter_->OnWritten(changes.GetDataSize());
     status = db_->Write(write, &changes);
   }
   failure_ = Translate(status, "write");
@@ -388,8 +399,11 @@ uint64_t RocksEngine::EstimateKeys(Family family) const {
 }
 
 absl::Status RocksEngine::Flush() {
-  return Translate(db_->Flush(rocksdb::FlushOptions(), {families_.begin(), families_.end()}),
-                   "flush");
+  limiter_->Hurry();
+  const rocksdb::Status status =
+      db_->Flush(rocksdb::FlushOptions(), {families_.begin(), families_.end()});
+  limiter_->Calm();
+  return Translate(status, "flush");
 }
 
 absl::Status RocksEngine::CompactAll() {

@@ -36,6 +36,8 @@ class Env;
 
 namespace gyre {
 
+class FlushLimiter;
+
 class RocksEngine final : public Engine {
  public:
   enum class Compression : uint8_t { kNone, kLz4 };
@@ -100,7 +102,8 @@ class RocksEngine final : public Engine {
   absl::Status CompactAll();
 
  private:
-  RocksEngine(std::string path, std::unique_ptr<rocksdb::DB> db,
+  RocksEngine(std::string path, std::shared_ptr<FlushLimiter> limiter,
+              std::unique_ptr<rocksdb::DB> db,
               std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families,
               rocksdb::ColumnFamilyHandle* unused_default);
 
@@ -109,6 +112,7 @@ class RocksEngine final : public Engine {
   }
 
   const std::string path_;
+  const std::shared_ptr<FlushLimiter> limiter_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families_;
   rocksdb::ColumnFamilyHandle* const unused_default_;

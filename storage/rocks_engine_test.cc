@@ -242,6 +242,21 @@ TEST(RocksEngine, CountsItsBytesInLogsAndFiles) {
   EXPECT_LT(engine->SizeBytes(), 1'000'000U);
 }
 
+TEST(RocksEngine, WritesOutWhatFillsTheMemoryThatItMayUse) {
+  const auto files = [](const std::string& path) {
+    return std::count_if(std::filesystem::directory_iterator(path), {},
+                         [](const auto& entry) { return entry.path().extension() == ".sst"; });
+  };
+  for (const size_t mib : {1, 64}) {
+    const ScratchDirectory scratch;
+    {
+      const auto engine = OpenOrDie({.path = scratch.path(), .memtable_bytes = mib << 20});
+      for (int i = 0; i < 4000; ++i) Put(engine.get(), std::to_string(i), std::string(1000, 'v'));
+    }  // waits for a flush that has begun
+    EXPECT_EQ(files(scratch.path()) > 0, mib == 1);
+  }
+}
+
 TEST(RocksEngine, AnswersReadersOnOtherThreadsWhileOneThreadWrites) {
   const ScratchDirectory scratch;
   const auto engine = OpenOrDie({.path = scratch.path(), .memtable_bytes = 1 << 20});
