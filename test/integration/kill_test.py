@@ -25,8 +25,8 @@ class KillTest(gyre_processes.ClusterTest):
         driver.launch()
         return driver
 
-    def survive(self, workload: str, victims: Sequence[int]) -> None:
-        cluster = self.start_cluster(nodes=3)
+    def survive(self, workload: str, victims: Sequence[int], **config: int) -> None:
+        cluster = self.start_cluster(nodes=3, config=config)
         driver = self.drive(cluster, workload, seconds=5 * len(victims))
         client = cluster.client()
         cluster.wait_until(lambda: self.has_table(client, workload), "the workload has begun")
@@ -49,6 +49,10 @@ class KillTest(gyre_processes.ClusterTest):
 
     def test_each_node_dies_as_soon_as_the_one_before_is_back(self) -> None:
         self.survive("mixed", [0, 1, 2, 0, 1, 2])
+
+    # A link's frames are polled by one thread and written by another, then.
+    def test_nodes_of_several_shards_die(self) -> None:
+        self.survive("mixed", [2, 1, 2], shards=3)
 
 
 if __name__ == "__main__":
