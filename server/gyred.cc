@@ -23,6 +23,7 @@ namespace {
 
 constexpr int kReadThreads = 2;
 constexpr int kMaxStreamsPerConnection = 4096;
+constexpr int kMaxReflectionThreads = 4;
 // A peer has one, on a connection of its own.
 constexpr int kMaxPeerStreamsPerConnection = 4;
 // How long clients wait at a start for a peer that takes this node's stream and opens none of its
@@ -60,12 +61,13 @@ void Prepare(const Config& config, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
                               static_cast<int>(config.handshake.millis()));
-  // Reflection is the one service with threads of its own, and unknown methods are answered on them
-  // too. While none is called they do not poll: gRPC leaves that to the lanes where a server has
-  // both. A call polls while it is open.
+  // Reflection is the one service with threads of its own. While it is not called they do not poll:
+  // gRPC leaves that to the lanes where a server has both. A call has one that polls while it is
+  // open; calls beyond these threads are refused.
   builder->SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
   builder->SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  builder->SetResourceQuota(grpc::ResourceQuota().SetMaxThreads(kMaxReflectionThreads));
 }
 
 std::chrono::system_clock::time_point In(Duration duration) {
@@ -278,8 +280,7 @@ absl::Status Gyred::OpenPeerServer() {
   peers.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxPeerStreamsPerConnection);
   peers.AddListeningPort(config_.peer_listen.ToString(), grpc::InsecureServerCredentials());
   peers.RegisterService(peer_service_->grpc_service());
-  unknown_calls_ = std::make_unique<UnknownCalls>();
-  peers.RegisterAsyncGenericService(unknown_calls_->grpc_service());
+  peers.RegisterAsyncGenericService(unknown_to_peers_.grpc_service());
   // gRPC wants a server to have a queue of its own. Nothing is asked for on this one.
   no_queue_ = peers.AddCompletionQueue();
   std::vector<grpc::ServerCompletionQueue*> queues;
@@ -288,7 +289,7 @@ absl::Status Gyred::OpenPeerServer() {
   if (peer_server_ == nullptr) return CannotListen("peer_listen", config_.peer_listen);
   for (grpc::ServerCompletionQueue* const queue : queues) {
     peer_service_->Await(queue);
-    unknown_calls_->Await(queue);
+    unknown_to_peers_.Await(queue);
   }
   return absl::OkStatus();
 }
@@ -308,12 +309,14 @@ absl::Status Gyred::OpenClientServer() {
   health_ = std::make_unique<HealthService>();
   clients.RegisterService(client_service_->grpc_service());
   clients.RegisterService(health_->grpc_service());
+  clients.RegisterAsyncGenericService(unknown_to_clients_.grpc_service());
   client_server_ = clients.BuildAndStart();
   clients_.reset();
   if (client_server_ == nullptr) return CannotListen("client_listen", config_.client_listen);
   for (const auto& lane : lanes_) {
     client_service_->Await(lane->server_queue());
     health_->Await(lane->server_queue());
+    unknown_to_clients_.Await(lane->server_queue());
   }
   return absl::OkStatus();
 }
@@ -413,12 +416,13 @@ absl::Status Gyred::Stop() {
     client_server_->Shutdown(In(std::clamp(deadline - MonotonicNow(), Duration(), kCloseStreams)));
     client_service_->AwaitEnd();
     health_->AwaitEnd();
+    unknown_to_clients_.AwaitEnd();
   }
   if (links_ != nullptr) links_->Stop();
   if (peer_server_ != nullptr) {
     peer_server_->Shutdown(In(Duration()));
     peer_service_->AwaitEnd();
-    unknown_calls_->AwaitEnd();
+    unknown_to_peers_.AwaitEnd();
     no_queue_->Shutdown();
   }
   http_.reset();

@@ -95,7 +95,8 @@ class Gyred {
   std::unique_ptr<ClientService> client_service_;
   std::unique_ptr<HealthService> health_;
   std::unique_ptr<PeerService> peer_service_;
-  std::unique_ptr<UnknownCalls> unknown_calls_;            // of peers
+  UnknownCalls unknown_to_peers_;
+  UnknownCalls unknown_to_clients_;
   std::unique_ptr<grpc::ServerCompletionQueue> no_queue_;  // see OpenPeerServer
   std::unique_ptr<grpc::Server> peer_server_;
   std::unique_ptr<grpc::Server> client_server_;

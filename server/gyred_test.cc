@@ -549,6 +549,38 @@ TEST_F(OneNode, TellsWhoWatchesItsHealthThatItStops) {
   stop.join();
 }
 
+TEST_F(OneNode, LetsOnlySoManyWatchItsHealth) {
+  const auto stub = grpc::health::v1::Health::NewStub(
+      grpc::CreateChannel(cluster_.AddressOf(0), grpc::InsecureChannelCredentials()));
+  struct Watch {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReader<grpc::health::v1::HealthCheckResponse>> reader;
+  };
+  const auto watch = [&] {
+    auto one = std::make_unique<Watch>();
+    one->reader = stub->Watch(&one->context, grpc::health::v1::HealthCheckRequest());
+    return one;
+  };
+  grpc::health::v1::HealthCheckResponse status;
+  std::vector<std::unique_ptr<Watch>> watches;
+  for (size_t i = 0; i < HealthService::kMaxWatchers; ++i) {
+    watches.push_back(watch());
+    ASSERT_TRUE(watches.back()->reader->Read(&status));
+  }
+  const auto refused = watch();
+  EXPECT_FALSE(refused->reader->Read(&status));
+  EXPECT_EQ(refused->reader->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+
+  // Where one leaves, another has room.
+  watches.back()->context.TryCancel();
+  EXPECT_FALSE(watches.back()->reader->Read(&status));
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  while (!watch()->reader->Read(&status)) {
+    ASSERT_LT(std::chrono::steady_clock::now(), patience);
+  }
+  for (const auto& one : watches) one->context.TryCancel();
+}
+
 // Its calls come on a queue that it shares with the clients' server, and there gRPC does not do it.
 TEST_F(OneNode, AnswersCallsThatNobodyServesOnBothPorts) {
   const std::string peers = cluster_.config(0).peer_listen.ToString();
@@ -569,6 +601,40 @@ TEST_F(OneNode, TellsByReflectionWhatItServes) {
       cluster_.AddressOf(0), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
       "\x22\x0cgyre.v1.Gyre");
   EXPECT_NE(described.find("ScanPartition"), std::string::npos);
+}
+
+// Each call of it keeps a thread.
+TEST_F(OneNode, RefusesWhoAsksForManyReflectionsAtOnce) {
+  struct Call {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::GenericClientAsyncReaderWriter> stream;
+    grpc::Status status;
+  };
+  grpc::GenericStub stub(
+      grpc::CreateChannel(cluster_.AddressOf(0), grpc::InsecureChannelCredentials()));
+  grpc::CompletionQueue queue;
+  std::vector<std::unique_ptr<Call>> calls;
+  for (int i = 0; i < 20; ++i) {
+    Call& call = *calls.emplace_back(std::make_unique<Call>());
+    call.stream = stub.PrepareCall(
+        &call.context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+    call.stream->StartCall(nullptr);
+    call.stream->Finish(&call.status, &call);
+  }
+  const auto ended = [&queue]() -> Call* {
+    const auto patience = std::chrono::system_clock::now() + std::chrono::seconds(60);
+    void* tag = nullptr;
+    bool ok;
+    while (tag == nullptr) {  // that of the calls' starts
+      if (queue.AsyncNext(&tag, &ok, patience) != grpc::CompletionQueue::GOT_EVENT) break;
+    }
+    return static_cast<Call*>(tag);
+  };
+  const Call* const refused = ended();
+  ASSERT_NE(refused, nullptr);
+  EXPECT_EQ(refused->status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  for (const auto& call : calls) call->context.TryCancel();
+  for (size_t i = 1; i < calls.size(); ++i) EXPECT_NE(ended(), nullptr);
 }
 
 TEST_F(OneNode, LosesNothingThatItAcknowledgedWhileItStops) {

@@ -25,7 +25,7 @@ class HealthService::Watcher {
   // REQUIRES: the service's lock is held
   void Tell() {
     const Status::ServingStatus now = service_->StatusOf(request_.service());
-    if (writing_ || gone_already_ || now == told_) return;
+    if (writing_ || ending_ || now == told_) return;
     writing_ = true;
     told_ = now;
     Status status;
@@ -38,31 +38,39 @@ class HealthService::Watcher {
     if (!ok) return Leave();
     service_->AwaitWatcher(queue_);
     std::lock_guard<std::mutex> lock(service_->mutex_);
+    if (service_->watchers_.size() >= kMaxWatchers) {
+      return Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watch the health"});
+    }
     service_->watchers_.insert(this);
     Tell();
   }
   void OnWritten(bool) {
     std::lock_guard<std::mutex> lock(service_->mutex_);
     writing_ = false;
-    if (gone_already_) {
-      Finish();
+    if (ending_) {
+      writer_.Finish(grpc::Status::CANCELLED, finished_.tag());
     } else {
       Tell();
     }
   }
   void OnGone(bool) {
-    std::lock_guard<std::mutex> lock(service_->mutex_);
-    gone_already_ = true;
-    if (!writing_) Finish();
-  }
-  void Finish() { writer_.Finish(grpc::Status::CANCELLED, finished_.tag()); }
-  void OnFinished(bool) {
-    HealthService* const service = service_;
     {
-      std::lock_guard<std::mutex> lock(service->mutex_);
-      service->watchers_.erase(this);
+      std::lock_guard<std::mutex> lock(service_->mutex_);
+      if (!ending_) Finish(grpc::Status::CANCELLED);
     }
-    Leave();
+    if (--left_ == 0) Leave();
+  }
+  // REQUIRES: the service's lock is held, and nothing has ended it before
+  void Finish(const grpc::Status& status) {
+    ending_ = true;
+    if (!writing_) writer_.Finish(status, finished_.tag());
+  }
+  void OnFinished(bool) {
+    {
+      std::lock_guard<std::mutex> lock(service_->mutex_);
+      service_->watchers_.erase(this);
+    }
+    if (--left_ == 0) Leave();
   }
   void Leave() {
     HealthService* const service = service_;
@@ -74,10 +82,11 @@ class HealthService::Watcher {
   grpc::ServerCompletionQueue* const queue_;
   grpc::ServerContext context_;
   HealthCheckRequest request_;
+  int left_ = 2;  // of OnGone and OnFinished; of the thread that polls
   grpc::ServerAsyncWriter<HealthCheckResponse> writer_;
   Status::ServingStatus told_ = Status::UNKNOWN;  // and the rest: guarded by the service's lock
   bool writing_ = false;
-  bool gone_already_ = false;
+  bool ending_ = false;
   CompletionOf<Watcher, &Watcher::OnOpened> opened_{this};
   CompletionOf<Watcher, &Watcher::OnWritten> written_{this};
   CompletionOf<Watcher, &Watcher::OnGone> gone_{this};

@@ -1,6 +1,7 @@
 // HealthService: the standard health checks, of the server as a whole ("") and of gyre.v1.Gyre:
-// serving, until it is said that no more. gRPC's own is on its callback API, and would bring
-// threads that poll (api/proto/completion.h).
+// serving, until it is said that no more. Beyond kMaxWatchers, who wants to watch is refused with
+// RESOURCE_EXHAUSTED. gRPC's own is on its callback API, and would bring threads that poll
+// (api/proto/completion.h).
 //
 // Thread rule: StopServing and AwaitEnd from any thread but those that poll.
 
@@ -9,6 +10,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <cstddef>
 #include <mutex>
 #include <set>
 #include <string>
@@ -20,6 +22,8 @@ namespace gyre {
 
 class HealthService {
  public:
+  static constexpr size_t kMaxWatchers = 1000;
+
   HealthService() = default;
   HealthService(const HealthService&) = delete;
   HealthService& operator=(const HealthService&) = delete;
