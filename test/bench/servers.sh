@@ -108,6 +108,11 @@ put_all_to_sleep() {
   for store in "${!options_of[@]}"; do signal STOP "$store"; done
   asleep=yes
 }
+wake_all() {
+  local store
+  for store in "${!options_of[@]}"; do signal CONT "$store"; done
+  asleep=''
+}
 
 bench() { # STORE OPTIONS...
   local store=$1 options code=0

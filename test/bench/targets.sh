@@ -26,14 +26,19 @@ plot=() # and the name of the file behind it
 last_per_s() { tail -n 1 "$home/runs" | grep -oP '"per_s":\K[0-9]+'; }
 # Until the folders have not changed their sizes for twenty seconds: compactions are through, and
 # one that waits for a core is not taken for none. The newest writes stay in logs and memtables, up
-# to 96 MiB of log a node.
+# to 96 MiB of log a node. Then they sleep, but for the one that is measured: two clusters share
+# cores and disk.
 settle() {
   local before='' now still=0 _
+  wake_all
   for _ in $(seq 600); do
     sleep 1
     now=$(du -sb "$home"/gyre-*-n? 2>/dev/null) || true # files that go meanwhile
     if [[ $now == "$before" ]]; then still=$((still + 1)); else still=0; fi
-    [[ $still -lt 20 ]] || return 0
+    if [[ $still -ge 20 ]]; then
+      put_all_to_sleep
+      return
+    fi
     before=$now
   done
   die "the stores do not settle"
@@ -51,6 +56,7 @@ few=100000 many=1000000 most=3000000
 say "Two clusters, with $few and with $many records"
 start_gyre gyre-few "$port" "block_cache_mib: 64"
 start_gyre gyre-most $((port + 10)) "block_cache_mib: 64"
+put_all_to_sleep
 measure few-load gyre-few --workload load --records "$few"
 measure many-load gyre-most --workload load --records "$many"
 
@@ -77,6 +83,8 @@ done
 
 say "A billion requests a day, and a node killed after half a minute"
 settle
+wake_all
+signal STOP gyre-most
 victim=$(pid_of gyre-few n3)
 killer() { # ends at once when this script does
   local code=0
