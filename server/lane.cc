@@ -13,6 +13,10 @@ namespace {
 
 constexpr ptrdiff_t kFewSessions = 16;
 
+// Reads that one thread of the pool makes before it tells of them.
+constexpr size_t kLeastShare = 4;
+constexpr size_t kMostShare = 16;
+
 std::unique_ptr<grpc::CompletionQueue> QueueOf(
     std::unique_ptr<grpc::ServerCompletionQueue> served) {
   if (served != nullptr) return served;
@@ -102,14 +106,7 @@ Time Lane::Perform(Instant now) {
           loop_.Post([this, seq, status](Instant then) { shard_->OnCommitted(seq, status, then); });
         });
   }
-  for (ShardEffects::DiskRead& read : effects.disk_reads) {
-    pool_->Submit([this, item = std::move(read.item)](Engine* engine) mutable {
-      absl::StatusOr<std::string> bytes = engine->Get(Family::kRecords, EncodeItemKey(item));
-      loop_.Post([this, item = std::move(item), bytes = std::move(bytes)](Instant then) mutable {
-        shard_->OnRead(item, std::move(bytes), then);
-      });
-    });
-  }
+  Read(std::move(effects.disk_reads));
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
       absl::StatusOr<ClockAnswer> answer =
@@ -129,6 +126,30 @@ Time Lane::Perform(Instant now) {
     failed_ = shard_->failed();
   }
   return std::min(shard_wake_, seat_wake_);
+}
+
+// Each hand-over to a thread and back costs more than a record that the page cache holds: so a
+// round makes a few of them, whatever it reads.
+void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
+  struct Stored {
+    ItemKey item;
+    absl::StatusOr<std::string> bytes;
+  };
+  const size_t share = std::clamp(reads.size() / pool_->read_threads(), kLeastShare, kMostShare);
+  for (size_t begin = 0; begin < reads.size(); begin += share) {
+    std::vector<Stored> records;
+    for (size_t i = begin; i < std::min(begin + share, reads.size()); ++i) {
+      records.push_back({std::move(reads[i].item), std::string()});
+    }
+    pool_->Submit([this, records = std::move(records)](Engine* engine) mutable {
+      for (Stored& record : records) {
+        record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
+      }
+      loop_.Post([this, records = std::move(records)](Instant then) mutable {
+        for (Stored& record : records) shard_->OnRead(record.item, std::move(record.bytes), then);
+      });
+    });
+  }
 }
 
 void Lane::Answer(std::vector<ShardEffects::Reply> replies) {

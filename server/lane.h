@@ -74,6 +74,7 @@ class Lane {
   void OnWake(Instant now);
   Time Perform(Instant now);
   Duration Gather();
+  void Read(std::vector<ShardEffects::DiskRead> reads);
   void Answer(std::vector<ShardEffects::Reply> replies);
 
   const int index_;

@@ -10,7 +10,8 @@
 
 namespace gyre {
 
-StorePool::StorePool(Engine* engine, int read_threads) : engine_(engine) {
+StorePool::StorePool(Engine* engine, int read_threads)
+    : engine_(engine), read_threads_(static_cast<size_t>(read_threads)) {
   GYRE_CHECK(read_threads >= 1, "reads need a thread");
   threads_.emplace_back([this] { RunCommits(); });
   pthread_setname_np(threads_.back().native_handle(), "commit");

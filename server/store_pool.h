@@ -45,6 +45,7 @@ class StorePool {
 
   void Commit(WriteBatch batch, WalSync sync, Committed done);
   void Submit(Read read);
+  size_t read_threads() const { return read_threads_; }
 
   // Finishes what waits, then ends the threads. Later work is dropped; its completion never runs.
   void Stop();
@@ -71,6 +72,7 @@ class StorePool {
   void RunReads();
 
   Engine* const engine_;
+  const size_t read_threads_;
 
   mutable std::mutex mutex_;
   std::condition_variable commits_changed_;
