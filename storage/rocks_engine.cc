@@ -360,9 +360,11 @@ absl::Status RocksEngine::Write(const WriteBatch& batch, WalSync sync) {
 }
 
 Peek RocksEngine::TryGet(Family family, std::string_view key, std::string* value) const {
+  if (!peek_odds_.Worth()) return Peek::kNeedsDisk;
   rocksdb::ReadOptions read;
   read.read_tier = rocksdb::kBlockCacheTier;
   const rocksdb::Status status = db_->Get(read, At(family), ToSlice(key), value);
+  peek_odds_.Note(status.ok() || status.IsNotFound());
   if (status.ok()) return Peek::kFound;
   return status.IsNotFound() ? Peek::kAbsent : Peek::kNeedsDisk;
 }

@@ -27,6 +27,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "storage/engine.h"
+#include "storage/peek_odds.h"
 
 namespace rocksdb {
 class ColumnFamilyHandle;
@@ -86,7 +87,8 @@ class RocksEngine final : public Engine {
   ~RocksEngine() override;
 
   absl::Status Write(const WriteBatch& batch, WalSync sync) override;
-  // kNeedsDisk also where the block is damaged: Get then tells.
+  // kNeedsDisk also where the block is damaged: Get then tells. And where most of the latest keys
+  // have needed it: most of the time it does not look, then.
   Peek TryGet(Family family, std::string_view key, std::string* value) const override;
   absl::StatusOr<std::string> Get(Family family, std::string_view key) const override;
   std::unique_ptr<Snapshot> TakeSnapshot() const override;
@@ -116,6 +118,8 @@ class RocksEngine final : public Engine {
   const std::unique_ptr<rocksdb::DB> db_;
   const std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families_;
   rocksdb::ColumnFamilyHandle* const unused_default_;
+
+  mutable PeekOdds peek_odds_;
 
   // The first failure of a write; all later ones are refused. Of the writing thread.
   absl::Status failure_;
