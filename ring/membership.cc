@@ -1,0 +1,363 @@
+#include "ring/membership.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+constexpr int kConfirmations = 3;        // of a suspicion, for its shortest time
+constexpr size_t kMaxFavours = 100;      // beyond it, who asks for help is told that there is none
+constexpr int kNoneBeforeEndTenths = 8;  // of the probe timeout: an asker hears in its own time
+
+using Kind = MembershipMessage::Kind;
+
+}  // namespace
+
+Membership::Membership(NodeId self, MembershipOptions options, Random random)
+    : self_(self), options_(options), random_(random), gossip_at_(Time::Never()) {
+  self_rumour_ = {self, Liveness::kAlive, 0, self, 0, Load::kIdle};
+}
+
+void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
+  std::map<NodeId, Peer> peers;
+  for (const NodeId node : others) {
+    GYRE_CHECK(node != self_, "the others are not this node");
+    const auto known = peers_.find(node);
+    Peer peer;
+    peer.known.node = node;
+    peer.known.by = node;
+    peers.emplace(node, known == peers_.end() ? std::move(peer) : std::move(known->second));
+  }
+  for (const auto& [node, peer] : peers_) {
+    if (peers.contains(node)) continue;
+    rumours_.Drop(node);
+    ending_.erase({peer.dead_at, node});
+    if (probe_.has_value() && probe_->target == node) probe_.reset();
+  }
+  const bool first = peers_.empty();
+  peers_ = std::move(peers);
+  ids_.clear();
+  for (const auto& [node, peer] : peers_) ids_.push_back(node);
+  round_.clear();
+  // Nodes that start together do not all probe in the same moment.
+  if (first) {
+    probe_at_ = now + Duration::Micros(random_.Between(0, options_.probe_interval.micros()));
+  }
+}
+
+// ------------------------------------------------------------------------------------------ events
+
+void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time now) {
+  if (message.epoch > epoch_) out_.newer_epochs.push_back(from);
+  if (!peers_.contains(from)) return;
+  for (const Rumour& rumour : message.rumours) Hear(from, rumour, now);
+  switch (message.kind) {
+    case Kind::kProbe:
+      return Send(from, Kind::kAnswer, message.sequence);
+    case Kind::kHelp:
+      return Help(from, message, now);
+    case Kind::kAnswer: {
+      if (probe_.has_value() && probe_->sequence == message.sequence) probe_->answered = true;
+      const auto favour = favours_.find(message.sequence);
+      if (favour == favours_.end()) return;
+      Send(favour->second.asker, Kind::kAnswer, favour->second.sequence);
+      favours_.erase(favour);
+      return;
+    }
+    case Kind::kNone:
+      if (probe_.has_value() && probe_->sequence == message.sequence && probe_->nones_missing > 0) {
+        --probe_->nones_missing;
+      }
+      return;
+    case Kind::kGossip:
+      return;
+    case Kind::kAskAll:
+      return TellAll(from);
+  }
+}
+
+void Membership::OnWake(Time now) {
+  // It was stopped itself, or starved: the answers that it missed say nothing of others, and what
+  // has arrived meanwhile is still to be heard.
+  if (now - wake_ > options_.probe_timeout) {
+    health_.Worsen(1);
+    probe_.reset();
+    favours_.clear();
+    while (!ending_.empty() && ending_.begin()->first <= now) {
+      SetDeadAt(&peers_.at(ending_.begin()->second), now + options_.probe_interval * 2);
+    }
+  }
+  TendFavours(now);
+  if (probe_.has_value() && !probe_->answered) {
+    if (!probe_->repeated && probe_->repeat_at <= now) {
+      probe_->repeated = true;
+      Send(probe_->target, Kind::kProbe, probe_->sequence);
+    }
+    if (!probe_->helped && probe_->help_at <= now) AskHelpers();
+  }
+  if (probe_.has_value() && probe_->ends_at <= now) EndProbe(now);
+  if (!probe_.has_value() && probe_at_ <= now) BeginProbe(now);
+  EndSuspicions(now);
+  if (gossip_at_ <= now) Gossip();
+}
+
+MembershipEffects Membership::TakeEffects(Time now) {
+  if (rumours_.empty()) {
+    gossip_at_ = Time::Never();
+  } else if (gossip_at_ <= now || gossip_at_ == Time::Never()) {
+    gossip_at_ = now + options_.gossip_interval;
+  }
+  wake_ = gossip_at_;
+  if (probe_.has_value()) {
+    Time next = probe_->ends_at;
+    if (!probe_->answered && !probe_->helped) next = probe_->help_at;
+    if (!probe_->answered && !probe_->repeated) next = probe_->repeat_at;
+    wake_ = std::min(wake_, next);
+  } else if (!peers_.empty()) {
+    wake_ = std::min(wake_, probe_at_);
+  }
+  if (!ending_.empty()) wake_ = std::min(wake_, ending_.begin()->first);
+  for (const auto& [sequence, favour] : favours_) {
+    wake_ = std::min(wake_, favour.told_none ? favour.ends_at : favour.none_at);
+  }
+  out_.wake = wake_;
+  return std::exchange(out_, {});
+}
+
+Liveness Membership::LivenessOf(NodeId node) const {
+  const auto it = peers_.find(node);
+  return it == peers_.end() ? Liveness::kDead : it->second.known.liveness;
+}
+
+Load Membership::LoadOf(NodeId node) const {
+  const auto it = peers_.find(node);
+  return it == peers_.end() ? Load::kIdle : it->second.known.load;
+}
+
+// ------------------------------------------------------------------------------------------ probes
+
+void Membership::BeginProbe(Time now) {
+  if (load_ != self_rumour_.load) {
+    self_rumour_.load = load_;
+    ++self_rumour_.load_version;
+    rumours_.Add(self_rumour_);
+  }
+  if (peers_.empty()) return;
+  Probe probe;
+  probe.target = NextTarget();
+  probe.sequence = next_sequence_++;
+  probe.repeat_at = now + health_.Stretch(options_.probe_timeout) / 2;
+  probe.help_at = now + health_.Stretch(options_.probe_timeout);
+  probe.ends_at = now + health_.Stretch(options_.probe_interval);
+  probe_ = probe;
+  probe_at_ = probe.ends_at;
+  Send(probe.target, Kind::kProbe, probe.sequence);
+}
+
+void Membership::AskHelpers() {
+  probe_->helped = true;
+  for (const NodeId helper : SomeOf(options_.helpers, probe_->target)) {
+    ++probe_->nones_missing;
+    Send(helper, Kind::kHelp, probe_->sequence, probe_->target);
+  }
+}
+
+void Membership::EndProbe(Time now) {
+  const Probe probe = *probe_;
+  probe_.reset();
+  if (probe.answered) return health_.Improve();
+  const Rumour& known = peers_.at(probe.target).known;
+  if (known.liveness == Liveness::kDead) return;  // as was to be expected
+  // Helpers that said nothing at all make it likelier that the fault is here.
+  health_.Worsen(nodes() > 2 ? probe.nones_missing : 1);
+  Suspect(probe.target, known.incarnation, self_, now);
+}
+
+NodeId Membership::NextTarget() {
+  const auto dead = [this](NodeId node) { return LivenessOf(node) == Liveness::kDead; };
+  if (++probes_ % static_cast<uint64_t>(options_.probes_of_the_dead) == 0) {
+    std::vector<NodeId> gone;
+    std::copy_if(ids_.begin(), ids_.end(), std::back_inserter(gone), dead);
+    if (!gone.empty()) return gone[random_.Below(gone.size())];
+  }
+  for (int refills = 0; refills < 2;) {
+    while (!round_.empty()) {
+      const NodeId next = round_.back();
+      round_.pop_back();
+      if (!dead(next)) return next;
+    }
+    ++refills;
+    round_ = ids_;
+    for (size_t i = round_.size(); i > 1; --i) std::swap(round_[i - 1], round_[random_.Below(i)]);
+  }
+  return round_.back();  // nobody is thought to be alive
+}
+
+void Membership::Help(NodeId asker, const MembershipMessage& message, Time now) {
+  if (favours_.size() >= kMaxFavours || !peers_.contains(message.about)) {
+    return Send(asker, Kind::kNone, message.sequence);
+  }
+  Favour favour;
+  favour.asker = asker;
+  favour.sequence = message.sequence;
+  // The asker waits half an interval for it, as a rule: a "none" must come before that.
+  const Duration patience = options_.probe_interval - options_.probe_timeout;
+  favour.none_at = now + patience * kNoneBeforeEndTenths / 10;
+  favour.ends_at = now + options_.probe_interval * 2;
+  Send(message.about, Kind::kProbe, next_sequence_);
+  favours_.emplace(next_sequence_++, favour);
+}
+
+void Membership::TendFavours(Time now) {
+  for (auto it = favours_.begin(); it != favours_.end();) {
+    Favour& favour = it->second;
+    if (!favour.told_none && favour.none_at <= now) {
+      favour.told_none = true;
+      Send(favour.asker, Kind::kNone, favour.sequence);
+    }
+    it = favour.ends_at <= now ? favours_.erase(it) : std::next(it);
+  }
+}
+
+// ------------------------------------------------------------------------------------------ gossip
+
+std::vector<NodeId> Membership::SomeOf(int count, NodeId except) {
+  std::vector<NodeId> chosen;
+  if (ids_.empty()) return chosen;
+  const auto wanted = static_cast<size_t>(count);
+  // Drawn, not searched: among many members a few draws find enough, and among few all are tried.
+  for (size_t tries = 4 * wanted + 8; tries > 0 && chosen.size() < wanted; --tries) {
+    const NodeId node = ids_[random_.Below(ids_.size())];
+    if (node == except || LivenessOf(node) == Liveness::kDead) continue;
+    if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
+  }
+  return chosen;
+}
+
+void Membership::Gossip() {
+  for (const NodeId node : SomeOf(options_.gossip_to, NodeId())) {
+    if (!rumours_.empty()) Send(node, Kind::kGossip, 0);
+  }
+}
+
+void Membership::Send(NodeId to, Kind kind, uint64_t sequence, NodeId about) {
+  MembershipMessage message;
+  message.kind = kind;
+  message.sequence = sequence;
+  message.about = about;
+  message.epoch = epoch_;
+  message.rumours = rumours_.Take(options_.max_rumours - 1, nodes());
+  // It is told what is said of it, so that it can refute that.
+  const Rumour& known = peers_.at(to).known;
+  if (known.liveness != Liveness::kAlive) message.rumours.push_back(known);
+  out_.sends.push_back({to, std::move(message)});
+}
+
+void Membership::TellAll(NodeId to) {
+  MembershipMessage message;
+  message.epoch = epoch_;
+  const auto tell = [&] {
+    if (!message.rumours.empty()) out_.sends.push_back({to, message});
+    message.rumours.clear();
+  };
+  for (const auto& [node, peer] : peers_) {
+    if (peer.known.incarnation == 0 && peer.known.load_version == 0 &&
+        peer.known.liveness == Liveness::kAlive) {
+      continue;  // what anybody takes it for
+    }
+    message.rumours.push_back(peer.known);
+    if (message.rumours.size() == options_.max_rumours) tell();
+  }
+  tell();
+}
+
+void Membership::Hear(NodeId from, const Rumour& rumour, Time now) {
+  if (rumour.node == self_) return HearOfSelf(from, rumour, now);
+  const auto it = peers_.find(rumour.node);
+  if (it == peers_.end()) return;
+  Peer& peer = it->second;
+  if (rumour.load_version > peer.known.load_version) {
+    peer.known.load_version = rumour.load_version;
+    peer.known.load = rumour.load;
+    rumours_.Add(peer.known);
+  }
+  if (rumour.liveness == Liveness::kSuspect) {
+    Suspect(rumour.node, rumour.incarnation, rumour.by, now);
+  } else if (rumour.Supersedes(peer.known)) {
+    Believe(&peer, rumour);
+  }
+}
+
+void Membership::HearOfSelf(NodeId from, const Rumour& rumour, Time now) {
+  const bool wrong = rumour.liveness != Liveness::kAlive;
+  const bool refuted = rumour.incarnation < self_rumour_.incarnation;
+  // What an earlier life of this node said.
+  const bool unknown = rumour.incarnation > self_rumour_.incarnation ||
+                       rumour.load_version > self_rumour_.load_version;
+  if (!wrong && !unknown) return;
+  if (!refuted) {
+    if (wrong) health_.Worsen(1);
+    self_rumour_.incarnation = rumour.incarnation + 1;
+  }
+  if (unknown) {
+    self_rumour_.load_version = std::max(self_rumour_.load_version, rumour.load_version) + 1;
+  }
+  rumours_.Add(self_rumour_);  // anew, too, for those who have not heard it
+  if (rumour.liveness == Liveness::kDead && ask_all_at_ <= now) {
+    ask_all_at_ = now + options_.probe_interval;
+    Send(from, Kind::kAskAll, 0);
+  }
+}
+
+void Membership::Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now) {
+  Peer& peer = peers_.at(node);
+  const Rumour rumour{node, Liveness::kSuspect, incarnation, by, 0, Load::kIdle};
+  if (rumour.Supersedes(peer.known)) {
+    const auto least = options_.probe_interval * options_.suspicion_least *
+                       (Rumours::Limit(nodes()) / Rumours::kRepeats);
+    const int others = static_cast<int>(nodes()) - 2;  // who could confirm it
+    Believe(&peer, rumour);
+    peer.suspicion.emplace(by, least, least * options_.suspicion_most,
+                           std::clamp(others, 0, kConfirmations));
+    peer.suspected_at = now;
+  } else if (peer.known.liveness == Liveness::kSuspect && peer.known.incarnation == incarnation &&
+             peer.suspicion->Confirm(by)) {
+    peer.known.by = by;
+    rumours_.Add(peer.known);
+  } else {
+    return;
+  }
+  SetDeadAt(&peer, peer.suspected_at + peer.suspicion->Timeout());
+}
+
+void Membership::Believe(Peer* peer, const Rumour& rumour) {
+  Rumour& known = peer->known;
+  if (rumour.liveness != known.liveness) out_.changes.push_back({known.node, rumour.liveness});
+  known.liveness = rumour.liveness;
+  known.incarnation = rumour.incarnation;
+  known.by = rumour.by;
+  peer->suspicion.reset();
+  SetDeadAt(peer, Time::Never());
+  rumours_.Add(known);
+}
+
+void Membership::EndSuspicions(Time now) {
+  while (!ending_.empty() && ending_.begin()->first <= now) {
+    Peer& peer = peers_.at(ending_.begin()->second);
+    Rumour dead = peer.known;
+    dead.liveness = Liveness::kDead;
+    dead.by = self_;
+    Believe(&peer, dead);
+  }
+}
+
+void Membership::SetDeadAt(Peer* peer, Time at) {
+  ending_.erase({peer->dead_at, peer->known.node});
+  peer->dead_at = at;
+  if (at != Time::Never()) ending_.insert({at, peer->known.node});
+}
+
+}  // namespace gyre

@@ -1,0 +1,201 @@
+// Membership: which of the cluster's members this node takes for alive. Each node probes one other
+// at a time; what comes of it goes round by gossip.
+//
+//   probe a member -> it answers: alive
+//        | no answer within half of probe_timeout: once more
+//        | no answer within probe_timeout
+//   ask `helpers` others to probe it -> one of them has an answer: alive
+//        | nothing until probe_interval is over
+//   suspect: said to all. It learns so itself and refutes, with a higher incarnation: alive
+//        | a suspicion's time is over (ring/suspicion.h)
+//   dead: said to all. It is probed now and then, so that one that is back, or two halves of a
+//   cluster that are, find each other again.
+//
+// A suspicion changes where requests go, and nothing else: who owns what is the topology document's
+// to say. Members are the document's; what is said of others is ignored.
+//
+// Sources: SWIM (ring/rumours.h), sections 3 and 4: probes in a random round, helpers, suspicion,
+// incarnations; gossip rides on probes, and goes by itself every gossip_interval while there is
+// any. Lifeguard (ring/local_health.h): a node that gets few answers waits longer; helpers tell
+// that they got none; a member is told of what is said of it with the first message to it.
+// Ours: a node that was stopped itself, and notices, judges nobody by what it missed; the second
+// probe, so that a lost message makes no suspect; and who refutes its death, whom no gossip has
+// reached meanwhile, asks for all that is known.
+//
+// Pure code: (event, now) -> effects. Belongs to one thread.
+//
+// Always holds: each message has at most Options::max_rumours rumours; a node sends no more than
+// 3 + helpers messages of its own in a probe_interval and `gossip_to` in a gossip_interval, and
+// answers a probe with one and a call for help with two: so what it sends does not grow with the
+// cluster. All that is known is sent for a death that was refuted, and for nothing else.
+
+#ifndef GYRE_RING_MEMBERSHIP_H_
+#define GYRE_RING_MEMBERSHIP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "ring/ids.h"
+#include "ring/local_health.h"
+#include "ring/random.h"
+#include "ring/rumour.h"
+#include "ring/rumours.h"
+#include "ring/suspicion.h"
+
+namespace gyre {
+
+struct MembershipOptions {
+  // Between two probes of a node, and within which one must have been answered. Shorter finds the
+  // dead sooner and costs traffic in proportion. Default 1 s.
+  Duration probe_interval = Duration::Seconds(1);
+  // Within which a member answers by itself; then helpers are asked. Should be several round trips,
+  // and leave them time. Default 500 ms.
+  Duration probe_timeout = Duration::Millis(500);
+  // How many others are asked to probe for this node. Default 3.
+  int helpers = 3;
+  // Between two rounds of gossip, while there is any. Default 200 ms.
+  Duration gossip_interval = Duration::Millis(200);
+  // To how many others a round goes. Default 3.
+  int gossip_to = 3;
+  // Of a message. A rumour takes some 40 bytes. Default 30.
+  size_t max_rumours = 30;
+  // A suspicion lasts suspicion_least * digits(members) * probe_interval at least (12 s among 999
+  // nodes), and suspicion_most times that while nobody confirms it. Less takes a node that pauses
+  // for dead; more keeps asking one that is. Defaults 4 and 6.
+  int suspicion_least = 4;
+  int suspicion_most = 6;
+  // Each so-manieth probe goes to a member that is taken for dead, where there is one. Default 8.
+  int probes_of_the_dead = 8;
+};
+
+struct MembershipMessage {
+  enum class Kind : uint8_t {
+    kProbe = 0,   // answered by kAnswer
+    kHelp = 1,    // probe `about` for me; answered by kAnswer or kNone
+    kAnswer = 2,  // to a probe, one's own or for which one has asked
+    kNone = 3,    // `about` did not answer the helper yet
+    kGossip = 4,  // not answered
+    kAskAll = 5,  // answered by as much gossip as it takes
+  };
+  Kind kind = Kind::kGossip;
+  uint64_t sequence = 0;  // of the probe; an answer repeats it
+  NodeId about;           // kHelp
+  Epoch epoch;            // of the topology document that the sender knows
+  std::vector<Rumour> rumours;
+};
+
+struct MembershipEffects {
+  struct Send {
+    NodeId to;
+    MembershipMessage message;
+  };
+  struct Change {
+    NodeId node;
+    Liveness liveness;
+  };
+  std::vector<Change> changes;  // in their order; what requests are routed by
+  // Members that know a newer topology document than this node.
+  std::vector<NodeId> newer_epochs;
+  std::vector<Send> sends;
+  Time wake = Time::Never();
+};
+
+class Membership {
+ public:
+  Membership(NodeId self, MembershipOptions options, Random random);
+
+  // The other members from now on; those that are new count as alive until a probe tells otherwise.
+  void SetMembers(const std::vector<NodeId>& others, Time now);
+  void SetEpoch(Epoch epoch) { epoch_ = epoch; }
+  // Told to all where it has changed, at most once in a probe_interval.
+  void SetLoad(Load load) { load_ = load; }
+
+  void OnMessage(NodeId from, const MembershipMessage& message, Time now);
+  void OnWake(Time now);
+  MembershipEffects TakeEffects(Time now);
+
+  // kDead for who is no member.
+  Liveness LivenessOf(NodeId node) const;
+  Load LoadOf(NodeId node) const;
+  const LocalHealth& health() const { return health_; }
+  uint64_t incarnation() const { return self_rumour_.incarnation; }
+
+ private:
+  struct Peer {
+    Rumour known;
+    std::optional<Suspicion> suspicion;
+    Time suspected_at;
+    Time dead_at = Time::Never();  // when the suspicion ends
+  };
+  struct Probe {
+    NodeId target;
+    uint64_t sequence = 0;
+    bool answered = false;
+    bool repeated = false;
+    bool helped = false;  // helpers were asked
+    int nones_missing = 0;
+    Time repeat_at;
+    Time help_at;
+    Time ends_at;
+  };
+  // What this node probes for another.
+  struct Favour {
+    NodeId asker;
+    uint64_t sequence = 0;  // the asker's
+    Time none_at;
+    bool told_none = false;
+    Time ends_at;
+  };
+
+  size_t nodes() const { return peers_.size() + 1; }
+  void Send(NodeId to, MembershipMessage::Kind kind, uint64_t sequence, NodeId about = NodeId());
+  void BeginProbe(Time now);
+  void EndProbe(Time now);
+  void AskHelpers();
+  NodeId NextTarget();
+  void Help(NodeId asker, const MembershipMessage& message, Time now);
+  // Different ones, drawn from those that are not taken for dead; fewer where there are.
+  std::vector<NodeId> SomeOf(int count, NodeId except);
+  void Gossip();
+  void TellAll(NodeId to);
+  void Hear(NodeId from, const Rumour& rumour, Time now);
+  void HearOfSelf(NodeId from, const Rumour& rumour, Time now);
+  void Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now);
+  void Believe(Peer* peer, const Rumour& rumour);
+  void EndSuspicions(Time now);
+  void TendFavours(Time now);
+  void SetDeadAt(Peer* peer, Time at);
+
+  const NodeId self_;
+  const MembershipOptions options_;
+  Random random_;
+  Epoch epoch_;
+  Load load_ = Load::kIdle;
+  Rumour self_rumour_;
+
+  std::map<NodeId, Peer> peers_;
+  std::vector<NodeId> ids_;                   // of peers_, for draws
+  std::set<std::pair<Time, NodeId>> ending_;  // suspicions, by their end
+  Rumours rumours_;
+  LocalHealth health_;
+
+  std::vector<NodeId> round_;  // who is still to be probed in it
+  uint64_t probes_ = 0;
+  uint64_t next_sequence_ = 1;
+  std::optional<Probe> probe_;
+  Time probe_at_;
+  Time ask_all_at_;                     // not before
+  Time gossip_at_;                      // Never while there is nothing to tell
+  Time wake_;                           // as last told
+  std::map<uint64_t, Favour> favours_;  // by the sequence of this node's own probe
+  MembershipEffects out_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_RING_MEMBERSHIP_H_

@@ -1,0 +1,386 @@
+// Membership step by step. Many of them together: test/sim/membership_world_test.cc.
+
+#include "ring/membership.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+namespace gyre {
+namespace {
+
+using Kind = MembershipMessage::Kind;
+using Sends = std::vector<MembershipEffects::Send>;
+
+constexpr NodeId kSelf = NodeId(1);
+constexpr NodeId kPeer = NodeId(2);
+
+class MembershipTest : public testing::Test {
+ protected:
+  // The others are 2 to `nodes`.
+  void Begin(int nodes) {
+    std::vector<NodeId> others;
+    for (int id = 2; id <= nodes; ++id) others.push_back(NodeId(static_cast<uint64_t>(id)));
+    membership_.SetMembers(others, now_);
+    Take();
+  }
+  void Take() {
+    MembershipEffects effects = membership_.TakeEffects(now_);
+    wake_ = effects.wake;
+    for (auto& send : effects.sends) sends_.push_back(std::move(send));
+    for (auto& change : effects.changes) changes_.push_back(change);
+    for (const NodeId node : effects.newer_epochs) newer_.push_back(node);
+  }
+  // Time passes, with every wake-up in it.
+  void Pass(Duration duration) {
+    const Time end = now_ + duration;
+    while (wake_ <= end) {
+      now_ = wake_;
+      membership_.OnWake(now_);
+      Take();
+    }
+    now_ = end;
+  }
+  void Hear(NodeId from, const MembershipMessage& message) {
+    membership_.OnMessage(from, message, now_);
+    Take();
+  }
+  void HearThat(Liveness liveness, NodeId node, uint64_t incarnation, NodeId by,
+                NodeId from = kPeer) {
+    MembershipMessage message;
+    message.rumours.push_back({node, liveness, incarnation, by, 0, Load::kIdle});
+    Hear(from, message);
+  }
+  void Answer(NodeId from, uint64_t sequence) {
+    MembershipMessage message;
+    message.kind = Kind::kAnswer;
+    message.sequence = sequence;
+    Hear(from, message);
+  }
+  // Those of that kind since the last call; the rest is forgotten.
+  Sends Sent(Kind kind) {
+    Sends sent;
+    for (auto& send : sends_) {
+      if (send.message.kind == kind) sent.push_back(std::move(send));
+    }
+    sends_.clear();
+    return sent;
+  }
+  MembershipEffects::Send NextProbe() {
+    for (;;) {
+      Sends probes = Sent(Kind::kProbe);
+      if (!probes.empty()) return probes.front();
+      Pass(wake_ - now_);
+    }
+  }
+
+  Time now_ = Time::FromMicros(1'000'000);
+  Time wake_;
+  Membership membership_{kSelf, MembershipOptions(), Random(1)};
+  Sends sends_;
+  std::vector<MembershipEffects::Change> changes_;
+  std::vector<NodeId> newer_;
+};
+
+TEST_F(MembershipTest, DoesNothingAlone) {
+  Begin(1);
+  EXPECT_EQ(wake_, Time::Never());
+}
+
+TEST_F(MembershipTest, ProbesEachOtherOnceARound) {
+  Begin(6);
+  for (int round = 0; round < 3; ++round) {
+    std::vector<NodeId> probed;
+    for (int i = 0; i < 5; ++i) {
+      const auto probe = NextProbe();
+      probed.push_back(probe.to);
+      Answer(probe.to, probe.message.sequence);
+    }
+    std::sort(probed.begin(), probed.end());
+    EXPECT_EQ(probed, (std::vector<NodeId>{NodeId(2), NodeId(3), NodeId(4), NodeId(5), NodeId(6)}));
+  }
+  EXPECT_TRUE(changes_.empty());
+}
+
+TEST_F(MembershipTest, AnswersAProbe) {
+  Begin(2);
+  MembershipMessage probe;
+  probe.kind = Kind::kProbe;
+  probe.sequence = 77;
+  Hear(kPeer, probe);
+  const Sends answers = Sent(Kind::kAnswer);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].to, kPeer);
+  EXPECT_EQ(answers[0].message.sequence, 77u);
+}
+
+TEST_F(MembershipTest, AsksHelpersBeforeItSuspects) {
+  Begin(6);
+  const auto probe = NextProbe();
+  Pass(Duration::Millis(500));
+  const Sends calls = Sent(Kind::kHelp);
+  ASSERT_EQ(calls.size(), 3u);
+  for (const auto& call : calls) {
+    EXPECT_NE(call.to, probe.to);
+    EXPECT_EQ(call.message.about, probe.to);
+  }
+  EXPECT_TRUE(changes_.empty());
+  Answer(calls[0].to, calls[0].message.sequence);  // a helper's word
+  Pass(Duration::Millis(500));
+  EXPECT_TRUE(changes_.empty());
+  EXPECT_EQ(membership_.health().score(), 0);
+}
+
+TEST_F(MembershipTest, SuspectsWhoAnswersNobodyAndTakesItForDeadInTheEnd) {
+  Begin(6);
+  const NodeId silent = NextProbe().to;
+  Pass(Duration::Seconds(1));
+  ASSERT_EQ(changes_.size(), 1u);
+  EXPECT_EQ(changes_[0].node, silent);
+  EXPECT_EQ(changes_[0].liveness, Liveness::kSuspect);
+  HearThat(Liveness::kSuspect, silent, 0, NodeId(100));
+  HearThat(Liveness::kSuspect, silent, 0, NodeId(101));
+  HearThat(Liveness::kSuspect, silent, 0, NodeId(102));
+  Pass(Duration::Millis(3999));
+  EXPECT_EQ(membership_.LivenessOf(silent), Liveness::kSuspect);
+  Pass(Duration::Millis(1));
+  EXPECT_EQ(membership_.LivenessOf(silent), Liveness::kDead);
+}
+
+TEST_F(MembershipTest, TellsASuspectThatItIsOne) {
+  Begin(3);
+  HearThat(Liveness::kSuspect, NodeId(3), 0, kPeer);
+  sends_.clear();
+  MembershipMessage probe;
+  probe.kind = Kind::kProbe;
+  Hear(NodeId(3), probe);
+  const Sends answers = Sent(Kind::kAnswer);
+  ASSERT_EQ(answers.size(), 1u);
+  const auto& rumours = answers[0].message.rumours;
+  EXPECT_TRUE(std::any_of(rumours.begin(), rumours.end(), [](const Rumour& rumour) {
+    return rumour.node == NodeId(3) && rumour.liveness == Liveness::kSuspect;
+  }));
+}
+
+TEST_F(MembershipTest, RefutesWhatIsSaidOfItself) {
+  Begin(2);
+  const uint64_t before = membership_.incarnation();
+  HearThat(Liveness::kDead, kSelf, before + 5, kPeer);
+  EXPECT_EQ(membership_.incarnation(), before + 6);
+  EXPECT_EQ(membership_.health().score(), 1);
+  Pass(Duration::Millis(200));
+  const Sends gossip = Sent(Kind::kGossip);
+  ASSERT_FALSE(gossip.empty());
+  ASSERT_FALSE(gossip[0].message.rumours.empty());
+  const Rumour& rumour = gossip[0].message.rumours[0];
+  EXPECT_EQ(rumour.node, kSelf);
+  EXPECT_EQ(rumour.liveness, Liveness::kAlive);
+  EXPECT_EQ(rumour.incarnation, before + 6);
+
+  Pass(Duration::Seconds(2));
+  sends_.clear();
+  HearThat(Liveness::kSuspect, kSelf, before, kPeer);  // long refuted, but here it was not heard
+  EXPECT_EQ(membership_.incarnation(), before + 6);
+  Pass(Duration::Millis(200));
+  EXPECT_FALSE(Sent(Kind::kGossip).empty());
+}
+
+TEST_F(MembershipTest, AsksForAllThatIsKnownWhenItRefutesItsDeath) {
+  Begin(200);
+  HearThat(Liveness::kDead, kSelf, 0, kPeer);
+  const Sends asked = Sent(Kind::kAskAll);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked[0].to, kPeer);
+  HearThat(Liveness::kDead, kSelf, 0, NodeId(3), NodeId(3));  // one answer is enough
+  EXPECT_TRUE(Sent(Kind::kAskAll).empty());
+}
+
+TEST_F(MembershipTest, TellsAllThatIsNewsToWhoAsks) {
+  Begin(200);
+  for (uint64_t node = 3; node <= 102; ++node) HearThat(Liveness::kDead, NodeId(node), 7, kPeer);
+  sends_.clear();
+  MembershipMessage ask;
+  ask.kind = Kind::kAskAll;
+  Hear(kPeer, ask);
+  size_t told = 0;
+  for (const auto& send : Sent(Kind::kGossip)) {
+    EXPECT_EQ(send.to, kPeer);
+    EXPECT_LE(send.message.rumours.size(), 30u);
+    told += send.message.rumours.size();
+  }
+  EXPECT_EQ(told, 100u);
+}
+
+TEST_F(MembershipTest, ProbesOnceMoreBeforeItAsksForHelp) {
+  Begin(6);
+  const auto probe = NextProbe();
+  Pass(Duration::Millis(250));
+  const Sends again = Sent(Kind::kProbe);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].to, probe.to);
+  EXPECT_EQ(again[0].message.sequence, probe.message.sequence);
+}
+
+TEST_F(MembershipTest, BelievesARefutation) {
+  Begin(3);
+  HearThat(Liveness::kSuspect, NodeId(3), 4, kPeer);
+  HearThat(Liveness::kAlive, NodeId(3), 4, NodeId(3));
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kSuspect);
+  HearThat(Liveness::kAlive, NodeId(3), 5, NodeId(3));
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kAlive);
+  changes_.clear();
+  HearThat(Liveness::kSuspect, NodeId(3), 4, kPeer);
+  EXPECT_TRUE(changes_.empty());
+}
+
+TEST_F(MembershipTest, HelpsAndTellsThatItGotNoAnswerYet) {
+  Begin(3);
+  MembershipMessage call;
+  call.kind = Kind::kHelp;
+  call.sequence = 9;
+  call.about = NodeId(3);
+  Hear(kPeer, call);
+  Sends probes = Sent(Kind::kProbe);
+  ASSERT_EQ(probes.size(), 1u);
+  EXPECT_EQ(probes[0].to, NodeId(3));
+  Pass(Duration::Millis(400));
+  Sends nones = Sent(Kind::kNone);
+  ASSERT_EQ(nones.size(), 1u);
+  EXPECT_EQ(nones[0].to, kPeer);
+  EXPECT_EQ(nones[0].message.sequence, 9u);
+  Answer(NodeId(3), probes[0].message.sequence);  // late, and welcome all the same
+  Sends answers = Sent(Kind::kAnswer);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].to, kPeer);
+  EXPECT_EQ(answers[0].message.sequence, 9u);
+}
+
+TEST_F(MembershipTest, TrustsItselfLessWhenItsHelpersAreSilentToo) {
+  Begin(6);
+  NextProbe();
+  Pass(Duration::Seconds(1));
+  EXPECT_EQ(membership_.health().score(), 3);
+}
+
+TEST_F(MembershipTest, TrustsItselfWhenItsHelpersGotNoAnswerEither) {
+  Begin(6);
+  NextProbe();
+  Pass(Duration::Millis(500));
+  for (const auto& call : Sent(Kind::kHelp)) {
+    MembershipMessage none;
+    none.kind = Kind::kNone;
+    none.sequence = call.message.sequence;
+    Hear(call.to, none);
+  }
+  Pass(Duration::Millis(500));
+  EXPECT_EQ(membership_.health().score(), 0);
+  EXPECT_EQ(changes_.size(), 1u);
+}
+
+TEST_F(MembershipTest, JudgesNobodyByWhatItMissedWhileItStoodStill) {
+  Begin(6);
+  NextProbe();
+  HearThat(Liveness::kSuspect, NodeId(3), 0, kPeer);
+  changes_.clear();
+  now_ = now_ + Duration::Seconds(600);
+  membership_.OnWake(now_);
+  Take();
+  EXPECT_TRUE(changes_.empty());
+  EXPECT_EQ(membership_.health().score(), 1);
+  // What was said of it meanwhile may have waited with it.
+  HearThat(Liveness::kAlive, NodeId(3), 1, NodeId(3));
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, ProbesTheDeadNowAndThen) {
+  Begin(4);
+  HearThat(Liveness::kDead, NodeId(3), 1, kPeer);
+  std::set<uint64_t> all;
+  std::set<uint64_t> dead;  // a probe that is made once more has its sequence again
+  while (all.size() < 80) {
+    const auto probe = NextProbe();
+    all.insert(probe.message.sequence);
+    if (probe.to == NodeId(3)) {
+      dead.insert(probe.message.sequence);
+    } else {
+      Answer(probe.to, probe.message.sequence);
+    }
+  }
+  EXPECT_EQ(dead.size(), 10u);
+  EXPECT_EQ(membership_.health().score(), 0);  // that it does not answer is no news
+}
+
+TEST_F(MembershipTest, IgnoresWhoIsNoMember) {
+  Begin(3);
+  HearThat(Liveness::kSuspect, NodeId(50), 1, kPeer);
+  HearThat(Liveness::kDead, NodeId(3), 1, NodeId(50), NodeId(50));
+  MembershipMessage probe;
+  probe.kind = Kind::kProbe;
+  Hear(NodeId(50), probe);
+  EXPECT_TRUE(changes_.empty());
+  EXPECT_TRUE(Sent(Kind::kAnswer).empty());
+  EXPECT_EQ(membership_.LivenessOf(NodeId(50)), Liveness::kDead);
+}
+
+TEST_F(MembershipTest, ForgetsWhoIsNoMemberAnyMore) {
+  Begin(3);
+  HearThat(Liveness::kSuspect, NodeId(3), 1, kPeer);
+  membership_.SetMembers({kPeer}, now_);
+  Take();
+  Pass(Duration::Seconds(100));
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kDead);
+  for (const auto& send : sends_) EXPECT_NE(send.to, NodeId(3));
+}
+
+TEST_F(MembershipTest, TellsWhoKnowsANewerDocument) {
+  Begin(2);
+  membership_.SetEpoch(Epoch(4));
+  MembershipMessage message;
+  message.epoch = Epoch(4);
+  Hear(kPeer, message);
+  EXPECT_TRUE(newer_.empty());
+  message.epoch = Epoch(5);
+  Hear(kPeer, message);
+  EXPECT_EQ(newer_, std::vector<NodeId>{kPeer});
+}
+
+TEST_F(MembershipTest, TellsItsLoadWhenThatHasChanged) {
+  Begin(2);
+  const auto first = NextProbe();
+  Answer(first.to, first.message.sequence);
+  membership_.SetLoad(Load::kBusy);
+  const auto probe = NextProbe();
+  ASSERT_EQ(probe.message.rumours.size(), 1u);
+  EXPECT_EQ(probe.message.rumours[0].node, kSelf);
+  EXPECT_EQ(probe.message.rumours[0].load, Load::kBusy);
+}
+
+TEST_F(MembershipTest, TakesTheNewestLoad) {
+  Begin(2);
+  const auto say = [this](uint64_t version, Load load) {
+    MembershipMessage message;
+    message.rumours.push_back({kPeer, Liveness::kAlive, 0, kPeer, version, load});
+    Hear(kPeer, message);
+  };
+  say(2, Load::kFull);
+  say(1, Load::kLight);
+  EXPECT_EQ(membership_.LoadOf(kPeer), Load::kFull);
+  say(3, Load::kLight);
+  EXPECT_EQ(membership_.LoadOf(kPeer), Load::kLight);
+}
+
+TEST_F(MembershipTest, SendsNoMessageWithMoreRumoursThanItMay) {
+  Begin(200);
+  for (uint64_t node = 3; node <= 200; ++node) {
+    HearThat(Liveness::kSuspect, NodeId(node), 1, kPeer);
+  }
+  Pass(Duration::Seconds(5));
+  ASSERT_FALSE(sends_.empty());
+  for (const auto& send : sends_) EXPECT_LE(send.message.rumours.size(), 30u);
+}
+
+}  // namespace
+}  // namespace gyre

@@ -1,0 +1,172 @@
+#include "test/sim/membership_world.h"
+
+#include <utility>
+
+namespace gyre {
+namespace {
+
+// Fields with their tags, as protobuf would write them.
+constexpr size_t kMessageBytes = 32;
+constexpr size_t kRumourBytes = 40;
+
+}  // namespace
+
+MembershipWorld::MembershipWorld(Options options)
+    : options_(options),
+      random_(options.seed),
+      network_(options.network, &scheduler_, Random(random_.Next())),
+      nodes_(Index(options.nodes)) {
+  for (int node = 0; node < options_.nodes; ++node) Start(node);
+  if (options_.paused_per_mille > 0) SchedulePause();
+}
+
+void MembershipWorld::Start(int node) {
+  Node& state = nodes_[Index(node)];
+  state.alive = true;
+  ++state.lives;
+  ++live_;
+  state.membership =
+      std::make_unique<Membership>(Id(node), options_.membership, Random(random_.Next()));
+  std::vector<NodeId> others;
+  for (int other = 0; other < options_.nodes; ++other) {
+    if (other != node) others.push_back(Id(other));
+  }
+  state.membership->SetMembers(others, now());
+  Perform(node);
+}
+
+void MembershipWorld::RunFor(Duration duration) {
+  scheduler_.RunUntil(now() + duration, [] { return false; });
+}
+
+bool MembershipWorld::RunUntil(Duration most, const std::function<bool()>& done) {
+  for (const Time end = now() + most; now() < end;) {
+    if (done()) return true;
+    RunFor(Duration::Millis(100));
+  }
+  return done();
+}
+
+// ------------------------------------------------------------------------------------------ faults
+
+void MembershipWorld::Kill(int node) {
+  Node& state = nodes_[Index(node)];
+  state.alive = false;
+  state.paused = false;
+  state.wake = Time::Never();
+  state.waiting.clear();
+  --live_;
+}
+
+void MembershipWorld::Restart(int node) { Start(node); }
+
+void MembershipWorld::Split(int nodes) {
+  for (int a = 0; a < nodes; ++a) {
+    for (int b = nodes; b < options_.nodes; ++b) {
+      network_.Cut(a, b);
+      network_.Cut(b, a);
+    }
+  }
+}
+
+void MembershipWorld::Pause(int node, Duration duration) {
+  Node& state = nodes_[Index(node)];
+  if (!state.alive || state.paused) return;
+  state.paused = true;
+  ++figures_.pauses;
+  scheduler_.After(duration, [this, node, life = state.lives] {
+    Node& resumed = nodes_[Index(node)];
+    if (!resumed.alive || resumed.lives != life) return;
+    resumed.paused = false;
+    // Timers that are due and messages that wait: either may come first.
+    const bool timers_first = random_.Chance(1, 2);
+    if (timers_first) Wake(node);
+    for (const auto& deliver : std::exchange(resumed.waiting, {})) deliver();
+    if (!timers_first) Wake(node);
+  });
+}
+
+void MembershipWorld::SchedulePause() {
+  const int64_t mean = (options_.least_pause.micros() + options_.most_pause.micros()) / 2;
+  const int64_t between = mean * 1000 / (int64_t{options_.nodes} * options_.paused_per_mille);
+  scheduler_.After(Duration::Micros(random_.Between(1, 2 * between)), [this] {
+    const int64_t pause =
+        random_.Between(options_.least_pause.micros(), options_.most_pause.micros());
+    Pause(static_cast<int>(random_.Below(nodes_.size())), Duration::Micros(pause));
+    SchedulePause();
+  });
+}
+
+// ------------------------------------------------------------------------------------------- steps
+
+void MembershipWorld::Wake(int node) {
+  Node& state = nodes_[Index(node)];
+  if (!state.alive || state.paused || state.wake > now()) return;
+  state.membership->OnWake(now());
+  Perform(node);
+}
+
+void MembershipWorld::Perform(int node) {
+  Node& state = nodes_[Index(node)];
+  MembershipEffects effects = state.membership->TakeEffects(now());
+  if (!effects.newer_epochs.empty()) state.heard_of_newer_epoch = true;
+  for (const MembershipEffects::Change& change : effects.changes) {
+    scheduler_.Note(change.node.value(), static_cast<uint64_t>(change.liveness));
+    if (!nodes_[Index(NodeOf(change.node))].alive) continue;
+    if (change.liveness == Liveness::kSuspect) ++figures_.suspicions;
+    if (change.liveness == Liveness::kDead) ++figures_.false_dead;
+  }
+  for (MembershipEffects::Send& send : effects.sends) {
+    ++figures_.messages;
+    figures_.bytes += kMessageBytes + kRumourBytes * send.message.rumours.size();
+    const auto message = std::make_shared<const MembershipMessage>(std::move(send.message));
+    const int to = NodeOf(send.to);
+    network_.Send(node, to, [this, to, node, message] { Deliver(to, node, message); });
+  }
+  if (effects.wake == state.wake) return;
+  state.wake = effects.wake;
+  if (effects.wake == Time::Never()) return;
+  scheduler_.At(effects.wake, [this, node, wake = effects.wake] {
+    if (nodes_[Index(node)].wake == wake) Wake(node);
+  });
+}
+
+void MembershipWorld::Deliver(int to, int from,
+                              const std::shared_ptr<const MembershipMessage>& message) {
+  Node& state = nodes_[Index(to)];
+  if (!state.alive) return;
+  if (state.paused) {
+    state.waiting.push_back([this, to, from, message] { Deliver(to, from, message); });
+    return;
+  }
+  state.membership->OnMessage(Id(from), *message, now());
+  Perform(to);
+}
+
+// ------------------------------------------------------------------------------------------- looks
+
+int MembershipWorld::Count(int node, Liveness liveness) const {
+  int count = 0;
+  for (int other = 0; other < options_.nodes; ++other) {
+    if (other == node || !nodes_[Index(other)].alive) continue;
+    count += at(other).LivenessOf(Id(node)) == liveness ? 1 : 0;
+  }
+  return count;
+}
+
+int MembershipWorld::heard_of_newer_epochs() const {
+  int count = 0;
+  for (const Node& node : nodes_) count += node.heard_of_newer_epoch ? 1 : 0;
+  return count;
+}
+
+bool MembershipWorld::Agrees() const {
+  for (int node = 0; node < options_.nodes; ++node) {
+    const bool alive = nodes_[Index(node)].alive;
+    const int others = live_ - (alive ? 1 : 0);
+    if (Count(node, alive ? Liveness::kAlive : Liveness::kDead) != others) return false;
+  }
+  return true;
+}
+
+}  // namespace gyre

@@ -1,0 +1,130 @@
+// What is promised of failure detection, among as many nodes as a unit test has time for. The same
+// for 1,000 nodes and an hour: gyre-membership (membership_main.cc).
+
+#include "test/sim/membership_world.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace gyre {
+namespace {
+
+MembershipWorld::Options Hostile(int nodes, uint64_t seed) {
+  MembershipWorld::Options options;
+  options.nodes = nodes;
+  options.seed = seed;
+  options.network.loss_per_mille = 50;
+  options.paused_per_mille = 10;
+  return options;
+}
+
+class MembershipOfMany : public testing::TestWithParam<int> {};
+
+TEST_P(MembershipOfMany, SuspectsTheDeadWithinTenSecondsAndThenTakesThemForDead) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    MembershipWorld world(Hostile(GetParam(), seed));
+    world.RunFor(Duration::Seconds(20));
+    world.Kill(0);
+    const int wanted = (world.live() * 99 + 99) / 100;
+    EXPECT_TRUE(
+        world.RunUntil(Duration::Seconds(10),
+                       [&] { return world.live() - world.Count(0, Liveness::kAlive) >= wanted; }))
+        << "seed " << seed;
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(60),
+                               [&] { return world.Count(0, Liveness::kDead) == world.live(); }))
+        << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, TakesNobodyForDeadWhoOnlyPauses) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Hostile(GetParam(), seed));
+    world.RunFor(Duration::Seconds(300 + 12'000 / GetParam()));
+    EXPECT_GT(world.figures().pauses, 10u);
+    EXPECT_GT(world.figures().suspicions, 0u) << "seed " << seed;
+    EXPECT_EQ(world.figures().false_dead, 0u) << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, FindsANodeThatIsBackAsAnotherProcess) {
+  for (uint64_t seed = 1; seed <= 5; ++seed) {
+    MembershipWorld world(Hostile(GetParam(), seed));
+    world.RunFor(Duration::Seconds(5));
+    world.Kill(1);
+    ASSERT_TRUE(world.RunUntil(Duration::Seconds(80),
+                               [&] { return world.Count(1, Liveness::kDead) == world.live(); }))
+        << "seed " << seed;
+    world.Restart(1);
+    EXPECT_TRUE(
+        world.RunUntil(Duration::Seconds(30),
+                       [&] { return world.Count(1, Liveness::kAlive) == world.live() - 1; }))
+        << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, FindsTheOtherHalfAgainWhenAPartitionEnds) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld::Options options = Hostile(GetParam(), seed);
+    options.paused_per_mille = 0;
+    MembershipWorld world(options);
+    const int half = GetParam() / 2;
+    world.Split(half);
+    ASSERT_TRUE(world.RunUntil(Duration::Seconds(300),
+                               [&] {
+                                 return world.Count(0, Liveness::kDead) == world.live() - half &&
+                                        world.Count(half, Liveness::kDead) == half;
+                               }))
+        << "seed " << seed;
+    world.Heal();
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(120), [&] { return world.Agrees(); }))
+        << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, HasEverybodyHearOfALoadAndOfANewerDocument) {
+  MembershipWorld world(Hostile(GetParam(), 7));
+  world.RunFor(Duration::Seconds(5));
+  world.SetLoad(0, Load::kFull);
+  EXPECT_TRUE(world.RunUntil(Duration::Seconds(20), [&] {
+    for (int node = 1; node < GetParam(); ++node) {
+      if (world.at(node).LoadOf(NodeId(1)) != Load::kFull) return false;
+    }
+    return true;
+  }));
+  world.SetEpoch(0, Epoch(2));
+  // Each that heard would ask for it and tell others; here it is the one node's probes alone.
+  EXPECT_TRUE(
+      world.RunUntil(Duration::Seconds(10), [&] { return world.heard_of_newer_epochs() > 0; }));
+}
+
+INSTANTIATE_TEST_SUITE_P(Nodes, MembershipOfMany, testing::Values(3, 10, 100));
+
+TEST(Membership, SendsNoMoreWhereTheClusterIsLarger) {
+  const auto bytes_per_node_s = [](int nodes, int paused_per_mille) {
+    MembershipWorld::Options options = Hostile(nodes, 3);
+    options.paused_per_mille = paused_per_mille;
+    MembershipWorld world(options);
+    world.RunFor(Duration::Seconds(60));
+    return static_cast<double>(world.figures().bytes) / nodes / 60;
+  };
+  EXPECT_LT(bytes_per_node_s(200, 0), 2 * bytes_per_node_s(20, 0));
+  // Full messages, at all times: what the header says is the most.
+  const MembershipOptions options;
+  const double messages = 2 + 2 * options.helpers + 3 * options.helpers + 5 * options.gossip_to;
+  EXPECT_LT(bytes_per_node_s(200, 100),
+            messages * static_cast<double>(32 + 40 * options.max_rumours));
+}
+
+TEST(Membership, IsTheSameHistoryForTheSameSeed) {
+  std::set<uint64_t> digests;
+  for (const uint64_t seed : {1, 1, 2}) {
+    MembershipWorld world(Hostile(30, seed));
+    world.RunFor(Duration::Seconds(60));
+    digests.insert(world.digest());
+  }
+  EXPECT_EQ(digests.size(), 2u);
+}
+
+}  // namespace
+}  // namespace gyre
