@@ -100,9 +100,14 @@ struct BodyEncoder {
   void operator()(const Fetch& fetch) const {
     out->mutable_fetch()->set_table(fetch.item.table.value());
     out->mutable_fetch()->set_key(fetch.item.key);
+    for (const Dot& dot : fetch.known) {
+      out->mutable_fetch()->add_known_replicas(dot.replica.value());
+      out->mutable_fetch()->add_known_counters(dot.counter);
+    }
   }
   void operator()(const FetchReply& reply) const {
     EncodeRecordPart(reply.found, out->mutable_fetch_reply()->mutable_found());
+    for (const uint32_t place : reply.left_out) out->mutable_fetch_reply()->add_left_out(place);
   }
   void operator()(const Lookup& lookup) const {
     out->mutable_lookup()->set_table(lookup.item.table.value());
@@ -207,13 +212,30 @@ absl::StatusOr<PeerBody> DecodeApply(PartitionId partition, peer::Apply* wire) {
 absl::StatusOr<PeerBody> DecodeFetch(PartitionId partition, peer::Fetch* wire) {
   absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
   if (!item.ok()) return item.status();
-  return Fetch{*std::move(item)};
+  Fetch fetch{*std::move(item), {}};
+  if (wire->known_replicas_size() != wire->known_counters_size() ||
+      wire->known_replicas_size() > static_cast<int>(kMaxKnown)) {
+    return Malformed("known dots");
+  }
+  for (int i = 0; i < wire->known_replicas_size(); ++i) {
+    const Dot dot{ReplicaId(wire->known_replicas(i)), wire->known_counters(i)};
+    if (dot.counter == 0 || dot.counter > kMaxCounter) return Malformed("known dots");
+    fetch.known.push_back(dot);
+  }
+  return fetch;
 }
 
 absl::StatusOr<PeerBody> DecodeFetchReply(PartitionId partition, peer::FetchReply* wire) {
   absl::StatusOr<ExplainedRecord> found = DecodeRecordPart(partition, wire->mutable_found());
   if (!found.ok()) return found.status();
-  return FetchReply{*std::move(found)};
+  FetchReply reply{*std::move(found), {}};
+  uint32_t least = 0;
+  for (const uint32_t place : wire->left_out()) {
+    if (place < least || place >= reply.found.record->versions.size()) return Malformed("places");
+    reply.left_out.push_back(place);
+    least = place + 1;
+  }
+  return reply;
 }
 
 absl::StatusOr<PeerBody> DecodeLookup(PartitionId partition, peer::Lookup* wire) {
@@ -400,7 +422,9 @@ size_t BytesOf(const ExplainedRecord& explained) {
 struct BodyBytes {
   size_t operator()(const Apply& apply) const { return BytesOf(apply.change); }
   size_t operator()(const ApplyReply&) const { return 0; }
-  size_t operator()(const Fetch& fetch) const { return fetch.item.key.size(); }
+  size_t operator()(const Fetch& fetch) const {
+    return fetch.item.key.size() + fetch.known.size() * kRoughDotBytes;
+  }
   size_t operator()(const FetchReply& reply) const { return BytesOf(reply.found); }
   size_t operator()(const Lookup& lookup) const { return lookup.item.key.size(); }
   size_t operator()(const LookupReply& reply) const { return BytesOf(reply.found); }

@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "storage/version/version_codec.h"
+
 namespace gyre {
 namespace {
 
@@ -106,10 +108,18 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       return Apply{AnyRecord(partition), Flag() ? Durability::kFsync : Durability::kPeriodic};
     case 1:
       return ApplyReply{};
-    case 2:
-      return Fetch{AnyItem(partition)};
-    case 3:
-      return FetchReply{AnyRecord(partition)};
+    case 2: {
+      Fetch fetch{AnyItem(partition), {}};
+      for (int i = In(0, 3); i > 0; --i) fetch.known.push_back(AnyDot());
+      return fetch;
+    }
+    case 3: {
+      FetchReply reply{AnyRecord(partition), {}};
+      for (uint32_t i = 0; i < reply.found.record->versions.size(); ++i) {
+        if (Flag()) reply.left_out.push_back(i);
+      }
+      return reply;
+    }
     case 4:
       return Lookup{AnyItem(partition), {Word() | 1, Word()}};
     case 5:
@@ -212,6 +222,33 @@ TEST(PeerTranslation, RefusesWhatNoNodeSends) {
     wire->mutable_fetch()->set_table(1);
     wire->mutable_fetch()->set_key("k");
     wire->set_partition(0);
+  }));
+  for (const uint64_t counter : {uint64_t{0}, kMaxCounter + 1}) {
+    EXPECT_TRUE(refused([&](peer::PeerMessage* wire) {
+      wire->mutable_fetch()->set_table(1);
+      wire->mutable_fetch()->set_key("k");
+      wire->mutable_fetch()->add_known_replicas(7);
+      wire->mutable_fetch()->add_known_counters(counter);
+    }));
+  }
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch()->set_table(1);
+    wire->mutable_fetch()->set_key("k");
+    wire->mutable_fetch()->add_known_replicas(7);  // no counter
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch()->set_table(1);
+    wire->mutable_fetch()->set_key("k");
+    for (size_t i = 0; i <= kMaxKnown; ++i) {
+      wire->mutable_fetch()->add_known_replicas(7);
+      wire->mutable_fetch()->add_known_counters(i + 1);
+    }
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_fetch_reply()->mutable_found()->set_table(1);
+    wire->mutable_fetch_reply()->mutable_found()->set_key("k");
+    wire->mutable_fetch_reply()->mutable_found()->set_record(EncodeRecord(Record{}));
+    wire->mutable_fetch_reply()->add_left_out(0);  // of no version
   }));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
     wire->mutable_forward()->set_table(1);

@@ -48,6 +48,8 @@ struct Surroundings {
   Epoch epoch;
   absl::Span<const NodeId> owners;  // of the item's partition, in preference order
   absl::FunctionRef<bool(NodeId)> reachable;
+  // The item's record as this node holds it, where it is an owner and has it in memory.
+  absl::FunctionRef<std::optional<Record>()> at_hand;
 };
 
 class Exchange {

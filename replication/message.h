@@ -47,12 +47,17 @@ struct Apply {
 };
 struct ApplyReply {};
 
-// What have you of this item?
+// What have you of this item? The values of the versions `known`, at most kMaxKnown, are at hand,
+// and need not come.
+inline constexpr size_t kMaxKnown = 64;
 struct Fetch {
   ItemKey item;
+  std::vector<Dot> known = {};
 };
 struct FetchReply {
   ExplainedRecord found;
+  // The versions of `found` whose values did not come: places among them, ascending.
+  std::vector<uint32_t> left_out = {};
 };
 
 // Have you taken in this write of the item?

@@ -22,6 +22,9 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
   hedge_at_ = std::min(deadline_, now + kHedgeAfter);
+  if (request_.needed > 1) {  // else nobody else is asked, as a rule
+    if (std::optional<Record> record = around.at_hand()) at_hand_ = std::move(record->versions);
+  }
   // Here first, then whoever can be reached, then the rest, each in preference order.
   std::vector<NodeId> order(around.owners.begin(), around.owners.end());
   std::stable_sort(order.begin(), order.end(), [&](NodeId a, NodeId b) {
@@ -42,7 +45,29 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
 
 void ReadExchange::Ask(NodeId node, Time now, Effects* effects) {
   tally_->Ask(node, now);
-  effects->sends.emplace_back(node, Fetch{request_.item});
+  Fetch fetch{request_.item, {}};
+  if (node != self_) {
+    for (const Version& version : at_hand_) {
+      if (fetch.known.size() == kMaxKnown) break;
+      if (!version.value.empty()) fetch.known.push_back(version.dot);
+    }
+  }
+  effects->sends.emplace_back(node, std::move(fetch));
+}
+
+bool ReadExchange::Complete(FetchReply* reply) const {
+  if (reply->left_out.empty()) return true;
+  Record record = *reply->found.record;
+  for (const uint32_t place : reply->left_out) {
+    if (place >= record.versions.size()) return false;
+    Version& version = record.versions[place];
+    const auto known = std::find_if(at_hand_.begin(), at_hand_.end(),
+                                    [&](const Version& one) { return one.dot == version.dot; });
+    if (known == at_hand_.end()) return false;
+    version.value = known->value;
+  }
+  reply->found.record = std::make_shared<const Record>(std::move(record));
+  return true;
 }
 
 void ReadExchange::OnMinted(MintOutcome, Time, Effects*) {
@@ -50,12 +75,12 @@ void ReadExchange::OnMinted(MintOutcome, Time, Effects*) {
 }
 
 void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) {
-  if (auto* fetched = std::get_if<FetchReply>(&reply)) {
+  if (auto* fetched = std::get_if<FetchReply>(&reply); fetched != nullptr && Complete(fetched)) {
     const Part part = from == self_ ? Part::kCoordinator : Part::kAnswered;
     if (tally_->Answer(from, part, now)) {
       answers_.emplace_back(from, std::move(fetched->found));
     }
-  } else if (std::holds_alternative<Failed>(reply)) {
+  } else if (fetched != nullptr || std::holds_alternative<Failed>(reply)) {
     tally_->Fail(from, Part::kRefused);
     hedge_at_ = now;
     return OnWake(now, effects);

@@ -2,6 +2,9 @@
 // the rest when an answer is late or a node is lost, merges what R answered, and sends the merged
 // record to those that were behind: read repair is one of its effects.
 //
+// What this node has in memory of the item it names to the others, so that they answer without the
+// values of those versions: between owners that agree, a value travels once, to the client.
+//
 // Source: Dynamo (SOSP 2007) sections 4.5 and 5; hedging after Dean and Barroso, "The Tail at
 // Scale" (CACM 2013).
 
@@ -33,6 +36,8 @@ class ReadExchange final : public Exchange {
 
  private:
   void Ask(NodeId node, Time now, Effects* effects);
+  // Puts the values that did not come back into their places; false where they are not known here.
+  bool Complete(FetchReply* reply) const;
   void Decide(Time now, Effects* effects);
   void Repair(const RecordPtr& merged, Effects* effects);
   void End(Outcome::Code code, Effects* effects);
@@ -43,6 +48,7 @@ class ReadExchange final : public Exchange {
   Time deadline_;
   Time hedge_at_;
   std::optional<Tally> tally_;
+  std::vector<Version> at_hand_;
   std::vector<std::pair<NodeId, ExplainedRecord>> answers_;
 };
 

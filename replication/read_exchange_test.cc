@@ -71,6 +71,45 @@ TEST(ReadExchange, RepliesWhenAsManyAsNeededHaveAnswered) {
   EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
 }
 
+// As a peer answers that was told that the values are known.
+FetchReply WithoutValues(Record record) {
+  FetchReply reply = Found(Record{});
+  for (uint32_t i = 0; i < record.versions.size(); ++i) {
+    record.versions[i].value = gyre::Value();
+    reply.left_out.push_back(i);
+  }
+  reply.found.record = Share(std::move(record));
+  return reply;
+}
+
+TEST(ReadExchange, NamesToTheOthersWhatItHasInMemory) {
+  Trial trial = Read(2, {.at_hand = Holding({Value(kX), Value(kY)})});
+  trial.Start();
+  EXPECT_TRUE(trial.sent<Fetch>(0).known.empty()) << "it asks itself for all";
+  EXPECT_EQ(trial.sent<Fetch>(1).known, (std::vector<Dot>{kX, kY}));
+}
+
+TEST(ReadExchange, PutsBackTheValuesThatDidNotCome) {
+  // What is here changes while the answer is on its way.
+  Trial trial = Read(2, {.at_hand = Holding({Value(kX)})});
+  trial.Start();
+  trial.Hear('b', WithoutValues(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('a', Found(Holding({Value(kX), Value(kY)}))), "Apply>b, OK 2/2 repaired");
+  const Record& shown = trial.outcome().record;
+  EXPECT_EQ(DotsOf(shown), (std::vector<Dot>{kX, kY}));
+  EXPECT_EQ(shown.versions, Holding({Value(kX), Value(kY)}).versions);
+}
+
+TEST(ReadExchange, AsksElsewhereWhenAValueDidNotComeThatIsNotKnown) {
+  for (const bool far : {false, true}) {
+    Trial trial = Read(2, {.at_hand = Holding({Value(kX)})});
+    trial.Start();
+    FetchReply wrong = WithoutValues(Holding({Value(kY)}));
+    if (far) wrong.left_out = {7};
+    EXPECT_EQ(trial.At(5).Hear('b', wrong), "Fetch>c, wake 2000");
+  }
+}
+
 TEST(ReadExchange, CountsADoubledAnswerOnce) {
   Trial trial = Read(2);
   trial.Start();

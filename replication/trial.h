@@ -32,6 +32,7 @@ class Trial {
     std::string owners = "abc";
     char self = 'a';
     std::string unreachable = {};
+    std::optional<Record> at_hand = {};
   };
 
   Trial(std::unique_ptr<Exchange> exchange, Setting setting)
@@ -49,8 +50,10 @@ class Trial {
     const auto reachable = [this](NodeId node) {
       return setting_.unreachable.find(Letter(node)) == std::string::npos;
     };
+    const auto at_hand = [this] { return setting_.at_hand; };
     return Step([&](Effects* effects) {
-      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable}, now_, effects);
+      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, at_hand}, now_,
+                       effects);
     });
   }
   std::string Minted(MintOutcome minted) {

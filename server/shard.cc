@@ -44,6 +44,19 @@ void Append(std::vector<T>&& more, std::vector<T>* to) {
   to->insert(to->end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
+// Takes the values of the versions `known` out of the record; answers which.
+std::vector<uint32_t> LeaveOut(const std::vector<Dot>& known, Record* record) {
+  std::vector<uint32_t> places;
+  if (known.empty()) return places;
+  for (size_t i = 0; i < record->versions.size(); ++i) {
+    Version& version = record->versions[i];
+    if (std::find(known.begin(), known.end(), version.dot) == known.end()) continue;
+    version.value = Value();
+    places.push_back(static_cast<uint32_t>(i));
+  }
+  return places;
+}
+
 }  // namespace
 
 Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view,
@@ -116,7 +129,11 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   live.forwarded_bytes = forwarded_bytes;
   forwarded_bytes_ += forwarded_bytes;
   const auto reachable = [this](NodeId node) { return Reachable(node); };
-  const Surroundings around{view_->self(), view_->epoch(), owners, reachable};
+  const auto at_hand = [this, &live]() -> std::optional<Record> {
+    if (!store_->Owns(live.item.partition)) return std::nullopt;
+    return store_->AtHand(live.item);
+  };
+  const Surroundings around{view_->self(), view_->epoch(), owners, reachable, at_hand};
   Effects effects;
   live.exchange->Start(around, now.monotonic, &effects);
   Perform(id, std::move(effects), now);
@@ -370,17 +387,18 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
 }
 
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
-  WithRecord(
-      fetch.item, now,
-      [this, from, exchange](const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
-        if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
-        Record filled = store_->Filled(its.partition, *std::move(record));
-        std::vector<Minted> minted = store_->Explain(filled);
-        Respond(
-            from, exchange, its.partition,
-            FetchReply{{its, std::make_shared<const Record>(std::move(filled)), std::move(minted)}},
-            then);
-      });
+  const ItemKey item = std::move(fetch.item);
+  WithRecord(item, now,
+             [this, from, exchange, known = std::move(fetch.known)](
+                 const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
+               if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+               Record filled = store_->Filled(its.partition, *std::move(record));
+               FetchReply reply;
+               reply.left_out = LeaveOut(known, &filled);
+               reply.found = {its, nullptr, store_->Explain(filled)};
+               reply.found.record = std::make_shared<const Record>(std::move(filled));
+               Respond(from, exchange, its.partition, std::move(reply), then);
+             });
 }
 
 void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {

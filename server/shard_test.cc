@@ -483,6 +483,32 @@ TEST(Shard, ServesAFetchWithTheFilledRecordAndItsDots) {
   EXPECT_TRUE(found.record->context.CoversAll(bench.Clock().Bases()));
 }
 
+TEST(Shard, ServesAFetchWithoutTheValuesThatTheAskerKnows) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Hear("b", Fetch{bench.Item("key"), {}}, 5).Take();
+  const Dot dot = bench.sent<FetchReply>(0).found.record->versions[0].dot;
+  bench.Hear("b", Fetch{bench.Item("key"), {{dot.replica, dot.counter + 1}, dot}}, 6).Take();
+  const FetchReply& reply = bench.sent<FetchReply>(0);
+  EXPECT_EQ(reply.left_out, std::vector<uint32_t>{0});
+  EXPECT_TRUE(reply.found.record->versions[0].value.empty());
+  EXPECT_EQ(reply.found.record->versions[0].dot, dot);
+  EXPECT_TRUE(reply.found.record->context.Covers(dot));
+
+  bench.Hear("b", Fetch{bench.Item("key"), {{dot.replica, dot.counter + 1}}}, 7).Take();
+  EXPECT_TRUE(bench.sent<FetchReply>(0).left_out.empty());
+  EXPECT_EQ(bench.sent<FetchReply>(0).found.record->versions[0].value, "x");
+}
+
+TEST(Shard, NamesTheVersionsThatItHasInMemoryWhenItReads) {
+  Bench bench({.cached_bytes = 1 << 20});
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Read(2, "key", 2).Take();
+  EXPECT_EQ(bench.sent<Fetch>(0).known.size(), 1u);
+  bench.Read(3, "other", 2).Take();
+  EXPECT_TRUE(bench.sent<Fetch>(0).known.empty());
+}
+
 TEST(Shard, KnowsAWriteByItsIdempotencyKeyWhenAPeerLooksItUp) {
   Bench bench;
   WriteRequest request = bench.Request(bench.Item("key"), "x", 1);
