@@ -22,6 +22,13 @@ void FlushLimiter::Calm() {
   --hurries_;
 }
 
+void FlushLimiter::OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) {
+  const bool waits = info.condition.cur != rocksdb::WriteStallCondition::kNormal;
+  const bool waited = info.condition.prev != rocksdb::WriteStallCondition::kNormal;
+  if (waits && !waited) Hurry();
+  if (!waits && waited) Calm();
+}
+
 void FlushLimiter::Request(int64_t bytes, rocksdb::Env::IOPriority priority, rocksdb::Statistics*) {
   if (priority != rocksdb::Env::IO_HIGH) return;
   std::unique_lock lock(mutex_);

@@ -1,5 +1,5 @@
 // FlushLimiter: holds the writes of RocksDB's flushes to a FlushPace, but for those that somebody
-// waits for: writers, whom RocksDB slows down while too much is not flushed, and whoever hurries.
+// waits for: writers, whom RocksDB stops while too much is not flushed, and whoever hurries.
 // Compactions pass: what makes them give way is the priority of their thread.
 //
 // Thread rule: every method from any thread. Request waits.
@@ -14,12 +14,13 @@
 
 #include "ring/ids.h"
 #include "rocksdb/env.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/rate_limiter.h"
 #include "storage/flush_pace.h"
 
 namespace gyre {
 
-class FlushLimiter final : public rocksdb::RateLimiter {
+class FlushLimiter final : public rocksdb::RateLimiter, public rocksdb::EventListener {
  public:
   // Its clock is that of `env`, which must outlive it.
   explicit FlushLimiter(rocksdb::Env* env) : env_(env) {}
@@ -30,8 +31,11 @@ class FlushLimiter final : public rocksdb::RateLimiter {
   void Hurry();
   void Calm();
 
+  // Of a family: while its writers are slowed down or stopped, flushes hurry.
+  void OnStallConditionsChanged(const rocksdb::WriteStallInfo& info) override;
+
   // RocksDB asks with priority IO_HIGH for a flush, IO_LOW for a compaction, and IO_USER for either
-  // while writers wait for it.
+  // that has begun while writers waited.
   using rocksdb::RateLimiter::Request;
   void Request(int64_t bytes, rocksdb::Env::IOPriority priority,
                rocksdb::Statistics* statistics) override;

@@ -65,6 +65,26 @@ TEST_F(FlushLimiterTest, WakesAFlushThatWaitsWhenSomebodyHurries) {
   flush.join();
 }
 
+TEST_F(FlushLimiterTest, LetsAFlushThatIsUnderWayPassWhileWritersWait) {
+  const auto change = [this](rocksdb::WriteStallCondition from, rocksdb::WriteStallCondition to) {
+    rocksdb::WriteStallInfo info;
+    info.condition.prev = from;
+    info.condition.cur = to;
+    limiter_.OnStallConditionsChanged(info);
+  };
+  using rocksdb::WriteStallCondition;
+  Ask(kHours, rocksdb::Env::IO_HIGH);
+  std::thread flush([this] { Ask(kMiB, rocksdb::Env::IO_HIGH); });
+  change(WriteStallCondition::kNormal, WriteStallCondition::kDelayed);
+  flush.join();
+  change(WriteStallCondition::kDelayed, WriteStallCondition::kStopped);
+  Ask(kMiB, rocksdb::Env::IO_HIGH);
+  change(WriteStallCondition::kStopped, WriteStallCondition::kNormal);
+  std::thread held([this] { Ask(kMiB, rocksdb::Env::IO_HIGH); });
+  limiter_.Hurry();  // it is held again: only this lets it go
+  held.join();
+}
+
 TEST_F(FlushLimiterTest, ServesTwoWhoHurryUntilBothAreDone) {
   Ask(kHours, rocksdb::Env::IO_HIGH);
   limiter_.Hurry();

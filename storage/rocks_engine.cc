@@ -303,6 +303,7 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
   if (absl::Status status = GiveWay(database.env); !status.ok()) return status;
   const auto limiter = std::make_shared<FlushLimiter>(database.env);
   database.rate_limiter = limiter;
+  database.listeners.push_back(limiter);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   limiter->Hurry();  // what the log replays is written out at once
