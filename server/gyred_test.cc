@@ -581,7 +581,6 @@ TEST_F(OneNode, LetsOnlySoManyWatchItsHealth) {
   for (const auto& one : watches) one->context.TryCancel();
 }
 
-// Its calls come on a queue that it shares with the clients' server, and there gRPC does not do it.
 TEST_F(OneNode, AnswersCallsThatNobodyServesOnBothPorts) {
   const std::string peers = cluster_.config(0).peer_listen.ToString();
   for (const std::string& address : {cluster_.AddressOf(0), peers}) {
@@ -635,6 +634,8 @@ TEST_F(OneNode, RefusesWhoAsksForManyReflectionsAtOnce) {
   EXPECT_EQ(refused->status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   for (const auto& call : calls) call->context.TryCancel();
   for (size_t i = 1; i < calls.size(); ++i) EXPECT_NE(ended(), nullptr);
+  queue.Shutdown();
+  EXPECT_EQ(ended(), nullptr) << "all have been told of";
 }
 
 TEST_F(OneNode, LosesNothingThatItAcknowledgedWhileItStops) {

@@ -13,8 +13,7 @@ namespace {
 
 constexpr ptrdiff_t kFewSessions = 16;
 
-// Reads that one thread of the pool makes before it tells of them.
-constexpr size_t kLeastShare = 4;
+// Reads that one thread of the pool makes before it tells of them: the first waits for the last.
 constexpr size_t kMostShare = 16;
 
 std::unique_ptr<grpc::CompletionQueue> QueueOf(
@@ -135,7 +134,8 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
     ItemKey item;
     absl::StatusOr<std::string> bytes;
   };
-  const size_t share = std::clamp(reads.size() / pool_->read_threads(), kLeastShare, kMostShare);
+  const size_t threads = pool_->read_threads();
+  const size_t share = std::min((reads.size() + threads - 1) / threads, kMostShare);
   for (size_t begin = 0; begin < reads.size(); begin += share) {
     std::vector<Stored> records;
     for (size_t i = begin; i < std::min(begin + share, reads.size()); ++i) {

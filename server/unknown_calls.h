@@ -1,5 +1,6 @@
-// UnknownCalls: answers calls of methods that no service of a server has, with UNIMPLEMENTED, on a
-// queue that the server shares (server/shared_queues.h). Elsewhere gRPC does it by itself.
+// UnknownCalls: answers calls of methods that no service of a server has, with UNIMPLEMENTED, on
+// queues that the lanes poll. Left to gRPC it would be done on threads of gRPC's that poll, or, on
+// a queue that servers share (server/shared_queues.h), not at all.
 //
 // Thread rule: AwaitEnd from any thread but those that poll.
 
