@@ -8,7 +8,10 @@
 namespace gyre {
 namespace {
 
-constexpr int kConfirmations = 3;        // of a suspicion, for its shortest time
+constexpr int kConfirmations = 3;  // of a suspicion, for its shortest time
+constexpr int kMaxAllsTold = 10;   // in a probe interval; who is not told asks again
+constexpr uint64_t kMaxCount = uint64_t{1}
+                               << 62;    // of what a member counts: one more is no overflow
 constexpr size_t kMaxFavours = 100;      // beyond it, who asks for help is told that there is none
 constexpr int kNoneBeforeEndTenths = 8;  // of the probe timeout: an asker hears in its own time
 
@@ -18,6 +21,13 @@ using Kind = MembershipMessage::Kind;
 
 Membership::Membership(NodeId self, MembershipOptions options, Random random)
     : self_(self), options_(options), random_(random), gossip_at_(Time::Never()) {
+  GYRE_CHECK(options.probe_timeout > Duration(), "a probe takes time");
+  GYRE_CHECK(options.probe_interval >= options.probe_timeout * 2, "helpers need time as well");
+  GYRE_CHECK(options.gossip_interval > Duration(), "gossip goes in rounds");
+  GYRE_CHECK(options.helpers >= 0 && options.gossip_to >= 1, "gossip goes to somebody");
+  GYRE_CHECK(options.max_rumours >= 2, "one of them may be about who gets the message");
+  GYRE_CHECK(options.suspicion_least >= 1 && options.suspicion_most >= 1, "a suspicion takes time");
+  GYRE_CHECK(options.probes_of_the_dead >= 1, "the dead are probed now and then");
   self_rumour_ = {self, Liveness::kAlive, 0, self, 0, Load::kIdle};
 }
 
@@ -36,6 +46,8 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
     rumours_.Drop(node);
     ending_.erase({peer.dead_at, node});
     if (probe_.has_value() && probe_->target == node) probe_.reset();
+    std::erase_if(favours_,
+                  [gone = node](const auto& entry) { return entry.second.asker == gone; });
   }
   const bool first = peers_.empty();
   peers_ = std::move(peers);
@@ -51,8 +63,18 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
 // ------------------------------------------------------------------------------------------ events
 
 void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time now) {
-  if (message.epoch > epoch_) out_.newer_epochs.push_back(from);
   if (!peers_.contains(from)) return;
+  auto& newer = out_.newer_epochs;
+  if (message.epoch > epoch_ && std::find(newer.begin(), newer.end(), from) == newer.end()) {
+    newer.push_back(from);
+  }
+  // An earlier life of it has said more than it knows of.
+  const Rumour& known = peers_.at(from).known;
+  if (message.incarnation < known.incarnation || message.load_version < known.load_version) {
+    MembershipMessage remind = NewMessage(Kind::kGossip);
+    remind.rumours.push_back(known);
+    out_.sends.push_back({from, std::move(remind)});
+  }
   for (const Rumour& rumour : message.rumours) Hear(from, rumour, now);
   switch (message.kind) {
     case Kind::kProbe:
@@ -86,8 +108,9 @@ void Membership::OnWake(Time now) {
     health_.Worsen(1);
     probe_.reset();
     favours_.clear();
-    while (!ending_.empty() && ending_.begin()->first <= now) {
-      SetDeadAt(&peers_.at(ending_.begin()->second), now + options_.probe_interval * 2);
+    judge_from_ = now + options_.probe_interval * 2;
+    while (!ending_.empty() && ending_.begin()->first < judge_from_) {
+      SetDeadAt(&peers_.at(ending_.begin()->second), judge_from_);
     }
   }
   TendFavours(now);
@@ -101,13 +124,13 @@ void Membership::OnWake(Time now) {
   if (probe_.has_value() && probe_->ends_at <= now) EndProbe(now);
   if (!probe_.has_value() && probe_at_ <= now) BeginProbe(now);
   EndSuspicions(now);
-  if (gossip_at_ <= now) Gossip();
+  if (gossip_at_ <= now) Gossip(now);
 }
 
 MembershipEffects Membership::TakeEffects(Time now) {
   if (rumours_.empty()) {
     gossip_at_ = Time::Never();
-  } else if (gossip_at_ <= now || gossip_at_ == Time::Never()) {
+  } else if (gossip_at_ == Time::Never()) {
     gossip_at_ = now + options_.gossip_interval;
   }
   wake_ = gossip_at_;
@@ -140,6 +163,7 @@ Load Membership::LoadOf(NodeId node) const {
 // ------------------------------------------------------------------------------------------ probes
 
 void Membership::BeginProbe(Time now) {
+  alls_told_ = 0;
   if (load_ != self_rumour_.load) {
     self_rumour_.load = load_;
     ++self_rumour_.load_version;
@@ -228,27 +252,43 @@ std::vector<NodeId> Membership::SomeOf(int count, NodeId except) {
   std::vector<NodeId> chosen;
   if (ids_.empty()) return chosen;
   const auto wanted = static_cast<size_t>(count);
-  // Drawn, not searched: among many members a few draws find enough, and among few all are tried.
-  for (size_t tries = 4 * wanted + 8; tries > 0 && chosen.size() < wanted; --tries) {
-    const NodeId node = ids_[random_.Below(ids_.size())];
-    if (node == except || LivenessOf(node) == Liveness::kDead) continue;
+  const auto consider = [&](NodeId node) {
+    if (node == except || LivenessOf(node) == Liveness::kDead) return;
     if (std::find(chosen.begin(), chosen.end(), node) == chosen.end()) chosen.push_back(node);
+  };
+  // A few draws find enough, as a rule; where most are dead, or few there, all are looked at.
+  for (size_t tries = 4 * wanted; tries > 0 && chosen.size() < wanted; --tries) {
+    consider(ids_[random_.Below(ids_.size())]);
+  }
+  const size_t first = random_.Below(ids_.size());
+  for (size_t i = 0; i < ids_.size() && chosen.size() < wanted; ++i) {
+    consider(ids_[(first + i) % ids_.size()]);
   }
   return chosen;
 }
 
-void Membership::Gossip() {
-  for (const NodeId node : SomeOf(options_.gossip_to, NodeId())) {
+void Membership::Gossip(Time now) {
+  const std::vector<NodeId> some = SomeOf(options_.gossip_to, NodeId());
+  for (const NodeId node : some) {
     if (!rumours_.empty()) Send(node, Kind::kGossip, 0);
   }
+  // With nobody to tell, what is known is kept for who comes back.
+  gossip_at_ = now + (some.empty() ? options_.probe_interval : options_.gossip_interval);
+}
+
+MembershipMessage Membership::NewMessage(Kind kind) const {
+  MembershipMessage message;
+  message.kind = kind;
+  message.epoch = epoch_;
+  message.incarnation = self_rumour_.incarnation;
+  message.load_version = self_rumour_.load_version;
+  return message;
 }
 
 void Membership::Send(NodeId to, Kind kind, uint64_t sequence, NodeId about) {
-  MembershipMessage message;
-  message.kind = kind;
+  MembershipMessage message = NewMessage(kind);
   message.sequence = sequence;
   message.about = about;
-  message.epoch = epoch_;
   message.rumours = rumours_.Take(options_.max_rumours - 1, nodes());
   // It is told what is said of it, so that it can refute that.
   const Rumour& known = peers_.at(to).known;
@@ -257,8 +297,8 @@ void Membership::Send(NodeId to, Kind kind, uint64_t sequence, NodeId about) {
 }
 
 void Membership::TellAll(NodeId to) {
-  MembershipMessage message;
-  message.epoch = epoch_;
+  if (++alls_told_ > kMaxAllsTold) return;
+  MembershipMessage message = NewMessage(Kind::kGossip);
   const auto tell = [&] {
     if (!message.rumours.empty()) out_.sends.push_back({to, message});
     message.rumours.clear();
@@ -275,6 +315,7 @@ void Membership::TellAll(NodeId to) {
 }
 
 void Membership::Hear(NodeId from, const Rumour& rumour, Time now) {
+  if (rumour.incarnation > kMaxCount || rumour.load_version > kMaxCount) return;
   if (rumour.node == self_) return HearOfSelf(from, rumour, now);
   const auto it = peers_.find(rumour.node);
   if (it == peers_.end()) return;
@@ -330,7 +371,7 @@ void Membership::Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now)
   } else {
     return;
   }
-  SetDeadAt(&peer, peer.suspected_at + peer.suspicion->Timeout());
+  SetDeadAt(&peer, std::max(peer.suspected_at + peer.suspicion->Timeout(), judge_from_));
 }
 
 void Membership::Believe(Peer* peer, const Rumour& rumour) {

@@ -26,8 +26,9 @@
 //
 // Always holds: each message has at most Options::max_rumours rumours; a node sends no more than
 // 3 + helpers messages of its own in a probe_interval and `gossip_to` in a gossip_interval, and
-// answers a probe with one and a call for help with two: so what it sends does not grow with the
-// cluster. All that is known is sent for a death that was refuted, and for nothing else.
+// answers a probe with one, a call for help with three, and whoever has forgotten what it said in
+// an earlier life with one: so what it sends does not grow with the cluster. But for all that is
+// known, which who refutes its death asks for; it is told ten times in a probe_interval at most.
 
 #ifndef GYRE_RING_MEMBERSHIP_H_
 #define GYRE_RING_MEMBERSHIP_H_
@@ -86,6 +87,9 @@ struct MembershipMessage {
   uint64_t sequence = 0;  // of the probe; an answer repeats it
   NodeId about;           // kHelp
   Epoch epoch;            // of the topology document that the sender knows
+  // What the sender knows of itself: who has heard of more reminds it.
+  uint64_t incarnation = 0;
+  uint64_t load_version = 0;
   std::vector<Rumour> rumours;
 };
 
@@ -99,7 +103,7 @@ struct MembershipEffects {
     Liveness liveness;
   };
   std::vector<Change> changes;  // in their order; what requests are routed by
-  // Members that know a newer topology document than this node.
+  // Members that know a newer topology document than this node; each once.
   std::vector<NodeId> newer_epochs;
   std::vector<Send> sends;
   Time wake = Time::Never();
@@ -161,7 +165,8 @@ class Membership {
   void Help(NodeId asker, const MembershipMessage& message, Time now);
   // Different ones, drawn from those that are not taken for dead; fewer where there are.
   std::vector<NodeId> SomeOf(int count, NodeId except);
-  void Gossip();
+  void Gossip(Time now);
+  MembershipMessage NewMessage(MembershipMessage::Kind kind) const;
   void TellAll(NodeId to);
   void Hear(NodeId from, const Rumour& rumour, Time now);
   void HearOfSelf(NodeId from, const Rumour& rumour, Time now);
@@ -188,6 +193,8 @@ class Membership {
   uint64_t probes_ = 0;
   uint64_t next_sequence_ = 1;
   std::optional<Probe> probe_;
+  int alls_told_ = 0;  // in this probe interval
+  Time judge_from_;    // nobody is taken for dead before: this node stood still
   Time probe_at_;
   Time ask_all_at_;                     // not before
   Time gossip_at_;                      // Never while there is nothing to tell

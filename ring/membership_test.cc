@@ -335,6 +335,82 @@ TEST_F(MembershipTest, ForgetsWhoIsNoMemberAnyMore) {
   for (const auto& send : sends_) EXPECT_NE(send.to, NodeId(3));
 }
 
+TEST_F(MembershipTest, HelpsNobodyWhoIsNoMemberAnyMore) {
+  Begin(3);
+  MembershipMessage call;
+  call.kind = Kind::kHelp;
+  call.sequence = 9;
+  call.about = NodeId(3);
+  Hear(kPeer, call);
+  const Sends probes = Sent(Kind::kProbe);
+  ASSERT_EQ(probes.size(), 1u);
+  membership_.SetMembers({NodeId(3)}, now_);
+  Take();
+  Answer(NodeId(3), probes[0].message.sequence);
+  Pass(Duration::Seconds(3));
+  for (const auto& send : sends_) EXPECT_NE(send.to, kPeer);
+}
+
+TEST_F(MembershipTest, GivesASuspectTimeAfterItStoodStillWhateverComesFirst) {
+  Begin(6);
+  HearThat(Liveness::kSuspect, NodeId(3), 0, kPeer);
+  now_ = now_ + Duration::Seconds(600);
+  membership_.OnWake(now_);
+  Take();
+  changes_.clear();
+  for (uint64_t by : {4, 5, 6}) HearThat(Liveness::kSuspect, NodeId(3), 0, NodeId(by));
+  membership_.OnWake(now_);
+  Take();
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kSuspect);
+  HearThat(Liveness::kAlive, NodeId(3), 1, NodeId(3));
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, TellsAMemberWhatAnEarlierLifeOfItHasSaid) {
+  Begin(2);
+  MembershipMessage said;
+  said.incarnation = 3;
+  said.load_version = 50;
+  said.rumours.push_back({kPeer, Liveness::kAlive, 3, kPeer, 50, Load::kFull});
+  Hear(kPeer, said);
+  sends_.clear();
+  Hear(kPeer, MembershipMessage());
+  const Sends told = Sent(Kind::kGossip);
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_EQ(told[0].to, kPeer);
+  EXPECT_EQ(told[0].message.rumours[0].incarnation, 3u);
+  EXPECT_EQ(told[0].message.rumours[0].load_version, 50u);
+}
+
+TEST_F(MembershipTest, SaysMoreThanItsEarlierLifeWhenItLearnsOfThat) {
+  Begin(2);
+  MembershipMessage told;
+  told.rumours.push_back({kSelf, Liveness::kAlive, 3, kSelf, 50, Load::kFull});
+  Hear(kPeer, told);
+  Pass(Duration::Millis(200));
+  const Sends gossip = Sent(Kind::kGossip);
+  ASSERT_FALSE(gossip.empty());
+  EXPECT_GT(gossip[0].message.rumours[0].load_version, 50u);
+  EXPECT_GT(gossip[0].message.rumours[0].incarnation, 3u);
+  EXPECT_EQ(gossip[0].message.rumours[0].load, Load::kIdle);
+}
+
+TEST_F(MembershipTest, IgnoresCountsThatNobodyReaches) {
+  Begin(2);
+  HearThat(Liveness::kDead, kSelf, UINT64_MAX, kPeer);
+  EXPECT_LT(membership_.incarnation(), 10u);
+  HearThat(Liveness::kDead, kPeer, UINT64_MAX, kPeer);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, FindsTheFewWhoAreLeft) {
+  Begin(500);
+  for (uint64_t node = 4; node <= 500; ++node) HearThat(Liveness::kDead, NodeId(node), 1, kPeer);
+  sends_.clear();
+  Pass(Duration::Millis(200));
+  EXPECT_GE(Sent(Kind::kGossip).size(), 2u);
+}
+
 TEST_F(MembershipTest, TellsWhoKnowsANewerDocument) {
   Begin(2);
   membership_.SetEpoch(Epoch(4));

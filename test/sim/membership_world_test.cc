@@ -82,6 +82,25 @@ TEST_P(MembershipOfMany, FindsTheOtherHalfAgainWhenAPartitionEnds) {
   }
 }
 
+TEST_P(MembershipOfMany, HearsTheLoadOfANodeThatWasBackBeforeItWasMissed) {
+  MembershipWorld world(Hostile(GetParam(), 11));
+  const auto everybody_knows = [&](Load load) {
+    return world.RunUntil(Duration::Seconds(30), [&] {
+      for (int node = 1; node < GetParam(); ++node) {
+        if (world.at(node).LoadOf(NodeId(1)) != load) return false;
+      }
+      return true;
+    });
+  };
+  for (const Load load : {Load::kBusy, Load::kIdle, Load::kFull}) {
+    world.SetLoad(0, load);
+    ASSERT_TRUE(everybody_knows(load));
+  }
+  world.Kill(0);
+  world.Restart(0);
+  EXPECT_TRUE(everybody_knows(Load::kIdle));
+}
+
 TEST_P(MembershipOfMany, HasEverybodyHearOfALoadAndOfANewerDocument) {
   MembershipWorld world(Hostile(GetParam(), 7));
   world.RunFor(Duration::Seconds(5));
