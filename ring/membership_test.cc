@@ -153,6 +153,7 @@ TEST_F(MembershipTest, SuspectsWhoAnswersNobodyAndTakesItForDeadInTheEnd) {
 TEST_F(MembershipTest, TellsASuspectThatItIsOne) {
   Begin(3);
   HearThat(Liveness::kSuspect, NodeId(3), 0, kPeer);
+  Pass(Duration::Millis(900));  // until it is no news that goes round any more
   sends_.clear();
   MembershipMessage probe;
   probe.kind = Kind::kProbe;
@@ -160,9 +161,9 @@ TEST_F(MembershipTest, TellsASuspectThatItIsOne) {
   const Sends answers = Sent(Kind::kAnswer);
   ASSERT_EQ(answers.size(), 1u);
   const auto& rumours = answers[0].message.rumours;
-  EXPECT_TRUE(std::any_of(rumours.begin(), rumours.end(), [](const Rumour& rumour) {
-    return rumour.node == NodeId(3) && rumour.liveness == Liveness::kSuspect;
-  }));
+  ASSERT_EQ(rumours.size(), 1u);
+  EXPECT_EQ(rumours[0].node, NodeId(3));
+  EXPECT_EQ(rumours[0].liveness, Liveness::kSuspect);
 }
 
 TEST_F(MembershipTest, RefutesWhatIsSaidOfItself) {
