@@ -311,7 +311,7 @@ std::vector<ItemKey> ReplicaStore::Settleable(PartitionId id, size_t most) const
   std::vector<ItemKey> items;
   for (const auto& [item, context] : partition.unsettled) {
     if (items.size() == most) break;
-    if (bases.CoversAll(context)) items.push_back(item);
+    if (bases.CoversAny(context)) items.push_back(item);
   }
   return items;
 }

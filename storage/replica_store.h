@@ -153,9 +153,9 @@ class ReplicaStore {
   void Apply(const ItemKey& item, Record stored, const Record& incoming,
              absl::Span<const Minted> minted, Durability durability);
 
-  // Items, at most `most`, whose record was stored while a base was behind and whose context the
-  // bases cover by now. Load each and Settle it: it is stored again without, or erased if nothing
-  // is left.
+  // Items, at most `most`, whose record was stored while a base was behind and of whose context the
+  // bases cover something by now. Load each and Settle it: it is stored again without, or erased if
+  // nothing is left.
   std::vector<ItemKey> Settleable(PartitionId partition, size_t most) const;
   void Settle(const ItemKey& item, Record stored);
 

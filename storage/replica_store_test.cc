@@ -420,6 +420,22 @@ TEST(ReplicaStore, ARecordThatWasStoredBehindABaseSettlesOnceTheBaseHasCaughtUp)
   EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty());
 }
 
+// A dot that a client saw and a power cut took from its minter stays above every base.
+TEST(ReplicaStore, WhatNoBaseWillEverCoverDoesNotKeepTheRestOfAContextFromSettling) {
+  LoneOwner a(1), b(2);
+  const MintOutcome missed = a.Put("missed", "x");
+  MintOutcome milk = a.Put("key", "milk");
+  const Dot lost{ReplicaId(77), 8};
+  milk.record.context.RaiseTo(lost);
+  b.Apply(kItem, milk);
+  b.Apply(LoneOwner::Item("missed"), missed);
+  ASSERT_EQ(b.store().Settleable(kPartition, 10), std::vector<ItemKey>{kItem});
+  b.store().Settle(kItem, b.Stored(kItem));
+  b.CommitAll();
+  EXPECT_EQ(b.Stored(kItem).context, VersionVector{lost});
+  EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty()) << "once for each base that catches up";
+}
+
 TEST(ReplicaStore, SettlingWhatIsSettledWritesNothing) {
   LoneOwner owner(1);
   owner.Put("key", "milk");

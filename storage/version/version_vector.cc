@@ -25,6 +25,11 @@ bool VersionVector::CoversAll(const VersionVector& other) const {
                      [this](const Entry& entry) { return Covers(entry); });
 }
 
+bool VersionVector::CoversAny(const VersionVector& other) const {
+  return std::any_of(other.entries_.begin(), other.entries_.end(),
+                     [this](const Entry& entry) { return Covers(entry); });
+}
+
 void VersionVector::RaiseTo(const Dot& dot) {
   if (dot.counter == 0) return;
   const auto it = std::lower_bound(entries_.begin(), entries_.end(), dot.replica, ReplicaBefore);

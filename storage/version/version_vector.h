@@ -50,6 +50,8 @@ class VersionVector {
 
   bool Covers(const Dot& dot) const { return dot.counter <= Get(dot.replica); }
   bool CoversAll(const VersionVector& other) const;
+  // Whether an entry of `other` is covered whole.
+  bool CoversAny(const VersionVector& other) const;
 
   // Raises the entry of dot.replica to at least dot.counter.
   void RaiseTo(const Dot& dot);
