@@ -64,24 +64,29 @@ std::vector<PartitionId> View::OwnedBy(NodeId node) const {
   return owned;
 }
 
-std::vector<NodeId> View::PreferenceList(PartitionId partition) const {
+std::vector<NodeId> View::StandIns(PartitionId partition, size_t most,
+                                   absl::FunctionRef<bool(NodeId)> fit) const {
   std::vector<NodeId> list;
-  if (Owners(partition).empty()) return list;
+  const absl::Span<const NodeId> owners = Owners(partition);
+  if (owners.empty()) return list;
   const std::vector<Member>& members = topology_.members;
-  list.reserve(members.size());
-  std::vector<bool> listed(members.size(), false);
-  for (uint32_t step = 0; step < topology_.slices && list.size() < members.size(); ++step) {
+  std::vector<bool> met(members.size(), false);
+  size_t left = members.size();
+  const auto meet = [&](size_t index) {
+    if (met[index]) return;
+    met[index] = true;
+    --left;
+    const NodeId node = members[index].id;
+    if (list.size() < most && !IsOwner(partition, node) && fit(node)) list.push_back(node);
+  };
+  for (uint32_t step = 0; step < topology_.slices && left > 0 && list.size() < most; ++step) {
     const uint32_t slice = (partition.slice() + step) % topology_.slices;
     for (const NodeId owner : Owners(PartitionId(partition.replicas(), slice))) {
-      const size_t index = static_cast<size_t>(FindMember(owner) - members.data());
-      if (!listed[index]) list.push_back(owner);
-      listed[index] = true;
+      meet(static_cast<size_t>(FindMember(owner) - members.data()));
     }
   }
   // With more nodes than slices to own, some own nothing of this family.
-  for (size_t index = 0; index < members.size(); ++index) {
-    if (!listed[index]) list.push_back(members[index].id);
-  }
+  for (size_t index = 0; index < members.size() && left > 0; ++index) meet(index);
   return list;
 }
 

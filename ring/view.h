@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "ring/ids.h"
 #include "ring/member.h"
@@ -57,10 +58,12 @@ class View {
   // Every partition, of all families, that `node` owns; ascending.
   std::vector<PartitionId> OwnedBy(NodeId node) const;
 
-  // All nodes: the owners, then the others in ring order, which is the order in which they stand
-  // in. Ring order: walk the slices after this one and take each owner as it first appears, so
-  // stand-ins of different partitions spread over the cluster. Empty where Owners() is empty.
-  std::vector<NodeId> PreferenceList(PartitionId partition) const;
+  // The first `most` nodes that stand in for the partition's owners, in the order in which they do:
+  // no owner, and `fit`. Ring order: walk the slices after this one and take each owner as it first
+  // appears, so stand-ins of different partitions spread over the cluster. Walks no further than it
+  // must. Empty where Owners() is.
+  std::vector<NodeId> StandIns(PartitionId partition, size_t most,
+                               absl::FunctionRef<bool(NodeId)> fit) const;
 
  private:
   struct Family {

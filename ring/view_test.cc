@@ -91,7 +91,7 @@ TEST(View, APartitionThatIsNotThereHasNoOwners) {
   EXPECT_TRUE(view->Owners(PartitionId(3, 64)).empty());
   EXPECT_TRUE(view->Owners(PartitionId::FromValue(0)).empty());
   EXPECT_TRUE(view->Owners(PartitionId::FromValue(UINT32_MAX)).empty());
-  EXPECT_TRUE(view->PreferenceList(PartitionId(3, 64)).empty());
+  EXPECT_TRUE(view->StandIns(PartitionId(3, 64), 9, [](NodeId) { return true; }).empty());
   EXPECT_FALSE(view->IsOwner(PartitionId(2, 0), view->self()));
 }
 
@@ -107,25 +107,41 @@ TEST(View, OwnedByListsExactlyWhatANodeOwns) {
   EXPECT_EQ(total, 64u * 3 + 64u * 1);
 }
 
-TEST(View, PreferenceListsNameEveryNodeOnceWithTheOwnersFirst) {
+std::vector<NodeId> AllStandIns(const View& view, PartitionId partition) {
+  return view.StandIns(partition, 100, [](NodeId) { return true; });
+}
+
+TEST(View, EveryNodeThatIsNoOwnerStandsInOnce) {
   const auto view = SevenNodes();
   for (const int replicas : {1, 3}) {
     for (uint32_t slice = 0; slice < 64; ++slice) {
       const PartitionId partition(replicas, slice);
-      const std::vector<NodeId> list = view->PreferenceList(partition);
-      EXPECT_EQ(std::set<NodeId>(list.begin(), list.end()).size(), 7u);
-      EXPECT_EQ(list.size(), 7u);
-      const auto owners = view->Owners(partition);
-      EXPECT_TRUE(std::equal(owners.begin(), owners.end(), list.begin()));
+      const std::vector<NodeId> list = AllStandIns(*view, partition);
+      EXPECT_EQ(list.size(), 7u - static_cast<size_t>(replicas));
+      std::set<NodeId> nodes(list.begin(), list.end());
+      for (NodeId owner : view->Owners(partition)) nodes.insert(owner);
+      EXPECT_EQ(nodes.size(), 7u);
     }
   }
+}
+
+TEST(View, StandInsAreTheFirstThatFit) {
+  const auto view = SevenNodes();
+  const PartitionId partition(3, 7);
+  const std::vector<NodeId> all = AllStandIns(*view, partition);
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(view->StandIns(partition, 2, [](NodeId) { return true; }),
+            (std::vector<NodeId>{all[0], all[1]}));
+  EXPECT_EQ(view->StandIns(partition, 2, [&](NodeId node) { return node != all[0]; }),
+            (std::vector<NodeId>{all[1], all[2]}));
+  EXPECT_TRUE(view->StandIns(partition, 2, [](NodeId) { return false; }).empty());
 }
 
 TEST(View, StandInsOfANodesPartitionsSpreadOverTheCluster) {
   const auto view = SevenNodes();
   std::set<NodeId> stand_ins;
   for (const PartitionId partition : view->OwnedBy(view->self())) {
-    stand_ins.insert(view->PreferenceList(partition)[view->Owners(partition).size()]);
+    stand_ins.insert(AllStandIns(*view, partition).front());
   }
   EXPECT_GE(stand_ins.size(), 5u);
 }

@@ -1,5 +1,6 @@
 #include "storage/keys.h"
 
+#include "ring/check.h"
 #include "storage/version/varint.h"
 
 namespace gyre {
@@ -50,6 +51,48 @@ std::optional<LogKey> DecodeLogKey(std::string_view bytes) {
   if (bytes.size() != kLogKeyBytes) return std::nullopt;
   return LogKey{ReadPartition(bytes), Dot{ReplicaId(ReadBigEndian(bytes.substr(3, 8))),
                                           ReadBigEndian(bytes.substr(11, 8))}};
+}
+
+std::string HintPartitionPrefix(NodeId owner, PartitionId partition) {
+  std::string out;
+  AppendBigEndian<8>(&out, owner.value());
+  AppendPartition(&out, partition.value());
+  return out;
+}
+
+std::string HintItemPrefix(NodeId owner, const ItemKey& item) {
+  std::string out = HintPartitionPrefix(owner, item.partition);
+  AppendBigEndian<2>(&out, item.table.value());
+  AppendBigEndian<2>(&out, item.key.size());
+  out.append(item.key);
+  return out;
+}
+
+std::string EncodeHintKey(const HintKey& key) {
+  std::string out = HintItemPrefix(key.owner, key.item);
+  AppendBigEndian<8>(&out, key.number);
+  return out;
+}
+
+std::optional<HintKey> DecodeHintKey(std::string_view bytes) {
+  constexpr size_t kBeforeKey = 8 + 3 + 2 + 2;
+  if (bytes.size() < kBeforeKey + 8) return std::nullopt;
+  const size_t size = ReadBigEndian(bytes.substr(kBeforeKey - 2, 2));
+  if (bytes.size() != kBeforeKey + size + 8) return std::nullopt;
+  HintKey key;
+  key.owner = NodeId(ReadBigEndian(bytes.substr(0, 8)));
+  key.item = {ReadPartition(bytes.substr(8)),
+              TableId(static_cast<uint16_t>(ReadBigEndian(bytes.substr(11, 2)))),
+              std::string(bytes.substr(kBeforeKey, size))};
+  key.number = ReadBigEndian(bytes.substr(kBeforeKey + size));
+  return key;
+}
+
+std::string PrefixEnd(std::string prefix) {
+  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
+  GYRE_CHECK(!prefix.empty(), "there is a key behind it");
+  prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
 }
 
 std::string EncodeClockKey(PartitionId partition) {

@@ -2,6 +2,8 @@
 //
 //   item       := partition(3) table(2) key(*)        family kRecords; one record per item
 //   log        := partition(3) replica(8) counter(8)  family kDotLog; one entry per dot
+//   hint       := owner(8) partition(3) table(2) size(2) key(size) number(8)
+//                                                     family kHints; storage/hint_log.h
 //   clock      := 'c' partition(3)                    family kMeta; storage/partition_state.h
 //   node       := 'n' name(*)                         family kMeta; storage/identity.h
 //   partition  := replicas(1) slice(2)
@@ -51,6 +53,21 @@ std::optional<LogKey> DecodeLogKey(std::string_view bytes);
 
 std::string EncodeClockKey(PartitionId partition);
 std::optional<PartitionId> DecodeClockKey(std::string_view bytes);
+
+// One hint for `owner`. Hints of one item are apart by their number, ascending.
+struct HintKey {
+  NodeId owner;
+  ItemKey item;
+  uint64_t number = 0;
+};
+std::string EncodeHintKey(const HintKey& key);
+std::optional<HintKey> DecodeHintKey(std::string_view bytes);
+// What precedes the number: the first bytes of all hints of one item for one owner, and no others'.
+std::string HintItemPrefix(NodeId owner, const ItemKey& item);
+// The same of all hints of one partition for one owner.
+std::string HintPartitionPrefix(NodeId owner, PartitionId partition);
+// The first key behind all that begin with `prefix`. REQUIRES: some byte of it is not 0xff.
+std::string PrefixEnd(std::string prefix);
 
 // The range of all items, or of all log entries, of a partition: [PartitionBegin, PartitionEnd).
 std::string PartitionBegin(PartitionId partition);

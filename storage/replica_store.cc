@@ -445,6 +445,17 @@ void ReplicaStore::ForEachClock(
 
 // ---------------------------------------------------------------------------------------- commits
 
+CommitSeq ReplicaStore::CommitBeside(Durability durability,
+                                     absl::FunctionRef<void(WriteBatch*)> add) {
+  const size_t before = gathering_.size_bytes();
+  add(&gathering_);
+  const size_t bytes = gathering_.size_bytes() - before;
+  beside_bytes_ += bytes;
+  gathering_bytes_ += bytes;
+  if (durability == Durability::kFsync && bytes > 0) gathering_needs_sync_ = true;
+  return next_seq();
+}
+
 Commit ReplicaStore::TakeCommit() {
   GYRE_CHECK(!busy_, "one commit at a time");
   Commit commit;
@@ -480,6 +491,7 @@ Commit ReplicaStore::TakeCommit() {
   dirty_items_.clear();
   dirty_partitions_.clear();
   gathering_needs_sync_ = false;
+  beside_bytes_ = 0;
   busy_ = true;
   in_flight_ = {commit.seq, {}, commit.sync};
   return commit;

@@ -203,7 +203,12 @@ class ReplicaStore {
 
   // ---- commits
 
-  bool dirty() const { return !dirty_items_.empty() || !dirty_partitions_.empty(); }
+  bool dirty() const {
+    return !dirty_items_.empty() || !dirty_partitions_.empty() || beside_bytes_ > 0;
+  }
+  // Has `add` put changes that are not of the store's records and clocks into the next commit;
+  // answers which one that is.
+  CommitSeq CommitBeside(Durability durability, absl::FunctionRef<void(WriteBatch*)> add);
   // Whether something was committed without a sync since the last synced commit.
   bool unsynced() const { return last_unsynced_ > last_synced_; }
   // REQUIRES: no commit is under way.
@@ -278,6 +283,7 @@ class ReplicaStore {
   mutable std::string key_;  // KeyOf
   bool gathering_needs_sync_ = false;
   size_t gathering_bytes_ = 0;
+  size_t beside_bytes_ = 0;  // of the batch: CommitBeside
 
   CommitSeq taken_ = 0;
   CommitSeq durable_ = 0;

@@ -1,0 +1,175 @@
+#include "storage/hint_log.h"
+
+#include <algorithm>
+
+#include "ring/check.h"
+#include "storage/version/varint.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+constexpr uint64_t kMostDots = 4096;  // of a hint: a record has 64 versions, and its retries
+
+std::string EncodeHintValue(const Record& record, const std::vector<Minted>& minted,
+                            uint64_t since_ms) {
+  std::string out;
+  AppendFixed64(&out, since_ms);
+  AppendVarint(&out, minted.size());
+  for (const Minted& one : minted) {
+    const std::string bytes = EncodeMinted(one);
+    AppendVarint(&out, bytes.size());
+    out.append(bytes);
+  }
+  AppendRecord(record, &out);
+  return out;
+}
+
+absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value) {
+  const absl::Status malformed = absl::DataLossError("hints: malformed entry");
+  KeptHint hint;
+  hint.bytes = key.size() + value.size();
+  std::optional<HintKey> decoded = DecodeHintKey(key);
+  uint64_t dots = 0;
+  if (!decoded.has_value() || !ConsumeFixed64(&value, &hint.since_ms) ||
+      !ConsumeVarint(&value, &dots) || dots > kMostDots) {
+    return malformed;
+  }
+  hint.key = *std::move(decoded);
+  for (uint64_t i = 0; i < dots; ++i) {
+    uint64_t size = 0;
+    if (!ConsumeVarint(&value, &size) || size > value.size()) return malformed;
+    absl::StatusOr<Minted> minted = DecodeMinted(value.substr(0, size));
+    if (!minted.ok()) return minted.status();
+    hint.minted.push_back(*std::move(minted));
+    value.remove_prefix(size);
+  }
+  absl::StatusOr<Record> record = DecodeRecord(value);
+  if (!record.ok()) return record.status();
+  hint.record = *std::move(record);
+  return hint;
+}
+
+}  // namespace
+
+absl::Status HintLog::Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine) {
+  absl::Status malformed;
+  const absl::Status scanned =
+      snapshot.Scan(Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
+        const std::optional<HintKey> decoded = DecodeHintKey(key);
+        uint64_t since_ms = 0;
+        const size_t bytes = key.size() + value.size();
+        if (!decoded.has_value() || !ConsumeFixed64(&value, &since_ms)) {
+          malformed = absl::DataLossError("hints: malformed entry");
+          return false;
+        }
+        if (!mine(decoded->item.partition)) return true;
+        next_number_ = std::max(next_number_, decoded->number + 1);
+        Add({decoded->owner, decoded->item.partition}, bytes, since_ms);
+        return true;
+      });
+  return scanned.ok() ? malformed : scanned;
+}
+
+void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
+  HintCount& count = counts_[place];
+  count.oldest_ms = count.hints == 0 ? since_ms : std::min(count.oldest_ms, since_ms);
+  ++count.hints;
+  count.bytes += bytes;
+  bytes_ += bytes;
+}
+
+bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
+                   const std::vector<Minted>& minted, uint64_t wall_ms, WriteBatch* batch) {
+  const std::string key = EncodeHintKey({owner, item, next_number_});
+  const std::string value = EncodeHintValue(record, minted, wall_ms);
+  const uint64_t bytes = key.size() + value.size();
+  if (bytes_ + bytes > options_.max_bytes) return false;
+  ++next_number_;
+  Add({owner, item.partition}, bytes, wall_ms);
+  batch->Put(Family::kHints, key, value);
+  return true;
+}
+
+void HintLog::Drop(const KeptHint& hint, WriteBatch* batch) {
+  batch->Erase(Family::kHints, EncodeHintKey(hint.key));
+  const auto it = counts_.find({hint.key.owner, hint.key.item.partition});
+  GYRE_CHECK(it != counts_.end() && it->second.bytes >= hint.bytes, "a hint is dropped once");
+  it->second.bytes -= hint.bytes;
+  bytes_ -= hint.bytes;
+  if (--it->second.hints == 0) counts_.erase(it);
+}
+
+bool HintLog::MayHaveOld(NodeId owner, uint64_t wall_ms) const {
+  KeptHint oldest;
+  oldest.since_ms = CountOf(owner).oldest_ms;
+  return oldest.since_ms != 0 && IsOld(oldest, wall_ms);
+}
+
+void HintLog::NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms) {
+  const auto it = counts_.find({owner, partition});
+  if (it != counts_.end()) it->second.oldest_ms = since_ms;
+}
+
+std::optional<PartitionId> HintLog::NextPartition(NodeId owner, PartitionId from) const {
+  const auto it = counts_.lower_bound({owner, from});
+  if (it == counts_.end() || it->first.first != owner) return std::nullopt;
+  return it->first.second;
+}
+
+std::vector<NodeId> HintLog::Owners() const {
+  std::vector<NodeId> owners;
+  for (const auto& [place, count] : counts_) {
+    if (owners.empty() || owners.back() != place.first) owners.push_back(place.first);
+  }
+  return owners;
+}
+
+HintCount HintLog::CountOf(NodeId owner) const {
+  HintCount sum;
+  for (auto it = counts_.lower_bound({owner, PartitionId()});
+       it != counts_.end() && it->first.first == owner; ++it) {
+    sum.oldest_ms =
+        sum.hints == 0 ? it->second.oldest_ms : std::min(sum.oldest_ms, it->second.oldest_ms);
+    sum.hints += it->second.hints;
+    sum.bytes += it->second.bytes;
+  }
+  return sum;
+}
+
+std::vector<NodeId> HintLog::OwnersOf(PartitionId partition) const {
+  std::vector<NodeId> owners = Owners();
+  std::erase_if(owners, [&](NodeId owner) { return !Has(owner, partition); });
+  return owners;
+}
+
+absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& scan) {
+  HintPage page;
+  size_t bytes = 0;
+  absl::Status malformed;
+  for (const HintScan::Range& range : scan.ranges) {
+    const absl::Status scanned = snapshot.Scan(
+        Family::kHints, range.begin, range.end, [&](std::string_view key, std::string_view value) {
+          const bool full = page.hints.size() >= scan.most ||
+                            (bytes > 0 && bytes + key.size() + value.size() > scan.most_bytes);
+          if (full) {
+            page.next = std::string(key);
+            return false;
+          }
+          absl::StatusOr<KeptHint> hint = DecodeHint(key, value);
+          if (!hint.ok()) {
+            malformed = hint.status();
+            return false;
+          }
+          bytes += hint->bytes;
+          page.hints.push_back(*std::move(hint));
+          return true;
+        });
+    if (!scanned.ok()) return scanned;
+    if (!malformed.ok()) return malformed;
+    if (!page.next.empty()) break;
+  }
+  return page;
+}
+
+}  // namespace gyre

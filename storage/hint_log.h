@@ -1,0 +1,129 @@
+// HintLog: the writes that this node keeps for owners that could not be reached (hinted handoff,
+// Dynamo, SOSP 2007, section 4.6). A hint is a filled record with the dots that explain it, tagged
+// with the owner that it is for. It touches no clock of the node that keeps it (design 3, rule 6).
+//
+//   HintLog hints(options);
+//   hints.Open(snapshot, mine);
+//   if (hints.Keep(owner, change, wall_ms, &batch)) ...    // kept once the batch is durable
+//   ScanHints(snapshot, scan)                              // what is kept of one item, or for one
+//   hints.Drop(hint, &batch)                               // the owner has it
+//
+// Hints are appended, each under a number of its own, so that keeping one reads nothing. What is in
+// memory is a count for each owner and partition.
+//
+//   hint value := since_ms(8) dots(varint) (size(varint) minted(size))* record(*)
+//
+// Thread rule: one thread, but for ScanHints, which is pure but for its snapshot.
+
+#ifndef GYRE_STORAGE_HINT_LOG_H_
+#define GYRE_STORAGE_HINT_LOG_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "ring/ids.h"
+#include "storage/engine.h"
+#include "storage/keys.h"
+#include "storage/version/dot.h"
+#include "storage/version/record.h"
+
+namespace gyre {
+
+struct KeptHint {
+  HintKey key;
+  Record record;  // filled
+  std::vector<Minted> minted;
+  uint64_t since_ms = 0;  // of the wall clock, when it was kept: bounds its age and no more
+  size_t bytes = 0;       // of its key and value
+};
+
+struct HintLogOptions {
+  // Keys and values of all hints. One more is refused: then the write counts on others, and repair
+  // brings the owner what it missed. Formula: bytes written a second to the partitions of a lost
+  // node x seconds that it is away / nodes that stand in. Default 256 MiB.
+  uint64_t max_bytes = uint64_t{256} << 20;
+  // A hint that is older is dropped; repair covers it. Default 24 hours.
+  Duration max_age = Duration::Seconds(24 * 3600);
+};
+
+// What is kept for an owner, of one partition or of all.
+struct HintCount {
+  uint64_t hints = 0;
+  uint64_t bytes = 0;
+  uint64_t oldest_ms = 0;  // of the wall clock; none of them is older
+};
+
+// Which hints to read.
+struct HintScan {
+  uint64_t id = 0;  // the reader's
+  struct Range {
+    std::string begin;
+    std::string end;  // exclusive
+  };
+  std::vector<Range> ranges;
+  // How many at most, and bytes of them; but one, if there is one.
+  size_t most = 64;
+  size_t most_bytes = size_t{1} << 20;
+};
+struct HintPage {
+  std::vector<KeptHint> hints;  // range by range, in the order of their keys
+  std::string next;  // in the last range that was read, where to go on; empty: that was all
+};
+
+class HintLog {
+ public:
+  explicit HintLog(HintLogOptions options) : options_(options) {}
+
+  // Counts what is there of the partitions for which `mine` holds. DATA_LOSS for a malformed one.
+  absl::Status Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine);
+
+  // False: there is no room, and nothing was done.
+  [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
+                          const std::vector<Minted>& minted, uint64_t wall_ms, WriteBatch* batch);
+  // REQUIRES: it is kept, and not dropped yet.
+  void Drop(const KeptHint& hint, WriteBatch* batch);
+
+  bool IsOld(const KeptHint& hint, uint64_t wall_ms) const {
+    return wall_ms > hint.since_ms &&
+           wall_ms - hint.since_ms > static_cast<uint64_t>(options_.max_age.millis());
+  }
+  // Whether some hint for the owner may be too old.
+  bool MayHaveOld(NodeId owner, uint64_t wall_ms) const;
+  // None of the partition's that are kept for the owner is older than that.
+  void NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms);
+
+  bool Has(NodeId owner, PartitionId partition) const {
+    return counts_.contains({owner, partition});
+  }
+  // The first partition from `from` on of which something is kept for the owner.
+  std::optional<PartitionId> NextPartition(NodeId owner, PartitionId from) const;
+  std::vector<NodeId> Owners() const;
+  // Those for whom something of the partition is kept.
+  std::vector<NodeId> OwnersOf(PartitionId partition) const;
+  HintCount CountOf(NodeId owner) const;
+  uint64_t bytes() const { return bytes_; }
+
+ private:
+  using Place = std::pair<NodeId, PartitionId>;
+  void Add(const Place& place, uint64_t bytes, uint64_t since_ms);
+
+  const HintLogOptions options_;
+  uint64_t next_number_ = 1;
+  uint64_t bytes_ = 0;
+  std::map<Place, HintCount> counts_;  // none is zero
+};
+
+// DATA_LOSS for a malformed hint.
+absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& scan);
+
+}  // namespace gyre
+
+#endif  // GYRE_STORAGE_HINT_LOG_H_
