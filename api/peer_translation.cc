@@ -155,6 +155,7 @@ struct BodyEncoder {
     wire->set_needed(static_cast<uint32_t>(request.needed));
     wire->set_timeout_us(request.timeout.micros());
     wire->set_explain(request.explain);
+    wire->set_sloppy(request.sloppy);
   }
   void operator()(const ForwardReply& reply) const {
     const Outcome& outcome = reply.outcome;
@@ -163,6 +164,7 @@ struct BodyEncoder {
     wire->set_context(EncodeCausalContext(outcome.context));
     wire->set_needed(static_cast<uint32_t>(outcome.needed));
     wire->set_answered(static_cast<uint32_t>(outcome.answered));
+    wire->set_stand_ins(static_cast<uint32_t>(outcome.stand_ins));
     wire->set_outcome_unknown(outcome.outcome_unknown);
     wire->set_repair_sent(outcome.repair_sent);
     wire->set_epoch(outcome.epoch.value());
@@ -172,6 +174,7 @@ struct BodyEncoder {
       one->set_node(part.node.value());
       one->set_part(static_cast<uint32_t>(part.part));
       one->set_took_us(part.took.micros());
+      one->set_stand_in(part.stand_in.value());
     }
   }
   void operator()(const Refused& refused) const {
@@ -194,6 +197,20 @@ struct BodyEncoder {
   }
   void operator()(const TopologyNews& news) const {
     out->mutable_topology_news()->set_topology(news.topology);
+  }
+  void operator()(const Hint& hint) const {
+    peer::Hint* wire = out->mutable_hint();
+    wire->set_owner(hint.owner.value());
+    EncodeRecordPart(hint.change, wire->mutable_change());
+    wire->set_durability(static_cast<uint32_t>(hint.durability));
+  }
+  void operator()(const HintReply&) const { out->mutable_hint_reply(); }
+  void operator()(const FetchHints& fetch) const {
+    out->mutable_fetch_hints()->set_table(fetch.item.table.value());
+    out->mutable_fetch_hints()->set_key(fetch.item.key);
+  }
+  void operator()(const Handoff& handoff) const {
+    EncodeRecordPart(handoff.change, out->mutable_handoff()->mutable_change());
   }
   void operator()(const Failed& failed) const {
     out->mutable_failed()->set_code(static_cast<uint32_t>(failed.code));
@@ -315,6 +332,7 @@ absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wir
   request.needed = static_cast<int>(wire->needed());
   request.timeout = Duration::Micros(wire->timeout_us());
   request.explain = wire->explain();
+  request.sloppy = wire->sloppy();
   return forward;
 }
 
@@ -322,7 +340,8 @@ absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
   Outcome outcome;
   if (!InRange(wire.code(), Outcome::Code::kCorrupt) ||
       wire.needed() > static_cast<uint32_t>(kMaxReplicas) ||
-      wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.parts_size() > kMostParts) {
+      wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.stand_ins() > wire.answered() ||
+      wire.parts_size() > kMostParts) {
     return Malformed("outcome");
   }
   absl::StatusOr<CausalContext> context = DecodeCausalContext(wire.context());
@@ -331,14 +350,15 @@ absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
   outcome.context = *std::move(context);
   outcome.needed = static_cast<int>(wire.needed());
   outcome.answered = static_cast<int>(wire.answered());
+  outcome.stand_ins = static_cast<int>(wire.stand_ins());
   outcome.outcome_unknown = wire.outcome_unknown();
   outcome.repair_sent = wire.repair_sent();
   outcome.epoch = Epoch(wire.epoch());
   outcome.coordinator = NodeId(wire.coordinator());
   for (const peer::ForwardReply::Part& part : wire.parts()) {
-    if (part.part() < 1 || !InRange(part.part(), Part::kNotAsked)) return Malformed("part");
-    outcome.parts.push_back(
-        {NodeId(part.node()), static_cast<Part>(part.part()), Duration::Micros(part.took_us())});
+    if (part.part() < 1 || !InRange(part.part(), Part::kStoodInFor)) return Malformed("part");
+    outcome.parts.push_back({NodeId(part.node()), static_cast<Part>(part.part()),
+                             Duration::Micros(part.took_us()), NodeId(part.stand_in())});
   }
   return ForwardReply{std::move(outcome)};
 }
@@ -367,6 +387,27 @@ absl::StatusOr<PeerBody> DecodeFailed(const peer::Failed& wire) {
     if (wire.code() == static_cast<uint32_t>(code)) return Failed{code};
   }
   return Malformed("failure");
+}
+
+absl::StatusOr<PeerBody> DecodeHint(PartitionId partition, peer::Hint* wire) {
+  if (!InRange(wire->durability(), Durability::kPeriodic)) return Malformed("durability");
+  if (wire->owner() == 0) return Malformed("owner");
+  absl::StatusOr<ExplainedRecord> change = DecodeRecordPart(partition, wire->mutable_change());
+  if (!change.ok()) return change.status();
+  return Hint{NodeId(wire->owner()), *std::move(change),
+              static_cast<Durability>(wire->durability())};
+}
+
+absl::StatusOr<PeerBody> DecodeFetchHints(PartitionId partition, peer::FetchHints* wire) {
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  return FetchHints{*std::move(item)};
+}
+
+absl::StatusOr<PeerBody> DecodeHandoff(PartitionId partition, peer::Handoff* wire) {
+  absl::StatusOr<ExplainedRecord> change = DecodeRecordPart(partition, wire->mutable_change());
+  if (!change.ok()) return change.status();
+  return Handoff{*std::move(change)};
 }
 
 absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wire) {
@@ -401,6 +442,14 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return TopologyNews{std::move(*wire->mutable_topology_news()->mutable_topology())};
     case peer::PeerMessage::kFailed:
       return DecodeFailed(wire->failed());
+    case peer::PeerMessage::kHint:
+      return DecodeHint(partition, wire->mutable_hint());
+    case peer::PeerMessage::kHintReply:
+      return HintReply{};
+    case peer::PeerMessage::kFetchHints:
+      return DecodeFetchHints(partition, wire->mutable_fetch_hints());
+    case peer::PeerMessage::kHandoff:
+      return DecodeHandoff(partition, wire->mutable_handoff());
     case peer::PeerMessage::BODY_NOT_SET:
       break;
   }
@@ -449,6 +498,10 @@ struct BodyBytes {
   size_t operator()(const RegisterAnswer& answer) const { return answer.reply.value.size(); }
   size_t operator()(const TopologyNews& news) const { return news.topology.size(); }
   size_t operator()(const Failed&) const { return 0; }
+  size_t operator()(const Hint& hint) const { return BytesOf(hint.change); }
+  size_t operator()(const HintReply&) const { return 0; }
+  size_t operator()(const FetchHints& fetch) const { return fetch.item.key.size(); }
+  size_t operator()(const Handoff& handoff) const { return BytesOf(handoff.change); }
 };
 
 }  // namespace

@@ -74,13 +74,14 @@ Outcome AnyOutcome() {
   outcome.context = AnyContext();
   outcome.needed = In(0, kMaxReplicas);
   outcome.answered = In(0, kMaxReplicas);
+  outcome.stand_ins = In(0, outcome.answered);
   outcome.outcome_unknown = Flag();
   outcome.repair_sent = Flag();
   outcome.epoch = Epoch(Word());
   outcome.coordinator = NodeId(Word());
   for (int i = In(0, 5); i > 0; --i) {
-    outcome.parts.push_back(
-        {NodeId(Word()), static_cast<Part>(In(1, 7)), Duration::Micros(In<int64_t>(0, 1 << 30))});
+    outcome.parts.push_back({NodeId(Word()), static_cast<Part>(In(1, 8)),
+                             Duration::Micros(In<int64_t>(0, 1 << 30)), NodeId(Word())});
   }
   return outcome;
 }
@@ -99,6 +100,7 @@ WriteRequest AnyWrite(PartitionId partition) {
   request.needed = In(1, kMaxReplicas);
   request.timeout = Duration::Micros(In<int64_t>(0, 60'000'000));
   request.explain = Flag();
+  request.sloppy = Flag();
   return request;
 }
 
@@ -150,6 +152,15 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              Bytes(0, 30)}};
     case 13:
       return TopologyNews{Bytes(0, 30)};
+    case 15:
+      return Hint{NodeId(Word() | 1), AnyRecord(partition),
+                  Flag() ? Durability::kFsync : Durability::kPeriodic};
+    case 16:
+      return HintReply{};
+    case 17:
+      return FetchHints{AnyItem(partition)};
+    case 18:
+      return Handoff{AnyRecord(partition)};
     default:
       return Failed{Flag()   ? Outcome::Code::kStorageFailed
                     : Flag() ? Outcome::Code::kOverloaded

@@ -21,6 +21,7 @@ void FillInfo(const Outcome& outcome, const View& view, v1::ReplyInfo* info) {
   info->set_epoch(outcome.epoch.value());
   info->set_answered(static_cast<uint32_t>(outcome.answered));
   info->set_needed(static_cast<uint32_t>(outcome.needed));
+  info->set_stand_ins(static_cast<uint32_t>(outcome.stand_ins));
   info->set_repair_sent(outcome.repair_sent);
   if (outcome.parts.empty()) return;
   info->set_coordinator(NameOf(outcome.coordinator, view));
@@ -29,6 +30,7 @@ void FillInfo(const Outcome& outcome, const View& view, v1::ReplyInfo* info) {
     out->set_node(NameOf(part.node, view));
     out->set_part(static_cast<v1::ReplicaPart::Part>(part.part));
     out->set_micros(static_cast<uint32_t>(std::clamp<int64_t>(part.took.micros(), 0, UINT32_MAX)));
+    if (part.stand_in != NodeId()) out->set_stand_in(NameOf(part.stand_in, view));
   }
 }
 

@@ -142,6 +142,7 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
   result.request.needed = *needed;
   result.request.timeout = *timeout;
   result.request.explain = options.explain();
+  result.request.sloppy = table->quorum == QuorumKind::kSloppy && !options.strict();
   result.target = *std::move(target);
   return result;
 }
@@ -161,6 +162,7 @@ absl::StatusOr<TranslatedRead> TranslateRead(std::string key, const TableSpec* t
   result.request.needed = *needed;
   result.request.timeout = *timeout;
   result.request.explain = options.explain();
+  result.request.sloppy = table->quorum == QuorumKind::kSloppy && !options.strict();
   result.target = *std::move(target);
   return result;
 }

@@ -25,6 +25,7 @@ std::shared_ptr<const View> MakeView() {
   names.name = "names";
   names.conflict = ConflictPolicy::kLastWriteWins;
   names.durability = Durability::kPeriodic;
+  names.quorum = QuorumKind::kStrict;
   topology = *CreateTable(topology, names);
   return View::Create(topology, NodeIdFromName(topology.cluster, "n1"));
 }
@@ -78,6 +79,22 @@ TEST_F(RequestTranslation, TakesPolicyAndDurabilityFromTheTable) {
   ASSERT_TRUE(write.ok()) << write.status();
   EXPECT_EQ(write->request.intent.conflict, ConflictPolicy::kLastWriteWins);
   EXPECT_EQ(write->request.intent.durability, Durability::kPeriodic);
+}
+
+TEST_F(RequestTranslation, StandInsCountWhereTheTableAndTheRequestLetThem) {
+  v1::PutRequest put = Put();
+  EXPECT_TRUE(TranslatePut(&put, *view_)->request.sloppy);
+  v1::GetRequest get = Get();
+  EXPECT_TRUE(TranslateGet(&get, *view_)->request.sloppy);
+  put = Put();
+  put.mutable_options()->set_strict(true);
+  EXPECT_FALSE(TranslatePut(&put, *view_)->request.sloppy);
+  get = Get();
+  get.mutable_options()->set_strict(true);
+  EXPECT_FALSE(TranslateGet(&get, *view_)->request.sloppy);
+  put = Put();
+  put.set_table("names");
+  EXPECT_FALSE(TranslatePut(&put, *view_)->request.sloppy);
 }
 
 TEST_F(RequestTranslation, RefusesAnEmptyKey) {

@@ -28,6 +28,7 @@ void ToProto(const TableSpec& table, v1::Table* out) {
   out->set_write_quorum(static_cast<uint32_t>(table.write_quorum));
   out->set_conflict(static_cast<v1::ConflictPolicy>(table.conflict));
   out->set_durability(static_cast<v1::Durability>(table.durability));
+  out->set_quorum(static_cast<v1::QuorumKind>(table.quorum));
 }
 
 absl::StatusOr<TableSpec> WantedTable(const v1::Table& table, size_t members) {
@@ -57,6 +58,10 @@ absl::StatusOr<TableSpec> WantedTable(const v1::Table& table, size_t members) {
     return InvalidField("table.durability", "fsync and periodic are allowed");
   }
   spec.durability = static_cast<Durability>(table.durability());
+  if (!v1::QuorumKind_IsValid(table.quorum())) {
+    return InvalidField("table.quorum", "sloppy and strict are allowed");
+  }
+  spec.quorum = static_cast<QuorumKind>(table.quorum());
   if (absl::Status status = ValidateTableSpec(spec); !status.ok()) {
     return InvalidField("table.name", std::string(status.message()));
   }

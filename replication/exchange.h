@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "replication/message.h"
 #include "replication/request.h"
+#include "ring/check.h"
 #include "ring/ids.h"
 
 namespace gyre {
@@ -29,6 +30,9 @@ struct Effects {
   std::optional<WriteIntent> mint;  // ends in OnMinted
   std::optional<ExplainedRecord>
       adopt;  // take in a record found elsewhere, then mint; ends in OnMinted
+
+  // Who stands in for the item's owners? Ends at once in OnStandIns, behind all below.
+  bool stand_ins = false;
 
   // Then the questions to others. The shard sends them when what they speak of is durable. A
   // message to this node itself is served here, by the same code that serves a peer's.
@@ -61,6 +65,10 @@ class Exchange {
   // The connection to `node` is gone: what was asked of it will not be answered.
   virtual void OnUnreachable(NodeId node, Time now, Effects* effects) = 0;
   virtual void OnWake(Time now, Effects* effects) = 0;
+  // Nodes that can be reached and are no owners, the first to be asked first. Only for who asked.
+  virtual void OnStandIns(std::vector<NodeId>, Time, Effects*) {
+    GYRE_CHECK(false, "nobody asked for stand-ins");
+  }
   // This node's own record could not be read or written.
   virtual void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) = 0;
 };

@@ -114,6 +114,26 @@ struct RegisterAnswer {
   RegisterReply reply;
 };
 
+// Keep this for `owner`, which cannot be reached: you stand in for it. Answered by HintReply once
+// it is durable, or by Failed where there is no room.
+struct Hint {
+  NodeId owner;
+  ExplainedRecord change;
+  Durability durability = Durability::kFsync;
+};
+struct HintReply {};
+
+// What do you keep of this item, for whichever owners? Answered by FetchReply, with an empty record
+// where that is nothing.
+struct FetchHints {
+  ItemKey item;
+};
+
+// A hint for you: take it in. Answered by ApplyReply once it is synced.
+struct Handoff {
+  ExplainedRecord change;
+};
+
 // "I serve under the message's epoch", and the document of it unless `topology` is empty.
 struct TopologyNews {
   std::string topology;
@@ -121,7 +141,8 @@ struct TopologyNews {
 
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
-                 Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed>;
+                 Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed,
+                 Hint, HintReply, FetchHints, Handoff>;
 
 struct PeerMessage {
   ExchangeId exchange = 0;

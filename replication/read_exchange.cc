@@ -22,6 +22,7 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
   hedge_at_ = std::min(deadline_, now + kHedgeAfter);
+  if (request_.sloppy) short_at_ = now + request_.timeout / 4;
   if (request_.needed > 1) {  // else nobody else is asked, as a rule
     if (std::optional<Record> record = around.at_hand()) at_hand_ = std::move(record->versions);
   }
@@ -38,7 +39,7 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
     Ask(order[i], now, effects);
   }
   for (NodeId node : order) {
-    if (node != self_ && !around.reachable(node)) tally_->Fail(node, Part::kUnreachable);
+    if (node != self_ && !around.reachable(node)) Lose(node, Part::kUnreachable);
   }
   Decide(now, effects);
 }
@@ -77,11 +78,12 @@ void ReadExchange::OnMinted(MintOutcome, Time, Effects*) {
 void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) {
   if (auto* fetched = std::get_if<FetchReply>(&reply); fetched != nullptr && Complete(fetched)) {
     const Part part = from == self_ ? Part::kCoordinator : Part::kAnswered;
-    if (tally_->Answer(from, part, now)) {
-      answers_.emplace_back(from, std::move(fetched->found));
-    }
+    const NodeId* const owner = StoodInForBy(from);
+    const bool counts =
+        owner != nullptr ? tally_->AnswerFor(*owner, from, now) : tally_->Answer(from, part, now);
+    if (counts) answers_.emplace_back(from, std::move(fetched->found));
   } else if (fetched != nullptr || std::holds_alternative<Failed>(reply)) {
-    tally_->Fail(from, Part::kRefused);
+    Lose(from, Part::kRefused);
     hedge_at_ = now;
     return OnWake(now, effects);
   } else if (std::holds_alternative<Refused>(reply)) {
@@ -91,7 +93,8 @@ void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effec
 }
 
 void ReadExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
-  tally_->Fail(node, Part::kUnreachable);
+  if (stand_ins_.has_value()) std::erase(*stand_ins_, node);
+  Lose(node, Part::kUnreachable);
   hedge_at_ = now;
   OnWake(now, effects);
 }
@@ -102,21 +105,89 @@ void ReadExchange::OnWake(Time now, Effects* effects) {
     for (NodeId node : tally_->NotAsked()) Ask(node, now, effects);
     hedge_at_ = deadline_;
   }
+  if (now >= short_at_) {
+    short_at_ = Time::Never();
+    short_ = silent_ = true;
+  }
   Decide(now, effects);
+}
+
+const NodeId* ReadExchange::StoodInForBy(NodeId node) const {
+  for (const auto& [stand_in, owner] : substitutes_) {
+    if (stand_in == node) return &owner;
+  }
+  return nullptr;
+}
+
+void ReadExchange::Lose(NodeId node, Part part) {
+  if (const NodeId* const owner = StoodInForBy(node); owner != nullptr) {
+    tally_->Fail(*owner, part);
+    std::erase_if(substitutes_, [&](const auto& one) { return one.first == node; });
+    return;
+  }
+  lost_.insert(node);
+  if (!HasStandIn(node)) tally_->Fail(node, part);
+}
+
+bool ReadExchange::HasStandIn(NodeId owner) const {
+  return std::any_of(substitutes_.begin(), substitutes_.end(),
+                     [&](const auto& one) { return one.second == owner; });
+}
+
+void ReadExchange::OnStandIns(std::vector<NodeId> nodes, Time now, Effects* effects) {
+  stand_ins_.emplace(nodes.rbegin(), nodes.rend());
+  Decide(now, effects);
+}
+
+void ReadExchange::AskStandIns(Time now, Effects* effects) {
+  for (NodeId owner : tally_->Unanswered()) {
+    if (HasStandIn(owner) || (!silent_ && !lost_.contains(owner))) continue;
+    if (stand_ins_->empty()) return;
+    const NodeId stand_in = stand_ins_->back();
+    stand_ins_->pop_back();
+    substitutes_.emplace_back(stand_in, owner);
+    tally_->Ask(owner, now);
+    effects->sends.emplace_back(stand_in, FetchHints{request_.item});
+  }
+}
+
+// That nothing is there a stand-in cannot know.
+bool ReadExchange::IsSaidByWhoKnows() const {
+  return tally_->answered() > tally_->stand_ins() ||
+         std::any_of(answers_.begin(), answers_.end(),
+                     [](const auto& answer) { return !answer.second.record->versions.empty(); });
+}
+
+bool ReadExchange::OwnersAreLost() const {
+  const std::vector<ReplicaPart> owners = tally_->Parts();
+  return std::all_of(owners.begin(), owners.end(),
+                     [&](const ReplicaPart& owner) { return lost_.contains(owner.node); });
 }
 
 void ReadExchange::OnLocalFailure(Outcome::Code code, Time now, Effects* effects) {
   // Another owner may still have a sound copy.
-  tally_->Fail(self_, Part::kRefused);
+  Lose(self_, Part::kRefused);
   hedge_at_ = now;
-  if (tally_->Impossible()) return End(code, effects);
+  if (tally_->Impossible() && !request_.sloppy) return End(code, effects);
   OnWake(now, effects);
 }
 
-void ReadExchange::Decide(Time, Effects* effects) {
-  effects->wake = hedge_at_;
-  if (tally_->Met()) {
+void ReadExchange::Decide(Time now, Effects* effects) {
+  if (request_.sloppy && !tally_->Met() && (short_ || tally_->Impossible())) {
+    short_ = true;
+    if (stand_ins_.has_value()) {
+      AskStandIns(now, effects);
+    } else {
+      effects->stand_ins = true;
+    }
+  }
+  effects->wake = std::min(hedge_at_, short_at_);
+  if (effects->stand_ins) return;
+  if (tally_->Met() && IsSaidByWhoKnows()) {
     End(Outcome::Code::kOk, effects);
+  } else if (tally_->Met()) {
+    if (OwnersAreLost()) return End(Outcome::Code::kQuorumNotMet, effects);
+    effects->wake = deadline_;
   } else if (tally_->Impossible()) {
     End(Outcome::Code::kQuorumNotMet, effects);
   }
@@ -134,7 +205,7 @@ void ReadExchange::Repair(const RecordPtr& merged, Effects* effects) {
     }
   }
   for (const auto& [node, answer] : answers_) {
-    if (SameVersions(*answer.record, *merged)) continue;
+    if (StoodInForBy(node) != nullptr || SameVersions(*answer.record, *merged)) continue;
     tally_->Repaired(node);
     effects->sends.emplace_back(node, Apply{{request_.item, merged, minted}});
   }
@@ -149,7 +220,7 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
       merged = Sync(std::move(merged), *answers_[i].second.record);
     }
     const bool behind = std::any_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
-      return !SameVersions(*answer.second.record, merged);
+      return StoodInForBy(answer.first) == nullptr && !SameVersions(*answer.second.record, merged);
     });
     if (behind) {
       auto shared = std::make_shared<const Record>(std::move(merged));
@@ -164,6 +235,7 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
   }
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
+  outcome.stand_ins = tally_->stand_ins();
   outcome.epoch = epoch_;
   outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();

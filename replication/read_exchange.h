@@ -2,6 +2,10 @@
 // the rest when an answer is late or a node is lost, merges what R answered, and sends the merged
 // record to those that were behind: read repair is one of its effects.
 //
+// Where the table's quorum is sloppy and fewer than R owners can be reached, or have answered
+// within a quarter of the timeout, stand-ins are asked what they keep for the others, and count as
+// those. That an item is not there, though, only an owner can say.
+//
 // What this node has in memory of the item it names to the others, so that they answer without the
 // values of those versions: between owners that agree, a value travels once, to the client.
 //
@@ -12,6 +16,7 @@
 #define GYRE_REPLICATION_READ_EXCHANGE_H_
 
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -32,12 +37,22 @@ class ReadExchange final : public Exchange {
   void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) override;
   void OnUnreachable(NodeId node, Time now, Effects* effects) override;
   void OnWake(Time now, Effects* effects) override;
+  void OnStandIns(std::vector<NodeId> nodes, Time now, Effects* effects) override;
   void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
 
  private:
   void Ask(NodeId node, Time now, Effects* effects);
   // Puts the values that did not come back into their places; false where they are not known here.
   bool Complete(FetchReply* reply) const;
+  // The node answers nothing.
+  void Lose(NodeId node, Part part);
+  // Asks stand-ins for the owners that have none, in their place.
+  void AskStandIns(Time now, Effects* effects);
+  // The owner that the node stands in for, or null.
+  const NodeId* StoodInForBy(NodeId node) const;
+  bool HasStandIn(NodeId owner) const;
+  bool IsSaidByWhoKnows() const;
+  bool OwnersAreLost() const;
   void Decide(Time now, Effects* effects);
   void Repair(const RecordPtr& merged, Effects* effects);
   void End(Outcome::Code code, Effects* effects);
@@ -50,6 +65,14 @@ class ReadExchange final : public Exchange {
   std::optional<Tally> tally_;
   std::vector<Version> at_hand_;
   std::vector<std::pair<NodeId, ExplainedRecord>> answers_;
+
+  // Sloppy quorums.
+  std::set<NodeId> lost_;                         // of all nodes, those that answer nothing
+  Time short_at_ = Time::Never();                 // who has not answered by then is stood in for
+  bool silent_ = false;                           // that time has passed
+  bool short_ = false;                            // stand-ins are wanted
+  std::optional<std::vector<NodeId>> stand_ins_;  // still to be asked, the next one last
+  std::vector<std::pair<NodeId, NodeId>> substitutes_;  // a stand-in, and for whom
 };
 
 }  // namespace gyre

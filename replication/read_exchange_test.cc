@@ -252,5 +252,79 @@ TEST(ReadExchange, AsksTheOthersAtOnceWhenAnOwnerFailed) {
   EXPECT_EQ(trial.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/2");
 }
 
+// ---------------------------------------------------------------------------------- sloppy quorums
+
+Trial SloppyRead(int needed, Trial::Setting setting = {}) {
+  ReadRequest request;
+  request.item = kItem;
+  request.needed = needed;
+  request.explain = true;
+  request.sloppy = true;
+  return Trial(std::make_unique<ReadExchange>(request), std::move(setting));
+}
+
+TEST(SloppyRead, WithEnoughOwnersThereNobodyStandsIn) {
+  Trial trial = SloppyRead(2, {.unreachable = "b"});
+  EXPECT_EQ(trial.Start(), "Fetch>a, Fetch>c, wake 20");
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('c', Found(Holding({Value(kX)}))), "OK 2/2");
+}
+
+TEST(SloppyRead, WhereOwnersAreShortStandInsSayWhatTheyKeepForThem) {
+  Trial trial = SloppyRead(2, {.unreachable = "bc"});
+  EXPECT_EQ(trial.Start(), "stand-ins?, Fetch>a, Fetch>b, wake 20");
+  EXPECT_EQ(trial.StandIns("xyz"), "FetchHints>x, FetchHints>y, wake 20");
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('y', Found(Holding({Value(kY)}))), "Apply>a, OK 2/2 stand-ins 1 repaired");
+  EXPECT_EQ(DotsOf(trial.outcome().record), (std::vector<Dot>{kX, kY}));
+  EXPECT_EQ(trial.sent<Apply>(0).change.minted.size(), 2u) << "with the dots that explain it";
+}
+
+TEST(SloppyRead, AStandInIsNotRepaired) {
+  Trial trial = SloppyRead(2, {.unreachable = "bc"});
+  trial.Start();
+  trial.StandIns("x");
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('x', Found(Record{})), "OK 2/2 stand-ins 1");
+}
+
+TEST(SloppyRead, ThatNothingIsThereOnlyAnOwnerCanSay) {
+  Trial trial = SloppyRead(2, {.self = 'z', .unreachable = "abc"});
+  trial.Start();
+  EXPECT_EQ(trial.StandIns("xyz"), "FetchHints>x, FetchHints>y, FetchHints>z, wake 20");
+  trial.Hear('x', Found(Record{}));
+  EXPECT_EQ(trial.Hear('y', Found(Record{})), "QUORUM_NOT_MET 2/2 stand-ins 2");
+
+  Trial silent = SloppyRead(2, {.self = 'z'});
+  silent.Start();
+  EXPECT_EQ(silent.At(500).Wake(), "stand-ins?, Fetch>c, wake 2000");
+  silent.StandIns("xyz");
+  silent.Hear('x', Found(Record{}));
+  EXPECT_EQ(silent.Hear('y', Found(Record{})), "wake 2000") << "an owner may still say so";
+  EXPECT_EQ(silent.Hear('a', Found(Record{})), "OK 2/2 stand-ins 1");
+}
+
+TEST(SloppyRead, WhatAStandInKeepsIsShownThoughNoOwnerCanBeReached) {
+  Trial trial = SloppyRead(2, {.self = 'z', .unreachable = "abc"});
+  trial.Start();
+  trial.StandIns("xyz");
+  trial.Hear('x', Found(Record{}));
+  EXPECT_EQ(trial.Hear('y', Found(Holding({Value(kX)}))), "OK 2/2 stand-ins 2");
+}
+
+TEST(SloppyRead, AnotherTakesThePlaceOfAStandInThatIsLost) {
+  Trial trial = SloppyRead(2, {.unreachable = "bc"});
+  trial.Start();
+  trial.StandIns("xyz");
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Lose('x'), "FetchHints>z, wake 500");
+  EXPECT_EQ(trial.Hear('y', Failed{}), "wake 500");
+  EXPECT_EQ(trial.Lose('z'), "QUORUM_NOT_MET 1/2");
+}
+
+TEST(SloppyRead, AStrictOneAsksNobodyElse) {
+  EXPECT_EQ(Read(2, {.unreachable = "bc"}).Start(), "Fetch>a, Fetch>b, QUORUM_NOT_MET 0/2");
+}
+
 }  // namespace
 }  // namespace gyre

@@ -31,6 +31,7 @@ struct WriteRequest {
   int needed = 2;  // W
   Duration timeout = Duration::Seconds(2);
   bool explain = false;
+  bool sloppy = false;  // stand-ins count where owners cannot be reached
 };
 
 struct ReadRequest {
@@ -38,6 +39,7 @@ struct ReadRequest {
   int needed = 2;  // R
   Duration timeout = Duration::Seconds(2);
   bool explain = false;
+  bool sloppy = false;
 };
 
 // What one replica did for a request. The numbers are those of gyre.v1.ReplicaPart.Part.
@@ -49,12 +51,14 @@ enum class Part : uint8_t {
   kUnreachable = 5,
   kRefused = 6,
   kNotAsked = 7,
+  kStoodInFor = 8,
 };
 
 struct ReplicaPart {
   NodeId node;
   Part part = Part::kNotAsked;
   Duration took;
+  NodeId stand_in = {};  // kStoodInFor
 };
 
 struct Outcome {
@@ -73,6 +77,7 @@ struct Outcome {
   CausalContext context;  // what the client has seen once it has the reply
   int needed = 0;
   int answered = 0;
+  int stand_ins = 0;             // of those
   bool outcome_unknown = false;  // of a failed write: it may still take effect
   bool repair_sent = false;
   Epoch epoch;

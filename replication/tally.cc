@@ -1,5 +1,7 @@
 #include "replication/tally.h"
 
+#include <algorithm>
+
 #include "ring/check.h"
 
 namespace gyre {
@@ -33,11 +35,34 @@ void Tally::Ask(NodeId replica, Time now) {
 
 bool Tally::Answer(NodeId replica, Part part, Time now) {
   Slot* slot = Find(replica);
-  if (slot == nullptr || HasAnswered(*slot)) return false;
+  if (slot == nullptr) return false;
+  const bool stood_in_for = slot->part == Part::kStoodInFor;
+  if (HasAnswered(*slot) && (!stood_in_for || part == Part::kStoodInFor)) return false;
   slot->took = slot->part == Part::kNotAsked ? Duration() : now - slot->asked;
   slot->part = part;
-  ++answered_;
+  slot->stand_in = NodeId();
+  if (!stood_in_for) ++answered_;
   return true;
+}
+
+bool Tally::AnswerFor(NodeId replica, NodeId stand_in, Time now) {
+  if (!Answer(replica, Part::kStoodInFor, now)) return false;
+  Find(replica)->stand_in = stand_in;
+  return true;
+}
+
+int Tally::stand_ins() const {
+  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
+    return slot.part == Part::kStoodInFor;
+  }));
+}
+
+std::vector<NodeId> Tally::Unanswered() const {
+  std::vector<NodeId> nodes;
+  for (const Slot& slot : slots_) {
+    if (!HasAnswered(slot)) nodes.push_back(slot.node);
+  }
+  return nodes;
 }
 
 void Tally::Fail(NodeId replica, Part part) {
@@ -74,7 +99,9 @@ std::vector<NodeId> Tally::NotAsked() const {
 std::vector<ReplicaPart> Tally::Parts() const {
   std::vector<ReplicaPart> parts;
   parts.reserve(slots_.size());
-  for (const Slot& slot : slots_) parts.push_back({slot.node, slot.part, slot.took});
+  for (const Slot& slot : slots_) {
+    parts.push_back({slot.node, slot.part, slot.took, slot.stand_in});
+  }
   return parts;
 }
 

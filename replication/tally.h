@@ -22,8 +22,11 @@ class Tally {
 
   // The replica was asked at `now`. Asking again keeps an answer that is there.
   void Ask(NodeId replica, Time now);
-  // Takes an answer in; false when it is not news (unknown replica, or counted before).
+  // Takes an answer in; false when it is not news (unknown replica, or counted before). Where
+  // another stood in for the replica, its own answer takes that place.
   bool Answer(NodeId replica, Part part, Time now);
+  // The same of a node that stands in for the replica, and counts in its place, never beside it.
+  bool AnswerFor(NodeId replica, NodeId stand_in, Time now);
   // The replica will not answer: unreachable, or it refused.
   void Fail(NodeId replica, Part part);
   // Marks a replica that had answered as repaired.
@@ -31,10 +34,14 @@ class Tally {
 
   int needed() const { return needed_; }
   int answered() const { return answered_; }
+  // Of those, the ones that others stood in for.
+  int stand_ins() const;
   bool Met() const { return answered_ >= needed_; }
   // Even if everyone who may still answer did, the quorum would not be met.
   bool Impossible() const;
   bool Asked(NodeId replica) const;
+  // Replicas whose answer does not count yet, in the order given.
+  std::vector<NodeId> Unanswered() const;
   // Replicas that have not been asked yet, in the order given.
   std::vector<NodeId> NotAsked() const;
 
@@ -46,12 +53,13 @@ class Tally {
     Part part = Part::kNotAsked;
     Time asked;
     Duration took;
+    NodeId stand_in = {};
   };
   Slot* Find(NodeId replica);
   const Slot* Find(NodeId replica) const;
   static bool HasAnswered(const Slot& slot) {
     return slot.part == Part::kCoordinator || slot.part == Part::kAnswered ||
-           slot.part == Part::kRepaired;
+           slot.part == Part::kRepaired || slot.part == Part::kStoodInFor;
   }
 
   std::vector<Slot> slots_;

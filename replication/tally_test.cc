@@ -101,6 +101,23 @@ TEST(Tally, MarksAsRepairedOnlyAPeerThatAnswered) {
   EXPECT_EQ(tally.answered(), 2) << "a repaired replica has still answered";
 }
 
+TEST(Tally, AStandInCountsInTheOwnersPlaceAndNeverBesideIt) {
+  Tally tally(kAll, 2);
+  for (NodeId node : kAll) tally.Ask(node, At(0));
+  EXPECT_TRUE(tally.AnswerFor(kB, NodeId(9), At(5)));
+  EXPECT_FALSE(tally.AnswerFor(kB, NodeId(8), At(6))) << "one is enough";
+  EXPECT_EQ(tally.answered(), 1);
+  EXPECT_EQ(tally.stand_ins(), 1);
+  EXPECT_EQ(tally.Parts()[1].part, Part::kStoodInFor);
+  EXPECT_EQ(tally.Parts()[1].stand_in, NodeId(9));
+  EXPECT_EQ(tally.Unanswered(), (std::vector<NodeId>{kA, kC}));
+  EXPECT_TRUE(tally.Answer(kB, Part::kAnswered, At(7))) << "the owner itself";
+  EXPECT_EQ(tally.answered(), 1);
+  EXPECT_EQ(tally.stand_ins(), 0);
+  EXPECT_EQ(tally.Parts()[1].stand_in, NodeId());
+  EXPECT_FALSE(tally.AnswerFor(kB, NodeId(9), At(8)));
+}
+
 TEST(TallyDeathTest, RefusesAReplicaNamedTwice) {
   EXPECT_DEATH(Tally({kA, kA}, 1), "replicas are distinct");
 }

@@ -65,6 +65,11 @@ class Trial {
   std::string Lose(char node) {
     return Step([&](Effects* e) { exchange_->OnUnreachable(NodeOf(node), now_, e); });
   }
+  std::string StandIns(const std::string& letters) {
+    std::vector<NodeId> nodes;
+    for (char letter : letters) nodes.push_back(NodeOf(letter));
+    return Step([&](Effects* e) { exchange_->OnStandIns(std::move(nodes), now_, e); });
+  }
   std::string Wake() {
     return Step([&](Effects* e) { exchange_->OnWake(now_, e); });
   }
@@ -96,18 +101,21 @@ class Trial {
         "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
     std::string text = kCodes.at(static_cast<size_t>(outcome.code));
     text += " " + std::to_string(outcome.answered) + "/" + std::to_string(outcome.needed);
+    if (outcome.stand_ins > 0) text += " stand-ins " + std::to_string(outcome.stand_ins);
     if (outcome.outcome_unknown) text += " unknown";
     if (outcome.repair_sent) text += " repaired";
     return text;
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 15> kBodies = {
+    static constexpr std::array<const char*, 19> kBodies = {
         "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
         "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
+        "Hint",        "HintReply",   "FetchHints",     "Handoff"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
+    if (effects_.stand_ins) add("stand-ins?");
     if (effects_.adopt.has_value()) add("adopt");
     if (effects_.mint.has_value()) add("mint");
     for (const auto& [to, body] : effects_.sends) {

@@ -39,15 +39,31 @@ void WriteExchange::Probe(Time now, Effects* effects) {
     effects->sends.emplace_back(other, Lookup{request_.item, request_.intent.write});
   }
   for (NodeId node : unreachable_) probe_->Fail(node, Part::kUnreachable);
-  if (probe_->Impossible()) return GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
+  effects->stand_ins = request_.sloppy && !stand_ins_.has_value();
+  EndProbing(now, effects);
+}
+
+void WriteExchange::EndProbing(Time now, Effects* effects) {
   effects->wake = probe_deadline_;
+  if (effects->stand_ins || !looking_.empty()) return;
+  if (probe_->Met()) {
+    Mint(now, effects);
+  } else if (probe_->Impossible()) {
+    GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
+  }
+}
+
+void WriteExchange::Adopt(ExplainedRecord found, Time now, Effects* effects) {
+  effects->adopt = std::move(found);
+  Mint(now, effects);
 }
 
 void WriteExchange::Mint(Time now, Effects* effects) {
   stage_ = Stage::kMinting;
   tally_->Ask(self_, now);
   effects->mint = std::move(request_.intent);
-  effects->wake = deadline_;
+  if (request_.sloppy) silent_at_ = now + request_.timeout / 4;
+  effects->wake = std::min(deadline_, silent_at_);
 }
 
 void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
@@ -71,53 +87,109 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
     tally_->Ask(other, now);
     effects->sends.emplace_back(other, apply);
   }
-  for (NodeId node : unreachable_) tally_->Fail(node, Part::kUnreachable);
   tally_->Answer(self_, Part::kCoordinator, now);
+  if (request_.sloppy) change_ = std::move(apply.change);
+  for (NodeId node : unreachable_) Lose(node, Part::kUnreachable);
   Decide(now, effects);
 }
 
-void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) {
-  effects->wake = stage_ == Stage::kProbing ? probe_deadline_ : deadline_;
-  if (stage_ == Stage::kProbing) {
-    if (auto* lookup = std::get_if<LookupReply>(&reply)) {
-      if (lookup->known) {
-        stage_ = Stage::kMinting;
-        tally_->Ask(self_, now);
-        effects->adopt = std::move(lookup->found);
-        effects->mint = std::move(request_.intent);
-        effects->wake = deadline_;
-        return;
-      }
-      probe_->Answer(from, Part::kAnswered, now);
-      if (probe_->Met()) Mint(now, effects);
-    } else if (std::holds_alternative<Failed>(reply)) {
-      probe_->Fail(from, Part::kRefused);
-      if (probe_->Impossible()) GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
-    } else if (std::holds_alternative<Refused>(reply)) {
-      End(Outcome::Code::kStaleEpoch, effects);
-    }
+void WriteExchange::Lose(NodeId node, Part part) {
+  const auto find = [&](NodeId Substitute::*as) {
+    return std::find_if(substitutes_.begin(), substitutes_.end(),
+                        [&](const Substitute& substitute) { return substitute.*as == node; });
+  };
+  if (const auto stood_in = find(&Substitute::stand_in); stood_in != substitutes_.end()) {
+    node = stood_in->owner;
+    substitutes_.erase(stood_in);
+  } else if (find(&Substitute::owner) != substitutes_.end()) {
+    return;  // its stand-in may still answer
+  }
+  tally_->Fail(node, part);
+  const std::vector<NodeId> unanswered = tally_->Unanswered();
+  const auto among = [&](const std::vector<NodeId>& nodes) {
+    return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+  };
+  if (request_.sloppy && among(unanswered) && !among(wanting_)) wanting_.push_back(node);
+}
+
+void WriteExchange::HandOver(Time now, Effects* effects) {
+  if (wanting_.empty()) return;
+  if (!stand_ins_.has_value()) {
+    effects->stand_ins = true;
     return;
   }
-  if (stage_ != Stage::kReplicating) return;
+  for (NodeId owner : std::exchange(wanting_, {})) {
+    if (next_stand_in_ == stand_ins_->size()) return;  // and so it goes without
+    const NodeId stand_in = (*stand_ins_)[next_stand_in_++];
+    substitutes_.push_back({stand_in, owner});
+    tally_->Ask(owner, now);
+    effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability});
+  }
+}
+
+void WriteExchange::OnStandIns(std::vector<NodeId> nodes, Time now, Effects* effects) {
+  stand_ins_ = std::move(nodes);
+  if (stage_ == Stage::kReplicating) return Decide(now, effects);
+  // As many as there are owners: who minted it took the first of them.
+  looking_ = *stand_ins_;
+  if (looking_.size() > others_.size() + 1) looking_.resize(others_.size() + 1);
+  for (NodeId node : looking_) effects->sends.emplace_back(node, FetchHints{request_.item});
+  EndProbing(now, effects);
+}
+
+void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) {
+  if (std::holds_alternative<Refused>(reply) && stage_ != Stage::kMinting) {
+    return End(Outcome::Code::kStaleEpoch, effects);
+  }
+  if (stage_ == Stage::kProbing) {
+    if (auto* lookup = std::get_if<LookupReply>(&reply)) {
+      if (lookup->known) return Adopt(std::move(lookup->found), now, effects);
+      probe_->Answer(from, Part::kAnswered, now);
+    } else if (auto* hints = std::get_if<FetchReply>(&reply)) {
+      for (const Minted& minted : hints->found.minted) {
+        if (minted.write == request_.intent.write) {
+          return Adopt(std::move(hints->found), now, effects);
+        }
+      }
+      std::erase(looking_, from);
+    } else if (std::holds_alternative<Failed>(reply)) {
+      probe_->Fail(from, Part::kRefused);
+      std::erase(looking_, from);
+    }
+    return EndProbing(now, effects);
+  }
+  if (stage_ != Stage::kReplicating) {
+    effects->wake = std::min(deadline_, silent_at_);
+    return;
+  }
   if (std::holds_alternative<ApplyReply>(reply)) {
     tally_->Answer(from, Part::kAnswered, now);
+  } else if (std::holds_alternative<HintReply>(reply)) {
+    for (const Substitute& substitute : substitutes_) {
+      if (substitute.stand_in == from) tally_->AnswerFor(substitute.owner, from, now);
+    }
   } else if (std::holds_alternative<Failed>(reply)) {
-    tally_->Fail(from, Part::kRefused);
-  } else if (std::holds_alternative<Refused>(reply)) {
-    return End(Outcome::Code::kStaleEpoch, effects);
+    Lose(from, Part::kRefused);
   }
   Decide(now, effects);
 }
 
 void WriteExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
-  effects->wake = stage_ == Stage::kProbing ? probe_deadline_ : deadline_;
   unreachable_.push_back(node);
+  if (stand_ins_.has_value()) {
+    // Not one of those that are still to be asked.
+    const auto next = stand_ins_->begin() + static_cast<std::ptrdiff_t>(next_stand_in_);
+    stand_ins_->erase(std::remove(next, stand_ins_->end(), node), stand_ins_->end());
+  }
   if (stage_ == Stage::kProbing) {
     probe_->Fail(node, Part::kUnreachable);
-    if (probe_->Impossible()) GiveUpProbing(Outcome::Code::kQuorumNotMet, now, effects);
+    std::erase(looking_, node);
+    EndProbing(now, effects);
   } else if (stage_ == Stage::kReplicating) {
-    tally_->Fail(node, Part::kUnreachable);
+    Lose(node, Part::kUnreachable);
     Decide(now, effects);
+  } else {
+    effects->wake = std::min(deadline_, silent_at_);
   }
 }
 
@@ -126,11 +198,21 @@ void WriteExchange::OnWake(Time now, Effects* effects) {
     return GiveUpProbing(Outcome::Code::kTimedOut, now, effects);
   }
   if (now >= deadline_) return End(Outcome::Code::kTimedOut, effects);
-  effects->wake = stage_ == Stage::kProbing ? probe_deadline_ : deadline_;
+  if (stage_ == Stage::kProbing) return EndProbing(now, effects);
+  if (stage_ == Stage::kMinting) {
+    if (now >= silent_at_) silent_at_ = now + request_.timeout / 4;  // nobody was asked yet
+    effects->wake = std::min(deadline_, silent_at_);
+    return;
+  }
+  if (now >= silent_at_) {
+    silent_at_ = Time::Never();
+    for (NodeId owner : tally_->Unanswered()) Lose(owner, Part::kNoAnswer);
+  }
+  Decide(now, effects);
 }
 
 void WriteExchange::GiveUpProbing(Outcome::Code code, Time now, Effects* effects) {
-  if (request_.needed == 1) return Mint(now, effects);
+  if (request_.needed == 1 || request_.sloppy) return Mint(now, effects);
   End(code, effects);
 }
 
@@ -138,8 +220,10 @@ void WriteExchange::OnLocalFailure(Outcome::Code code, Time, Effects* effects) {
   End(code, effects);
 }
 
-void WriteExchange::Decide(Time, Effects* effects) {
-  effects->wake = deadline_;
+void WriteExchange::Decide(Time now, Effects* effects) {
+  HandOver(now, effects);
+  effects->wake = std::min(deadline_, silent_at_);
+  if (effects->stand_ins) return;  // they are to have their copies, whoever else has answered
   if (tally_->Met()) {
     End(Outcome::Code::kOk, effects);
   } else if (tally_->Impossible()) {
@@ -153,6 +237,7 @@ void WriteExchange::End(Outcome::Code code, Effects* effects) {
   outcome.context = std::move(context_);
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
+  outcome.stand_ins = tally_->stand_ins();
   // Nothing was minted while the outcome was still ahead of minting, or refused by it.
   outcome.outcome_unknown = code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
                             (stage_ == Stage::kReplicating || retry_);

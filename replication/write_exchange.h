@@ -12,7 +12,13 @@
 // owner's record reflects what has not come here, and the write would replace all of it, the first
 // attempt asks like a retry.
 //
-// Source: Dynamo (SOSP 2007) section 4.5; minting as in Almeida et al., DAIS 2015, section 4.
+// Where the table's quorum is sloppy, an owner that cannot be reached, refuses, or is silent for a
+// quarter of the timeout is stood in for: the next node that is no owner keeps its copy as a hint,
+// and counts as that owner's in W. A retry asks the stand-ins too, for what it looks for may be
+// among their hints; where too few owners can be asked it is minted all the same.
+//
+// Source: Dynamo (SOSP 2007) sections 4.5 and 4.6; minting as in Almeida et al., DAIS 2015,
+// section 4.
 
 #ifndef GYRE_REPLICATION_WRITE_EXCHANGE_H_
 #define GYRE_REPLICATION_WRITE_EXCHANGE_H_
@@ -36,12 +42,19 @@ class WriteExchange final : public Exchange {
   void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) override;
   void OnUnreachable(NodeId node, Time now, Effects* effects) override;
   void OnWake(Time now, Effects* effects) override;
+  void OnStandIns(std::vector<NodeId> nodes, Time now, Effects* effects) override;
   void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
 
  private:
   enum class Stage { kProbing, kMinting, kReplicating };
 
   void Probe(Time now, Effects* effects);
+  void EndProbing(Time now, Effects* effects);
+  void Adopt(ExplainedRecord found, Time now, Effects* effects);
+  // The node takes no copy, or an owner's copy no longer.
+  void Lose(NodeId node, Part part);
+  // Finds stand-ins for the owners that want one.
+  void HandOver(Time now, Effects* effects);
   void Mint(Time now, Effects* effects);
   void GiveUpProbing(Outcome::Code code, Time now, Effects* effects);
   void Decide(Time now, Effects* effects);
@@ -52,7 +65,7 @@ class WriteExchange final : public Exchange {
   NodeId self_;
   Epoch epoch_;
   std::vector<NodeId> others_;       // the other owners
-  std::vector<NodeId> unreachable_;  // of them, when last heard
+  std::vector<NodeId> unreachable_;  // nodes, when last heard
   Stage stage_ = Stage::kMinting;
   int probe_quorum_ =
       0;                // others who must not know a write before it is minted; 0: nobody is asked
@@ -61,7 +74,20 @@ class WriteExchange final : public Exchange {
   Time probe_deadline_;
   std::optional<Tally> probe_;
   std::optional<Tally> tally_;
-  CausalContext context_;  // after minting
+  CausalContext context_;   // after minting
+  ExplainedRecord change_;  // likewise
+
+  // Sloppy quorums.
+  struct Substitute {
+    NodeId stand_in;
+    NodeId owner;
+  };
+  std::optional<std::vector<NodeId>> stand_ins_;  // once they are known
+  size_t next_stand_in_ = 0;
+  std::vector<NodeId> looking_;  // stand-ins that were asked for the write and have not answered
+  std::vector<NodeId> wanting_;  // owners whose copy nobody keeps yet
+  std::vector<Substitute> substitutes_;
+  Time silent_at_ = Time::Never();  // who has not answered by then is stood in for
 };
 
 }  // namespace gyre

@@ -323,5 +323,140 @@ TEST(WriteExchange, AFailedRetryIsUnknownSinceAnEarlierAttemptMayTakeEffect) {
   EXPECT_EQ(trial.FailHere(Outcome::Code::kCorrupt), "CORRUPT 0/2 unknown");
 }
 
+// ---------------------------------------------------------------------------------- sloppy quorums
+
+WriteRequest Sloppy(WriteRequest request) {
+  request.sloppy = true;
+  return request;
+}
+
+TEST(SloppyWrite, WithAllOwnersThereNobodyStandsIn) {
+  Trial trial = Write(Sloppy(Put(2)));
+  EXPECT_EQ(trial.Start(), "mint, wake 500");
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, wake 500");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2");
+}
+
+TEST(SloppyWrite, TheNextNodeKeepsTheCopyOfAnOwnerThatCannotBeReachedAndCountsAsIt) {
+  Trial trial = Write(Sloppy(Put(2)), {.unreachable = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "stand-ins?, Apply>b, Apply>c, wake 500");
+  EXPECT_EQ(trial.StandIns("xyz"), "Hint>x, Hint>y, wake 500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('b'));
+  EXPECT_EQ(trial.sent<Hint>(1).owner, NodeOf('c'));
+  EXPECT_EQ(*trial.sent<Hint>(1).change.record, Minted().record);
+  EXPECT_EQ(trial.sent<Hint>(1).change.minted, Minted().minted);
+  EXPECT_EQ(trial.Hear('y', HintReply{}), "OK 2/2 stand-ins 1");
+}
+
+TEST(SloppyWrite, AHintAndItsOwnersAnswerAreOneCopy) {
+  Trial trial = Write(Sloppy(Put(3)), {.unreachable = "b"});
+  trial.Start();
+  trial.Minted(Minted());
+  trial.StandIns("xy");
+  EXPECT_EQ(trial.Hear('x', HintReply{}), "wake 500");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "wake 500") << "it was there after all";
+  EXPECT_EQ(trial.Hear('x', HintReply{}), "wake 500");
+  EXPECT_EQ(trial.Hear('c', ApplyReply{}), "OK 3/3");
+}
+
+TEST(SloppyWrite, TheLostOwnersCopyIsKeptThoughTheQuorumIsMetWithoutIt) {
+  Trial trial = Write(Sloppy(Put(1)), {.unreachable = "b"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "stand-ins?, Apply>b, Apply>c, wake 500");
+  EXPECT_EQ(trial.StandIns("x"), "Hint>x, OK 1/1");
+}
+
+TEST(SloppyWrite, AnOwnerThatIsLostOrRefusesUnderWayIsStoodInFor) {
+  Trial trial = Write(Sloppy(Put(3)));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.Lose('b'), "stand-ins?, wake 500");
+  EXPECT_EQ(trial.StandIns("xy"), "Hint>x, wake 500");
+  EXPECT_EQ(trial.Hear('c', Failed{}), "Hint>y, wake 500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('c'));
+  EXPECT_EQ(trial.Hear('x', HintReply{}), "wake 500");
+  EXPECT_EQ(trial.Hear('y', HintReply{}), "OK 3/3 stand-ins 2");
+}
+
+TEST(SloppyWrite, WhoIsSilentForAQuarterOfTheTimeoutIsStoodInFor) {
+  Trial trial = Write(Sloppy(Put(2)));
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.At(499).Wake(), "wake 500");
+  EXPECT_EQ(trial.At(500).Wake(), "stand-ins?, wake 2000");
+  EXPECT_EQ(trial.StandIns("xy"), "Hint>x, Hint>y, wake 2000");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2") << "the owner's own answer still counts";
+}
+
+TEST(SloppyWrite, AnotherTakesThePlaceOfAStandInThatIsLostOrHasNoRoom) {
+  Trial trial = Write(Sloppy(Put(2)), {.unreachable = "bc"});
+  trial.Start();
+  trial.Minted(Minted());
+  trial.StandIns("wxyz");
+  EXPECT_EQ(trial.Lose('w'), "Hint>y, wake 500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('b'));
+  EXPECT_EQ(trial.Hear('x', Failed{Outcome::Code::kOverloaded}), "Hint>z, wake 500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('c'));
+  EXPECT_EQ(trial.Lose('y'), "wake 500") << "one is left";
+  EXPECT_EQ(trial.Lose('z'), "QUORUM_NOT_MET 1/2 unknown") << "and now nobody";
+}
+
+TEST(SloppyWrite, ANodeThatIsLostBeforeItIsNeededIsNotAsked) {
+  Trial trial = Write(Sloppy(Put(2)), {.unreachable = "b"});
+  trial.Start();
+  trial.Minted(Minted());
+  trial.StandIns("xy");
+  trial.Lose('y');
+  EXPECT_EQ(trial.Hear('c', Failed{}), "wake 500");
+  EXPECT_EQ(trial.Hear('x', Failed{}), "QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(SloppyWrite, WithNobodyToStandInItFailsLikeAStrictOne) {
+  Trial trial = Write(Sloppy(Put(2)), {.unreachable = "bc"});
+  trial.Start();
+  trial.Minted(Minted());
+  EXPECT_EQ(trial.StandIns(""), "QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(SloppyWrite, AStrictOneAsksNobodyElse) {
+  Trial trial = Write(Put(2), {.unreachable = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, QUORUM_NOT_MET 1/2 unknown");
+}
+
+TEST(SloppyWrite, ARetryLooksAmongTheHintsToo) {
+  Trial trial = Write(Sloppy(Retry(2)));
+  EXPECT_EQ(trial.Start(), "stand-ins?, Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.StandIns("wxyz"), "FetchHints>w, FetchHints>x, FetchHints>y, wake 500");
+  EXPECT_EQ(trial.Hear('b', LookupReply{}), "wake 500") << "the hints may know better";
+  EXPECT_EQ(trial.Hear('w', FetchReply{{kItem, Share({}), {}}, {}}), "wake 500");
+  EXPECT_EQ(trial.Hear('x', FetchReply{{kItem, Share(Minted().record), Minted().minted}, {}}),
+            "adopt, mint, wake 500");
+  EXPECT_EQ(trial.effects().adopt->minted, Minted().minted);
+}
+
+TEST(SloppyWrite, ARetryThatNobodyKnowsIsMinted) {
+  Trial trial = Write(Sloppy(Retry(2)));
+  trial.Start();
+  trial.StandIns("x");
+  trial.Hear('x', FetchReply{{kItem, Share({}), {}}, {}});
+  EXPECT_EQ(trial.Hear('b', LookupReply{}), "mint, wake 500");
+}
+
+TEST(SloppyWrite, ARetryIsMintedThoughTooFewOwnersCanBeAsked) {
+  Trial trial = Write(Sloppy(Retry(2)), {.unreachable = "bc"});
+  EXPECT_EQ(trial.Start(), "stand-ins?, Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.StandIns("x"), "FetchHints>x, wake 500");
+  EXPECT_EQ(trial.Lose('x'), "mint, wake 500");
+}
+
+TEST(SloppyWrite, ARetryThatHearsNothingIsMintedAfterAQuarterOfTheTimeout) {
+  Trial trial = Write(Sloppy(Retry(2)));
+  trial.Start();
+  trial.StandIns("x");
+  EXPECT_EQ(trial.At(500).Wake(), "mint, wake 1000");
+}
+
 }  // namespace
 }  // namespace gyre

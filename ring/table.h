@@ -24,6 +24,12 @@ enum class Durability : uint8_t {
   kPeriodic = 1,  // after the write to the log; a crash of the machine may lose the last interval
 };
 
+// Whose copies count in a quorum.
+enum class QuorumKind : uint8_t {
+  kSloppy = 0,  // a stand-in's for an owner that cannot be reached, too (default)
+  kStrict = 1,  // the owners' only
+};
+
 struct TableSpec {
   TableId id;
   std::string name;      // 1 to 255 of [A-Za-z0-9_.-], not starting with '.' or '-'
@@ -32,6 +38,7 @@ struct TableSpec {
   int write_quorum = 2;  // W when a request names none, 1 to N
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
+  QuorumKind quorum = QuorumKind::kSloppy;
 
   friend bool operator==(const TableSpec&, const TableSpec&) = default;
 };

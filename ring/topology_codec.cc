@@ -4,12 +4,13 @@
 //               members:u16 member*  tables:u16 table*  families:u8 family*
 //   member   := name:str zone:str client_address:str peer_address:str
 //   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
-//               conflict:u8 durability:u8
+//               conflict:u8 durability:u8 quorum:u8
 //   family   := replicas:u8 owners_each:u8 member_index:u16*   (slices * owners_each, slice-major)
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 1. A member's id is the hash of its name and not written. A
-// valid document has exactly one encoding.
+// Integers are big endian. format is 2. A member's id is the hash of its name and not written. A
+// valid document has exactly one encoding. In format 1, which is read and not written, tables have
+// no quorum: there were strict ones only.
 
 #include <algorithm>
 #include <utility>
@@ -22,7 +23,8 @@
 namespace gyre {
 namespace {
 
-constexpr uint16_t kFormat = 1;
+constexpr uint16_t kFormat = 2;
+constexpr uint16_t kFormatWithoutQuorum = 1;
 
 size_t MemberIndex(const Topology& topology, NodeId id) {
   const auto it =
@@ -43,7 +45,7 @@ Member GetMember(ByteReader& in, ClusterId cluster) {
 }
 
 // False for an enumerator that this format does not have.
-bool GetTable(ByteReader& in, TableSpec& table) {
+bool GetTable(ByteReader& in, uint16_t format, TableSpec& table) {
   table.id = TableId(in.Get<uint16_t>());
   table.name = std::string(in.GetString());
   table.replicas = in.Get<uint8_t>();
@@ -51,10 +53,14 @@ bool GetTable(ByteReader& in, TableSpec& table) {
   table.write_quorum = in.Get<uint8_t>();
   const uint8_t conflict = in.Get<uint8_t>();
   const uint8_t durability = in.Get<uint8_t>();
+  const uint8_t quorum = format == kFormatWithoutQuorum ? static_cast<uint8_t>(QuorumKind::kStrict)
+                                                        : in.Get<uint8_t>();
   table.conflict = static_cast<ConflictPolicy>(conflict);
   table.durability = static_cast<Durability>(durability);
+  table.quorum = static_cast<QuorumKind>(quorum);
   return conflict <= static_cast<uint8_t>(ConflictPolicy::kLastWriteWins) &&
-         durability <= static_cast<uint8_t>(Durability::kPeriodic);
+         durability <= static_cast<uint8_t>(Durability::kPeriodic) &&
+         quorum <= static_cast<uint8_t>(QuorumKind::kStrict);
 }
 
 // False where an owner is no member or the owners cannot all be there.
@@ -99,6 +105,7 @@ std::string EncodeTopology(const Topology& topology) {
     out.Put(static_cast<uint8_t>(table.write_quorum));
     out.Put(static_cast<uint8_t>(table.conflict));
     out.Put(static_cast<uint8_t>(table.durability));
+    out.Put(static_cast<uint8_t>(table.quorum));
   }
   out.Put(static_cast<uint8_t>(topology.families.size()));
   for (const Ownership& family : topology.families) {
@@ -119,7 +126,7 @@ absl::StatusOr<Topology> DecodeTopology(std::string_view bytes) {
     return absl::FailedPreconditionError(
         absl::StrCat("topology: format ", format, " is newer than ", kFormat, ", the one known"));
   }
-  if (format != kFormat) return garbage;
+  if (format < kFormatWithoutQuorum) return garbage;
   Topology topology;
   topology.epoch = Epoch(in.Get<uint64_t>());
   topology.cluster = ClusterId(in.Get<uint64_t>());
@@ -131,7 +138,7 @@ absl::StatusOr<Topology> DecodeTopology(std::string_view bytes) {
     topology.members.push_back(GetMember(in, topology.cluster));
   }
   for (uint16_t left = in.Get<uint16_t>(); left > 0 && !in.failed(); --left) {
-    if (!GetTable(in, topology.tables.emplace_back())) return garbage;
+    if (!GetTable(in, format, topology.tables.emplace_back())) return garbage;
   }
   for (uint8_t left = in.Get<uint8_t>(); left > 0 && !in.failed(); --left) {
     if (!GetFamily(in, topology, topology.families.emplace_back())) return garbage;

@@ -115,6 +115,14 @@ Time Lane::Perform(Instant now) {
       });
     });
   }
+  for (HintScan& scan : effects.hint_scans) {
+    pool_->Submit([this, scan = std::move(scan)](Engine* engine) {
+      absl::StatusOr<HintPage> page = ScanHints(*engine->TakeSnapshot(), scan);
+      loop_.Post([this, id = scan.id, page = std::move(page)](Instant then) mutable {
+        shard_->OnHintScan(id, std::move(page), then);
+      });
+    });
+  }
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
   if (!effects.replies.empty()) Answer(std::move(effects.replies));
   shard_wake_ = effects.wake;

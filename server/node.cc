@@ -33,8 +33,15 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     absl::Status erased = part.store->EraseTablesBut(
         [&](TableId table) { return !WasDropped(view->topology(), table); });
     if (!erased.ok()) return erased;
-    part.shard =
-        std::make_unique<Shard>(options.shard, part.store.get(), view, Random(random.Next()));
+    HintLogOptions hint_options = options.hints;
+    hint_options.max_bytes /= options.shards;
+    HintLog hints(hint_options);
+    absl::Status counted = hints.Open(*engine->TakeSnapshot(), [&](PartitionId partition) {
+      return node->ShardOf(partition) == i;
+    });
+    if (!counted.ok()) return counted;
+    part.shard = std::make_unique<Shard>(options.shard, part.store.get(), view,
+                                         Random(random.Next()), std::move(hints));
   }
   node->control_ =
       std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));

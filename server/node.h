@@ -19,6 +19,7 @@
 #include "server/control.h"
 #include "server/shard.h"
 #include "storage/engine.h"
+#include "storage/hint_log.h"
 #include "storage/replica_store.h"
 
 namespace gyre {
@@ -29,6 +30,7 @@ struct NodeOptions {
   // Loop threads that share the partitions, 1 to 64. Default 1; about one for each two cores, since
   // the store's threads and others of the machine need the rest.
   int shards = 1;
+  HintLogOptions hints;  // of all shards together
   // ReplicaStore::Options::cached_bytes, of all shards together. Default 32 MiB.
   size_t record_cache_bytes = size_t{32} << 20;
 };

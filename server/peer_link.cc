@@ -19,6 +19,7 @@ namespace {
 bool IsRepair(const PeerMessage& message) {
   return std::holds_alternative<ClockAsk>(message.body) ||
          std::holds_alternative<ClockAnswer>(message.body) ||
+         std::holds_alternative<Handoff>(message.body) ||
          (std::holds_alternative<Apply>(message.body) && message.exchange == 0);
 }
 

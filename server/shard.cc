@@ -16,10 +16,17 @@ namespace {
 // Records that one clock exchange brings into their settled form, so that none holds a shard up.
 constexpr size_t kSettledAtOnce = 256;
 
+// Between two counts of the hints for the figures.
+constexpr Duration kTellHints = Duration::Millis(100);
+
+// Of the ids that a life draws from, the upper half is the stand-in's.
+constexpr ExchangeId kStandInIds = ExchangeId{1} << 39;
+
 bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
          std::holds_alternative<Lookup>(body) || std::holds_alternative<ClockAsk>(body) ||
-         std::holds_alternative<Forward>(body);
+         std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body) ||
+         std::holds_alternative<FetchHints>(body) || std::holds_alternative<Handoff>(body);
 }
 
 // The one item that a body speaks of, or null.
@@ -32,6 +39,9 @@ struct ItemOf {
     return body.known ? &body.found.item : nullptr;
   }
   const ItemKey* operator()(const Forward& body) const { return &body.request.item; }
+  const ItemKey* operator()(const Hint& body) const { return &body.change.item; }
+  const ItemKey* operator()(const FetchHints& body) const { return &body.item; }
+  const ItemKey* operator()(const Handoff& body) const { return &body.change.item; }
   template <typename Other>
   const ItemKey* operator()(const Other&) const {
     return nullptr;
@@ -60,9 +70,13 @@ std::vector<uint32_t> LeaveOut(const std::vector<Dot>& known, Record* record) {
 }  // namespace
 
 Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view,
-             Random random)
-    : options_(options), store_(store), view_(std::move(view)), random_(random) {
-  next_exchange_ = random_.Next() << 40 | 1;
+             Random random, HintLog hints)
+    : options_(options),
+      store_(store),
+      view_(std::move(view)),
+      random_(random),
+      next_exchange_(random_.Next() << 40 | 1),
+      stand_in_(view_->self(), std::move(hints), store, next_exchange_ | kStandInIds) {
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
   hurried_asks_ =
@@ -169,7 +183,15 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
       Send(to, answer_to, partition, std::move(body));
     }
   }
-  if (ends) Finish(id, *std::move(effects.outcome));
+  if (ends) {
+    Finish(id, *std::move(effects.outcome));
+  } else if (effects.stand_ins) {
+    std::vector<NodeId> nodes = view_->StandIns(
+        partition, 2 * kMaxReplicas, [&](NodeId node) { return node == self || Reachable(node); });
+    StepExchange(id, now, [&](Exchange* exchange, Effects* next) {
+      exchange->OnStandIns(std::move(nodes), now.monotonic, next);
+    });
+  }
   for (PeerBody& body : here) Serve(self, answer_to, std::move(body), now);
 }
 
@@ -313,6 +335,10 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       Shed(from, message.exchange, message.partition, std::move(answer));
     } else if (auto* forward = std::get_if<Forward>(&message.body)) {
       StartWrite({0, from, message.exchange}, std::move(forward->request), now);
+    } else if (auto* hint = std::get_if<Hint>(&message.body)) {
+      ServeHint(from, message.exchange, std::move(*hint), now);
+    } else if (std::holds_alternative<FetchHints>(message.body)) {
+      Serve(from, message.exchange, std::move(message.body), now);
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
@@ -328,6 +354,11 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (std::holds_alternative<Failed>(message.body)) {
     const auto it = clock_exchanges_.find(message.exchange);
     if (it != clock_exchanges_.end() && it->second.peer() == from) clock_exchanges_.erase(it);
+  }
+  if ((message.exchange & kStandInIds) != 0) {
+    return StepStandIn(now, [&](StandIn::Effects* effects) {
+      stand_in_.OnReply(from, message.exchange, message.body, now, effects);
+    });
   }
   const auto asked = live_.find(message.exchange);
   if (asked != live_.end() && item != nullptr && *item != asked->second.item) {
@@ -346,15 +377,68 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
     ServeFetch(from, exchange, std::move(*fetch), now);
   } else if (auto* lookup = std::get_if<Lookup>(&body)) {
     ServeLookup(from, exchange, std::move(*lookup), now);
+  } else if (auto* look = std::get_if<FetchHints>(&body)) {
+    StepStandIn(now, [&](StandIn::Effects* effects) {
+      stand_in_.OnFetchHints(from, exchange, look->item, effects);
+    });
+  } else if (auto* handoff = std::get_if<Handoff>(&body)) {
+    ServeHandoff(from, exchange, std::move(*handoff), now);
   }
 }
 
+// ---------------------------------------------------------------------------------------- hints
+
+template <typename Step>
+void Shard::StepStandIn(Instant now, Step step) {
+  StandIn::Effects effects;
+  step(&effects);
+  Append(std::move(effects.scans), &out_.hint_scans);
+  const NodeId self = view_->self();
+  for (StandIn::Effects::Send& send : effects.sends) {
+    if (send.to != self) {
+      DeparturesAfter(send.after)
+          .sends.push_back(
+              {send.to, {send.exchange, view_->epoch(), send.partition, std::move(send.body)}});
+    } else if (IsQuestion(send.body)) {
+      Serve(self, send.exchange, std::move(send.body), now);
+    } else {
+      StepExchange(send.exchange, now, [&](Exchange* exchange, Effects* next) {
+        exchange->OnReply(self, std::move(send.body), now.monotonic, next);
+      });
+    }
+  }
+}
+
+void Shard::ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now) {
+  if (WasDropped(view_->topology(), hint.change.item.table)) {
+    return Respond(from, exchange, hint.change.item.partition, HintReply{}, now);
+  }
+  StepStandIn(now, [&](StandIn::Effects* effects) {
+    stand_in_.OnHint(from, exchange, std::move(hint), now, effects);
+  });
+}
+
+void Shard::ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Instant now) {
+  ServeApply(from, exchange, Apply{std::move(handoff.change), Durability::kFsync}, now);
+}
+
+void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) {
+  if (failed_) return;
+  if (!page.ok()) ++figures_.unreadable;
+  StepStandIn(now, [&](StandIn::Effects* effects) {
+    stand_in_.OnScan(id, std::move(page), *view_, now, effects);
+  });
+}
+
 bool Shard::Crowded(const PeerBody& body) const {
-  if (std::holds_alternative<ClockAsk>(body)) return false;  // has a bound of its own
-  if (waiting_reads_ >= options_.max_waiting_reads) return true;
-  const bool writes = std::holds_alternative<Apply>(body) || std::holds_alternative<Forward>(body);
+  if (std::holds_alternative<ClockAsk>(body)) return false;    // has a bound of its own
+  const bool handoff = std::holds_alternative<Handoff>(body);  // never in the way of clients
+  const size_t share = handoff ? 4 : 1;
+  if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
+  const bool writes = handoff || std::holds_alternative<Apply>(body) ||
+                      std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body);
   return writes && store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_ >=
-                       options_.max_unwritten_bytes;
+                       options_.max_unwritten_bytes / share;
 }
 
 void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer) {
@@ -423,6 +507,11 @@ void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerB
                     Instant now) {
   if (exchange == 0) return;
   if (to != view_->self()) return Send(to, exchange, partition, std::move(body));
+  if ((exchange & kStandInIds) != 0) {
+    return StepStandIn(now, [&](StandIn::Effects* effects) {
+      stand_in_.OnReply(to, exchange, body, now, effects);
+    });
+  }
   StepExchange(exchange, now, [&](Exchange* live, Effects* effects) {
     live->OnReply(to, std::move(body), now.monotonic, effects);
   });
@@ -445,6 +534,7 @@ void Shard::RefuseToServe(NodeId from, PeerMessage message, Instant now) {
 }
 
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
+  stand_in_.OnPeer(node, reachable, now);
   if (reachable) {
     greeted_.insert(node);
     // What either missed meanwhile is asked for now: every partition of every peer once.
@@ -474,6 +564,7 @@ void Shard::OnView(std::shared_ptr<const View> view) {
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
   repair_next_ = 0;
+  stand_in_.OnView();
 }
 
 // What is under way on a table that is no more ends, so that nothing of it is written afterwards.
@@ -661,6 +752,9 @@ void Shard::OnWake(Instant now) {
   std::erase_if(clock_exchanges_,
                 [&](const auto& entry) { return entry.second.deadline() <= now.monotonic; });
   if (repair_at_ <= now.monotonic) Repair(now);
+  if (stand_in_.wake() <= now.monotonic) {
+    StepStandIn(now, [&](StandIn::Effects* effects) { stand_in_.OnWake(now, effects); });
+  }
 }
 
 void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) {
@@ -712,7 +806,10 @@ void Shard::Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody
 }
 
 Departures& Shard::DeparturesOf(PartitionId partition) {
-  const CommitSeq after = store_->LastChange(partition);
+  return DeparturesAfter(store_->LastChange(partition));
+}
+
+Departures& Shard::DeparturesAfter(CommitSeq after) {
   // After a failure nothing leaves but refusals, and no commit comes that they could wait for.
   if (failed_ || after <= store_->durable()) return out_;
   auto it = held_.end();
@@ -734,10 +831,19 @@ ShardEffects Shard::TakeEffects(Instant now) {
   figures_.missing_dots = 0;
   for (const auto& [partition, dots] : missing_) figures_.missing_dots += dots;
   figures_.record_cache = store_->cache().figures();
+  if (now.monotonic >= hints_told_at_) {
+    hints_told_at_ = now.monotonic + kTellHints;
+    figures_.hints.clear();
+    for (NodeId owner : stand_in_.log().Owners()) {
+      figures_.hints.emplace_back(owner, stand_in_.log().CountOf(owner));
+    }
+  }
+  figures_.stand_in = stand_in_.figures();
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_at_, commit_under_way_ ? Time::Never() : sync_at_);
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
+    effects.wake = std::min(effects.wake, stand_in_.wake());
   }
   return effects;
 }

@@ -35,6 +35,8 @@
 #include "ring/ids.h"
 #include "ring/random.h"
 #include "ring/view.h"
+#include "server/stand_in.h"
+#include "storage/hint_log.h"
 #include "storage/record_cache.h"
 #include "storage/replica_store.h"
 
@@ -93,6 +95,7 @@ struct ShardEffects : Departures {
   std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
   std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
+  std::vector<HintScan> hint_scans;    // ScanHints; ends in OnHintScan
   Time wake = Time::Never();           // call OnWake then
 };
 
@@ -115,13 +118,17 @@ struct ShardFigures {
   uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
   uint64_t disk_reads = 0;
   uint64_t commits = 0;
+  // What is kept here for others, as of a moment ago.
+  std::vector<std::pair<NodeId, HintCount>> hints;
+  StandIn::Figures stand_in;
 };
 
 class Shard {
  public:
   // `store` has been opened with the partitions of this shard. `random` also names this life: the
   // answers to an earlier one find nobody.
-  Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view, Random random);
+  Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const View> view, Random random,
+        HintLog hints = HintLog(HintLogOptions()));
 
   // ---- events
   void Write(Token token, WriteRequest request, Instant now);
@@ -130,6 +137,7 @@ class Shard {
   void OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now);
   void OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
                    Instant now);
+  void OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now);
   // A commit ended. After a failure the shard acknowledges nothing any more.
   void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
   void OnWake(Instant now);
@@ -200,6 +208,11 @@ class Shard {
   void ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now);
   void ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now);
   void ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now);
+  // What a peer, or this node itself, asks of this node as a stand-in.
+  void ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now);
+  void ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Instant now);
+  template <typename Step>
+  void StepStandIn(Instant now, Step step);
   void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
   // The item could not be read.
@@ -222,6 +235,7 @@ class Shard {
   // Where goes what speaks of the partition's present state: out, or among what waits for the
   // commit that makes it durable.
   Departures& DeparturesOf(PartitionId partition);
+  Departures& DeparturesAfter(CommitSeq after);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
   void Fail(Instant now);
 
@@ -249,6 +263,9 @@ class Shard {
   Time repair_at_;
   Time sync_at_ = Time::Never();
   std::map<PartitionId, uint64_t> missing_;
+
+  StandIn stand_in_;
+  Time hints_told_at_;
 
   std::deque<Held> held_;  // `after` ascends
   ShardEffects out_;

@@ -74,10 +74,20 @@ class Bench {
     return Write(token, Item(key), std::move(value), needed);
   }
   Bench& Read(Token token, const std::string& key, int needed) {
+    return Read(token, Item(key), needed, /*sloppy=*/false);
+  }
+  Bench& Read(Token token, const ItemKey& item, int needed, bool sloppy) {
     ReadRequest request;
-    request.item = Item(key);
+    request.item = item;
     request.needed = needed;
+    request.sloppy = sloppy;
     shard_->Read(token, request, now_);
+    return *this;
+  }
+  Bench& WriteSloppily(Token token, const ItemKey& item, std::string value, int needed) {
+    WriteRequest request = Request(item, std::move(value), needed);
+    request.sloppy = true;
+    shard_->Write(token, std::move(request), now_);
     return *this;
   }
   WriteRequest Request(const ItemKey& item, std::string value, int needed) const {
@@ -150,6 +160,13 @@ class Bench {
     shard_->OnRead(item, engine_.Get(Family::kRecords, EncodeItemKey(item)), now_);
     return *this;
   }
+  // The oldest scan of hints ends.
+  Bench& EndHintScan() {
+    const HintScan scan = hint_scans_.front();
+    hint_scans_.erase(hint_scans_.begin());
+    shard_->OnHintScan(scan.id, ScanHints(*engine_.TakeSnapshot(), scan), now_);
+    return *this;
+  }
   // The scan of the dot log ends.
   Bench& EndScan(ClockAnswerLimits limits = {}) {
     const ShardEffects::ClockScan scan = *std::exchange(scan_, std::nullopt);
@@ -173,6 +190,10 @@ class Bench {
     for (const ShardEffects::ClockScan& scan : effects_.clock_scans) {
       add("scan");
       scan_ = scan;
+    }
+    for (const HintScan& scan : effects_.hint_scans) {
+      add("scan hints");
+      hint_scans_.push_back(scan);
     }
     for (const Envelope& send : effects_.sends) {
       add(Name(send.message.body) + ">" + NameOf(send.to));
@@ -206,6 +227,12 @@ class Bench {
     return {{Item(key), std::make_shared<const Record>(std::move(record)), {{dot, {}, 0}}},
             durability_};
   }
+  // The same of another item, for an owner that cannot be reached.
+  Hint HintOf(const std::string& owner, const ItemKey& item, std::string value) const {
+    gyre::Apply apply = ApplyOf("key", std::move(value));
+    apply.change.item = item;
+    return {Id(owner), std::move(apply.change), durability_};
+  }
   const PartitionClock& Clock() const { return store_->Clock(Item("key").partition); }
 
   Shard& shard() { return *shard_; }
@@ -218,7 +245,8 @@ class Bench {
     static constexpr const char* kNames[] = {
         "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
         "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
+        "Hint",        "HintReply",   "FetchHints",     "Handoff"};
     return kNames[body.index()];
   }
   static std::string Describe(const Outcome& outcome) {
@@ -245,6 +273,7 @@ class Bench {
   std::optional<gyre::Commit> commit_;
   std::optional<ShardEffects::ClockScan> scan_;
   std::vector<ItemKey> reads_;
+  std::vector<HintScan> hint_scans_;
   std::map<NodeId, ExchangeId> last_exchange_;
 };
 
@@ -1022,6 +1051,100 @@ TEST(Shard, ServesOnlySoManyAskersAtOnce) {
   EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
   bench.EndScan().Take();
   EXPECT_EQ(bench.Hear("c", ClockAsk{}, 7).Take(), "scan");
+}
+
+// ------------------------------------------------------------------------------------------- hints
+
+const Bench::Setup kFour = {.members = {"a", "b", "c", "d"}, .slices = 16};
+
+// The owners of an item that "a" does not own, which are all others; the message that asks "a"
+// comes from one of them.
+TEST(Shard, AHintIsAcknowledgedOnceItIsDurable) {
+  Bench bench(kFour);
+  const ItemKey item = bench.Foreign();
+  const Hint hint = bench.HintOf("b", item, "milk");
+  bench.HearAbout(item.partition, bench.topology().epoch, "c", hint, 5);
+  EXPECT_EQ(bench.Take(), "commit");
+  EXPECT_EQ(bench.Commit().Take(), "HintReply>c");
+}
+
+TEST(Shard, AHintOfAPeriodicTableIsAcknowledgedUnsynced) {
+  Bench::Setup setup = kFour;
+  setup.durability = Durability::kPeriodic;
+  Bench bench(setup);
+  const ItemKey item = bench.Foreign();
+  bench.HearAbout(item.partition, bench.topology().epoch, "c", bench.HintOf("b", item, "milk"), 5);
+  EXPECT_EQ(bench.Take(), "commit unsynced");
+}
+
+TEST(Shard, AnOwnerThatIsBackGetsItsHintsAndTheyAreDropped) {
+  Bench bench(kFour);
+  const ItemKey item = bench.Foreign();
+  bench.Lose("b");
+  bench.HearAbout(item.partition, bench.topology().epoch, "c", bench.HintOf("b", item, "milk"), 5);
+  bench.CommitAll();
+  EXPECT_EQ(bench.Greet("b").Wake(0).Take().substr(0, 10), "scan hints");
+  EXPECT_EQ(bench.EndHintScan().Take(), "Handoff>b");
+  EXPECT_EQ(*bench.sent<Handoff>(0).change.record, *bench.HintOf("b", item, "milk").change.record);
+  EXPECT_EQ(bench.engine().EstimateKeys(Family::kHints), 1u);
+  bench.HearAbout(item.partition, bench.topology().epoch, "b", ApplyReply{});
+  EXPECT_EQ(bench.Take(), "commit unsynced") << "to hand it over twice is harmless";
+  bench.Commit().Take();
+  EXPECT_EQ(bench.engine().EstimateKeys(Family::kHints), 0u);
+}
+
+TEST(Shard, WhatIsHandedOverIsSyncedWhateverTheTablesDurability) {
+  Bench bench({.durability = Durability::kPeriodic});
+  const ItemKey item = bench.Item("key");
+  bench.Hear("b", Handoff{bench.HintOf("a", item, "milk").change}, 5);
+  EXPECT_EQ(bench.Take(), "commit") << "whoever kept it forgets it now";
+  EXPECT_EQ(bench.Commit().Take(), "ApplyReply>b");
+}
+
+TEST(Shard, HandOversGiveWayBeforeClientsDo) {
+  ShardOptions options;
+  options.max_unwritten_bytes = 1000;
+  Bench bench({.options = options});
+  const ItemKey item = bench.Item("key");
+  bench.Hear("b", bench.ApplyOf("key", std::string(400, 'x')), 5);
+  bench.Hear("c", Handoff{bench.HintOf("a", item, "milk").change}, 6);
+  EXPECT_EQ(bench.Take(), "commit, Failed>c");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
+  bench.Hear("b", bench.ApplyOf("key", "y", 2), 7);
+  EXPECT_EQ(bench.CommitAll(), "ApplyReply>b") << "what clients wait for is taken";
+}
+
+TEST(Shard, ASloppyWriteGoesToTheNodeThatStandsIn) {
+  Bench bench(kFour);
+  const ItemKey item = bench.Mine();
+  std::vector<std::string> others;
+  std::string stand_in;
+  for (const std::string& name : kFour.members) {
+    const auto view = View::Create(bench.topology(), bench.Id("a"));
+    if (!view->IsOwner(item.partition, bench.Id(name))) stand_in = name;
+    if (view->IsOwner(item.partition, bench.Id(name)) && name != "a") others.push_back(name);
+  }
+  for (const std::string& other : others) bench.Lose(other);
+  bench.Take();
+  bench.WriteSloppily(1, item, "milk", 2);
+  EXPECT_EQ(bench.Take(), "commit");
+  EXPECT_EQ(Sorted(bench.Commit().Take()),
+            Sorted("Apply>" + others[0] + ", Apply>" + others[1] + ", Hint>" + stand_in))
+      << "not before it is durable here";
+  bench.HearAbout(item.partition, bench.topology().epoch, stand_in, HintReply{});
+  EXPECT_EQ(bench.Take(), "reply 1 OK");
+}
+
+TEST(Shard, ACoordinatorThatStandsInItselfLooksAmongItsOwnHints) {
+  Bench bench(kFour);
+  const ItemKey item = bench.Foreign();
+  bench.HearAbout(item.partition, bench.topology().epoch, "c", bench.HintOf("b", item, "milk"), 5);
+  bench.CommitAll();
+  for (const char* owner : {"b", "c", "d"}) bench.Lose(owner);
+  bench.Take();
+  bench.Read(1, item, /*needed=*/1, /*sloppy=*/true);
+  bench.Take();
+  EXPECT_EQ(bench.EndHintScan().Take(), "reply 1 OK milk");
 }
 
 }  // namespace

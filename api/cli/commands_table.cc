@@ -23,12 +23,17 @@ const char* DurabilityName(v1::Durability durability) {
   return durability == v1::DURABILITY_PERIODIC ? "periodic" : "fsync";
 }
 
+const char* QuorumName(v1::QuorumKind quorum) {
+  return quorum == v1::QUORUM_KIND_STRICT ? "strict" : "sloppy";
+}
+
 void WriteTable(const v1::Table& table, JsonWriter& json) {
   json.BeginObject().Key("name").String(table.name()).Key("id").Number(table.id());
   json.Key("replicas").Number(table.replicas());
   json.Key("r").Number(table.read_quorum()).Key("w").Number(table.write_quorum());
   json.Key("conflict").String(ConflictName(table.conflict()));
-  json.Key("durability").String(DurabilityName(table.durability())).EndObject();
+  json.Key("durability").String(DurabilityName(table.durability()));
+  json.Key("quorum").String(QuorumName(table.quorum())).EndObject();
 }
 
 Exit PrintTables(const Invocation& invocation, const std::vector<v1::Table>& tables,
@@ -46,11 +51,12 @@ Exit PrintTables(const Invocation& invocation, const std::vector<v1::Table>& tab
     *invocation.out << "no tables\n";
     return Exit::kOk;
   }
-  TextTable text({"TABLE", ">ID", ">N", ">R", ">W", "CONFLICT", "DURABILITY"});
+  TextTable text({"TABLE", ">ID", ">N", ">R", ">W", "CONFLICT", "DURABILITY", "QUORUM"});
   for (const v1::Table& table : tables) {
     text.Add({table.name(), absl::StrCat(table.id()), absl::StrCat(table.replicas()),
               absl::StrCat(table.read_quorum()), absl::StrCat(table.write_quorum()),
-              ConflictName(table.conflict()), DurabilityName(table.durability())});
+              ConflictName(table.conflict()), DurabilityName(table.durability()),
+              QuorumName(table.quorum())});
   }
   *invocation.out << text.Render();
   return Exit::kOk;
@@ -63,6 +69,7 @@ struct TableArguments {
   std::optional<uint32_t> write_quorum;
   bool last_write_wins = false;
   v1::Durability durability = v1::DURABILITY_FSYNC;
+  bool strict = false;
 };
 
 Exit Create(const Invocation& invocation, const TableArguments& arguments) {
@@ -76,6 +83,7 @@ Exit Create(const Invocation& invocation, const TableArguments& arguments) {
   table.set_conflict(arguments.last_write_wins ? v1::CONFLICT_POLICY_LAST_WRITE_WINS
                                                : v1::CONFLICT_POLICY_SIBLINGS);
   table.set_durability(arguments.durability);
+  table.set_quorum(arguments.strict ? v1::QUORUM_KIND_STRICT : v1::QUORUM_KIND_SLOPPY);
   const absl::StatusOr<v1::Table> made = (*client)->CreateTable(table);
   if (!made.ok()) return invocation.Fail(made.status());
   return PrintTables(invocation, {*made}, false);
@@ -131,6 +139,8 @@ void AddCreate(CLI::App& table, Invocation& invocation) {
                    "fsync (default): on disk before it is acknowledged; periodic: soon after")
       ->transform(CLI::CheckedTransformer(durabilities))
       ->option_text("fsync|periodic");
+  create->add_flag("--strict", arguments->strict,
+                   "Only owners count in quorums; default: stand-ins do for those that are lost");
   create->callback([&invocation, arguments] {
     invocation.run = [&invocation, arguments] { return Create(invocation, *arguments); };
   });

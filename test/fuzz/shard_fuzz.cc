@@ -128,7 +128,7 @@ class Script {
       answered_ += effects.replies.size();
       GYRE_CHECK(answered_ <= asked_, "each request is answered at most once");
       if (!effects.commit.has_value() && effects.disk_reads.empty() &&
-          effects.clock_scans.empty()) {
+          effects.clock_scans.empty() && effects.hint_scans.empty()) {
         return;
       }
       if (effects.commit.has_value()) {
@@ -141,6 +141,9 @@ class Script {
       for (const ShardEffects::ClockScan& scan : effects.clock_scans) {
         shard().OnClockScan(
             scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, {}), now_);
+      }
+      for (const HintScan& scan : effects.hint_scans) {
+        shard().OnHintScan(scan.id, ScanHints(*engine_.TakeSnapshot(), scan), now_);
       }
     }
   }

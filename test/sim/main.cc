@@ -99,7 +99,8 @@ int RunOne(uint64_t seed, bool trace) {
   const ScenarioResult result = RunScenario(options);
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
-      "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu: %s\n",
+      "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu "
+      "hints %llu delivered %llu: %s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
@@ -108,6 +109,8 @@ int RunOne(uint64_t seed, bool trace) {
       static_cast<unsigned long long>(result.repaired_items),
       static_cast<unsigned long long>(result.disk_reads),
       static_cast<unsigned long long>(result.cache.bytes),
+      static_cast<unsigned long long>(result.hints_kept),
+      static_cast<unsigned long long>(result.hints_delivered),
       result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }

@@ -15,11 +15,12 @@ namespace {
 TableSpec Table(const std::string& name) {
   TableSpec table;
   table.name = name;
+  table.quorum = QuorumKind::kStrict;
   return table;
 }
 
 // With a table of periodic durability an unclean stop starts new lives: every other seed goes
-// without, so that nodes go on under their ids.
+// without, so that nodes go on under their ids, and has tables with sloppy quorums instead.
 std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
   std::vector<std::unique_ptr<Workload>> workloads;
   MixedOptions mixed;
@@ -32,7 +33,18 @@ std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
   last.keys = 6;
   last.first_event = EventId{2} << 40;
   workloads.push_back(std::make_unique<MixedWorkload>(last));
-  if (!with_periodic) return workloads;
+  if (!with_periodic) {
+    MixedOptions sloppy;
+    sloppy.table = Table("sloppy");
+    sloppy.table.quorum = QuorumKind::kSloppy;
+    sloppy.keys = 12;
+    sloppy.first_event = EventId{4} << 40;
+    workloads.push_back(std::make_unique<MixedWorkload>(sloppy));
+    TableSpec carts = Table("sloppy-carts");
+    carts.quorum = QuorumKind::kSloppy;
+    workloads.push_back(std::make_unique<CartWorkload>(carts, 6, EventId{5} << 40));
+    return workloads;
+  }
   MixedOptions periodic;
   periodic.table = Table("periodic");
   periodic.table.durability = Durability::kPeriodic;
@@ -115,6 +127,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (!cluster.violation().has_value()) cluster.JudgeClaims();
   if (!cluster.violation().has_value()) cluster.JudgeKept();
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
+  if (!cluster.violation().has_value()) cluster.JudgeHandedOver();
   for (const auto& workload : workloads) {
     if (cluster.violation().has_value()) break;
     auto wrong = workload->Check([&](const std::string& table, const std::string& key) {
@@ -135,6 +148,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.read_repairs = figures.read_repairs;
   result.repaired_items = figures.repaired_items;
   result.disk_reads = figures.disk_reads;
+  result.hints_kept = figures.stand_in.kept;
+  result.hints_delivered = figures.stand_in.delivered;
   result.cache = figures.record_cache;
   return result;
 }

@@ -35,6 +35,8 @@ struct ScenarioResult {
   uint64_t repaired_items = 0;
   // Of the nodes that run before the end, when all is healed, since each last started.
   uint64_t disk_reads = 0;
+  uint64_t hints_kept = 0;
+  uint64_t hints_delivered = 0;
   RecordCache::Figures cache;
 };
 

@@ -160,6 +160,15 @@ void SimCluster::PerformShard(int index, int shard) {
       PerformShard(IndexOf(n.id), shard);
     });
   }
+  for (HintScan& scan : effects.hint_scans) {
+    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
+      scan.most = std::min<size_t>(scan.most, 8);  // so that passes take several
+      absl::StatusOr<HintPage> page = ScanHints(*n.engine->TakeSnapshot(), scan);
+      if (!page.ok()) Violate("hint scan: " + std::string(page.status().message()));
+      n.node->shard(shard).OnHintScan(scan.id, std::move(page), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
   for (Envelope& envelope : effects.sends) Post(index, std::move(envelope));
   for (ShardEffects::Reply& reply : effects.replies) {
     auto it = node.shards[shard].waiting.find(reply.token);
@@ -363,6 +372,7 @@ bool SimCluster::Write(int client, int index, const std::string& table, const st
     request.intent.durability = spec->durability;
     request.needed = spec->write_quorum;
     request.timeout = timeout;
+    request.sloppy = spec->quorum == QuorumKind::kSloppy;
     const int shard = node.node->ShardOf(request.item.partition);
     const Token token = next_token_++;
     node.shards[shard].waiting[token] = done;
@@ -380,8 +390,11 @@ bool SimCluster::Read(int client, int index, const std::string& table, const std
     const View& view = *node.node->control().view();
     const TableSpec* spec = view.FindTable(table);
     if (spec == nullptr) return;
-    ReadRequest request{
-        {view.Locate(*spec, key), spec->id, key}, spec->read_quorum, timeout, false};
+    ReadRequest request{{view.Locate(*spec, key), spec->id, key},
+                        spec->read_quorum,
+                        timeout,
+                        false,
+                        spec->quorum == QuorumKind::kSloppy};
     const int shard = node.node->ShardOf(request.item.partition);
     const Token token = next_token_++;
     node.shards[shard].waiting[token] = done;
@@ -596,6 +609,14 @@ void SimCluster::JudgeConvergence() {
   }
 }
 
+void SimCluster::JudgeHandedOver() {
+  for (const SimNode& node : nodes_) {
+    const uint64_t hints = node.engine->EstimateKeys(Family::kHints);
+    if (hints == 0) continue;
+    return Violate(NodeName(node.id) + " still keeps " + std::to_string(hints) + " hints");
+  }
+}
+
 void SimCluster::JudgeSameClocks(PartitionId id) {
   const ReplicaStore* first = nullptr;
   for (NodeId owner : nodes_[0].node->control().view()->Owners(id)) {
@@ -683,6 +704,8 @@ ShardFigures SimCluster::Figures() const {
       sum.repaired_items += figures.repaired_items;
       sum.log_cuts += figures.log_cuts;
       sum.disk_reads += figures.disk_reads;
+      sum.stand_in.kept += figures.stand_in.kept;
+      sum.stand_in.delivered += figures.stand_in.delivered;
       sum.record_cache.hits += figures.record_cache.hits;
       sum.record_cache.misses += figures.record_cache.misses;
       sum.record_cache.evictions += figures.record_cache.evictions;

@@ -87,6 +87,8 @@ class SimCluster {
   void JudgeKept();
   // All owners hold the same, in its settled form. To be called when all is healed and quiet.
   void JudgeConvergence();
+  // Nobody keeps a hint. Likewise.
+  void JudgeHandedOver();
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
 

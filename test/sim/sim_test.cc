@@ -67,6 +67,13 @@ TEST(Simulation, WithFaultsMostOperationsStillSucceedAndRepairIsAtWork) {
   EXPECT_GT(result.repaired_items, 0u);
 }
 
+TEST(Simulation, OwnersThatAreLostAreStoodInForAndGetWhatWasKept) {
+  const ScenarioResult result = RunScenario(Short(13));  // odd: with sloppy quorums
+  EXPECT_EQ(result.violation.value_or(""), "");
+  EXPECT_GT(result.hints_kept, 0u);
+  EXPECT_GT(result.hints_delivered, 0u);
+}
+
 TEST(Simulation, SomeStoriesKeepNoRecordsSomeAFewAndSomeAll) {
   const ScenarioResult none = RunScenario(Short(9)), few = RunScenario(Short(10)),
                        all = RunScenario(Short(11));

@@ -14,6 +14,7 @@ v1::Table ToProto(const TableSpec& spec) {
   table.set_write_quorum(static_cast<uint32_t>(spec.write_quorum));
   table.set_conflict(static_cast<v1::ConflictPolicy>(spec.conflict));
   table.set_durability(static_cast<v1::Durability>(spec.durability));
+  table.set_quorum(static_cast<v1::QuorumKind>(spec.quorum));
   return table;
 }
 

@@ -38,6 +38,7 @@ std::unique_ptr<Workload> MakeWorkload(const std::string& name, const std::strin
                                        size_t value_bytes) {
   TableSpec spec;
   spec.name = table;
+  spec.quorum = QuorumKind::kStrict;
   if (name == "cart") return std::make_unique<CartWorkload>(spec, keys, 1);
   MixedOptions options;
   options.table = spec;

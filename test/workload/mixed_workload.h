@@ -27,7 +27,8 @@ struct MixedOptions {
   int deletes = 10;
   // The first event; workloads that run side by side need disjoint ones.
   EventId first_event = 1;
-  // Every read sees every acknowledged write, or what the table lets replace it: R + W > N.
+  // Every read sees every acknowledged write, or what the table lets replace it: R + W > N, and the
+  // table's quorum is strict. Where that is sloppy, reads are judged by what they show together.
   bool strict = true;
 };
 

@@ -1,0 +1,386 @@
+#include "server/stand_in.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "storage/memory_engine.h"
+
+namespace gyre {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+constexpr ExchangeId kFirst = ExchangeId{1} << 39;
+
+// Node "d" of the cluster a to e, which stands in for others, stepped by hand. Every step answers
+// with what the stand-in sends, in its order, reads what it wants read, and commits.
+class Bench {
+ public:
+  explicit Bench(HintLogOptions options = {}) : options_(options) {
+    std::vector<Member> members;
+    for (const char* name : {"a", "b", "c", "d", "e"}) {
+      members.push_back({{}, name, name, name, name});
+    }
+    TableSpec table;
+    table.name = "table";
+    topology_ = *CreateTable(*InitialTopology("test", 16, members), table);
+    view_ = View::Create(topology_, Id("d"));
+    Restart();
+  }
+
+  void Restart() {
+    store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(1));
+    EXPECT_TRUE(store_->Open({}, false).ok());
+    HintLog log(options_);
+    EXPECT_TRUE(log.Open(*engine_.TakeSnapshot(), [](PartitionId) { return true; }).ok());
+    stand_in_ = std::make_unique<StandIn>(Id("d"), std::move(log), store_.get(), kFirst);
+  }
+
+  NodeId Id(const std::string& name) const { return NodeIdFromName(topology_.cluster, name); }
+  // An item that "d" does not own and `owner` does.
+  ItemKey Item(const std::string& owner, int which = 0) const {
+    for (int i = 0;; ++i) {
+      const std::string key = "key-" + std::to_string(i);
+      const TableSpec& table = *view_->FindTable("table");
+      const PartitionId partition = view_->Locate(table, key);
+      if (view_->IsOwner(partition, Id("d")) || !view_->IsOwner(partition, Id(owner))) continue;
+      if (which-- == 0) return {partition, table.id, key};
+    }
+  }
+
+  // ---- events
+  Strings Keep(const std::string& owner, const ItemKey& item, const std::string& value,
+               ExchangeId exchange = 7) {
+    Record record;
+    AddVersion(&record, {{ReplicaId(++counter_), 1}, 0, value});
+    const std::vector<Minted> minted = {{record.versions[0].dot, {counter_, 1}, 1}};
+    return Step([&](StandIn::Effects* effects) {
+      stand_in_->OnHint(
+          Id("a"), exchange,
+          {Id(owner), {item, std::make_shared<const Record>(record), minted}, Durability::kFsync},
+          now_, effects);
+    });
+  }
+  Strings Look(const ItemKey& item) {
+    return Step(
+        [&](StandIn::Effects* effects) { stand_in_->OnFetchHints(Id("a"), 8, item, effects); });
+  }
+  Strings Reach(const std::string& node) {
+    stand_in_->OnPeer(Id(node), true, now_);
+    return Wake();
+  }
+  void Lose(const std::string& node) { stand_in_->OnPeer(Id(node), false, now_); }
+  Strings Hear(const std::string& from, PeerBody body) {
+    const ExchangeId exchange = asked_.at(from).front();
+    asked_.at(from).erase(asked_.at(from).begin());
+    return HearOf(from, exchange, std::move(body));
+  }
+  Strings HearOf(const std::string& from, ExchangeId exchange, PeerBody body) {
+    return Step([&](StandIn::Effects* effects) {
+      stand_in_->OnReply(Id(from), exchange, body, now_, effects);
+    });
+  }
+  Strings Pass(Duration span) {
+    now_.monotonic = now_.monotonic + span;
+    now_.wall_ms += static_cast<uint64_t>(span.millis());
+    return Wake();
+  }
+  Strings Wake() {
+    Strings said;
+    for (int i = 0; i < 10 && stand_in_->wake() <= now_.monotonic; ++i) {
+      for (std::string& one : Step([&](StandIn::Effects* e) { stand_in_->OnWake(now_, e); })) {
+        said.push_back(std::move(one));
+      }
+    }
+    return said;
+  }
+  // Takes the table's owners from the partitions, or the table itself.
+  void Install(Topology topology) {
+    topology_ = std::move(topology);
+    view_ = View::Create(topology_, Id("d"));
+    stand_in_->OnView();
+  }
+  // What is dropped stays in the store until Commit.
+  void HoldCommits() { hold_ = true; }
+  Strings Commit() {
+    hold_ = false;
+    CommitAll();
+    return {};
+  }
+
+  size_t stored() const { return engine_.EstimateKeys(Family::kHints); }
+  StandIn& stand_in() { return *stand_in_; }
+  const Topology& topology() const { return topology_; }
+  const FetchReply& found() const { return found_; }
+  bool was_synced() const { return synced_; }
+  Duration until_wake() const { return stand_in_->wake() - now_.monotonic; }
+
+ private:
+  template <typename Fn>
+  Strings Step(Fn step) {
+    Strings said;
+    std::vector<HintScan> scans;
+    Take(step, &said, &scans);
+    while (!scans.empty()) {
+      const HintScan scan = std::move(scans.front());
+      scans.erase(scans.begin());
+      absl::StatusOr<HintPage> page = ScanHints(*engine_.TakeSnapshot(), scan);
+      Take(
+          [&](StandIn::Effects* effects) {
+            stand_in_->OnScan(scan.id, std::move(page), *view_, now_, effects);
+          },
+          &said, &scans);
+    }
+    if (!hold_) CommitAll();
+    return said;
+  }
+  template <typename Fn>
+  void Take(Fn step, Strings* said, std::vector<HintScan>* scans) {
+    StandIn::Effects effects;
+    step(&effects);
+    for (StandIn::Effects::Send& send : effects.sends) said->push_back(Name(send));
+    for (HintScan& scan : effects.scans) scans->push_back(std::move(scan));
+  }
+  std::string Name(const StandIn::Effects::Send& send) {
+    const std::string to = view_->FindMember(send.to)->name;
+    if (std::holds_alternative<HintReply>(send.body)) {
+      EXPECT_GT(send.after, store_->durable()) << "it waits until the hint is durable";
+      return "HintReply>" + to;
+    }
+    if (const auto* failed = std::get_if<Failed>(&send.body)) {
+      EXPECT_EQ(failed->code, Outcome::Code::kOverloaded);
+      return "Failed>" + to;
+    }
+    if (const auto* reply = std::get_if<FetchReply>(&send.body)) {
+      found_ = *reply;
+      return "FetchReply>" + to + " " + std::to_string(reply->found.record->versions.size());
+    }
+    const auto& handoff = std::get<Handoff>(send.body);
+    asked_[to].push_back(send.exchange);
+    EXPECT_GE(send.exchange, kFirst);
+    EXPECT_FALSE(handoff.change.minted.empty()) << "with the dots that explain it";
+    return "Handoff>" + to + " " +
+           std::string(std::string_view(handoff.change.record->versions.at(0).value));
+  }
+  void CommitAll() {
+    while (store_->dirty()) {
+      ::gyre::Commit commit = store_->TakeCommit();
+      synced_ = commit.sync == WalSync::kYes;
+      EXPECT_TRUE(engine_.Write(commit.batch, commit.sync).ok());
+      store_->OnCommitted(commit.seq);
+    }
+  }
+
+  HintLogOptions options_;
+  Topology topology_;
+  std::shared_ptr<const View> view_;
+  MemoryEngine engine_;
+  std::unique_ptr<ReplicaStore> store_;
+  std::unique_ptr<StandIn> stand_in_;
+  Instant now_{Time() + Duration::Seconds(100), 1'000'000};
+  uint64_t counter_ = 0;
+  bool hold_ = false;
+  bool synced_ = false;
+  std::map<std::string, std::vector<ExchangeId>> asked_;
+  FetchReply found_;
+};
+
+TEST(StandIn, KeepsAHintDurablyAndSaysSo) {
+  Bench bench;
+  EXPECT_EQ(bench.Keep("b", bench.Item("b"), "milk"), Strings{"HintReply>a"});
+  EXPECT_TRUE(bench.was_synced());
+  EXPECT_EQ(bench.stored(), 1u);
+  EXPECT_EQ(bench.stand_in().figures().kept, 1u);
+}
+
+TEST(StandIn, SaysNothingToWhoWantsNoAnswer) {
+  Bench bench;
+  EXPECT_EQ(bench.Keep("b", bench.Item("b"), "milk", /*exchange=*/0), Strings{});
+  EXPECT_EQ(bench.stored(), 1u);
+}
+
+TEST(StandIn, RefusesWhatItHasNoRoomFor) {
+  Bench bench({.max_bytes = 60});
+  EXPECT_EQ(bench.Keep("b", bench.Item("b"), std::string(100, 'x')), Strings{"Failed>a"});
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_EQ(bench.stand_in().figures().refused, 1u);
+}
+
+TEST(StandIn, HandsOverWhenTheOwnerIsBackAndDropsWhatItHas) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  EXPECT_EQ(bench.Wake(), Strings{}) << "not while it is away";
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b milk"});
+  EXPECT_EQ(bench.stored(), 1u) << "not before it has it";
+  bench.Hear("b", ApplyReply{});
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_EQ(bench.stand_in().figures().delivered, 1u);
+  EXPECT_EQ(bench.stand_in().wake(), Time::Never()) << "and nothing is left to do";
+}
+
+TEST(StandIn, AHintForAnOwnerThatItCanReachItselfGoesAtOnce) {
+  Bench bench;
+  bench.Reach("b");
+  bench.Keep("b", bench.Item("b"), "milk");
+  EXPECT_EQ(bench.Wake(), Strings{"Handoff>b milk"});
+}
+
+TEST(StandIn, HintsOutliveARestart) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Restart();
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b milk"});
+}
+
+TEST(StandIn, HandsOverWhatIsForOneOwnerAndNotWhatIsForAnother) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "for b");
+  bench.Keep("c", bench.Item("c"), "for c");
+  EXPECT_EQ(bench.Reach("c"), Strings{"Handoff>c for c"});
+}
+
+TEST(StandIn, AFewAreUnderWayAtOnceAndMoreTheBetterTheyAreTaken) {
+  Bench bench;
+  for (int i = 0; i < 20; ++i) bench.Keep("b", bench.Item("b"), std::to_string(i));
+  EXPECT_EQ(bench.Reach("b").size(), HandoffWindow::kFirst);
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).size(), 2u);
+  size_t taken = 1;
+  while (bench.stored() > 0 && taken++ < 100) bench.Hear("b", ApplyReply{});
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_EQ(bench.stand_in().figures().delivered, 20u);
+}
+
+TEST(StandIn, AnOverloadedOwnerIsLeftAloneForAWhile) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Reach("b");
+  EXPECT_EQ(bench.Hear("b", Failed{Outcome::Code::kOverloaded}), Strings{});
+  EXPECT_EQ(bench.until_wake(), HandoffWindow::kShortestPause);
+  EXPECT_EQ(bench.Pass(HandoffWindow::kShortestPause), Strings{"Handoff>b milk"});
+}
+
+TEST(StandIn, WhatIsNotAnsweredIsLeftToTheNextPass) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Reach("b");
+  EXPECT_EQ(bench.Pass(StandIn::kPatience), Strings{});
+  EXPECT_EQ(bench.Pass(StandIn::kRest), Strings{"Handoff>b milk"});
+  EXPECT_EQ(bench.stored(), 1u);
+}
+
+TEST(StandIn, WhatTheOwnerCannotTakeStaysAndIsTriedAgain) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Reach("b");
+  EXPECT_EQ(bench.Hear("b", Failed{Outcome::Code::kStorageFailed}), Strings{});
+  EXPECT_EQ(bench.stored(), 1u);
+  EXPECT_EQ(bench.Pass(StandIn::kRest), Strings{"Handoff>b milk"});
+}
+
+TEST(StandIn, AnAnswerThatComesTwiceOrFromAnotherChangesNothing) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Keep("b", bench.Item("b"), "eggs");
+  bench.Reach("b");
+  bench.HearOf("c", kFirst + 1, ApplyReply{});
+  EXPECT_EQ(bench.stored(), 2u);
+  bench.HearOf("b", kFirst + 1, ApplyReply{});
+  bench.HearOf("b", kFirst + 1, ApplyReply{});
+  EXPECT_EQ(bench.stored(), 1u);
+}
+
+TEST(StandIn, AnOwnerThatIsLostAgainGetsTheRestWhenItIsBack) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Reach("b");
+  bench.Lose("b");
+  EXPECT_EQ(bench.Pass(StandIn::kPatience), Strings{});
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b milk"});
+}
+
+// What was dropped is still in the store until the commit, and must not be read there again.
+TEST(StandIn, NoPassBeginsBeforeWhatTheLastOneDroppedIsGone) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Keep("b", bench.Item("b", 1), "eggs");
+  bench.Reach("b");
+  bench.HoldCommits();
+  bench.Hear("b", ApplyReply{});
+  bench.Lose("b");
+  EXPECT_EQ(bench.Reach("b"), Strings{});
+  bench.Commit();
+  EXPECT_EQ(bench.Pass(StandIn::kShortRest).size(), 1u);
+}
+
+TEST(StandIn, ShowsWhatItKeepsOfAnItemForAllOwnersTogether) {
+  Bench bench;
+  const ItemKey item = bench.Item("b");
+  bench.Keep("b", item, "milk");
+  bench.Keep("b", item, "eggs");
+  bench.Keep("c", item, "tea");
+  EXPECT_EQ(bench.Look(item), Strings{"FetchReply>a 3"});
+  EXPECT_EQ(bench.found().found.item, item);
+  EXPECT_EQ(bench.found().found.minted.size(), 3u);
+}
+
+TEST(StandIn, OfWhatItDoesNotKeepItShowsNothing) {
+  Bench bench;
+  EXPECT_EQ(bench.Look(bench.Item("b")), Strings{"FetchReply>a 0"});
+  ItemKey other = bench.Item("b");
+  bench.Keep("b", other, "milk");
+  other.key += "x";
+  EXPECT_EQ(bench.Look(other), Strings{"FetchReply>a 0"});
+}
+
+TEST(StandIn, WhatIsTooOldIsDroppedThoughItsOwnerIsAway) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Pass(Duration::Seconds(60));
+  bench.Keep("b", bench.Item("b", 1), "eggs");
+  EXPECT_EQ(bench.stored(), 2u);
+  EXPECT_EQ(bench.Pass(Duration::Seconds(60)), Strings{});
+  EXPECT_EQ(bench.stored(), 1u);
+  EXPECT_EQ(bench.stand_in().figures().expired, 1u);
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b eggs"});
+}
+
+TEST(StandIn, OfATableThatIsNoMoreNothingIsKept) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Install(*DropTable(bench.topology(), "table"));
+  EXPECT_EQ(bench.Wake(), Strings{});
+  EXPECT_EQ(bench.stored(), 0u);
+}
+
+TEST(StandIn, AHintWhoseOwnerWasReplacedGoesToAllOfTodaysOwners) {
+  Bench bench;
+  // An item that "b" does not own, as after a move.
+  const ItemKey item = [&] {
+    for (int i = 0;; ++i) {
+      ItemKey one = bench.Item("a", i);
+      const auto view = View::Create(bench.topology(), bench.Id("d"));
+      if (!view->IsOwner(one.partition, bench.Id("b"))) return one;
+    }
+  }();
+  bench.Keep("b", item, "milk");
+  for (const char* node : {"a", "c", "e"}) bench.Reach(node);
+  Topology next = bench.topology();
+  next.epoch = Epoch(next.epoch.value() + 1);
+  bench.Install(next);
+  Strings said = bench.Wake();
+  for (std::string& one : bench.Pass(StandIn::kRest)) said.push_back(std::move(one));
+  std::sort(said.begin(), said.end());
+  EXPECT_EQ(said, (Strings{"Handoff>a milk", "Handoff>c milk", "Handoff>e milk"}));
+  for (const char* node : {"a", "c", "e"}) {
+    EXPECT_GT(bench.stored(), 0u);
+    bench.Hear(node, ApplyReply{});
+  }
+  EXPECT_EQ(bench.stored(), 0u);
+}
+
+}  // namespace
+}  // namespace gyre
