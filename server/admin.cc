@@ -1,7 +1,10 @@
 #include "server/admin.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "api/error_translation.h"
@@ -58,6 +61,28 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
   if (!scanned.ok()) return StorageFailed(/*outcome_unknown=*/false);
   if (!malformed.ok()) return malformed;
   return reply;
+}
+
+void AddHints(const std::vector<Lane*>& lanes, const View& view,
+              google::protobuf::RepeatedPtrField<v1::HintsKept>* out) {
+  std::map<NodeId, HintCount> kept;
+  for (const Lane* lane : lanes) {
+    for (const auto& [owner, count] : lane->figures().hints) {
+      HintCount& sum = kept[owner];
+      sum.oldest_ms = sum.hints == 0 ? count.oldest_ms : std::min(sum.oldest_ms, count.oldest_ms);
+      sum.hints += count.hints;
+      sum.bytes += count.bytes;
+    }
+  }
+  const uint64_t now_ms = InstantNow().wall_ms;
+  for (const auto& [owner, count] : kept) {
+    const Member* const member = view.FindMember(owner);
+    v1::HintsKept* const one = out->Add();
+    one->set_owner(member == nullptr ? absl::StrCat("node ", owner.value()) : member->name);
+    one->set_hints(count.hints);
+    one->set_bytes(count.bytes);
+    one->set_oldest_s(now_ms > count.oldest_ms ? (now_ms - count.oldest_ms) / 1000 : 0);
+  }
 }
 
 // To answer a call that comes on top of so many.
@@ -160,6 +185,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     if (lane->failed()) reply.set_state("failed: a write to the disk failed");
     reply.set_missing_dots(reply.missing_dots() + lane->figures().missing_dots);
   }
+  AddHints(parts_.lanes, *view, reply.mutable_hints());
   for (const PeerLink::Figures& link : parts_.links->figures()) {
     v1::PeerStatus* peer = reply.add_peers();
     peer->set_node(link.name);

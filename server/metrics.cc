@@ -59,6 +59,7 @@ void AddLatency(const LatencyBuckets::Counts& counts, ClientMetric* metric) {
 
 void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   ShardFigures sum;
+  HintCount hints;
   uint64_t rounds = 0;
   uint64_t events = 0;
   bool failed = false;
@@ -84,6 +85,14 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.unreadable += one.unreadable;
     sum.disk_reads += one.disk_reads;
     sum.commits += one.commits;
+    sum.stand_in.kept += one.stand_in.kept;
+    sum.stand_in.delivered += one.stand_in.delivered;
+    sum.stand_in.expired += one.stand_in.expired;
+    sum.stand_in.refused += one.stand_in.refused;
+    for (const auto& [owner, count] : one.hints) {
+      hints.hints += count.hints;
+      hints.bytes += count.bytes;
+    }
     rounds += lane->loop_figures().rounds;
     events += lane->loop_figures().events;
     failed = failed || lane->failed();
@@ -113,6 +122,16 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                "Reads and scans that found a record damaged or the disk failing: repair of its "
                "partition stands still",
                sum.unreadable);
+  out->Gauge("gyre_hints", "Writes kept for owners that could not be reached", hints.hints);
+  out->Gauge("gyre_hint_bytes", "Their keys and values", hints.bytes);
+  out->Counter("gyre_hints_kept_total", "Writes taken in for owners that could not be reached",
+               sum.stand_in.kept);
+  out->Counter("gyre_hints_delivered_total", "Hints that their owner took", sum.stand_in.delivered);
+  out->Counter("gyre_hints_expired_total",
+               "Hints dropped for their age: repair brings their owner what it missed",
+               sum.stand_in.expired);
+  out->Counter("gyre_hints_refused_total", "Hints that there was no room for",
+               sum.stand_in.refused);
   out->Counter("gyre_record_cache_hits_total", "Looks for a record that found it decoded in memory",
                sum.record_cache.hits);
   out->Counter("gyre_record_cache_misses_total", "Looks for a record that had to ask the store",

@@ -12,7 +12,7 @@ namespace gyre {
 void AddItemCommands(CLI::App& app, Invocation& invocation);     // put, get, delete
 void AddScanCommands(CLI::App& app, Invocation& invocation);     // scan-partition, dump
 void AddTableCommands(CLI::App& app, Invocation& invocation);    // table create, list, ...
-void AddClusterCommands(CLI::App& app, Invocation& invocation);  // status, ring
+void AddClusterCommands(CLI::App& app, Invocation& invocation);  // status, hints, ring
 void AddLoadCommand(CLI::App& app, Invocation& invocation);      // load
 void AddCompletionCommand(CLI::App& app, Invocation& invocation);
 

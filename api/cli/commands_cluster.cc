@@ -1,4 +1,4 @@
-// gyre status, ring.
+// gyre status, hints, ring.
 
 #include <future>
 #include <memory>
@@ -114,6 +114,51 @@ Exit Status(const Invocation& invocation) {
   return exit;
 }
 
+Exit Hints(const Invocation& invocation) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
+  if (!topology.ok()) return invocation.Fail(topology.status());
+  const std::vector<MemberStatus> all = AskAll(**client, *topology);
+  int silent = 0;
+  for (const MemberStatus& member : all) silent += member.status.ok() ? 0 : 1;
+  const Exit exit = silent == 0 ? Exit::kOk : Exit::kFailed;
+
+  if (invocation.json) {
+    std::string line;
+    JsonWriter json(&line);
+    json.BeginObject().Key("unreachable").Number(silent).Key("hints").BeginArray();
+    for (const MemberStatus& member : all) {
+      if (!member.status.ok()) continue;
+      for (const v1::HintsKept& kept : member.status->hints()) {
+        json.BeginObject().Key("kept_by").String(member.member.name());
+        json.Key("for").String(kept.owner()).Key("hints").Number(kept.hints());
+        json.Key("bytes").Number(kept.bytes()).Key("oldest_s").Number(kept.oldest_s());
+        json.EndObject();
+      }
+    }
+    json.EndArray().EndObject();
+    *invocation.out << line << "\n";
+    return exit;
+  }
+  TextTable table({"KEPT BY", "FOR", ">HINTS", ">BYTES", ">OLDEST"});
+  bool any = false;
+  for (const MemberStatus& member : all) {
+    if (!member.status.ok()) {
+      table.Add({member.member.name(), "unreachable", "-", "-", "-"});
+      any = true;
+      continue;
+    }
+    for (const v1::HintsKept& kept : member.status->hints()) {
+      table.Add({member.member.name(), kept.owner(), absl::StrCat(kept.hints()),
+                 HumanBytes(kept.bytes()), HumanSeconds(kept.oldest_s())});
+      any = true;
+    }
+  }
+  *invocation.out << (any ? table.Render() : "no hints\n");
+  return exit;
+}
+
 struct RingArguments {
   uint32_t replicas = 0;
 };
@@ -160,6 +205,9 @@ Exit Ring(const Invocation& invocation, const RingArguments& arguments) {
 void AddClusterCommands(CLI::App& app, Invocation& invocation) {
   app.add_subcommand("status", "Ask every member how it is; exits with 3 if one does not serve")
       ->callback([&invocation] { invocation.run = [&invocation] { return Status(invocation); }; });
+
+  app.add_subcommand("hints", "Who keeps what for whom; exits with 3 if a node does not answer")
+      ->callback([&invocation] { invocation.run = [&invocation] { return Hints(invocation); }; });
 
   const auto arguments = std::make_shared<RingArguments>();
   CLI::App* ring = app.add_subcommand("ring", "Draw who owns which part of the hash space");

@@ -87,6 +87,8 @@ std::string PartName(v1::ReplicaPart::Part part) {
       return "answered with an error";
     case v1::ReplicaPart::PART_NOT_ASKED:
       return "not asked";
+    case v1::ReplicaPart::PART_STOOD_IN_FOR:
+      return "stood in for by ";
     default:
       return "?";
   }
@@ -95,12 +97,14 @@ std::string PartName(v1::ReplicaPart::Part part) {
 void WriteInfo(const v1::ReplyInfo& info, int attempts, bool explain, JsonWriter& json) {
   json.Key("epoch").Number(info.epoch());
   json.Key("answered").Number(info.answered()).Key("needed").Number(info.needed());
+  json.Key("stand_ins").Number(info.stand_ins());
   json.Key("repair_sent").Bool(info.repair_sent()).Key("attempts").Number(attempts);
   if (!explain) return;
   json.Key("coordinator").String(info.coordinator()).Key("replicas").BeginArray();
   for (const v1::ReplicaPart& replica : info.replicas()) {
     json.BeginObject().Key("node").String(replica.node());
     json.Key("part").String(v1::ReplicaPart::Part_Name(replica.part()));
+    if (!replica.stand_in().empty()) json.Key("stand_in").String(replica.stand_in());
     json.Key("micros").Number(replica.micros()).EndObject();
   }
   json.EndArray();
@@ -109,14 +113,17 @@ void WriteInfo(const v1::ReplyInfo& info, int attempts, bool explain, JsonWriter
 // What happened, for people, on standard error so that a value stays clean.
 void Explain(const Invocation& invocation, const v1::ReplyInfo& info, int attempts) {
   std::ostream& err = *invocation.err;
-  err << info.answered() << " of " << info.needed() << " needed replicas answered, epoch "
-      << info.epoch() << ", " << attempts << (attempts == 1 ? " attempt" : " attempts")
+  err << info.answered() << " of " << info.needed() << " needed replicas answered, ";
+  if (info.stand_ins() > 0) {
+    err << info.stand_ins() << (info.stand_ins() == 1 ? " of them a stand-in, " : " stand-ins, ");
+  }
+  err << "epoch " << info.epoch() << ", " << attempts << (attempts == 1 ? " attempt" : " attempts")
       << (info.repair_sent() ? ", repair sent" : "") << "\n";
   if (info.replicas().empty()) return;
   TextTable table({"NODE", "PART", ">TIME"});
   for (const v1::ReplicaPart& replica : info.replicas()) {
     const std::string mark = replica.node() == info.coordinator() ? " *" : "";
-    table.Add({replica.node() + mark, PartName(replica.part()),
+    table.Add({replica.node() + mark, absl::StrCat(PartName(replica.part()), replica.stand_in()),
                replica.micros() == 0 ? "" : absl::StrCat(replica.micros(), " us")});
   }
   err << table.Render();

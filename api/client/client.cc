@@ -39,6 +39,7 @@ v1::WriteMode ToWire(WriteMode mode) {
 void FillOptions(const WriteOptions& from, v1::RequestOptions& to) {
   if (from.write_quorum.has_value()) to.set_write_quorum(*from.write_quorum);
   to.set_explain(from.explain);
+  to.set_strict(from.strict);
   to.set_idempotency_key(from.idempotency_key.empty() ? NewIdempotencyKey() : from.idempotency_key);
 }
 
@@ -67,6 +68,7 @@ std::unique_ptr<Operation> MakeGet(std::string_view table, std::string_view key,
     get.mutable_options()->set_read_quorum(*options.read_quorum);
   }
   get.mutable_options()->set_explain(options.explain);
+  get.mutable_options()->set_strict(options.strict);
   op->size_bytes = get.key().size();
   op->done = std::move(done);
   return op;
@@ -249,7 +251,8 @@ void Client::MultiPut(std::string_view table, std::vector<PutItem> items,
                        .mode = item.mode,
                        .write_quorum = options.write_quorum,
                        .timeout = options.timeout,
-                       .explain = options.explain};
+                       .explain = options.explain,
+                       .strict = options.strict};
     Put(table, item.key, std::move(item.value), std::move(write),
         Gather<PutResult>::Item(gather, i));
   }

@@ -116,6 +116,7 @@ struct ReadOptions {
   std::optional<uint32_t> read_quorum = {};  // R: answers to wait for, 1 to N
   absl::Duration timeout = {};
   bool explain = false;  // tell every replica's part in `info`
+  bool strict = false;   // owners' copies only, though the table's quorum is sloppy
 };
 
 enum class WriteMode {
@@ -132,6 +133,7 @@ struct WriteOptions {
   std::optional<uint32_t> write_quorum = {};  // W: durable copies to wait for, 1 to N
   absl::Duration timeout = {};
   bool explain = false;
+  bool strict = false;  // as in ReadOptions
   // 16 bytes, random, never used for another write. Empty: the client draws one. Name it to retry
   // a write whose outcome is unknown, perhaps from another process, with one effect.
   std::string idempotency_key = {};
@@ -148,6 +150,7 @@ struct MultiWriteOptions {
   std::optional<uint32_t> write_quorum = {};
   absl::Duration timeout = {};
   bool explain = false;
+  bool strict = false;
 };
 
 struct ScanOptions {

@@ -73,16 +73,19 @@ TEST(Client, SendsTheOptionsOfARequest) {
                          .mode = WriteMode::kBlind,
                          .write_quorum = 3,
                          .timeout = absl::Seconds(7),
-                         .explain = true})
+                         .explain = true,
+                         .strict = true})
                   .get()
                   .ok());
-  ASSERT_TRUE(client->Get("t", "k", {.read_quorum = 2}).get().ok());
+  ASSERT_TRUE(client->Get("t", "k", {.read_quorum = 2, .strict = true}).get().ok());
   const std::vector<v1::ClientRequest> seen = cluster.node(0).seen();
   const v1::PutRequest& put = seen[0].put();
   EXPECT_EQ(put.context(), "c");
   EXPECT_EQ(put.mode(), v1::WRITE_MODE_BLIND);
   EXPECT_EQ(put.options().write_quorum(), 3u);
   EXPECT_TRUE(put.options().explain());
+  EXPECT_TRUE(put.options().strict());
+  EXPECT_TRUE(seen[1].get().options().strict());
   EXPECT_EQ(put.options().idempotency_key().size(), 16u);
   EXPECT_EQ(put.options().attempt(), 1u);
   EXPECT_EQ(put.options().epoch(), cluster.epoch());
