@@ -18,6 +18,7 @@ namespace {
 constexpr int kMostParts = kMaxReplicas * 2;
 constexpr size_t kRoughHeaderBytes = 48;
 constexpr size_t kRoughDotBytes = 24;
+constexpr size_t kRoughRumourBytes = 40;
 
 absl::Status Malformed(const char* what) {
   return absl::DataLossError(absl::StrCat("peer message: malformed ", what));
@@ -215,6 +216,23 @@ struct BodyEncoder {
   void operator()(const Failed& failed) const {
     out->mutable_failed()->set_code(static_cast<uint32_t>(failed.code));
   }
+  void operator()(const MembershipMessage& message) const {
+    peer::Membership* wire = out->mutable_membership();
+    wire->set_kind(static_cast<uint32_t>(message.kind));
+    wire->set_sequence(message.sequence);
+    wire->set_about(message.about.value());
+    wire->set_incarnation(message.incarnation);
+    wire->set_load_version(message.load_version);
+    for (const Rumour& rumour : message.rumours) {
+      peer::Membership::Rumour* one = wire->add_rumours();
+      one->set_node(rumour.node.value());
+      one->set_liveness(static_cast<uint32_t>(rumour.liveness));
+      one->set_incarnation(rumour.incarnation);
+      one->set_by(rumour.by.value());
+      one->set_load_version(rumour.load_version);
+      one->set_load(static_cast<uint32_t>(rumour.load));
+    }
+  }
 };
 
 // --------------------------------------------------------------------------------- decoding a body
@@ -410,6 +428,30 @@ absl::StatusOr<PeerBody> DecodeHandoff(PartitionId partition, peer::Handoff* wir
   return Handoff{*std::move(change)};
 }
 
+absl::StatusOr<PeerBody> DecodeMembership(Epoch epoch, const peer::Membership& wire) {
+  if (!InRange(wire.kind(), MembershipMessage::Kind::kAskAll) ||
+      wire.rumours_size() > static_cast<int>(kMaxRumours)) {
+    return Malformed("membership message");
+  }
+  MembershipMessage message;
+  message.kind = static_cast<MembershipMessage::Kind>(wire.kind());
+  message.sequence = wire.sequence();
+  message.about = NodeId(wire.about());
+  message.epoch = epoch;
+  message.incarnation = wire.incarnation();
+  message.load_version = wire.load_version();
+  message.rumours.reserve(static_cast<size_t>(wire.rumours_size()));
+  for (const peer::Membership::Rumour& rumour : wire.rumours()) {
+    if (!InRange(rumour.liveness(), Liveness::kDead) || !InRange(rumour.load(), Load::kFull)) {
+      return Malformed("rumour");
+    }
+    message.rumours.push_back({NodeId(rumour.node()), static_cast<Liveness>(rumour.liveness()),
+                               rumour.incarnation(), NodeId(rumour.by()), rumour.load_version(),
+                               static_cast<Load>(rumour.load())});
+  }
+  return message;
+}
+
 absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wire) {
   switch (wire->body_case()) {
     case peer::PeerMessage::kApply:
@@ -450,6 +492,8 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return DecodeFetchHints(partition, wire->mutable_fetch_hints());
     case peer::PeerMessage::kHandoff:
       return DecodeHandoff(partition, wire->mutable_handoff());
+    case peer::PeerMessage::kMembership:
+      return DecodeMembership(Epoch(wire->epoch()), wire->membership());
     case peer::PeerMessage::BODY_NOT_SET:
       break;
   }
@@ -502,6 +546,9 @@ struct BodyBytes {
   size_t operator()(const HintReply&) const { return 0; }
   size_t operator()(const FetchHints& fetch) const { return fetch.item.key.size(); }
   size_t operator()(const Handoff& handoff) const { return BytesOf(handoff.change); }
+  size_t operator()(const MembershipMessage& message) const {
+    return message.rumours.size() * kRoughRumourBytes;
+  }
 };
 
 }  // namespace
@@ -517,8 +564,10 @@ absl::StatusOr<PeerMessage> DecodePeerMessage(peer::PeerMessage* wire) {
   const PartitionId partition = PartitionId::FromValue(wire->partition());
   const bool about_an_item =
       !wire->has_register_ask() && !wire->has_register_answer() && !wire->has_topology_news();
-  if (partition.replicas() > kMaxReplicas ||
-      (about_an_item && !wire->has_refused() && partition == PartitionId())) {
+  if (wire->has_membership()) {
+    if (partition != PartitionId() || wire->exchange() != 0) return Malformed("address");
+  } else if (partition.replicas() > kMaxReplicas ||
+             (about_an_item && !wire->has_refused() && partition == PartitionId())) {
     return Malformed("partition");
   }
   absl::StatusOr<PeerBody> body = DecodeBody(partition, wire);

@@ -104,6 +104,20 @@ WriteRequest AnyWrite(PartitionId partition) {
   return request;
 }
 
+MembershipMessage AnyMembership() {
+  MembershipMessage message;
+  message.kind = static_cast<MembershipMessage::Kind>(In(0, 5));
+  message.sequence = Word();
+  message.about = NodeId(Word());
+  message.incarnation = Word();
+  message.load_version = Word();
+  for (int i = In(0, 5); i > 0; --i) {
+    message.rumours.push_back({NodeId(Word()), static_cast<Liveness>(In(0, 2)), Word(),
+                               NodeId(Word()), Word(), static_cast<Load>(In(0, 3))});
+  }
+  return message;
+}
+
 PeerBody AnyBody(size_t kind, PartitionId partition) {
   switch (kind) {
     case 0:
@@ -152,6 +166,10 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              Bytes(0, 30)}};
     case 13:
       return TopologyNews{Bytes(0, 30)};
+    case 14:
+      return Failed{Flag()   ? Outcome::Code::kStorageFailed
+                    : Flag() ? Outcome::Code::kOverloaded
+                             : Outcome::Code::kCorrupt};
     case 15:
       return Hint{NodeId(Word() | 1), AnyRecord(partition),
                   Flag() ? Durability::kFsync : Durability::kPeriodic};
@@ -162,15 +180,19 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 18:
       return Handoff{AnyRecord(partition)};
     default:
-      return Failed{Flag()   ? Outcome::Code::kStorageFailed
-                    : Flag() ? Outcome::Code::kOverloaded
-                             : Outcome::Code::kCorrupt};
+      return AnyMembership();
   }
 }
 
 PeerMessage AnyMessage(size_t kind) {
   const PartitionId partition = AnyPartition();
-  return {Word(), Epoch(Word()), partition, AnyBody(kind, partition)};
+  PeerMessage message{Word(), Epoch(Word()), partition, AnyBody(kind, partition)};
+  if (auto* membership = std::get_if<MembershipMessage>(&message.body)) {
+    message.exchange = 0;
+    message.partition = PartitionId();
+    membership->epoch = message.epoch;
+  }
+  return message;
 }
 
 // Bytes are compared: equal values have equal bytes, and the decoder has seen them all.
@@ -271,6 +293,38 @@ TEST(PeerTranslation, RefusesWhatNoNodeSends) {
     wire->mutable_apply()->mutable_change()->set_key("k");
     wire->mutable_apply()->mutable_change()->set_record("\xff\xff");
   }));
+}
+
+TEST(PeerTranslation, AMembershipMessageKnowsTheEpochOfItsSender) {
+  MembershipMessage said;
+  said.epoch = Epoch(7);
+  said.rumours.push_back({NodeId(3), Liveness::kDead, 5, NodeId(4), 6, Load::kBusy});
+  const absl::StatusOr<PeerMessage> back = FromBytes(ToBytes({0, Epoch(7), PartitionId(), said}));
+  ASSERT_TRUE(back.ok()) << back.status();
+  const MembershipMessage& heard = std::get<MembershipMessage>(back->body);
+  EXPECT_EQ(heard.epoch, Epoch(7));
+  EXPECT_EQ(heard.rumours, said.rumours);
+}
+
+TEST(PeerTranslation, RefusesAMembershipMessageThatNoNodeSends) {
+  const auto refused = [](auto change) {
+    peer::PeerMessage wire;
+    for (size_t i = 0; i < kMaxRumours; ++i) wire.mutable_membership()->add_rumours();
+    change(&wire);
+    return !DecodePeerMessage(&wire).ok();
+  };
+  EXPECT_FALSE(refused([](peer::PeerMessage*) {})) << "as many rumours as there may be";
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_membership()->add_rumours(); }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_membership()->set_kind(6); }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_membership()->mutable_rumours(1)->set_liveness(3);
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_membership()->mutable_rumours(1)->set_load(4);
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->set_exchange(1); }));
+  EXPECT_TRUE(
+      refused([](peer::PeerMessage* wire) { wire->set_partition(PartitionId(3, 5).value()); }));
 }
 
 TEST(PeerTranslation, TheApproximateSizeFollowsTheValues) {

@@ -18,6 +18,7 @@
 
 #include "replication/request.h"
 #include "ring/ids.h"
+#include "ring/membership_message.h"
 #include "ring/register.h"
 #include "storage/keys.h"
 #include "storage/version/dot.h"
@@ -142,7 +143,7 @@ struct TopologyNews {
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
                  Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed,
-                 Hint, HintReply, FetchHints, Handoff>;
+                 Hint, HintReply, FetchHints, Handoff, MembershipMessage>;
 
 struct PeerMessage {
   ExchangeId exchange = 0;

@@ -108,11 +108,11 @@ class Trial {
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 19> kBodies = {
+    static constexpr std::array<const char*, 20> kBodies = {
         "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
         "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
         "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-        "Hint",        "HintReply",   "FetchHints",     "Handoff"};
+        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "Membership"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.stand_ins) add("stand-ins?");

@@ -26,6 +26,7 @@ Membership::Membership(NodeId self, MembershipOptions options, Random random)
   GYRE_CHECK(options.gossip_interval > Duration(), "gossip goes in rounds");
   GYRE_CHECK(options.helpers >= 0 && options.gossip_to >= 1, "gossip goes to somebody");
   GYRE_CHECK(options.max_rumours >= 2, "one of them may be about who gets the message");
+  GYRE_CHECK(options.max_rumours <= kMaxRumours, "who gets a message refuses more");
   GYRE_CHECK(options.suspicion_least >= 1 && options.suspicion_most >= 1, "a suspicion takes time");
   GYRE_CHECK(options.probes_of_the_dead >= 1, "the dead are probed now and then");
   self_rumour_ = {self, Liveness::kAlive, 0, self, 0, Load::kIdle};

@@ -43,6 +43,7 @@
 
 #include "ring/ids.h"
 #include "ring/local_health.h"
+#include "ring/membership_message.h"
 #include "ring/random.h"
 #include "ring/rumour.h"
 #include "ring/rumours.h"
@@ -63,7 +64,7 @@ struct MembershipOptions {
   Duration gossip_interval = Duration::Millis(200);
   // To how many others a round goes. Default 3.
   int gossip_to = 3;
-  // Of a message. A rumour takes some 40 bytes. Default 30.
+  // Of a message, 2 to kMaxRumours. A rumour takes some 40 bytes. Default 30.
   size_t max_rumours = 30;
   // A suspicion lasts suspicion_least * digits(members) * probe_interval at least (12 s among 999
   // nodes), and suspicion_most times that while nobody confirms it. Less takes a node that pauses
@@ -72,25 +73,6 @@ struct MembershipOptions {
   int suspicion_most = 6;
   // Each so-manieth probe goes to a member that is taken for dead, where there is one. Default 8.
   int probes_of_the_dead = 8;
-};
-
-struct MembershipMessage {
-  enum class Kind : uint8_t {
-    kProbe = 0,   // answered by kAnswer
-    kHelp = 1,    // probe `about` for me; answered by kAnswer or kNone
-    kAnswer = 2,  // to a probe, one's own or for which one has asked
-    kNone = 3,    // `about` did not answer the helper yet
-    kGossip = 4,  // not answered
-    kAskAll = 5,  // answered by as much gossip as it takes
-  };
-  Kind kind = Kind::kGossip;
-  uint64_t sequence = 0;  // of the probe; an answer repeats it
-  NodeId about;           // kHelp
-  Epoch epoch;            // of the topology document that the sender knows
-  // What the sender knows of itself: who has heard of more reminds it.
-  uint64_t incarnation = 0;
-  uint64_t load_version = 0;
-  std::vector<Rumour> rumours;
 };
 
 struct MembershipEffects {

@@ -317,9 +317,9 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
-          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed"};
+          "Apply",          "ApplyReply",   "Fetch",   "FetchReply",   "Lookup",  "LookupReply",
+          "ClockAsk",       "ClockAnswer",  "Forward", "ForwardReply", "Refused", "RegisterAsk",
+          "RegisterAnswer", "TopologyNews", "Failed",  "Membership"};
       Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
             " exchange " + std::to_string(message.exchange) + " partition " +
             std::to_string(message.partition.slice()));
