@@ -51,10 +51,22 @@ struct Surroundings {
   NodeId self;
   Epoch epoch;
   absl::Span<const NodeId> owners;  // of the item's partition, in preference order
+  // Streams to it stand: what is asked of it arrives, or its loss is told (OnUnreachable).
   absl::FunctionRef<bool(NodeId)> reachable;
+  // Reachable, and taken for alive (ring/membership.h). For the order in which owners are asked,
+  // and never a reason to give up on one: who is under suspicion may answer all the same.
+  absl::FunctionRef<bool(NodeId)> healthy;
   // The item's record as this node holds it, where it is an owner and has it in memory.
   absl::FunctionRef<std::optional<Record>()> at_hand;
 };
+
+// How gladly `node` is asked, 0 the most: this node itself, then the healthy, then whoever can be
+// reached, then the rest.
+inline int AskingRank(const Surroundings& around, NodeId node) {
+  if (node == around.self) return 0;
+  if (around.healthy(node)) return 1;
+  return around.reachable(node) ? 2 : 3;
+}
 
 class Exchange {
  public:

@@ -14,8 +14,9 @@ void ForwardExchange::Start(const Surroundings& around, Time now, Effects* effec
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
   owners_.assign(around.owners.rbegin(), around.owners.rend());
-  std::stable_partition(owners_.begin(), owners_.end(),
-                        [&](NodeId owner) { return !around.reachable(owner); });
+  std::stable_sort(owners_.begin(), owners_.end(), [&](NodeId a, NodeId b) {
+    return AskingRank(around, a) > AskingRank(around, b);
+  });
   patience_ = request_.timeout / static_cast<int64_t>(owners_.size());
   AskNext(now, effects);
 }

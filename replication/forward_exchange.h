@@ -1,6 +1,7 @@
 // ForwardExchange: a write at a node that is no owner. It mints nothing; it hands the write to an
-// owner and passes the answer on. When an owner is lost or late the next one is asked, as a further
-// attempt of the same write, so that it still has one effect.
+// owner, one that nobody suspects where there is one, and passes the answer on. When an owner is
+// lost or late the next one is asked, as a further attempt of the same write, so that it still has
+// one effect.
 
 #ifndef GYRE_REPLICATION_FORWARD_EXCHANGE_H_
 #define GYRE_REPLICATION_FORWARD_EXCHANGE_H_

@@ -63,6 +63,17 @@ TEST(ForwardExchange, AsksAnOwnerThatCannotBeReachedLast) {
   EXPECT_EQ(trial.At(600).Wake(), "Forward>a, wake 900");
 }
 
+TEST(ForwardExchange, AsksASuspectAfterTheHealthyAndBeforeWhoCannotBeReached) {
+  Trial trial = ForwardFrom('z', {.unreachable = "a", .suspected = "ab"});
+  EXPECT_EQ(trial.Start(), "Forward>c, wake 300");
+  EXPECT_EQ(trial.At(300).Wake(), "Forward>b, wake 600");
+  EXPECT_EQ(trial.At(600).Wake(), "Forward>a, wake 900");
+}
+
+TEST(ForwardExchange, AsksASuspectWhereNobodyBetterIsThere) {
+  EXPECT_EQ(ForwardFrom('z', {.suspected = "abc"}).Start(), "Forward>a, wake 300");
+}
+
 TEST(ForwardExchange, AsksTheNextOwnerAsAFurtherAttemptOfTheSameWrite) {
   Trial trial = ForwardFrom('z');
   trial.Start();

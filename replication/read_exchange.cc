@@ -26,13 +26,9 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
   if (request_.needed > 1) {  // else nobody else is asked, as a rule
     if (std::optional<Record> record = around.at_hand()) at_hand_ = std::move(record->versions);
   }
-  // Here first, then whoever can be reached, then the rest, each in preference order.
   std::vector<NodeId> order(around.owners.begin(), around.owners.end());
   std::stable_sort(order.begin(), order.end(), [&](NodeId a, NodeId b) {
-    const auto rank = [&](NodeId node) {
-      return node == self_ ? 0 : around.reachable(node) ? 1 : 2;
-    };
-    return rank(a) < rank(b);
+    return AskingRank(around, a) < AskingRank(around, b);
   });
   tally_.emplace(order, request_.needed);
   for (int i = 0; i < request_.needed && i < static_cast<int>(order.size()); ++i) {

@@ -1,6 +1,7 @@
-// ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one), asks
-// the rest when an answer is late or a node is lost, merges what R answered, and sends the merged
-// record to those that were behind: read repair is one of its effects.
+// ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one, then
+// those that nobody suspects), asks the rest when an answer is late or a node is lost, merges what
+// R answered, and sends the merged record to those that were behind: read repair is one of its
+// effects.
 //
 // Where the table's quorum is sloppy and fewer than R owners can be reached, or have answered
 // within a quarter of the timeout, stand-ins are asked what they keep for the others, and count as

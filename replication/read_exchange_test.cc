@@ -59,6 +59,30 @@ TEST(ReadExchange, PrefersOwnersThatCanBeReached) {
   EXPECT_EQ(Read(2, {.unreachable = "b"}).Start(), "Fetch>a, Fetch>c, wake 20");
 }
 
+TEST(ReadExchange, PrefersOwnersThatNobodySuspects) {
+  EXPECT_EQ(Read(2, {.suspected = "b"}).Start(), "Fetch>a, Fetch>c, wake 20");
+  EXPECT_EQ(Read(2, {.self = 'z', .suspected = "a"}).Start(), "Fetch>b, Fetch>c, wake 20");
+}
+
+TEST(ReadExchange, AsksASuspectWhereNobodyBetterIsThere) {
+  EXPECT_EQ(Read(2, {.suspected = "bc"}).Start(), "Fetch>a, Fetch>b, wake 20");
+  EXPECT_EQ(Read(2, {.unreachable = "b", .suspected = "bc"}).Start(), "Fetch>a, Fetch>c, wake 20")
+      << "rather than one that cannot be reached";
+  EXPECT_EQ(Read(3, {.suspected = "b"}).Start(), "Fetch>a, Fetch>c, Fetch>b, wake 20");
+}
+
+TEST(ReadExchange, AsksItselfFirstWhateverOthersSayOfIt) {
+  EXPECT_EQ(Read(1, {.suspected = "a"}).Start(), "Fetch>a, wake 20");
+}
+
+TEST(ReadExchange, CountsTheAnswerOfASuspect) {
+  Trial trial = Read(2, {.suspected = "b"});
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  trial.At(20).Wake();
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}))), "OK 2/2");
+}
+
 TEST(ReadExchange, EndsAtOnceWhenTooFewCanBeReached) {
   EXPECT_EQ(Read(2, {.unreachable = "bc"}).Start(), "Fetch>a, Fetch>b, QUORUM_NOT_MET 0/2");
 }

@@ -32,6 +32,7 @@ class Trial {
     std::string owners = "abc";
     char self = 'a';
     std::string unreachable = {};
+    std::string suspected = {};
     std::optional<Record> at_hand = {};
   };
 
@@ -50,9 +51,12 @@ class Trial {
     const auto reachable = [this](NodeId node) {
       return setting_.unreachable.find(Letter(node)) == std::string::npos;
     };
+    const auto healthy = [&](NodeId node) {
+      return reachable(node) && setting_.suspected.find(Letter(node)) == std::string::npos;
+    };
     const auto at_hand = [this] { return setting_.at_hand; };
     return Step([&](Effects* effects) {
-      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, at_hand}, now_,
+      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, healthy, at_hand}, now_,
                        effects);
     });
   }

@@ -143,11 +143,12 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   live.forwarded_bytes = forwarded_bytes;
   forwarded_bytes_ += forwarded_bytes;
   const auto reachable = [this](NodeId node) { return Reachable(node); };
+  const auto healthy = [this](NodeId node) { return Healthy(node); };
   const auto at_hand = [this, &live]() -> std::optional<Record> {
     if (!store_->Owns(live.item.partition)) return std::nullopt;
     return store_->AtHand(live.item);
   };
-  const Surroundings around{view_->self(), view_->epoch(), owners, reachable, at_hand};
+  const Surroundings around{view_->self(), view_->epoch(), owners, reachable, healthy, at_hand};
   Effects effects;
   live.exchange->Start(around, now.monotonic, &effects);
   Perform(id, std::move(effects), now);
@@ -552,6 +553,14 @@ void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
     });
   }
   std::erase_if(clock_exchanges_, [&](const auto& entry) { return entry.second.peer() == node; });
+}
+
+void Shard::OnLiveness(NodeId node, Liveness liveness) {
+  if (liveness == Liveness::kAlive) {
+    suspected_.erase(node);
+  } else {
+    suspected_.insert(node);
+  }
 }
 
 void Shard::OnView(std::shared_ptr<const View> view) {

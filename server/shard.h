@@ -34,6 +34,7 @@
 #include "replication/request.h"
 #include "ring/ids.h"
 #include "ring/random.h"
+#include "ring/rumour.h"
 #include "ring/view.h"
 #include "server/stand_in.h"
 #include "storage/hint_log.h"
@@ -143,6 +144,9 @@ class Shard {
   void OnWake(Instant now);
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
+  // What membership takes a peer for, from the next exchange on; until then, alive. Nothing that is
+  // under way ends by it: only a connection that is lost does that.
+  void OnLiveness(NodeId node, Liveness liveness);
   // A peer has met this node's data in a later state: what this node found of itself may be less
   // than what it has minted (design 3, rule 1).
   void OnForgetful() { store_->EndInheritedLives(); }
@@ -237,6 +241,7 @@ class Shard {
   Departures& DeparturesOf(PartitionId partition);
   Departures& DeparturesAfter(CommitSeq after);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
+  bool Healthy(NodeId node) const { return Reachable(node) && !suspected_.contains(node); }
   void Fail(Instant now);
 
   const ShardOptions options_;
@@ -254,6 +259,7 @@ class Shard {
   size_t waiting_bytes_ = 0;    // of peers' values among those
   size_t forwarded_bytes_ = 0;  // of all exchanges
   std::set<NodeId> unreachable_;
+  std::set<NodeId> suspected_;                      // or taken for dead
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life
 

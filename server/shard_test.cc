@@ -139,6 +139,10 @@ class Bench {
     shard_->OnPeer(Id(peer), false, now_);
     return *this;
   }
+  Bench& Suspect(const std::string& peer, Liveness liveness = Liveness::kSuspect) {
+    shard_->OnLiveness(Id(peer), liveness);
+    return *this;
+  }
   Bench& Wake(int64_t after_ms) {
     now_.monotonic = now_.monotonic + Duration::Millis(after_ms);
     shard_->OnWake(now_);
@@ -499,6 +503,29 @@ TEST(Shard, AnswersAReadOfTwoFromThisNodeAndAPeer) {
   nothing.found = {bench.Item("key"), std::make_shared<const Record>(), {}};
   EXPECT_EQ(Sorted(bench.Hear(peer, nothing).Take()), "Apply>" + peer + ", reply 2 OK x");
   EXPECT_EQ(bench.effects().sends[0].message.exchange, 0u) << "a repair wants no answer";
+}
+
+TEST(Shard, AsksWhomNobodySuspectsFirstUntilItIsTakenForAliveAgain) {
+  Bench bench;
+  const std::string first = bench.Read(1, "key", 2).Take();
+  const std::string peer = first.substr(first.size() - 1), other = peer == "b" ? "c" : "b";
+  for (const Liveness liveness : {Liveness::kSuspect, Liveness::kDead}) {
+    EXPECT_EQ(bench.Suspect(peer, liveness).Read(2, "key", 2).Take(), "Fetch>" + other);
+  }
+  EXPECT_EQ(bench.Suspect(peer, Liveness::kAlive).Read(3, "key", 2).Take(), first);
+}
+
+TEST(Shard, ASuspicionEndsNothingThatIsUnderWay) {
+  Bench bench;
+  bench.Write(1, "key", "x", 2).CommitAll();
+  EXPECT_EQ(bench.Suspect("b", Liveness::kDead).Suspect("c", Liveness::kDead).Take(), "");
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).Take(), "reply 1 OK");
+}
+
+TEST(Shard, ServesARequestThoughEveryOtherIsUnderSuspicion) {
+  Bench bench;
+  bench.Suspect("b").Suspect("c", Liveness::kDead);
+  EXPECT_EQ(Sorted(bench.Write(1, "key", "x", 2).CommitAll()), "Apply>b, Apply>c");
 }
 
 TEST(Shard, ServesAFetchWithTheFilledRecordAndItsDots) {
