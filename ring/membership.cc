@@ -44,6 +44,9 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
   }
   for (const auto& [node, peer] : peers_) {
     if (peers.contains(node)) continue;
+    if (peer.known.liveness != Liveness::kAlive) {
+      out_.changes.push_back({node, Liveness::kAlive});
+    }
     rumours_.Drop(node);
     ending_.erase({peer.dead_at, node});
     if (probe_.has_value() && probe_->target == node) probe_.reset();
@@ -65,10 +68,7 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
 
 void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time now) {
   if (!peers_.contains(from)) return;
-  auto& newer = out_.newer_epochs;
-  if (message.epoch > epoch_ && std::find(newer.begin(), newer.end(), from) == newer.end()) {
-    newer.push_back(from);
-  }
+  if (message.epoch > epoch_) out_.newer_epochs.push_back({from, message.epoch});
   // An earlier life of it has said more than it knows of.
   const Rumour& known = peers_.at(from).known;
   if (message.incarnation < known.incarnation || message.load_version < known.load_version) {

@@ -84,9 +84,14 @@ struct MembershipEffects {
     NodeId node;
     Liveness liveness;
   };
+  struct Newer {
+    NodeId node;
+    Epoch epoch;
+    friend bool operator==(const Newer&, const Newer&) = default;
+  };
   std::vector<Change> changes;  // in their order; what requests are routed by
-  // Members that know a newer topology document than this node; each once.
-  std::vector<NodeId> newer_epochs;
+  // Messages whose senders know a newer topology document than this node.
+  std::vector<Newer> newer_epochs;
   std::vector<Send> sends;
   Time wake = Time::Never();
 };
@@ -96,6 +101,7 @@ class Membership {
   Membership(NodeId self, MembershipOptions options, Random random);
 
   // The other members from now on; those that are new count as alive until a probe tells otherwise.
+  // Of whoever is none any more and did not count as alive a change says that it does.
   void SetMembers(const std::vector<NodeId>& others, Time now);
   void SetEpoch(Epoch epoch) { epoch_ = epoch; }
   // Told to all where it has changed, at most once in a probe_interval.

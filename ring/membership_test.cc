@@ -32,7 +32,7 @@ class MembershipTest : public testing::Test {
     wake_ = effects.wake;
     for (auto& send : effects.sends) sends_.push_back(std::move(send));
     for (auto& change : effects.changes) changes_.push_back(change);
-    for (const NodeId node : effects.newer_epochs) newer_.push_back(node);
+    for (const auto& newer : effects.newer_epochs) newer_.push_back(newer);
   }
   // Time passes, with every wake-up in it.
   void Pass(Duration duration) {
@@ -82,7 +82,7 @@ class MembershipTest : public testing::Test {
   Membership membership_{kSelf, MembershipOptions(), Random(1)};
   Sends sends_;
   std::vector<MembershipEffects::Change> changes_;
-  std::vector<NodeId> newer_;
+  std::vector<MembershipEffects::Newer> newer_;
 };
 
 TEST_F(MembershipTest, DoesNothingAlone) {
@@ -336,6 +336,21 @@ TEST_F(MembershipTest, ForgetsWhoIsNoMemberAnyMore) {
   for (const auto& send : sends_) EXPECT_NE(send.to, NodeId(3));
 }
 
+TEST_F(MembershipTest, TellsThatWhoIsNoMemberAnyMoreWouldCountAsAliveWereItOneAgain) {
+  Begin(3);
+  HearThat(Liveness::kSuspect, NodeId(3), 1, kPeer);
+  changes_.clear();
+  membership_.SetMembers({kPeer}, now_);
+  Take();
+  ASSERT_EQ(changes_.size(), 1u);
+  EXPECT_EQ(changes_[0].node, NodeId(3));
+  EXPECT_EQ(changes_[0].liveness, Liveness::kAlive);
+  membership_.SetMembers({kPeer, NodeId(3)}, now_);
+  Take();
+  EXPECT_EQ(changes_.size(), 1u);
+  EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kAlive);
+}
+
 TEST_F(MembershipTest, HelpsNobodyWhoIsNoMemberAnyMore) {
   Begin(3);
   MembershipMessage call;
@@ -421,7 +436,7 @@ TEST_F(MembershipTest, TellsWhoKnowsANewerDocument) {
   EXPECT_TRUE(newer_.empty());
   message.epoch = Epoch(5);
   Hear(kPeer, message);
-  EXPECT_EQ(newer_, std::vector<NodeId>{kPeer});
+  EXPECT_EQ(newer_, (std::vector<MembershipEffects::Newer>{{kPeer, Epoch(5)}}));
 }
 
 TEST_F(MembershipTest, TellsItsLoadWhenThatHasChanged) {

@@ -23,6 +23,19 @@ enum class Liveness : uint8_t {
   kDead = 2,     // nobody had an answer for as long as a suspicion lasts
 };
 
+// As operators read it.
+inline const char* LivenessName(Liveness liveness) {
+  switch (liveness) {
+    case Liveness::kAlive:
+      return "alive";
+    case Liveness::kSuspect:
+      return "suspect";
+    case Liveness::kDead:
+      break;
+  }
+  return "dead";
+}
+
 // How busy a member is, in quarters of what it can do. For routing, and never more than a hint.
 enum class Load : uint8_t { kIdle = 0, kLight = 1, kBusy = 2, kFull = 3 };
 
