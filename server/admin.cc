@@ -190,6 +190,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     v1::PeerStatus* peer = reply.add_peers();
     peer->set_node(link.name);
     peer->set_connected(link.connected);
+    peer->set_liveness(LivenessName(parts_.membership->LivenessOf(link.id)));
   }
   reply.set_partitions_owned(view->OwnedBy(view->self()).size());
   reply.set_requests_in_flight(parts_.door->in_flight());

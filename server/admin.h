@@ -18,6 +18,7 @@
 #include "server/control_seat.h"
 #include "server/door.h"
 #include "server/lane.h"
+#include "server/membership_seat.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
 
@@ -39,6 +40,7 @@ class Admin {
   struct Parts {
     Door* door = nullptr;
     ControlSeat* seat = nullptr;
+    const MembershipSeat* membership = nullptr;
     StorePool* pool = nullptr;
     PeerLinks* links = nullptr;
     std::vector<Lane*> lanes;

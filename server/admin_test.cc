@@ -24,7 +24,8 @@ class AdminBench : public ::testing::Test {
       : pool_(&engine_, 1),
         links_({}, {}, Random(1), {}),
         seat_(&node_->control(), &pool_, &links_) {
-    lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), &seat_, &pool_, &links_);
+    lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), Lane::Seats{&seat_, nullptr},
+                                   &pool_, &links_);
     seat_.Attach({lane_.get()}, [](std::shared_ptr<const View>) {});
     door_.Attach({lane_.get()});
   }
@@ -89,7 +90,8 @@ class AdminBench : public ::testing::Test {
   ControlSeat seat_;
   Door door_{Door::Options(), node_->control().view()};
   std::unique_ptr<Lane> lane_;
-  Admin admin_{{&door_, &seat_, &pool_, &links_, {}}, MonotonicNow()};
+  MembershipSeat membership_{node_.get(), &links_};
+  Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, {}}, MonotonicNow()};
 };
 
 TEST_F(AdminBench, AnswersOverloadedWhenEnoughScansAreUnderWay) {

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "api/proto/config.pb.h"
 #include "ring/ids.h"
+#include "ring/membership.h"
 #include "ring/topology.h"
 #include "server/log.h"
 
@@ -65,6 +66,8 @@ struct Config {
   Duration keepalive = Duration::Seconds(10);
   Duration keepalive_timeout = Duration::Seconds(5);
   Duration handshake = Duration::Seconds(10);
+  // Not of the file either: every node of a cluster must have the same.
+  MembershipOptions membership;
 
   // The member that is this node.
   const Member& self() const;

@@ -91,7 +91,7 @@ class Bench {
   StorePool pool_{&engine_, 1};
   PeerLinks links_{{}, {}, Random(1), {}};
   ControlSeat seat_{&node_->control(), &pool_, &links_};
-  Lane lane_{Lane::Options(), node_.get(), &seat_, &pool_, &links_};
+  Lane lane_{Lane::Options(), node_.get(), {&seat_, nullptr}, &pool_, &links_};
 };
 
 // Whether the promise, the acceptance or the document could not be kept, or the partitions of the

@@ -188,6 +188,7 @@ absl::Status Gyred::OpenNode() {
   if (config_.shards == 0) config_.shards = ShardsOfThisMachine();
   options.shards = config_.shards;
   options.record_cache_bytes = config_.record_cache_bytes;
+  options.membership = config_.membership;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
   if (!node.ok()) return node.status();
@@ -197,22 +198,27 @@ absl::Status Gyred::OpenNode() {
   links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
                                        Random(random_.Next()), LinkEvents());
   seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get());
+  membership_ = std::make_unique<MembershipSeat>(node_.get(), links_.get());
   clients_ = std::make_unique<grpc::ServerBuilder>();
   for (int i = 0; i < node_->shards(); ++i) {
     Lane::Options lane;
     lane.index = i;
     lane.clock_answers = options.shard.clock_answers;
     lane.queue = clients_->AddCompletionQueue();
-    lanes_.push_back(std::make_unique<Lane>(
-        std::move(lane), node_.get(), i == 0 ? seat_.get() : nullptr, pool_.get(), links_.get()));
+    const Lane::Seats seats = i == 0 ? Lane::Seats{seat_.get(), membership_.get()} : Lane::Seats();
+    lanes_.push_back(
+        std::make_unique<Lane>(std::move(lane), node_.get(), seats, pool_.get(), links_.get()));
   }
   Door::Options door;
   door.max_in_flight = config_.max_in_flight;
   door.max_in_flight_bytes = config_.max_in_flight_bytes;
   door_ = std::make_unique<Door>(door, node_->control().view());
   door_->Attach(Pointers(lanes_));
-  seat_->Attach(Pointers(lanes_),
-                [this](std::shared_ptr<const View> view) { door_->SetView(std::move(view)); });
+  seat_->Attach(Pointers(lanes_), [this](std::shared_ptr<const View> view) {
+    membership_->OnView(*view, MonotonicNow());
+    door_->SetView(std::move(view));
+  });
+  membership_->Attach(Pointers(lanes_), *door_->view(), MonotonicNow());
   for (const auto& lane : lanes_) {
     for (const Member& peer : Others(initial_, self_)) lane->OnPeer(peer.id, false);
     lane->Start();
@@ -234,9 +240,9 @@ PeerLink::Events Gyred::LinkEvents() {
 }
 
 absl::Status Gyred::OpenServers() {
-  admin_ = std::make_unique<Admin>(
-      Admin::Parts{door_.get(), seat_.get(), pool_.get(), links_.get(), Pointers(lanes_)},
-      started_);
+  admin_ = std::make_unique<Admin>(Admin::Parts{door_.get(), seat_.get(), membership_.get(),
+                                                pool_.get(), links_.get(), Pointers(lanes_)},
+                                   started_);
   client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
   peer_service_ = std::make_unique<PeerService>(
       config_.cluster_name, Others(initial_, self_), [this] { return Hello(); }, links_.get(),
@@ -256,9 +262,9 @@ absl::Status Gyred::OpenServers() {
   links_->WaitUntilSettled(kPeersPatience);
   if (absl::Status status = OpenClientServer(); !status.ok()) return status;
 
-  metrics_ = std::make_unique<Metrics>(Metrics::Parts{door_.get(), pool_.get(), links_.get(),
-                                                      peer_service_.get(), seat_.get(),
-                                                      engine_.get(), Pointers(lanes_)});
+  metrics_ = std::make_unique<Metrics>(
+      Metrics::Parts{door_.get(), pool_.get(), links_.get(), peer_service_.get(), seat_.get(),
+                     membership_.get(), engine_.get(), Pointers(lanes_)});
   if (!config_.http) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
       config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});

@@ -24,6 +24,7 @@
 #include "server/health_service.h"
 #include "server/http_door.h"
 #include "server/lane.h"
+#include "server/membership_seat.h"
 #include "server/metrics.h"
 #include "server/node.h"
 #include "server/peer_links.h"
@@ -88,6 +89,7 @@ class Gyred {
   std::unique_ptr<StorePool> pool_;
   std::unique_ptr<PeerLinks> links_;
   std::unique_ptr<ControlSeat> seat_;
+  std::unique_ptr<MembershipSeat> membership_;
   std::unique_ptr<grpc::ServerBuilder> clients_;  // until its server is built
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Door> door_;

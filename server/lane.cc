@@ -24,12 +24,12 @@ std::unique_ptr<grpc::CompletionQueue> QueueOf(
 
 }  // namespace
 
-Lane::Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers)
+Lane::Lane(Options options, Node* node, Seats seats, StorePool* pool, PeerLinks* peers)
     : index_(options.index),
       clock_answers_(options.clock_answers),
       node_(node),
       shard_(&node->shard(options.index)),
-      seat_(seat),
+      seats_(seats),
       pool_(pool),
       peers_(peers),
       server_queue_(options.queue.get()),
@@ -61,18 +61,31 @@ void Lane::OnMessages(NodeId from, std::vector<PeerMessage> messages,
     for (PeerMessage& message : messages) {
       if (message.partition != PartitionId()) {
         shard_->OnMessage(from, std::move(message), now);
-      } else if (seat_ != nullptr) {
-        seat_->OnMessage(from, std::move(message), now);
+      } else {
+        OnNodeMessage(from, std::move(message), now);
       }
     }
   });
 }
 
+void Lane::OnNodeMessage(NodeId from, PeerMessage message, Instant now) {
+  if (const auto* membership = std::get_if<MembershipMessage>(&message.body)) {
+    if (seats_.membership != nullptr)
+      seats_.membership->OnMessage(from, *membership, now.monotonic);
+  } else if (seats_.control != nullptr) {
+    seats_.control->OnMessage(from, std::move(message), now);
+  }
+}
+
 void Lane::OnPeer(NodeId node, bool reachable) {
   loop_.Post([this, node, reachable](Instant now) {
     shard_->OnPeer(node, reachable, now);
-    if (seat_ != nullptr) seat_->OnPeer(node, reachable, now);
+    if (seats_.control != nullptr) seats_.control->OnPeer(node, reachable, now);
   });
+}
+
+void Lane::OnLiveness(NodeId node, Liveness liveness) {
+  loop_.Post([this, node, liveness](Instant) { shard_->OnLiveness(node, liveness); });
 }
 
 void Lane::OnForgetful() {
@@ -93,7 +106,10 @@ Duration Lane::Gather() {
 
 void Lane::OnWake(Instant now) {
   if (shard_wake_ <= now.monotonic) shard_->OnWake(now);
-  if (seat_ != nullptr && seat_wake_ <= now.monotonic) seat_->OnWake(now);
+  if (seats_.control != nullptr && control_wake_ <= now.monotonic) seats_.control->OnWake(now);
+  if (seats_.membership != nullptr && membership_wake_ <= now.monotonic) {
+    seats_.membership->OnWake(now.monotonic);
+  }
 }
 
 Time Lane::Perform(Instant now) {
@@ -126,13 +142,14 @@ Time Lane::Perform(Instant now) {
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
   if (!effects.replies.empty()) Answer(std::move(effects.replies));
   shard_wake_ = effects.wake;
-  if (seat_ != nullptr) seat_wake_ = seat_->Perform(now);
+  if (seats_.membership != nullptr) membership_wake_ = seats_.membership->Perform(now);
+  if (seats_.control != nullptr) control_wake_ = seats_.control->Perform(now);
   {
     std::lock_guard<std::mutex> lock(figures_mutex_);
     figures_ = shard_->figures();
     failed_ = shard_->failed();
   }
-  return std::min(shard_wake_, seat_wake_);
+  return std::min({shard_wake_, control_wake_, membership_wake_});
 }
 
 // Each hand-over to a thread and back costs more than a record that the page cache holds: so a

@@ -1,6 +1,6 @@
 // Lane: one shard on its thread. It feeds the shard with events from the rest of the process and
 // performs what the shard wants done: commits and reads through the StorePool, messages through
-// PeerLinks, replies to their callers. Lane 0 is Control's thread too.
+// PeerLinks, replies to their callers. Lane 0 is the thread of Control and Membership too.
 //
 // Thread rule: every public method from any thread, but for the constructor, Start and Stop.
 
@@ -19,10 +19,12 @@
 #include "replication/message.h"
 #include "replication/request.h"
 #include "ring/ids.h"
+#include "ring/rumour.h"
 #include "ring/view.h"
 #include "server/caller.h"
 #include "server/control_seat.h"
 #include "server/event_loop.h"
+#include "server/membership_seat.h"
 #include "server/node.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
@@ -47,8 +49,14 @@ class Lane {
     ClockAnswerLimits clock_answers;
   };
 
-  // `seat` is null but for lane 0. REQUIRES: all outlive the lane.
-  Lane(Options options, Node* node, ControlSeat* seat, StorePool* pool, PeerLinks* peers);
+  // Both of lane 0, and null elsewhere.
+  struct Seats {
+    ControlSeat* control = nullptr;
+    MembershipSeat* membership = nullptr;
+  };
+
+  // REQUIRES: all outlive the lane.
+  Lane(Options options, Node* node, Seats seats, StorePool* pool, PeerLinks* peers);
 
   void Start() { loop_.Start(); }
   void Stop() { loop_.Stop(); }
@@ -58,12 +66,13 @@ class Lane {
   // `ticket` is let go of once the messages have been taken in: the link reads on then.
   void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   void OnPeer(NodeId node, bool reachable);
+  void OnLiveness(NodeId node, Liveness liveness);
   void OnForgetful();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
   // The queue that the lane's thread polls; its server's form is null where it has none.
   grpc::CompletionQueue* queue() { return loop_.queue(); }
   grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
-  // For what concerns Control: lane 0.
+  // For what concerns Control or Membership: lane 0.
   void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }
 
   ShardFigures figures() const;
@@ -72,6 +81,7 @@ class Lane {
 
  private:
   void OnWake(Instant now);
+  void OnNodeMessage(NodeId from, PeerMessage message, Instant now);
   Time Perform(Instant now);
   Duration Gather();
   void Read(std::vector<ShardEffects::DiskRead> reads);
@@ -81,7 +91,7 @@ class Lane {
   const ClockAnswerLimits clock_answers_;
   Node* const node_;
   Shard* const shard_;
-  ControlSeat* const seat_;
+  const Seats seats_;
   StorePool* const pool_;
   PeerLinks* const peers_;
 
@@ -101,7 +111,8 @@ class Lane {
   Token next_token_ = 1;
   absl::flat_hash_map<Token, Reply> asked_;
   Time shard_wake_ = Time::Never();
-  Time seat_wake_ = Time::Never();
+  Time control_wake_ = Time::Never();
+  Time membership_wake_ = Time::Never();
 
   mutable std::mutex figures_mutex_;
   ShardFigures figures_;  // guarded by figures_mutex_, and so is failed_

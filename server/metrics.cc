@@ -161,7 +161,8 @@ void AddDoor(const Door& door, Families* out) {
   out->Gauge("gyre_draining", "1 while the node is shutting down", door.draining() ? 1 : 0);
 }
 
-void AddLinks(const std::vector<PeerLink::Figures>& links, Families* out) {
+void AddPeers(const std::vector<PeerLink::Figures>& links, const MembershipSeat& membership,
+              Families* out) {
   const auto family = [&](const char* name, const char* help, MetricType type, auto value) {
     out->Open(name, help, type);
     for (const PeerLink::Figures& link : links) {
@@ -173,6 +174,11 @@ void AddLinks(const std::vector<PeerLink::Figures>& links, Families* out) {
   using Figures = PeerLink::Figures;
   family("gyre_peer_up", "1 while both streams with the peer stand", MetricType::Gauge,
          [](const Figures& link) { return link.connected ? 1 : 0; });
+  family("gyre_peer_liveness",
+         "What the peer is taken for: 0 alive, 1 suspect, 2 dead; others are asked before who is "
+         "not alive",
+         MetricType::Gauge,
+         [&](const Figures& link) { return static_cast<int>(membership.LivenessOf(link.id)); });
   family("gyre_peer_queued_bytes", "Waiting to be sent", MetricType::Gauge,
          [](const Figures& link) { return link.queued_bytes; });
   family("gyre_peer_frames_total", "Frames sent", MetricType::Counter,
@@ -193,7 +199,7 @@ std::string Metrics::Text() const {
   Families families;
   AddDoor(*parts_.door, &families);
   AddShards(parts_.lanes, &families);
-  AddLinks(parts_.links->figures(), &families);
+  AddPeers(parts_.links->figures(), *parts_.membership, &families);
   const PeerService::Figures incoming = parts_.peers->figures();
   families.Counter("gyre_peer_received_frames_total", "Frames taken in", incoming.frames);
   families.Counter("gyre_peer_received_messages_total", "Messages taken in", incoming.messages);

@@ -12,6 +12,7 @@
 #include "server/control_seat.h"
 #include "server/door.h"
 #include "server/lane.h"
+#include "server/membership_seat.h"
 #include "server/peer_links.h"
 #include "server/peer_service.h"
 #include "server/store_pool.h"
@@ -27,6 +28,7 @@ class Metrics {
     const PeerLinks* links = nullptr;
     const PeerService* peers = nullptr;
     const ControlSeat* seat = nullptr;
+    const MembershipSeat* membership = nullptr;
     const Engine* engine = nullptr;
     std::vector<Lane*> lanes;
   };

@@ -45,7 +45,17 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   }
   node->control_ =
       std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));
+  node->membership_ = std::make_unique<Membership>(self, options.membership, Random(random.Next()));
   return node;
+}
+
+void Node::SetMembers(const View& view, Time now) {
+  std::vector<NodeId> others;
+  for (const Member& member : view.topology().members) {
+    if (member.id != view.self()) others.push_back(member.id);
+  }
+  membership_->SetMembers(others, now);
+  membership_->SetEpoch(view.epoch());
 }
 
 std::vector<PartitionId> Node::PartitionsOf(int shard, const View& view) const {

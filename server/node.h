@@ -1,18 +1,22 @@
-// Node: what one node holds, wired together and still pure: its shards, each with its store, and
-// Control. It links without gRPC, so that the simulator runs the very same node as gyred.
+// Node: what one node holds, wired together and still pure: its shards, each with its store,
+// Control and Membership. It links without gRPC, so that the simulator runs the very same node as
+// gyred.
 //
-// Who performs a node's effects gives each shard, and Control, to one thread; Node itself never
-// changes after Open and may be read from any thread.
+// Who performs a node's effects gives each shard, and Control with Membership, to one thread; Node
+// itself never changes after Open and may be read from any thread.
 
 #ifndef GYRE_SERVER_NODE_H_
 #define GYRE_SERVER_NODE_H_
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "replication/message.h"
 #include "ring/ids.h"
+#include "ring/membership.h"
 #include "ring/random.h"
 #include "ring/topology.h"
 #include "ring/view.h"
@@ -33,7 +37,14 @@ struct NodeOptions {
   HintLogOptions hints;  // of all shards together
   // ReplicaStore::Options::cached_bytes, of all shards together. Default 32 MiB.
   size_t record_cache_bytes = size_t{32} << 20;
+  MembershipOptions membership;
 };
+
+// What Membership wants sent, as a message of the node.
+inline Envelope Enclose(MembershipEffects::Send send) {
+  const Epoch epoch = send.message.epoch;
+  return {send.to, {0, epoch, PartitionId(), std::move(send.message)}};
+}
 
 class Node {
  public:
@@ -52,6 +63,12 @@ class Node {
   }
   Shard& shard(int index) { return *shards_[index].shard; }
   Control& control() { return *control_; }
+  // What it says of others is for every shard: Shard::OnLiveness.
+  Membership& membership() { return *membership_; }
+
+  // Tells Membership who there is: before its first event, and when a newer view is in force. On
+  // Control's thread.
+  void SetMembers(const View& view, Time now);
 
   // Puts a newer view in force at a shard, opening the partitions that it brings. Called on the
   // shard's thread.
@@ -67,6 +84,7 @@ class Node {
 
   std::vector<Part> shards_;
   std::unique_ptr<Control> control_;
+  std::unique_ptr<Membership> membership_;
 };
 
 }  // namespace gyre

@@ -184,6 +184,54 @@ TEST(Node, MintsOnAfterAnUncleanStopWhereEveryTableSyncsOnceItHasSeenTheOtherOwn
   }
 }
 
+// What membership sends in its first second and a half.
+std::vector<MembershipEffects::Send> FirstWords(Membership* membership) {
+  std::vector<MembershipEffects::Send> said;
+  for (Time wake = membership->TakeEffects(Time()).wake; wake < Time() + Duration::Millis(1500);) {
+    membership->OnWake(wake);
+    MembershipEffects effects = membership->TakeEffects(wake);
+    for (auto& send : effects.sends) said.push_back(std::move(send));
+    wake = effects.wake;
+  }
+  return said;
+}
+
+TEST(Node, ProbesTheOtherMembersAndTellsThemItsEpoch) {
+  MemoryEngine engine;
+  const auto node = Open(&engine, Initial(), true);
+  const auto view = View::Create(WithTable(), Self());
+  node->SetMembers(*view, Time());
+  const auto said = FirstWords(&node->membership());
+  ASSERT_FALSE(said.empty());
+  for (const auto& send : said) {
+    EXPECT_NE(view->FindMember(send.to), nullptr);
+    EXPECT_NE(send.to, Self());
+    EXPECT_EQ(send.message.epoch, view->epoch());
+  }
+}
+
+TEST(Node, ANodeThatIsAloneProbesNobody) {
+  MemoryEngine engine;
+  const Topology initial = *InitialTopology("test", 16, {{{}, "a", "a", "a", "a"}});
+  const auto node = Open(&engine, initial, true);
+  node->SetMembers(*View::Create(initial, Self()), Time());
+  EXPECT_EQ(node->membership().TakeEffects(Time()).wake, Time::Never());
+}
+
+TEST(Node, EnclosesWhatMembershipSaysAsAMessageOfTheNode) {
+  const NodeId peer = NodeIdFromName(Initial().cluster, "b");
+  MembershipMessage message;
+  message.kind = MembershipMessage::Kind::kProbe;
+  message.epoch = Epoch(7);
+  const Envelope envelope = Enclose({peer, message});
+  EXPECT_EQ(envelope.to, peer);
+  EXPECT_EQ(envelope.message.exchange, 0u);
+  EXPECT_EQ(envelope.message.partition, PartitionId());
+  EXPECT_EQ(envelope.message.epoch, Epoch(7));
+  EXPECT_EQ(std::get<MembershipMessage>(envelope.message.body).kind,
+            MembershipMessage::Kind::kProbe);
+}
+
 TEST(Node, SharesTheRecordCacheOutToItsShards) {
   MemoryEngine engine;
   NodeOptions options;

@@ -88,6 +88,7 @@ PeerLink::PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::st
       address_(std::move(address)),
       events_(std::move(events)),
       random_(random) {
+  figures_.id = id_;
   figures_.name = name_;
 }
 

@@ -76,6 +76,7 @@ class PeerLink {
     std::function<peer::Hello()> hello;
   };
   struct Figures {
+    NodeId id;
     std::string name;
     bool connected = false;
     uint64_t queued_bytes = 0;

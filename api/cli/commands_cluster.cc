@@ -63,7 +63,8 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.Key("log_entries").Number(status.log_entries()).Key("peers").BeginArray();
   for (const v1::PeerStatus& peer : status.peers()) {
     json.BeginObject().Key("node").String(peer.node());
-    json.Key("connected").Bool(peer.connected()).EndObject();
+    json.Key("connected").Bool(peer.connected());
+    json.Key("liveness").String(peer.liveness()).EndObject();
   }
   json.EndArray().EndObject();
 }

@@ -1,0 +1,61 @@
+// MembershipSeat: Membership on lane 0's thread, with what it wants done performed: its messages go
+// to the peers, what it takes a peer for to every shard, and word of a newer topology to Control.
+//
+// Its messages are never sent twice nor waited for: one to a peer without a stream is lost, which
+// is what it is there to find out.
+//
+// Thread rule: lane 0's thread, but for the constructor, Attach and LivenessOf. Attach before the
+// lanes start.
+
+#ifndef GYRE_SERVER_MEMBERSHIP_SEAT_H_
+#define GYRE_SERVER_MEMBERSHIP_SEAT_H_
+
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "ring/ids.h"
+#include "ring/membership.h"
+#include "ring/rumour.h"
+#include "ring/view.h"
+#include "server/node.h"
+#include "server/peer_links.h"
+
+namespace gyre {
+
+class Lane;
+
+class MembershipSeat {
+ public:
+  // REQUIRES: both outlive the seat.
+  MembershipSeat(Node* node, PeerLinks* peers) : node_(node), peers_(peers) {}
+
+  // `lanes`: all of them; `view` is in force at their start.
+  void Attach(std::vector<Lane*> lanes, const View& view, Time now);
+
+  // A newer view is in force.
+  void OnView(const View& view, Time now) { node_->SetMembers(view, now); }
+  void OnMessage(NodeId from, const MembershipMessage& message, Time now) {
+    node_->membership().OnMessage(from, message, now);
+  }
+  void OnWake(Time now) { node_->membership().OnWake(now); }
+  // Before Control's effects are performed: it may have been told of a newer topology.
+  Time Perform(Instant now);
+
+  // What the peer is taken for here. Any thread.
+  Liveness LivenessOf(NodeId node) const;
+
+ private:
+  void Tell(const MembershipEffects::Change& change);
+
+  Node* const node_;
+  PeerLinks* const peers_;
+  std::vector<Lane*> lanes_;
+
+  mutable std::mutex mutex_;
+  std::map<NodeId, Liveness> liveness_;  // guarded by mutex_; of those that have changed ever
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_SERVER_MEMBERSHIP_SEAT_H_
