@@ -128,6 +128,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (!cluster.violation().has_value()) cluster.JudgeKept();
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
   if (!cluster.violation().has_value()) cluster.JudgeHandedOver();
+  if (!cluster.violation().has_value()) cluster.JudgeLiveness();
   for (const auto& workload : workloads) {
     if (cluster.violation().has_value()) break;
     auto wrong = workload->Check([&](const std::string& table, const std::string& key) {

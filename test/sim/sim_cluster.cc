@@ -70,7 +70,8 @@ void SimCluster::Open(int index) {
   node.node = *std::move(opened);
   node.shards.clear();
   node.shards.resize(options_.shards);
-  node.control_wake = Time::Never();
+  node.control_wake = node.membership_wake = Time::Never();
+  node.node->SetMembers(*node.node->control().view(), NowAt(node).monotonic);
   // Nobody is there until a connection stands, which takes a moment each.
   for (int other = 0; other < options_.nodes; ++other) {
     if (other == index) continue;
@@ -85,6 +86,7 @@ void SimCluster::Open(int index) {
     PerformShard(index, shard);
   }
   PerformControl(index);
+  PerformMembership(index);
 }
 
 // ------------------------------------------------------------------------------------ clocks and
@@ -263,6 +265,7 @@ void SimCluster::PerformControl(int index) {
   if (effects.persist.has_value()) Persist(index, *std::move(effects.persist));
   for (Envelope& envelope : effects.sends) Post(index, std::move(envelope));
   if (effects.view != nullptr) {
+    node.node->SetMembers(*effects.view, NowAt(node).monotonic);
     for (int shard = 0; shard < options_.shards; ++shard) {
       const absl::Status installed = node.node->Install(shard, effects.view);
       if (!installed.ok()) Violate("view: " + std::string(installed.message()));
@@ -278,15 +281,45 @@ void SimCluster::PerformControl(int index) {
     callback(std::move(done.topology));
   }
   if (effects.view != nullptr) return PerformControl(index);  // the confirmations
-  if (effects.wake == Time::Never()) return;
-  const Time when = std::max(scheduler_.now(), VirtualTime(node, effects.wake));
-  if (node.control_wake <= when) return;
-  node.control_wake = when;
-  AtNode(index, when - scheduler_.now(), [this, when](SimNode& n) {
-    if (n.control_wake != when) return;
-    n.control_wake = Time::Never();
+  ScheduleWake(index, &SimNode::control_wake, effects.wake, [this](SimNode& n) {
     n.node->control().OnWake(NowAt(n));
     PerformControl(IndexOf(n.id));
+  });
+}
+
+void SimCluster::PerformMembership(int index) {
+  SimNode& node = nodes_[index];
+  MembershipEffects effects = node.node->membership().TakeEffects(NowAt(node).monotonic);
+  for (const MembershipEffects::Change& change : effects.changes) {
+    scheduler_.Note(change.node.value(), static_cast<uint64_t>(change.liveness));
+    Trace(NodeName(node.id) + " takes " + NodeName(change.node) + " for " +
+          LivenessName(change.liveness));
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      node.node->shard(shard).OnLiveness(change.node, change.liveness);
+    }
+  }
+  for (const MembershipEffects::Newer& newer : effects.newer_epochs) {
+    node.node->control().OnEpochOf(newer.node, newer.epoch, NowAt(node));
+  }
+  if (!effects.newer_epochs.empty()) PerformControl(index);
+  for (MembershipEffects::Send& send : effects.sends) Post(index, Enclose(std::move(send)));
+  ScheduleWake(index, &SimNode::membership_wake, effects.wake, [this](SimNode& n) {
+    n.node->membership().OnWake(NowAt(n).monotonic);
+    PerformMembership(IndexOf(n.id));
+  });
+}
+
+void SimCluster::ScheduleWake(int index, Time SimNode::*due, Time local,
+                              std::function<void(SimNode&)> wake) {
+  if (local == Time::Never()) return;
+  SimNode& node = nodes_[index];
+  const Time when = std::max(scheduler_.now(), VirtualTime(node, local));
+  if (node.*due <= when) return;
+  node.*due = when;
+  AtNode(index, when - scheduler_.now(), [due, when, wake = std::move(wake)](SimNode& n) {
+    if (n.*due != when) return;  // an earlier one has been scheduled since
+    n.*due = Time::Never();
+    wake(n);
   });
 }
 
@@ -327,7 +360,10 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
     if (message.epoch != node.node->control().view()->epoch()) {
       node.node->control().OnEpochOf(sender, message.epoch, NowAt(node));
     }
-    if (message.partition == PartitionId()) {
+    if (const auto* membership = std::get_if<MembershipMessage>(&message.body)) {
+      node.node->membership().OnMessage(sender, *membership, NowAt(node).monotonic);
+      PerformMembership(to);
+    } else if (message.partition == PartitionId()) {
       node.node->control().OnMessage(sender, message, NowAt(node));
     } else {
       if (std::holds_alternative<Refused>(message.body)) {
@@ -614,6 +650,18 @@ void SimCluster::JudgeHandedOver() {
     const uint64_t hints = node.engine->EstimateKeys(Family::kHints);
     if (hints == 0) continue;
     return Violate(NodeName(node.id) + " still keeps " + std::to_string(hints) + " hints");
+  }
+}
+
+void SimCluster::JudgeLiveness() {
+  for (SimNode& node : nodes_) {
+    for (const SimNode& other : nodes_) {
+      if (other.id == node.id) continue;
+      const Liveness liveness = node.node->membership().LivenessOf(other.id);
+      if (liveness == Liveness::kAlive) continue;
+      Violate(NodeName(node.id) + " takes " + NodeName(other.id) + " for " +
+              LivenessName(liveness) + " though all is healed");
+    }
   }
 }
 

@@ -89,6 +89,8 @@ class SimCluster {
   void JudgeConvergence();
   // Nobody keeps a hint. Likewise.
   void JudgeHandedOver();
+  // Every node takes every other one for alive. To be called when all is healed and quiet.
+  void JudgeLiveness();
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
 
@@ -120,7 +122,8 @@ class SimCluster {
     std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
     std::vector<ShardSlot> shards;
-    Time control_wake = Time::Never();
+    Time control_wake = Time::Never();  // the earliest that is scheduled, and so the next
+    Time membership_wake = Time::Never();
     std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
@@ -139,8 +142,11 @@ class SimCluster {
   OnOutcome ToClient(int node, int client, OnOutcome done);
   void PerformShard(int node, int shard);
   void PerformControl(int node);
+  void PerformMembership(int node);
   void Persist(int node, WriteBatch batch);
   void ScheduleWake(int node, int shard, Time local);
+  // `due` is where the node notes the wake-up.
+  void ScheduleWake(int node, Time SimNode::*due, Time local, std::function<void(SimNode&)> wake);
   void Deliver(int from, int to, const PeerMessage& message);
   void Post(int from, Envelope envelope);
   void WriteCommit(SimNode& node, int shard);

@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "test/sim/scenario.h"
+#include "test/sim/sim_cluster.h"
 
 namespace gyre {
 namespace {
@@ -86,6 +87,35 @@ TEST(Simulation, SomeStoriesKeepNoRecordsSomeAFewAndSomeAll) {
     EXPECT_EQ(result->violation.value_or(""), "");
     EXPECT_GT(result->disk_reads, 0u) << "whatever is kept";
   }
+}
+
+// Nobody hears of node 0 any more, though connections seem to stand.
+void CutOffTheFirst(SimCluster* cluster) {
+  for (int other = 1; other < cluster->size(); ++other) {
+    cluster->Cut(0, other);
+    cluster->Cut(other, 0);
+  }
+}
+
+TEST(SimCluster, TakesANodeThatIsCutOffForSuspectOrDead) {
+  SimCluster cluster({});
+  cluster.RunFor(Duration::Seconds(20));
+  cluster.JudgeLiveness();
+  ASSERT_EQ(cluster.violation().value_or(""), "");
+  CutOffTheFirst(&cluster);
+  cluster.RunFor(Duration::Seconds(20));
+  cluster.JudgeLiveness();
+  EXPECT_NE(cluster.violation().value_or(""), "");
+}
+
+TEST(SimCluster, TakesEveryNodeForAliveAgainOnceTheNetworkIsHealed) {
+  SimCluster cluster({});
+  CutOffTheFirst(&cluster);
+  cluster.RunFor(Duration::Seconds(60));
+  cluster.HealNetwork();
+  cluster.RunFor(Duration::Seconds(30));
+  cluster.JudgeLiveness();
+  EXPECT_EQ(cluster.violation().value_or(""), "");
 }
 
 }  // namespace
