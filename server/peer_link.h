@@ -82,7 +82,7 @@ class PeerLink {
     uint64_t queued_bytes = 0;
     uint64_t frames = 0;
     uint64_t messages = 0;
-    uint64_t dropped = 0;  // messages of clients' requests
+    uint64_t dropped = 0;  // messages of clients' requests and of the node
     uint64_t dropped_repair = 0;
     uint64_t connects = 0;
   };

@@ -1,6 +1,6 @@
 // Bytes of clients and peers, carried out: a script of frames for one shard of a cluster of three,
-// over a store in memory. Nothing that is well formed may break an invariant of the shard, and what
-// the shard sends must survive the wire.
+// over a store in memory, and for the membership of its node. Nothing that is well formed may break
+// an invariant of either, and what they send must survive the wire.
 //
 //   script := (kind(1) size(2) bytes{size})*      size big endian, cut to what is left
 //   kind   := what comes: a client's frame, a frame of the one or the other peer, a while, a peer
@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "api/peer_translation.h"
@@ -57,6 +58,7 @@ class Script {
         Node::Open({}, &engine_, topology, self(), /*clean_stop=*/true, Random(1));
     GYRE_CHECK(node.ok(), "the node opens");
     node_ = *std::move(node);
+    node_->SetMembers(*view_, now_.monotonic);
   }
 
   void Step(uint8_t kind, std::string_view bytes) {
@@ -75,6 +77,7 @@ class Script {
       case 5:
         now_.monotonic = now_.monotonic + Duration::Millis(1 << bytes.size() % 14);
         shard().OnWake(now_);
+        node_->membership().OnWake(now_.monotonic);
         break;
       case 6:
         shard().OnPeer(peer, bytes.size() % 2 == 0, now_);
@@ -110,6 +113,10 @@ class Script {
     peer::PeerFrame frame;
     if (!frame.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
     for (peer::PeerMessage& wire : *frame.mutable_messages()) {
+      if (wire.has_membership()) {
+        MembershipNews(from, &wire);
+        continue;
+      }
       const PartitionId partition = owned_[wire.partition() % owned_.size()];
       wire.set_partition(partition.value());
       if (wire.exchange() % 4 == 0) wire.set_exchange(newest_[from]);
@@ -120,8 +127,29 @@ class Script {
     }
   }
 
+  // About members, of whom alone membership takes anything in.
+  void MembershipNews(NodeId from, peer::PeerMessage* wire) {
+    const auto member = [this](uint64_t any) { return view_->topology().members[any % 3].id; };
+    wire->set_exchange(0);
+    wire->set_partition(0);
+    peer::Membership* const said = wire->mutable_membership();
+    said->set_about(member(said->about()).value());
+    for (peer::Membership::Rumour& rumour : *said->mutable_rumours()) {
+      rumour.set_node(member(rumour.node()).value());
+      rumour.set_by(member(rumour.by()).value());
+    }
+    absl::StatusOr<PeerMessage> message = DecodePeerMessage(wire);
+    if (!message.ok()) return;
+    node_->membership().OnMessage(from, std::get<MembershipMessage>(message->body), now_.monotonic);
+  }
+
   // Until the shard wants nothing more.
   void Settle() {
+    MembershipEffects membership = node_->membership().TakeEffects(now_.monotonic);
+    for (const MembershipEffects::Change& change : membership.changes) {
+      shard().OnLiveness(change.node, change.liveness);
+    }
+    for (MembershipEffects::Send& send : membership.sends) Send(Enclose(std::move(send)));
     for (;;) {
       ShardEffects effects = shard().TakeEffects(now_);
       for (const Envelope& envelope : effects.sends) Send(envelope);
@@ -148,10 +176,10 @@ class Script {
     }
   }
   void Send(const Envelope& envelope) {
-    newest_[envelope.to] = envelope.message.exchange;
+    if (envelope.message.exchange != 0) newest_[envelope.to] = envelope.message.exchange;
     peer::PeerMessage wire;
     EncodePeerMessage(envelope.message, &wire);
-    GYRE_CHECK(DecodePeerMessage(&wire).ok(), "a peer can read what the shard sends");
+    GYRE_CHECK(DecodePeerMessage(&wire).ok(), "a peer can read what the node sends");
   }
 
   const std::shared_ptr<const View> view_;
