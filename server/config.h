@@ -66,7 +66,7 @@ struct Config {
   Duration keepalive = Duration::Seconds(10);
   Duration keepalive_timeout = Duration::Seconds(5);
   Duration handshake = Duration::Seconds(10);
-  // Not of the file either: every node of a cluster must have the same.
+  // Not of the file either. Nodes that differ in it judge each other unevenly.
   MembershipOptions membership;
 
   // The member that is this node.

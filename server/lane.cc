@@ -70,8 +70,8 @@ void Lane::OnMessages(NodeId from, std::vector<PeerMessage> messages,
 
 void Lane::OnNodeMessage(NodeId from, PeerMessage message, Instant now) {
   if (const auto* membership = std::get_if<MembershipMessage>(&message.body)) {
-    if (seats_.membership != nullptr)
-      seats_.membership->OnMessage(from, *membership, now.monotonic);
+    if (seats_.membership == nullptr) return;
+    seats_.membership->OnMessage(from, *membership, now.monotonic);
   } else if (seats_.control != nullptr) {
     seats_.control->OnMessage(from, std::move(message), now);
   }

@@ -113,6 +113,14 @@ PeerMessage RepairOf(size_t key_bytes) {
                  {}}}};
 }
 
+TEST(PeerLink, WhatNodesSayOfWhoIsAliveDoesNotWaitBehindRepair) {
+  FakePeer peer([](int, FakePeer::Stream*) { return grpc::Status::OK; });
+  Links links(Impatient(), peer);  // never started: what is queued is dropped, by its lane
+  (*links).Send({{NodeId(FakePeer::kId), {0, Epoch(1), PartitionId(), MembershipMessage()}}});
+  EXPECT_EQ(links.figures().dropped, 1u);
+  EXPECT_EQ(links.figures().dropped_repair, 0u);
+}
+
 TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   std::mutex mutex;
   std::vector<size_t> frames;  // bytes; guarded by mutex
