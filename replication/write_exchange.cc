@@ -16,7 +16,11 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   for (NodeId owner : around.owners) {
     if (owner == self_) continue;
     others_.push_back(owner);
-    if (!around.reachable(owner)) unreachable_.push_back(owner);
+    if (!around.reachable(owner)) {
+      unreachable_.push_back(owner);
+    } else if (!around.healthy(owner)) {
+      suspected_.push_back(owner);
+    }
   }
   tally_.emplace(around.owners, request_.needed);
   retry_ = request_.intent.attempt > kFirstAttempt;
@@ -90,6 +94,7 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
   tally_->Answer(self_, Part::kCoordinator, now);
   if (request_.sloppy) change_ = std::move(apply.change);
   for (NodeId node : unreachable_) Lose(node, Part::kUnreachable);
+  for (NodeId node : suspected_) Lose(node, Part::kNoAnswer);
   Decide(now, effects);
 }
 

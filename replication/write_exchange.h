@@ -12,10 +12,10 @@
 // owner's record reflects what has not come here, and the write would replace all of it, the first
 // attempt asks like a retry.
 //
-// Where the table's quorum is sloppy, an owner that cannot be reached, refuses, or is silent for a
-// quarter of the timeout is stood in for: the next node that is no owner keeps its copy as a hint,
-// and counts as that owner's in W. A retry asks the stand-ins too, for what it looks for may be
-// among their hints; where too few owners can be asked it is minted all the same.
+// Where the table's quorum is sloppy, an owner that cannot be reached, is suspected, refuses, or is
+// silent for a quarter of the timeout is stood in for: the next node that is no owner keeps its
+// copy as a hint, and counts as that owner's in W. A retry asks the stand-ins too, for what it
+// looks for may be among their hints; where too few owners can be asked it is minted all the same.
 //
 // Source: Dynamo (SOSP 2007) sections 4.5 and 4.6; minting as in Almeida et al., DAIS 2015,
 // section 4.
@@ -66,6 +66,7 @@ class WriteExchange final : public Exchange {
   Epoch epoch_;
   std::vector<NodeId> others_;       // the other owners
   std::vector<NodeId> unreachable_;  // nodes, when last heard
+  std::vector<NodeId> suspected_;    // of the other owners, those that may not answer
   Stage stage_ = Stage::kMinting;
   int probe_quorum_ =
       0;                // others who must not know a write before it is minted; 0: nobody is asked

@@ -419,6 +419,20 @@ TEST(SloppyWrite, WithNobodyToStandInItFailsLikeAStrictOne) {
   EXPECT_EQ(trial.StandIns(""), "QUORUM_NOT_MET 1/2 unknown");
 }
 
+TEST(SloppyWrite, ASuspectIsStoodInForAndCountsItselfIfItAnswers) {
+  Trial trial = Write(Sloppy(Put(2)), {.suspected = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "stand-ins?, Apply>b, Apply>c, wake 500");
+  EXPECT_EQ(trial.StandIns("xy"), "Hint>x, Hint>y, wake 500");
+  EXPECT_EQ(trial.Hear('c', ApplyReply{}), "OK 2/2");
+}
+
+TEST(SloppyWrite, AStrictOneWaitsForASuspect) {
+  Trial trial = Write(Put(2), {.suspected = "bc"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, wake 2000");
+}
+
 TEST(SloppyWrite, AStrictOneAsksNobodyElse) {
   Trial trial = Write(Put(2), {.unreachable = "bc"});
   trial.Start();

@@ -188,7 +188,7 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
     Finish(id, *std::move(effects.outcome));
   } else if (effects.stand_ins) {
     std::vector<NodeId> nodes = view_->StandIns(
-        partition, 2 * kMaxReplicas, [&](NodeId node) { return node == self || Reachable(node); });
+        partition, 2 * kMaxReplicas, [&](NodeId node) { return node == self || Healthy(node); });
     StepExchange(id, now, [&](Exchange* exchange, Effects* next) {
       exchange->OnStandIns(std::move(nodes), now.monotonic, next);
     });
