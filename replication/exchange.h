@@ -23,6 +23,12 @@
 
 namespace gyre {
 
+// What a guest mints on top of: all that was heard of the item, with the dots that explain it.
+struct GuestWork {
+  Record known;
+  std::vector<Minted> explained;
+};
+
 // What a step wants done, in the order in which it must happen.
 struct Effects {
   // First what changes this node's own state, for everything below speaks of the state after it.
@@ -30,6 +36,9 @@ struct Effects {
   std::optional<WriteIntent> mint;  // ends in OnMinted
   std::optional<ExplainedRecord>
       adopt;  // take in a record found elsewhere, then mint; ends in OnMinted
+
+  // With `mint`: this node is no owner, and mints as a guest. Then it needs no record.
+  std::optional<GuestWork> guest;
 
   // Who stands in for the item's owners? Ends at once in OnStandIns, behind all below.
   bool stand_ins = false;

@@ -121,6 +121,7 @@ class Trial {
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.stand_ins) add("stand-ins?");
     if (effects_.adopt.has_value()) add("adopt");
+    if (effects_.guest.has_value()) add("guest");
     if (effects_.mint.has_value()) add("mint");
     for (const auto& [to, body] : effects_.sends) {
       add(std::string(kBodies.at(body.index())) + ">" + Letter(to));

@@ -211,6 +211,12 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("periodic_sync_ms", wire.periodic_sync_ms(), 1'000, 10, 60'000);
   if (!sync.ok()) return sync.status();
   config->periodic_sync = Duration::Millis(static_cast<int64_t>(*sync));
+  absl::StatusOr<uint64_t> hint_mib = InRange("hint_mib", wire.hint_mib(), 256, 1, 1'048'576);
+  if (!hint_mib.ok()) return hint_mib.status();
+  config->hints.max_bytes = *hint_mib << 20;
+  absl::StatusOr<uint64_t> hint_hours = InRange("hint_hours", wire.hint_hours(), 24, 1, 8'760);
+  if (!hint_hours.ok()) return hint_hours.status();
+  config->hints.max_age = Duration::Seconds(static_cast<int64_t>(*hint_hours) * 3600);
   absl::StatusOr<LogLevel> level = Level(wire.log_level());
   if (!level.ok()) return level.status();
   config->log_level = *level;

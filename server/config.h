@@ -21,6 +21,7 @@
 #include "ring/membership.h"
 #include "ring/topology.h"
 #include "server/log.h"
+#include "storage/hint_log.h"
 
 namespace gyre {
 
@@ -57,6 +58,7 @@ struct Config {
   Duration drain = Duration::Seconds(5);
   Duration repair_interval = Duration::Seconds(1);
   Duration periodic_sync = Duration::Seconds(1);
+  HintLogOptions hints;
   LogLevel log_level = LogLevel::kInfo;
   int shards = 0;  // 0: by the cores of the machine
 

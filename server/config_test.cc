@@ -59,12 +59,16 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   wire.set_record_cache_mib(5);
   wire.set_memtable_mib(48);
   wire.set_shards(3);
+  wire.set_hint_mib(7);
+  wire.set_hint_hours(2);
   const absl::StatusOr<Config> config = Validate(wire);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
   EXPECT_EQ(config->record_cache_bytes, uint64_t{5} << 20);
   EXPECT_EQ(config->memtable_bytes, uint64_t{48} << 20);
   EXPECT_EQ(config->shards, 3);
+  EXPECT_EQ(config->hints.max_bytes, uint64_t{7} << 20);
+  EXPECT_EQ(config->hints.max_age, Duration::Seconds(7200));
 }
 
 TEST(Config, NamesTheFieldThatIsWrong) {
@@ -91,6 +95,8 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_drain_ms(700'000); }), "drain_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_repair_interval_ms(1); }), "repair_interval_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_periodic_sync_ms(1); }), "periodic_sync_ms"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_mib(2'000'000); }), "hint_mib"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_hours(9'000); }), "hint_hours"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_level("loud"); }), "log_level"));

@@ -183,10 +183,11 @@ absl::Status Gyred::OpenNode() {
   options.shard.max_exchanges = 2 * config_.max_in_flight;  // clients' and forwarded ones
   options.shard.repair_interval = config_.repair_interval;
   options.shard.periodic_sync = config_.periodic_sync;
-  options.store.max_siblings = kMaxSiblings;
-  options.store.max_record_bytes = kMaxRecordValueBytes;
+  options.store.limits.max_siblings = kMaxSiblings;
+  options.store.limits.max_record_bytes = kMaxRecordValueBytes;
   if (config_.shards == 0) config_.shards = ShardsOfThisMachine();
   options.shards = config_.shards;
+  options.hints = config_.hints;
   options.record_cache_bytes = config_.record_cache_bytes;
   options.membership = config_.membership;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(

@@ -89,6 +89,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.stand_in.delivered += one.stand_in.delivered;
     sum.stand_in.expired += one.stand_in.expired;
     sum.stand_in.refused += one.stand_in.refused;
+    sum.stand_in.guests += one.stand_in.guests;
     for (const auto& [owner, count] : one.hints) {
       hints.hints += count.hints;
       hints.bytes += count.bytes;
@@ -132,6 +133,8 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.stand_in.expired);
   out->Counter("gyre_hints_refused_total", "Hints that there was no room for",
                sum.stand_in.refused);
+  out->Counter("gyre_guest_writes_total",
+               "Writes taken in while none of their owners could be reached", sum.stand_in.guests);
   out->Counter("gyre_record_cache_hits_total", "Looks for a record that found it decoded in memory",
                sum.record_cache.hits);
   out->Counter("gyre_record_cache_misses_total", "Looks for a record that had to ask the store",

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "replication/forward_exchange.h"
+#include "replication/guest_exchange.h"
 #include "replication/read_exchange.h"
 #include "replication/write_exchange.h"
 #include "ring/check.h"
@@ -76,7 +77,9 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       view_(std::move(view)),
       random_(random),
       next_exchange_(random_.Next() << 40 | 1),
-      stand_in_(view_->self(), std::move(hints), store, next_exchange_ | kStandInIds) {
+      stand_in_(view_->self(), std::move(hints),
+                Guest(store->options().limits, Random(random_.Next())), store,
+                next_exchange_ | kStandInIds) {
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
   hurried_asks_ =
@@ -98,6 +101,8 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   if (store_->Owns(item.partition)) {
     const bool known = store_->FindWrite(request.intent.write) != nullptr;
     exchange = std::make_unique<WriteExchange>(std::move(request), known);
+  } else if (request.sloppy && AllOwnersAreLost(item.partition)) {
+    exchange = std::make_unique<GuestExchange>(std::move(request));
   } else {
     ++figures_.forwards;
     // An owner that is given up may still take the write in, after the next one did: they must be
@@ -106,6 +111,11 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
     exchange = std::make_unique<ForwardExchange>(std::move(request));
   }
   Begin(origin, item, needed, std::move(exchange), now, forwarded_bytes);
+}
+
+bool Shard::AllOwnersAreLost(PartitionId partition) const {
+  const absl::Span<const NodeId> owners = view_->Owners(partition);
+  return std::none_of(owners.begin(), owners.end(), [&](NodeId owner) { return Reachable(owner); });
 }
 
 void Shard::Read(Token token, ReadRequest request, Instant now) {
@@ -198,6 +208,13 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
 
 void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
   const ItemKey item = live_.at(id).item;
+  if (effects.guest.has_value()) {
+    MintOutcome minted =
+        stand_in_.Mint(item, *std::move(effects.guest), *std::move(effects.mint), now);
+    return StepExchange(id, now, [&](Exchange* exchange, Effects* out) {
+      exchange->OnMinted(std::move(minted), now.monotonic, out);
+    });
+  }
   WithRecord(
       item, now,
       [this, id, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
@@ -336,9 +353,8 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       Shed(from, message.exchange, message.partition, std::move(answer));
     } else if (auto* forward = std::get_if<Forward>(&message.body)) {
       StartWrite({0, from, message.exchange}, std::move(forward->request), now);
-    } else if (auto* hint = std::get_if<Hint>(&message.body)) {
-      ServeHint(from, message.exchange, std::move(*hint), now);
-    } else if (std::holds_alternative<FetchHints>(message.body)) {
+    } else if (std::holds_alternative<Hint>(message.body) ||
+               std::holds_alternative<FetchHints>(message.body)) {
       Serve(from, message.exchange, std::move(message.body), now);
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
@@ -378,6 +394,8 @@ void Shard::Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now) 
     ServeFetch(from, exchange, std::move(*fetch), now);
   } else if (auto* lookup = std::get_if<Lookup>(&body)) {
     ServeLookup(from, exchange, std::move(*lookup), now);
+  } else if (auto* hint = std::get_if<Hint>(&body)) {
+    ServeHint(from, exchange, std::move(*hint), now);
   } else if (auto* look = std::get_if<FetchHints>(&body)) {
     StepStandIn(now, [&](StandIn::Effects* effects) {
       stand_in_.OnFetchHints(from, exchange, look->item, effects);
@@ -396,7 +414,7 @@ void Shard::StepStandIn(Instant now, Step step) {
   Append(std::move(effects.scans), &out_.hint_scans);
   const NodeId self = view_->self();
   for (StandIn::Effects::Send& send : effects.sends) {
-    if (send.to != self) {
+    if (send.to != self || send.after > store_->durable()) {
       DeparturesAfter(send.after)
           .sends.push_back(
               {send.to, {send.exchange, view_->epoch(), send.partition, std::move(send.body)}});
@@ -777,6 +795,18 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
   for (; !held_.empty() && held_.front().after <= seq; held_.pop_front()) {
     Append(std::move(held_.front().what.sends), &out_.sends);
     Append(std::move(held_.front().what.replies), &out_.replies);
+  }
+  // What this node waited for itself.
+  const auto others =
+      std::stable_partition(out_.sends.begin(), out_.sends.end(),
+                            [&](const auto& send) { return send.to != view_->self(); });
+  std::vector<Envelope> own(std::make_move_iterator(others),
+                            std::make_move_iterator(out_.sends.end()));
+  out_.sends.erase(others, out_.sends.end());
+  for (Envelope& send : own) {
+    StepExchange(send.message.exchange, now, [&](Exchange* exchange, Effects* effects) {
+      exchange->OnReply(send.to, std::move(send.message.body), now.monotonic, effects);
+    });
   }
 }
 

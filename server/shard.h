@@ -182,6 +182,7 @@ class Shard {
   };
   using WithRecordFn = absl::AnyInvocable<void(const ItemKey&, absl::StatusOr<Record>, Instant)>;
 
+  bool AllOwnersAreLost(PartitionId partition) const;
   void StartWrite(Origin origin, WriteRequest request, Instant now);
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
              Instant now, size_t forwarded_bytes = 0);

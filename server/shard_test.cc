@@ -961,7 +961,7 @@ TEST(Shard, APeerThatCannotAnswerEndsTheClockExchangeAtOnce) {
   EXPECT_EQ(bench.Wake(0).Take(), "ClockAsk>b");
   EXPECT_EQ(bench.Wake(1000).Take(), "") << "one at a time";
   bench.Hear("b", Failed{Outcome::Code::kCorrupt}).Take();
-  EXPECT_EQ(bench.Wake(1000).Take().substr(0, 9), "ClockAsk>");
+  EXPECT_EQ(bench.Wake(2000).Take().substr(0, 9), "ClockAsk>");
 }
 
 TEST(Shard, AClockAnswerAboutAnotherPartitionIsDropped) {
@@ -1172,6 +1172,31 @@ TEST(Shard, ACoordinatorThatStandsInItselfLooksAmongItsOwnHints) {
   bench.Read(1, item, /*needed=*/1, /*sloppy=*/true);
   bench.Take();
   EXPECT_EQ(bench.EndHintScan().Take(), "reply 1 OK milk");
+}
+
+TEST(Shard, AWriteWhoseOwnersAreAllLostIsKeptHereAndElsewhere) {
+  Bench bench({.members = {"a", "b", "c", "d", "e"}, .slices = 16});
+  const ItemKey item = bench.Foreign();
+  std::string other;
+  const auto view = View::Create(bench.topology(), bench.Id("a"));
+  for (const char* name : {"b", "c", "d", "e"}) {
+    if (view->IsOwner(item.partition, bench.Id(name))) {
+      bench.Lose(name);
+    } else {
+      other = name;
+    }
+  }
+  bench.Take();
+  bench.WriteSloppily(1, item, "milk", 2);
+  EXPECT_EQ(bench.Take(), "FetchHints>" + other);
+  bench.HearAbout(item.partition, bench.topology().epoch, other,
+                  FetchReply{{item, std::make_shared<const Record>(), {}}, {}});
+  EXPECT_EQ(bench.Take(), "commit, Hint>" + other);
+  bench.HearAbout(item.partition, bench.topology().epoch, other, HintReply{});
+  EXPECT_EQ(bench.Take(), "") << "its own copy is not durable yet";
+  EXPECT_EQ(bench.Commit().Take(), "reply 1 OK");
+  EXPECT_EQ(bench.engine().EstimateKeys(Family::kHints), 1u);
+  EXPECT_EQ(bench.shard().figures().stand_in.guests, 1u);
 }
 
 }  // namespace

@@ -16,8 +16,13 @@ PartitionId After(PartitionId partition) { return PartitionId::FromValue(partiti
 
 }  // namespace
 
-StandIn::StandIn(NodeId self, HintLog log, ReplicaStore* store, ExchangeId first_exchange)
-    : self_(self), log_(std::move(log)), store_(store), next_id_(first_exchange) {
+StandIn::StandIn(NodeId self, HintLog log, Guest guest, ReplicaStore* store,
+                 ExchangeId first_exchange)
+    : self_(self),
+      log_(std::move(log)),
+      guest_(std::move(guest)),
+      store_(store),
+      next_id_(first_exchange) {
   for (NodeId owner : log_.Owners()) errands_.try_emplace(owner);
 }
 
@@ -36,6 +41,13 @@ void StandIn::OnHint(NodeId from, ExchangeId exchange, Hint hint, Instant now, E
   if (!kept) reply = Failed{Outcome::Code::kOverloaded};
   effects->sends.push_back(
       {from, exchange, hint.change.item.partition, std::move(reply), kept ? after : 0});
+}
+
+MintOutcome StandIn::Mint(const ItemKey& item, GuestWork work, WriteIntent intent, Instant now) {
+  MintOutcome minted = guest_.Mint(item, std::move(work.known), std::move(work.explained),
+                                   std::move(intent), now.wall_ms);
+  if (minted.kind == MintOutcome::Kind::kMinted) ++figures_.guests;
+  return minted;
 }
 
 void StandIn::OnFetchHints(NodeId from, ExchangeId exchange, const ItemKey& item,
@@ -214,6 +226,7 @@ void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
 
 void StandIn::Drop(const KeptHint& hint) {
   // Losing this in a power cut means that it is handed over once more, which is harmless: no sync.
+  guest_.Forget(hint.key.item.partition);
   last_drop_ = store_->CommitBeside(Durability::kPeriodic,
                                     [&](WriteBatch* batch) { log_.Drop(hint, batch); });
 }

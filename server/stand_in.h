@@ -23,10 +23,12 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "replication/exchange.h"
 #include "replication/handoff_window.h"
 #include "replication/message.h"
 #include "ring/ids.h"
 #include "ring/view.h"
+#include "storage/guest.h"
 #include "storage/hint_log.h"
 #include "storage/replica_store.h"
 
@@ -59,14 +61,17 @@ class StandIn {
     uint64_t delivered = 0;
     uint64_t expired = 0;
     uint64_t refused = 0;  // for want of room
+    uint64_t guests = 0;   // writes minted as a guest
   };
 
   // `first_exchange` begins a range of exchange ids that is the stand-in's alone. REQUIRES: `store`
   // outlives it; `log` is open.
-  StandIn(NodeId self, HintLog log, ReplicaStore* store, ExchangeId first_exchange);
+  StandIn(NodeId self, HintLog log, Guest guest, ReplicaStore* store, ExchangeId first_exchange);
 
   void OnHint(NodeId from, ExchangeId exchange, Hint hint, Instant now, Effects* effects);
   void OnFetchHints(NodeId from, ExchangeId exchange, const ItemKey& item, Effects* effects);
+  // Mints for an item whose owners are all away. What comes of it is to be kept as hints.
+  MintOutcome Mint(const ItemKey& item, GuestWork work, WriteIntent intent, Instant now);
   // An answer to an id of the stand-in's.
   void OnReply(NodeId from, ExchangeId exchange, const PeerBody& body, Instant now,
                Effects* effects);
@@ -127,6 +132,7 @@ class StandIn {
 
   const NodeId self_;
   HintLog log_;
+  Guest guest_;
   ReplicaStore* const store_;
   ExchangeId next_id_;
   std::set<NodeId> reachable_;

@@ -37,7 +37,8 @@ class Bench {
     EXPECT_TRUE(store_->Open({}, false).ok());
     HintLog log(options_);
     EXPECT_TRUE(log.Open(*engine_.TakeSnapshot(), [](PartitionId) { return true; }).ok());
-    stand_in_ = std::make_unique<StandIn>(Id("d"), std::move(log), store_.get(), kFirst);
+    stand_in_ = std::make_unique<StandIn>(Id("d"), std::move(log), Guest({}, Random(5)),
+                                          store_.get(), kFirst);
   }
 
   NodeId Id(const std::string& name) const { return NodeIdFromName(topology_.cluster, name); }

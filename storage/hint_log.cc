@@ -25,6 +25,8 @@ std::string EncodeHintValue(const Record& record, const std::vector<Minted>& min
   return out;
 }
 
+}  // namespace
+
 absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value) {
   const absl::Status malformed = absl::DataLossError("hints: malformed entry");
   KeptHint hint;
@@ -49,8 +51,6 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
   hint.record = *std::move(record);
   return hint;
 }
-
-}  // namespace
 
 absl::Status HintLog::Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine) {
   absl::Status malformed;

@@ -121,7 +121,9 @@ class HintLog {
   std::map<Place, HintCount> counts_;  // none is zero
 };
 
-// DATA_LOSS for a malformed hint.
+// DATA_LOSS for a malformed hint, and so from ScanHints.
+absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value);
+
 absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& scan);
 
 }  // namespace gyre

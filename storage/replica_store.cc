@@ -23,22 +23,6 @@ constexpr size_t kReservedBytes = 1 << 20;
 constexpr uint64_t kLogKept = 1024;
 constexpr uint64_t kWorthwhile = 1024;
 
-// Hybrid logical clock (Kulkarni et al., "Logical Physical Clocks", OPODIS 2014): milliseconds in
-// the upper 48 bits, a counter below. Always above every stamp that the write has seen.
-uint64_t NextStamp(const Record& seen, uint64_t wall_ms) {
-  return std::max(wall_ms << 16, GreatestStamp(seen) + 1);
-}
-
-// Whether another sibling of `bytes` is one too many.
-bool IsFull(const Record& record, size_t bytes, const ReplicaStore::Options& options) {
-  if (record.versions.size() >= options.max_siblings) return true;
-  return !record.versions.empty() && bytes + ValueBytes(record) > options.max_record_bytes;
-}
-
-VersionVector VectorOf(std::optional<CausalContext> context) {
-  return context.has_value() ? std::move(context->vector) : VersionVector();
-}
-
 }  // namespace
 
 ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
@@ -179,8 +163,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   }
   const uint64_t stamp = NextStamp(record, wall_ms);
   const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
-  const bool replaces_all =
-      last_wins || (!intent.context.has_value() && intent.mode == WriteMode::kDefault);
+  const bool replaces_all = ReplacesAll(intent);
   if (intent.unless_behind && behind && replaces_all) {
     return {MintOutcome::Kind::kBehind, std::move(record), {}, {}, std::move(intent)};
   }
@@ -188,7 +171,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
     DiscardSeen(item.partition, *intent.context, &record);
   }
   if (replaces_all) record.versions.clear();  // the filled context covers them all
-  if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), options_)) {
+  if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), options_.limits)) {
     CausalContext all{record.context, {}};
     return {MintOutcome::Kind::kTooManySiblings, std::move(record), std::move(all), {}, {}};
   }
@@ -200,11 +183,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
                       intent.write,
                       intent.write.empty() ? 0 : intent.attempt};
   GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
-  if (intent.kind == WriteKind::kPut) {
-    AddVersion(&record, {minted.dot, last_wins ? stamp : 0, std::move(intent.value)});
-  } else {
-    record.context.RaiseTo(minted.dot);
-  }
+  AddMinted(minted.dot, last_wins ? stamp : 0, &intent, &record);
   partition.state.clock.Add(minted.dot);
   Log(item, minted);
   writes_.Add(minted);
@@ -215,16 +194,10 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   return {MintOutcome::Kind::kMinted, std::move(record), std::move(seen), std::move(explained), {}};
 }
 
-// The context of a record covers its versions, so it says by itself that the one beside is gone.
-// Where that one has not arrived nothing can be said of it without its forerunners, and it will
-// stay.
 void ReplicaStore::DiscardSeen(PartitionId id, const CausalContext& seen, Record* record) {
   NoteSeen(id, seen.vector);
-  Discard(record, seen.vector);
-  if (!seen.has_beside()) return;
-  NoteSeen(id, VersionVector{seen.beside});
-  std::erase_if(record->versions,
-                [&](const Version& version) { return version.dot == seen.beside; });
+  if (seen.has_beside()) NoteSeen(id, VersionVector{seen.beside});
+  gyre::DiscardSeen(seen, record);
 }
 
 void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incoming,

@@ -40,6 +40,7 @@
 #include "ring/table.h"
 #include "storage/engine.h"
 #include "storage/keys.h"
+#include "storage/minting.h"
 #include "storage/partition_state.h"
 #include "storage/record_cache.h"
 #include "storage/remembered_writes.h"
@@ -53,38 +54,6 @@ namespace gyre {
 // Number of a commit of one shard, from 1, in the order in which they become durable.
 using CommitSeq = uint64_t;
 
-enum class WriteKind : uint8_t { kPut, kDelete };
-enum class WriteMode : uint8_t { kDefault, kBlind };
-
-// What a write wants, at the owner that mints it.
-struct WriteIntent {
-  WriteKind kind = WriteKind::kPut;
-  WriteMode mode = WriteMode::kDefault;
-  std::string value;
-  std::optional<CausalContext> context;  // absent: the client gave none
-  WriteId write;                         // empty: not protected against retries
-  uint32_t attempt = 0;
-  // Mint nothing where this owner has not seen all that the item's record reflects, and the write
-  // would replace the record as it is here: what it has not seen may be this very write.
-  bool unless_behind = false;
-  ConflictPolicy conflict = ConflictPolicy::kSiblings;
-  Durability durability = Durability::kFsync;
-};
-
-struct MintOutcome {
-  enum class Kind : uint8_t {
-    kMinted,           // a new dot
-    kAlreadyKnown,     // this write has been taken in before: nothing changed
-    kTooManySiblings,  // nothing changed; record.context mends it
-    kBehind,           // nothing changed, as the intent wished; it is handed back
-  };
-  Kind kind = Kind::kMinted;
-  Record record;                       // filled
-  CausalContext seen;                  // of the client, when it hears of the write
-  std::vector<Minted> minted;          // the dots that explain the record
-  std::optional<WriteIntent> refused;  // kBehind: what was asked for
-};
-
 // A batch to be written, and how.
 struct Commit {
   CommitSeq seq = 0;
@@ -95,10 +64,7 @@ struct Commit {
 class ReplicaStore {
  public:
   struct Options {
-    size_t max_siblings = 64;
-    // Bytes of all values of a record, beyond which no sibling is added: a record travels whole. A
-    // value that stands alone is the door's to bound.
-    size_t max_record_bytes = size_t{16} << 20;
+    MintLimits limits = {};
     // How many writes are remembered by their idempotency key, over all partitions of the shard.
     // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late
     // retry becomes a sibling of itself; each takes about 60 bytes once used.
@@ -124,6 +90,7 @@ class ReplicaStore {
   // a new replica id before it mints again.
   absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
 
+  const Options& options() const { return options_; }
   bool Owns(PartitionId partition) const { return Find(partition) != nullptr; }
 
   // ---- records. Load, then at once Filled, Mint, Apply or Settle with what it gave.

@@ -239,7 +239,7 @@ TEST(ReplicaStore, ADeleteNamesItsOwnDotThoughNoVersionBearsIt) {
 }
 
 TEST(ReplicaStore, TooManySiblingsChangeNothingAndAnswerTheContextThatMendsThem) {
-  LoneOwner owner(1, {.max_siblings = 2, .remembered_writes = 10});
+  LoneOwner owner(1, {.limits = {.max_siblings = 2}, .remembered_writes = 10});
   owner.Mint(kItem, Blind("a"));
   owner.Mint(kItem, Blind("b"));
   const MintOutcome refused = owner.Mint(kItem, Blind("c"));
@@ -251,7 +251,7 @@ TEST(ReplicaStore, TooManySiblingsChangeNothingAndAnswerTheContextThatMendsThem)
 }
 
 TEST(ReplicaStore, SiblingsThatAreTooLargeTogetherAreTooMany) {
-  LoneOwner owner(1, {.max_siblings = 64, .max_record_bytes = 10, .remembered_writes = 10});
+  LoneOwner owner(1, {.limits = {.max_record_bytes = 10}, .remembered_writes = 10});
   EXPECT_EQ(owner.Mint(kItem, Blind("a value over ten bytes")).kind, Kind::kMinted)
       << "alone, its own limit is enough";
   owner.Mint(kItem, PutOf("four"));
@@ -264,7 +264,7 @@ TEST(ReplicaStore, SiblingsThatAreTooLargeTogetherAreTooMany) {
 }
 
 TEST(ReplicaStore, ADeleteIsTakenHoweverManySiblingsThereAre) {
-  LoneOwner owner(1, {.max_siblings = 1, .remembered_writes = 10});
+  LoneOwner owner(1, {.limits = {.max_siblings = 1}, .remembered_writes = 10});
   owner.Mint(kItem, Blind("a"));
   EXPECT_EQ(owner.Delete("key").kind, Kind::kMinted);
   EXPECT_EQ(owner.Values("key"), Strings{});
@@ -445,7 +445,7 @@ TEST(ReplicaStore, SettlingWhatIsSettledWritesNothing) {
 
 TEST(ReplicaStore, RemembersOnlySoManyUnsettledItemsAndNamesOnlySoManyAtOnce) {
   LoneOwner a(1);
-  LoneOwner b(2, {.max_siblings = 64, .remembered_writes = 10, .unsettled_items = 3});
+  LoneOwner b(2, {.limits = {.max_siblings = 64}, .remembered_writes = 10, .unsettled_items = 3});
   const MintOutcome missed = a.Put("missed", "x");
   for (int i = 0; i < 5; ++i) {
     const std::string key = "key-" + std::to_string(i);
@@ -690,7 +690,7 @@ TEST(ReplicaStore, AnAttemptThatTwoOwnersMintedComesToTheLaterOneAtBoth) {
 }
 
 TEST(ReplicaStore, ForgetsTheOldestWriteBeyondItsBound) {
-  LoneOwner owner(1, {.max_siblings = 64, .remembered_writes = 2});
+  LoneOwner owner(1, {.limits = {.max_siblings = 64}, .remembered_writes = 2});
   for (uint64_t i = 1; i <= 3; ++i) {
     WriteIntent intent = Blind("x");
     intent.write = {7, i};
@@ -751,7 +751,7 @@ TEST(ReplicaStore, RecallsTheNewestWritesOfEachPartitionAndReplicaId) {
     intent.write = {7, number};
     return owner->Mint(item, intent);
   };
-  LoneOwner a(1, {.max_siblings = 64, .remembered_writes = 8}), b(2);
+  LoneOwner a(1, {.limits = {.max_siblings = 64}, .remembered_writes = 8}), b(2);
   for (uint64_t i = 1; i <= 20; ++i) {
     minted(&a, LoneOwner::Item(std::to_string(i)), i);
     a.Apply(kItem, minted(&b, LoneOwner::Item(std::to_string(100 + i)), 100 + i));

@@ -2,7 +2,8 @@
 
 Where the table's quorum is sloppy every write succeeds, and what was written is read. The nodes
 that stand in are killed too, and still have what they kept. The lost ones get it when they are
-back, and then nobody keeps anything and all replicas hold the same.
+back, and then nobody keeps anything and all replicas hold the same. With three of five killed some
+keys have no owner left: then those that stand in mint for them, too.
 """
 
 import json
@@ -59,6 +60,28 @@ class HintsTest(gyre_processes.ClusterTest):
             reader = cluster.client(node)
             for key in KEYS[::10]:
                 self.assertEqual(list(reader.get("carts", key).reply.values), [b"value of " + key])
+
+    def test_writes_go_on_while_no_owner_can_be_reached(self) -> None:
+        cluster = self.start_cluster(nodes=5)
+        alive, lost = cluster.nodes[:2], cluster.nodes[2:]
+        client = cluster.client(*alive)
+        client.create_table(client.wire.messages.Table(name="carts"))
+        for node in lost:
+            node.kill()
+        without_owners = 0
+        for key in KEYS:
+            info = client.put("carts", key, b"value of " + key, explain=True).reply.info
+            without_owners += info.stand_ins == info.answered
+            self.assertEqual(list(client.get("carts", key).reply.values), [b"value of " + key])
+        self.assertGreater(without_owners, 0, "some keys have all of their owners among the lost")
+        for node in lost:
+            node.start()
+        cluster.wait_until(lambda: not any(self.kept(cluster, node) for node in cluster.nodes),
+                           "nobody keeps anything")
+        cluster.wait_until_same("carts")
+        reader = cluster.client(*lost)
+        for key in KEYS:
+            self.assertEqual(list(reader.get("carts", key).reply.values), [b"value of " + key])
 
     def settled(self, cluster, nodes) -> dict[str, dict[str, int]]:
         """What each keeps, once that changes no more: nodes tell it as of a moment ago."""

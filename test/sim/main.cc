@@ -100,7 +100,7 @@ int RunOne(uint64_t seed, bool trace) {
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
       "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu "
-      "hints %llu delivered %llu: %s\n",
+      "hints %llu delivered %llu guests %llu: %s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
@@ -111,6 +111,7 @@ int RunOne(uint64_t seed, bool trace) {
       static_cast<unsigned long long>(result.cache.bytes),
       static_cast<unsigned long long>(result.hints_kept),
       static_cast<unsigned long long>(result.hints_delivered),
+      static_cast<unsigned long long>(result.guest_writes),
       result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }

@@ -1,5 +1,7 @@
 #include "test/sim/nemesis.h"
 
+#include <vector>
+
 namespace gyre {
 
 void Nemesis::Next() {
@@ -20,7 +22,7 @@ void Nemesis::Later(void (Nemesis::*mend)(int), int node) {
 
 void Nemesis::Strike() {
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
-  switch (random_.Below(12)) {
+  switch (random_.Below(13)) {
     case 0:
     case 1:
     case 2:
@@ -60,6 +62,24 @@ void Nemesis::Strike() {
     case 11:
       StopAndRestart(node);
       break;
+    case 12:
+      CrashSeveral();
+      break;
+  }
+}
+
+// All nodes, or all owners of a partition, at once; each is back in its own time.
+void Nemesis::CrashSeveral() {
+  std::vector<int> nodes;
+  if (random_.Chance(1, 4)) {
+    for (int node = 0; node < cluster_->size(); ++node) nodes.push_back(node);
+  } else {
+    const auto slice = static_cast<uint32_t>(random_.Below(cluster_->slices()));
+    nodes = cluster_->OwnersOf(PartitionId(3, slice));
+  }
+  for (int node : nodes) {
+    cluster_->Crash(node);
+    Later(&Nemesis::Restart, node);
   }
 }
 

@@ -1,6 +1,6 @@
-// Nemesis: breaks a SimCluster, seeded: crashes, orderly stops, pauses, cuts in one or both
-// directions, clocks that drift and jump, disks that fail, loss that comes and goes. What it breaks
-// it mends after a while.
+// Nemesis: breaks a SimCluster, seeded: crashes, of one node or several, orderly stops, pauses,
+// cuts in one or both directions, clocks that drift and jump, disks that fail, loss that comes and
+// goes. What it breaks it mends after a while.
 //
 // One thread.
 
@@ -31,6 +31,7 @@ class Nemesis {
   void Next();
   void Strike();
   void CutSome();
+  void CrashSeveral();
   void Later(void (Nemesis::*mend)(int), int node);
   void Restart(int node) { cluster_->Restart(node); }
   void Resume(int node) { cluster_->Resume(node); }

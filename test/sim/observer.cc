@@ -1,5 +1,6 @@
 #include "test/sim/observer.h"
 
+#include "storage/hint_log.h"
 #include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
 
@@ -68,6 +69,14 @@ std::optional<std::string> Observer::OnBatch(const WriteBatch& batch) {
       for (const Version& version : record->versions) {
         const EventId event = judged ? History::EventOf(version.value) : 0;
         if (auto wrong = SeeDot(item->partition, version.dot, *item, event)) return wrong;
+      }
+    } else if (change.family == Family::kHints) {
+      // What a guest mints is in nobody's log yet.
+      absl::StatusOr<KeptHint> hint = DecodeHint(change.key, change.value);
+      if (!hint.ok()) return "malformed hint";
+      const ItemKey& item = hint->key.item;
+      for (const Minted& minted : hint->minted) {
+        if (auto wrong = SeeDot(item.partition, minted.dot, item, minted.write.high)) return wrong;
       }
     }
   }

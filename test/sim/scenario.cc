@@ -151,6 +151,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.disk_reads = figures.disk_reads;
   result.hints_kept = figures.stand_in.kept;
   result.hints_delivered = figures.stand_in.delivered;
+  result.guest_writes = figures.stand_in.guests;
   result.cache = figures.record_cache;
   return result;
 }

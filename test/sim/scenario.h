@@ -37,6 +37,7 @@ struct ScenarioResult {
   uint64_t disk_reads = 0;
   uint64_t hints_kept = 0;
   uint64_t hints_delivered = 0;
+  uint64_t guest_writes = 0;
   RecordCache::Figures cache;
 };
 

@@ -511,6 +511,8 @@ void SimCluster::Stop(int index) {
 
 void SimCluster::End(int index) {
   SimNode& node = nodes_[index];
+  AddFigures(node, &past_);
+  past_.exchanges = past_.record_cache.bytes = 0;  // what is no sum
   node.node.reset();
   node.shards.clear();
   node.deferred.clear();
@@ -742,25 +744,49 @@ uint64_t SimCluster::Digest() {
 }
 
 ShardFigures SimCluster::Figures() const {
-  ShardFigures sum;
+  ShardFigures sum = past_;
+  for (const SimNode& node : nodes_) AddFigures(node, &sum);
+  return sum;
+}
+
+PartitionId SimCluster::Locate(const std::string& table, const std::string& key) const {
   for (const SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
-    for (int shard = 0; shard < options_.shards; ++shard) {
-      const ShardFigures& figures = node.node->shard(shard).figures();
-      sum.exchanges += figures.exchanges;
-      sum.read_repairs += figures.read_repairs;
-      sum.repaired_items += figures.repaired_items;
-      sum.log_cuts += figures.log_cuts;
-      sum.disk_reads += figures.disk_reads;
-      sum.stand_in.kept += figures.stand_in.kept;
-      sum.stand_in.delivered += figures.stand_in.delivered;
-      sum.record_cache.hits += figures.record_cache.hits;
-      sum.record_cache.misses += figures.record_cache.misses;
-      sum.record_cache.evictions += figures.record_cache.evictions;
-      sum.record_cache.bytes += figures.record_cache.bytes;
+    const View& view = *node.node->control().view();
+    return view.Locate(*view.FindTable(table), key);
+  }
+  GYRE_CHECK(false, "a node is up");
+  return {};
+}
+
+std::vector<int> SimCluster::OwnersOf(PartitionId partition) const {
+  std::vector<int> owners;
+  for (const SimNode& node : nodes_) {
+    if (node.node == nullptr || !owners.empty()) continue;
+    for (NodeId owner : node.node->control().view()->Owners(partition)) {
+      owners.push_back(IndexOf(owner));
     }
   }
-  return sum;
+  return owners;
+}
+
+void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
+  if (node.node == nullptr) return;
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    const ShardFigures& figures = node.node->shard(shard).figures();
+    sum->exchanges += figures.exchanges;
+    sum->read_repairs += figures.read_repairs;
+    sum->repaired_items += figures.repaired_items;
+    sum->log_cuts += figures.log_cuts;
+    sum->disk_reads += figures.disk_reads;
+    sum->stand_in.kept += figures.stand_in.kept;
+    sum->stand_in.delivered += figures.stand_in.delivered;
+    sum->stand_in.guests += figures.stand_in.guests;
+    sum->record_cache.hits += figures.record_cache.hits;
+    sum->record_cache.misses += figures.record_cache.misses;
+    sum->record_cache.evictions += figures.record_cache.evictions;
+    sum->record_cache.bytes += figures.record_cache.bytes;
+  }
 }
 
 }  // namespace gyre

@@ -94,6 +94,11 @@ class SimCluster {
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
 
+  // Empty while all nodes are down.
+  std::vector<int> OwnersOf(PartitionId partition) const;
+  // Where the table's key lies. REQUIRES: the table, and a node that is up.
+  PartitionId Locate(const std::string& table, const std::string& key) const;
+  uint32_t slices() const { return options_.slices; }
   int size() const { return static_cast<int>(nodes_.size()); }
   Scheduler& scheduler() { return scheduler_; }
   Observer& observer() { return observer_; }
@@ -102,6 +107,7 @@ class SimCluster {
   void Trace(const std::string& what);
   // Of everything that happened and everything that is stored.
   uint64_t Digest();
+  // Of all lives of all nodes.
   ShardFigures Figures() const;
 
  private:
@@ -153,6 +159,7 @@ class SimCluster {
   void Observe(const SimNode& node, const WriteBatch& batch);
   void ObserveStored(const SimNode& node);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
+  void AddFigures(const SimNode& node, ShardFigures* sum) const;
   void End(int node);
   void JudgeSameClocks(PartitionId partition);
   void JudgeSameRecord(const ItemKey& item);
@@ -173,6 +180,7 @@ class SimCluster {
   std::vector<SimNode> nodes_;
   uint64_t next_token_ = 1;
   std::optional<std::string> violation_;
+  ShardFigures past_;  // of lives that have ended
 };
 
 }  // namespace gyre

@@ -1,0 +1,79 @@
+#include "storage/guest.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ring/check.h"
+
+namespace gyre {
+
+MintOutcome Guest::Mint(const ItemKey& item, Record known, std::vector<Minted> explained,
+                        WriteIntent intent, uint64_t wall_ms) {
+  if (items_ >= kMostItems || bytes_ >= kMostBytes) {
+    lives_.clear();
+    items_ = bytes_ = 0;
+  }
+  Record record = std::move(known);
+  const auto life = lives_.find(item.partition);
+  if (life != lives_.end()) {
+    if (const auto work = life->second.works.find(item); work != life->second.works.end()) {
+      record = Sync(std::move(record), work->second.record);
+      explained.insert(explained.end(), work->second.minted.begin(), work->second.minted.end());
+    }
+  }
+  const auto same = std::find_if(explained.begin(), explained.end(), [&](const Minted& one) {
+    return !intent.write.empty() && one.write == intent.write;
+  });
+  if (same != explained.end()) {
+    CausalContext seen = SeenByWriter(record, same->dot, VectorOf(std::move(intent.context)));
+    return {MintOutcome::Kind::kAlreadyKnown,
+            std::move(record),
+            std::move(seen),
+            std::move(explained),
+            {}};
+  }
+  const uint64_t stamp =
+      intent.conflict == ConflictPolicy::kLastWriteWins ? NextStamp(record, wall_ms) : 0;
+  if (intent.context.has_value()) DiscardSeen(*intent.context, &record);
+  if (ReplacesAll(intent)) record.versions.clear();
+  if (intent.kind == WriteKind::kPut && IsFull(record, intent.value.size(), limits_)) {
+    CausalContext all{record.context, {}};
+    return {MintOutcome::Kind::kTooManySiblings, std::move(record), std::move(all), {}, {}};
+  }
+  Life& now = lives_[item.partition];
+  while (now.id == ReplicaId()) now.id = ReplicaId(random_.Next());
+  const Minted minted{
+      {now.id, ++now.minted}, intent.write, intent.write.empty() ? 0 : intent.attempt};
+  GYRE_CHECK(!record.context.Covers(minted.dot), "nobody has seen a dot before it is minted");
+  AddMinted(minted.dot, stamp, &intent, &record);
+  // Of what it heard, only what still stands needs explaining; its own dots all do, for an owner
+  // may get the later without the earlier.
+  std::erase_if(explained, [&](const Minted& one) {
+    const bool stands = std::any_of(record.versions.begin(), record.versions.end(),
+                                    [&](const Version& version) { return version.dot == one.dot; });
+    return !stands && one.dot.replica != now.id;
+  });
+  explained.push_back(minted);
+  std::sort(explained.begin(), explained.end());
+  explained.erase(std::unique(explained.begin(), explained.end()), explained.end());
+
+  const auto [work, first] = now.works.try_emplace(item);
+  const size_t before = first ? 0 : item.key.size() + ValueBytes(work->second.record);
+  const size_t after = item.key.size() + ValueBytes(record);
+  work->second = {record, explained};
+  items_ += first ? 1 : 0;
+  now.bytes += after - before;
+  bytes_ += after - before;
+  CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent.context)));
+  return {MintOutcome::Kind::kMinted, std::move(record), std::move(seen), std::move(explained), {}};
+}
+
+void Guest::Forget(PartitionId partition) {
+  const auto life = lives_.find(partition);
+  if (life == lives_.end()) return;
+  items_ -= life->second.works.size();
+  bytes_ -= life->second.bytes;
+  lives_.erase(life);
+}
+
+}  // namespace gyre

@@ -1,0 +1,192 @@
+// Named stories of sloppy quorums and hinted handoff, each on a network that loses nothing, so that
+// what is asked for must succeed.
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "test/sim/sim_cluster.h"
+
+namespace gyre {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+class StandInStory : public ::testing::Test {
+ protected:
+  StandInStory() : cluster_(Quiet()) {
+    TableSpec table;
+    table.name = "carts";
+    absl::StatusOr<TableSpec> made = cluster_.CreateTable(0, table);
+    EXPECT_TRUE(made.ok()) << made.status();
+    cluster_.observer().AddTable(made->id, {"carts", nullptr, true});
+    table.name = "ledger";
+    table.quorum = QuorumKind::kStrict;
+    made = cluster_.CreateTable(0, table);
+    EXPECT_TRUE(made.ok()) << made.status();
+    cluster_.observer().AddTable(made->id, {"ledger", nullptr, true});
+    cluster_.RunFor(Duration::Seconds(2));
+    owners_ = cluster_.OwnersOf(cluster_.Locate("carts", "ada"));
+    for (int node = 0; node < cluster_.size(); ++node) {
+      if (std::find(owners_.begin(), owners_.end(), node) == owners_.end()) others_.push_back(node);
+    }
+    EXPECT_EQ(owners_.size(), 3u);
+    EXPECT_EQ(others_.size(), 2u);
+  }
+  static SimOptions Quiet() {
+    SimOptions options;
+    options.seed = 5;
+    options.network.loss_per_mille = options.network.slow_per_mille = 0;
+    options.client_network.loss_per_mille = options.client_network.slow_per_mille = 0;
+    return options;
+  }
+
+  Outcome Put(int node, const std::string& value, const std::string& table = "carts",
+              const std::string& key = "ada") {
+    WriteIntent intent;
+    intent.value = value;
+    intent.mode = WriteMode::kBlind;
+    intent.attempt = kFirstAttempt;
+    intent.write = {++written_, 1};
+    return Ask([&](const SimCluster::OnOutcome& done) {
+      return cluster_.Write(0, node, table, key, intent, Duration::Seconds(2), done);
+    });
+  }
+  Outcome Get(int node) {
+    return Ask([&](const SimCluster::OnOutcome& done) {
+      return cluster_.Read(0, node, "carts", "ada", Duration::Seconds(2), done);
+    });
+  }
+  template <typename Fn>
+  Outcome Ask(Fn ask) {
+    std::optional<Outcome> result;
+    EXPECT_TRUE(ask([&](Outcome outcome) { result = std::move(outcome); }));
+    cluster_.RunFor(Duration::Seconds(4));
+    EXPECT_TRUE(result.has_value());
+    return result.value_or(Outcome{});
+  }
+  static Strings Values(const Outcome& outcome) {
+    Strings values;
+    for (const Version& version : outcome.record.versions) {
+      values.emplace_back(version.value.view());
+    }
+    std::sort(values.begin(), values.end());
+    return values;
+  }
+  void Crash(const std::vector<int>& nodes) {
+    for (int node : nodes) cluster_.Crash(node);
+    cluster_.RunFor(Duration::Seconds(3));
+  }
+  void Restart(const std::vector<int>& nodes) {
+    for (int node : nodes) cluster_.Restart(node);
+    cluster_.RunFor(Duration::Seconds(30));
+  }
+  // All is well again, and the key holds these.
+  void ExpectSettled(const Strings& values) {
+    cluster_.JudgeClaims();
+    cluster_.JudgeConvergence();
+    cluster_.JudgeHandedOver();
+    EXPECT_EQ(cluster_.violation().value_or(""), "");
+    Strings settled = cluster_.Settled("carts", "ada");
+    std::sort(settled.begin(), settled.end());
+    EXPECT_EQ(settled, values);
+  }
+
+  SimCluster cluster_;
+  std::vector<int> owners_;
+  std::vector<int> others_;
+  uint64_t written_ = 0;
+};
+
+TEST_F(StandInStory, WithOneOwnerLeftWritesAndReadsGoOn) {
+  Crash({owners_[0], owners_[1]});
+  const Outcome put = Put(owners_[2], "milk");
+  EXPECT_EQ(put.code, Outcome::Code::kOk);
+  EXPECT_EQ(put.answered, 2);
+  EXPECT_EQ(put.stand_ins, 1);
+  const Outcome get = Get(others_[0]);
+  EXPECT_EQ(get.code, Outcome::Code::kOk);
+  EXPECT_EQ(Values(get), Strings{"milk"});
+  Restart({owners_[0], owners_[1]});
+  ExpectSettled({"milk"});
+}
+
+TEST_F(StandInStory, AStrictTableRefusesAndSaysHowManyThereWere) {
+  const std::vector<int> owners = cluster_.OwnersOf(cluster_.Locate("ledger", "ada"));
+  Crash({owners[0], owners[1]});
+  const Outcome put = Put(owners[2], "milk", "ledger");
+  EXPECT_EQ(put.code, Outcome::Code::kQuorumNotMet);
+  EXPECT_EQ(put.needed, 2);
+  EXPECT_EQ(put.answered, 1);
+  EXPECT_EQ(cluster_.Figures().stand_in.kept, 0u);
+}
+
+TEST_F(StandInStory, WithNoOwnerLeftWritesAndReadsGoOn) {
+  Crash(owners_);
+  for (const char* value : {"milk", "eggs"}) {
+    const Outcome put = Put(others_[0], value);
+    EXPECT_EQ(put.code, Outcome::Code::kOk);
+    EXPECT_EQ(put.stand_ins, 2);
+  }
+  EXPECT_EQ(Put(others_[1], "tea").code, Outcome::Code::kOk) << "another guest";
+  EXPECT_EQ(Values(Get(others_[1])), (Strings{"eggs", "milk", "tea"}));
+  Restart(owners_);
+  ExpectSettled({"eggs", "milk", "tea"});
+  EXPECT_EQ(cluster_.Figures().stand_in.guests, 3u);
+}
+
+TEST_F(StandInStory, WhoKeepsHintsRestartsBeforeTheirOwner) {
+  Crash({owners_[0], owners_[1]});
+  EXPECT_EQ(Put(owners_[2], "milk").code, Outcome::Code::kOk);
+  Crash({others_[0], others_[1], owners_[2]});
+  Restart({others_[0], others_[1]});
+  Restart({owners_[0], owners_[1]});
+  cluster_.Restart(owners_[2]);
+  cluster_.RunFor(Duration::Seconds(30));
+  ExpectSettled({"milk"});
+}
+
+TEST_F(StandInStory, AllNodesAreKilledAtOnceAndNothingAcknowledgedIsLost) {
+  Crash(owners_);
+  EXPECT_EQ(Put(others_[0], "milk").code, Outcome::Code::kOk);
+  Crash(others_);
+  std::vector<int> all = owners_;
+  all.insert(all.end(), others_.begin(), others_.end());
+  Restart(all);
+  ExpectSettled({"milk"});
+}
+
+// The guest has handed off what it minted, and mints again for the same item.
+TEST_F(StandInStory, AGuestThatHasHandedOffCoversNothingOfWhatItMinted) {
+  Crash(owners_);
+  EXPECT_EQ(Put(others_[0], "milk").code, Outcome::Code::kOk);
+  Restart(owners_);
+  Crash(owners_);
+  EXPECT_EQ(Put(others_[0], "eggs").code, Outcome::Code::kOk);
+  Restart(owners_);
+  ExpectSettled({"eggs", "milk"});
+}
+
+TEST_F(StandInStory, ThatNothingIsThereNobodySaysWithoutAnOwner) {
+  EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
+  Crash(owners_);
+  const Outcome get = Get(others_[0]);
+  EXPECT_EQ(get.code, Outcome::Code::kQuorumNotMet) << "not: there is no such key";
+}
+
+TEST_F(StandInStory, AnOwnerThatIsPausedIsStoodInFor) {
+  cluster_.Pause(owners_[0]);
+  cluster_.Pause(owners_[1]);
+  const Outcome put = Put(owners_[2], "milk");
+  EXPECT_EQ(put.code, Outcome::Code::kOk);
+  EXPECT_EQ(put.stand_ins, 1);
+  cluster_.Resume(owners_[0]);
+  cluster_.Resume(owners_[1]);
+  cluster_.RunFor(Duration::Seconds(30));
+  ExpectSettled({"milk"});
+}
+
+}  // namespace
+}  // namespace gyre
