@@ -204,6 +204,7 @@ struct BodyEncoder {
     wire->set_owner(hint.owner.value());
     EncodeRecordPart(hint.change, wire->mutable_change());
     wire->set_durability(static_cast<uint32_t>(hint.durability));
+    wire->set_ownerless(hint.ownerless);
   }
   void operator()(const HintReply&) const { out->mutable_hint_reply(); }
   void operator()(const FetchHints& fetch) const {
@@ -413,7 +414,7 @@ absl::StatusOr<PeerBody> DecodeHint(PartitionId partition, peer::Hint* wire) {
   absl::StatusOr<ExplainedRecord> change = DecodeRecordPart(partition, wire->mutable_change());
   if (!change.ok()) return change.status();
   return Hint{NodeId(wire->owner()), *std::move(change),
-              static_cast<Durability>(wire->durability())};
+              static_cast<Durability>(wire->durability()), wire->ownerless()};
 }
 
 absl::StatusOr<PeerBody> DecodeFetchHints(PartitionId partition, peer::FetchHints* wire) {

@@ -172,7 +172,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              : Outcome::Code::kCorrupt};
     case 15:
       return Hint{NodeId(Word() | 1), AnyRecord(partition),
-                  Flag() ? Durability::kFsync : Durability::kPeriodic};
+                  Flag() ? Durability::kFsync : Durability::kPeriodic, Flag()};
     case 16:
       return HintReply{};
     case 17:

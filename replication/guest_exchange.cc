@@ -95,7 +95,7 @@ void GuestExchange::Keep(Time now, Effects* effects) {
     stand_ins_.pop_back();
     substitutes_.emplace_back(stand_in, owner);
     tally_->Ask(owner, now);
-    effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability});
+    effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability, true});
   }
 }
 

@@ -61,6 +61,7 @@ TEST(GuestExchange, LooksAmongTheHintsThenMintsAndHasACopyKeptForEachOwner) {
   EXPECT_EQ(trial.effects().guest->explained.size(), 1u);
   EXPECT_EQ(trial.Minted(Minted()), "Hint>z, Hint>w, Hint>x, wake 2000");
   EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('a'));
+  EXPECT_TRUE(trial.sent<Hint>(0).ownerless);
   EXPECT_EQ(trial.sent<Hint>(2).owner, NodeOf('c'));
   EXPECT_EQ(trial.sent<Hint>(2).change.minted, Minted().minted);
   EXPECT_EQ(trial.Hear('z', HintReply{}), "wake 2000");

@@ -121,6 +121,7 @@ struct Hint {
   NodeId owner;
   ExplainedRecord change;
   Durability durability = Durability::kFsync;
+  bool ownerless = false;  // no owner has it
 };
 struct HintReply {};
 

@@ -128,7 +128,7 @@ void WriteExchange::HandOver(Time now, Effects* effects) {
     const NodeId stand_in = (*stand_ins_)[next_stand_in_++];
     substitutes_.push_back({stand_in, owner});
     tally_->Ask(owner, now);
-    effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability});
+    effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability, false});
   }
 }
 

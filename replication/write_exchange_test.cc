@@ -343,6 +343,7 @@ TEST(SloppyWrite, TheNextNodeKeepsTheCopyOfAnOwnerThatCannotBeReachedAndCountsAs
   EXPECT_EQ(trial.Minted(Minted()), "stand-ins?, Apply>b, Apply>c, wake 500");
   EXPECT_EQ(trial.StandIns("xyz"), "Hint>x, Hint>y, wake 500");
   EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('b'));
+  EXPECT_FALSE(trial.sent<Hint>(0).ownerless);
   EXPECT_EQ(trial.sent<Hint>(1).owner, NodeOf('c'));
   EXPECT_EQ(*trial.sent<Hint>(1).change.record, Minted().record);
   EXPECT_EQ(trial.sent<Hint>(1).change.minted, Minted().minted);

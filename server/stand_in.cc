@@ -32,7 +32,7 @@ void StandIn::OnHint(NodeId from, ExchangeId exchange, Hint hint, Instant now, E
   bool kept = false;
   const CommitSeq after = store_->CommitBeside(hint.durability, [&](WriteBatch* batch) {
     kept = log_.Keep(hint.owner, hint.change.item, *hint.change.record, hint.change.minted,
-                     now.wall_ms, batch);
+                     hint.ownerless, now.wall_ms, batch);
   });
   ++(kept ? figures_.kept : figures_.refused);
   if (kept) errands_.try_emplace(hint.owner);
@@ -214,7 +214,8 @@ void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
   bool all = true;
   store_->CommitBeside(Durability::kFsync, [&](WriteBatch* batch) {
     for (NodeId owner : owners) {
-      if (!log_.Keep(owner, hint.key.item, hint.record, hint.minted, hint.since_ms, batch)) {
+      if (!log_.Keep(owner, hint.key.item, hint.record, hint.minted, hint.ownerless, hint.since_ms,
+                     batch)) {
         all = false;
         continue;
       }

@@ -11,10 +11,11 @@ namespace {
 
 constexpr uint64_t kMostDots = 4096;  // of a hint: a record has 64 versions, and its retries
 
-std::string EncodeHintValue(const Record& record, const std::vector<Minted>& minted,
+std::string EncodeHintValue(const Record& record, const std::vector<Minted>& minted, bool ownerless,
                             uint64_t since_ms) {
   std::string out;
   AppendFixed64(&out, since_ms);
+  out.push_back(ownerless ? 1 : 0);
   AppendVarint(&out, minted.size());
   for (const Minted& one : minted) {
     const std::string bytes = EncodeMinted(one);
@@ -33,8 +34,13 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
   hint.bytes = key.size() + value.size();
   std::optional<HintKey> decoded = DecodeHintKey(key);
   uint64_t dots = 0;
-  if (!decoded.has_value() || !ConsumeFixed64(&value, &hint.since_ms) ||
-      !ConsumeVarint(&value, &dots) || dots > kMostDots) {
+  if (!decoded.has_value() || !ConsumeFixed64(&value, &hint.since_ms) || value.empty() ||
+      static_cast<unsigned char>(value.front()) > 1) {
+    return malformed;
+  }
+  hint.ownerless = value.front() == 1;
+  value.remove_prefix(1);
+  if (!ConsumeVarint(&value, &dots) || dots > kMostDots) {
     return malformed;
   }
   hint.key = *std::move(decoded);
@@ -80,9 +86,10 @@ void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
 }
 
 bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
-                   const std::vector<Minted>& minted, uint64_t wall_ms, WriteBatch* batch) {
+                   const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
+                   WriteBatch* batch) {
   const std::string key = EncodeHintKey({owner, item, next_number_});
-  const std::string value = EncodeHintValue(record, minted, wall_ms);
+  const std::string value = EncodeHintValue(record, minted, ownerless, wall_ms);
   const uint64_t bytes = key.size() + value.size();
   if (bytes_ + bytes > options_.max_bytes) return false;
   ++next_number_;

@@ -11,7 +11,8 @@
 // Hints are appended, each under a number of its own, so that keeping one reads nothing. What is in
 // memory is a count for each owner and partition.
 //
-//   hint value := since_ms(8) dots(varint) (size(varint) minted(size))* record(*)
+//   hint value := since_ms(8) flags(1) dots(varint) (size(varint) minted(size))* record(*)
+//   flags      := 1 where no owner has it, 0 else
 //
 // Thread rule: one thread, but for ScanHints, which is pure but for its snapshot.
 
@@ -41,8 +42,9 @@ struct KeptHint {
   HintKey key;
   Record record;  // filled
   std::vector<Minted> minted;
-  uint64_t since_ms = 0;  // of the wall clock, when it was kept: bounds its age and no more
-  size_t bytes = 0;       // of its key and value
+  bool ownerless = false;  // a guest minted it: no owner has it, and so it never grows too old
+  uint64_t since_ms = 0;   // of the wall clock, when it was kept: bounds its age and no more
+  size_t bytes = 0;        // of its key and value
 };
 
 struct HintLogOptions {
@@ -50,7 +52,7 @@ struct HintLogOptions {
   // brings the owner what it missed. Formula: bytes written a second to the partitions of a lost
   // node x seconds that it is away / nodes that stand in. Default 256 MiB.
   uint64_t max_bytes = uint64_t{256} << 20;
-  // A hint that is older is dropped; repair covers it. Default 24 hours.
+  // A hint that is older is dropped, unless no owner has it; repair covers it. Default 24 hours.
   Duration max_age = Duration::Seconds(24 * 3600);
 };
 
@@ -87,12 +89,13 @@ class HintLog {
 
   // False: there is no room, and nothing was done.
   [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
-                          const std::vector<Minted>& minted, uint64_t wall_ms, WriteBatch* batch);
+                          const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
+                          WriteBatch* batch);
   // REQUIRES: it is kept, and not dropped yet.
   void Drop(const KeptHint& hint, WriteBatch* batch);
 
   bool IsOld(const KeptHint& hint, uint64_t wall_ms) const {
-    return wall_ms > hint.since_ms &&
+    return !hint.ownerless && wall_ms > hint.since_ms &&
            wall_ms - hint.since_ms > static_cast<uint64_t>(options_.max_age.millis());
   }
   // Whether some hint for the owner may be too old.

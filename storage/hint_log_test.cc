@@ -30,10 +30,11 @@ class Shelf {
  public:
   explicit Shelf(HintLogOptions options = {}) : options_(options) { log_.emplace(options); }
 
-  bool Keep(NodeId owner, const ItemKey& item, const Record& record, uint64_t wall_ms = 1000) {
+  bool Keep(NodeId owner, const ItemKey& item, const Record& record, uint64_t wall_ms = 1000,
+            bool ownerless = false) {
     WriteBatch batch;
     const std::vector<Minted> minted = {{record.versions[0].dot, {7, 7}, 3}};
-    const bool kept = log_->Keep(owner, item, record, minted, wall_ms, &batch);
+    const bool kept = log_->Keep(owner, item, record, minted, ownerless, wall_ms, &batch);
     Write(batch);
     return kept;
   }
@@ -211,6 +212,15 @@ TEST(HintLog, TellsWhatIsTooOld) {
   EXPECT_FALSE(shelf.log().MayHaveOld(kBob, 15'001));
   shelf.log().NoteOldest(kAlice, kPartition, 9000);
   EXPECT_FALSE(shelf.log().MayHaveOld(kAlice, 15'001));
+}
+
+// A guest minted it: the hints are all that there is of an acknowledged write.
+TEST(HintLog, WhatNoOwnerHasNeverGrowsTooOld) {
+  Shelf shelf({.max_age = Duration::Seconds(10)});
+  ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("x"), 5000, /*ownerless=*/true));
+  const KeptHint hint = shelf.Scan(HintItemPrefix(kAlice, Item("a"))).hints.at(0);
+  EXPECT_TRUE(hint.ownerless);
+  EXPECT_FALSE(shelf.log().IsOld(hint, 1'000'000'000));
 }
 
 TEST(HintLog, WhatIsDamagedIsNeitherOpenedNorRead) {
