@@ -14,12 +14,12 @@ MintOutcome Guest::Mint(const ItemKey& item, Record known, std::vector<Minted> e
     items_ = bytes_ = 0;
   }
   Record record = std::move(known);
-  const auto life = lives_.find(item.partition);
-  if (life != lives_.end()) {
-    if (const auto work = life->second.works.find(item); work != life->second.works.end()) {
-      record = Sync(std::move(record), work->second.record);
-      explained.insert(explained.end(), work->second.minted.begin(), work->second.minted.end());
-    }
+  if (const Work* const work = Find(item); work != nullptr && work->minted.size() >= kMostDots) {
+    Forget(item.partition);
+  }
+  if (const Work* const work = Find(item); work != nullptr) {
+    record = Sync(std::move(record), work->record);
+    explained.insert(explained.end(), work->minted.begin(), work->minted.end());
   }
   const auto same = std::find_if(explained.begin(), explained.end(), [&](const Minted& one) {
     return !intent.write.empty() && one.write == intent.write;
@@ -66,6 +66,13 @@ MintOutcome Guest::Mint(const ItemKey& item, Record known, std::vector<Minted> e
   bytes_ += after - before;
   CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent.context)));
   return {MintOutcome::Kind::kMinted, std::move(record), std::move(seen), std::move(explained), {}};
+}
+
+const Guest::Work* Guest::Find(const ItemKey& item) const {
+  const auto life = lives_.find(item.partition);
+  if (life == lives_.end()) return nullptr;
+  const auto work = life->second.works.find(item);
+  return work == life->second.works.end() ? nullptr : &work->second;
 }
 
 void Guest::Forget(PartitionId partition) {

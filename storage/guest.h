@@ -28,10 +28,11 @@ namespace gyre {
 
 class Guest {
  public:
-  // How much of what it minted a guest remembers before it takes new ids: items, and bytes of their
-  // keys and values.
+  // How much of what it minted a guest remembers before it takes new ids: items, bytes of their
+  // keys and values, and dots of one item.
   static constexpr size_t kMostItems = 4096;
   static constexpr size_t kMostBytes = size_t{8} << 20;
+  static constexpr size_t kMostDots = 256;
 
   Guest(MintLimits limits, Random random) : limits_(limits), random_(random) {}
 
@@ -55,6 +56,8 @@ class Guest {
     std::map<ItemKey, Work> works;
     size_t bytes = 0;
   };
+
+  const Work* Find(const ItemKey& item) const;  // null: nothing under the present id
 
   const MintLimits limits_;
   Random random_;

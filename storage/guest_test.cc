@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -153,6 +155,16 @@ TEST_F(GuestTest, WhatItRemembersIsBounded) {
   const ReplicaId second = after.minted.back().dot.replica;
   Mint(Put(std::string(Guest::kMostBytes, 'x')), {kPartition, TableId(1), "large"});
   EXPECT_NE(Mint(Put("tea")).minted.back().dot.replica, second);
+}
+
+TEST_F(GuestTest, SoManyDotsOfOneItemHaveAnIdAndThenAnotherOne) {
+  std::set<ReplicaId> ids;
+  for (size_t i = 0; i < 3 * Guest::kMostDots; ++i) {
+    const MintOutcome minted = Mint(Put("x", WriteMode::kDefault));
+    EXPECT_LE(minted.minted.size(), Guest::kMostDots);
+    for (const Minted& one : minted.minted) ids.insert(one.dot.replica);
+  }
+  EXPECT_EQ(ids.size(), 3u);
 }
 
 TEST_F(GuestTest, InALastWriteWinsTableItsStampIsAboveAllThatItHeard) {

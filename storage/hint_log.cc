@@ -9,8 +9,6 @@
 namespace gyre {
 namespace {
 
-constexpr uint64_t kMostDots = 4096;  // of a hint: a record has 64 versions, and its retries
-
 std::string EncodeHintValue(const Record& record, const std::vector<Minted>& minted, bool ownerless,
                             uint64_t since_ms) {
   std::string out;
@@ -40,7 +38,7 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
   }
   hint.ownerless = value.front() == 1;
   value.remove_prefix(1);
-  if (!ConsumeVarint(&value, &dots) || dots > kMostDots) {
+  if (!ConsumeVarint(&value, &dots) || dots > kMostHintDots) {
     return malformed;
   }
   hint.key = *std::move(decoded);
@@ -88,6 +86,7 @@ void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
 bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
                    const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
                    WriteBatch* batch) {
+  if (minted.size() > kMostHintDots) return false;  // it could not be read again
   const std::string key = EncodeHintKey({owner, item, next_number_});
   const std::string value = EncodeHintValue(record, minted, ownerless, wall_ms);
   const uint64_t bytes = key.size() + value.size();

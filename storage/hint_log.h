@@ -38,6 +38,9 @@
 
 namespace gyre {
 
+// Dots that a hint may explain: a record has 64 versions, and retries of them.
+inline constexpr size_t kMostHintDots = 4096;
+
 struct KeptHint {
   HintKey key;
   Record record;  // filled
@@ -87,7 +90,7 @@ class HintLog {
   // Counts what is there of the partitions for which `mine` holds. DATA_LOSS for a malformed one.
   absl::Status Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine);
 
-  // False: there is no room, and nothing was done.
+  // False: there is no room, or it explains more dots than a hint may, and nothing was done.
   [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
                           const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
                           WriteBatch* batch);

@@ -201,6 +201,14 @@ TEST(HintLog, RefusesWhatHasNoRoomAndTakesItOnceThereIs) {
   EXPECT_TRUE(shelf.Keep(kAlice, Item("c"), Holding(std::string(1000, 'x'))));
 }
 
+TEST(HintLog, RefusesWhatItCouldNotReadAgain) {
+  Shelf shelf;
+  WriteBatch batch;
+  const std::vector<Minted> dots(kMostHintDots + 1, {{ReplicaId(1), 1}, {}, 0});
+  EXPECT_FALSE(shelf.log().Keep(kAlice, Item("a"), Holding("x"), dots, false, 1, &batch));
+  EXPECT_TRUE(batch.empty());
+}
+
 TEST(HintLog, TellsWhatIsTooOld) {
   Shelf shelf({.max_age = Duration::Seconds(10)});
   ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("x"), 5000));
