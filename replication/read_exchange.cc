@@ -104,6 +104,7 @@ void ReadExchange::OnWake(Time now, Effects* effects) {
   if (now >= short_at_) {
     short_at_ = Time::Never();
     short_ = silent_ = true;
+    for (NodeId node : tally_->NotAsked()) Ask(node, now, effects);
   }
   Decide(now, effects);
 }
@@ -117,7 +118,8 @@ const NodeId* ReadExchange::StoodInForBy(NodeId node) const {
 
 void ReadExchange::Lose(NodeId node, Part part) {
   if (const NodeId* const owner = StoodInForBy(node); owner != nullptr) {
-    tally_->Fail(*owner, part);
+    // It may still answer itself.
+    tally_->Fail(*owner, lost_.contains(*owner) ? part : Part::kNoAnswer);
     std::erase_if(substitutes_, [&](const auto& one) { return one.first == node; });
     return;
   }

@@ -350,5 +350,26 @@ TEST(SloppyRead, AStrictOneAsksNobodyElse) {
   EXPECT_EQ(Read(2, {.unreachable = "bc"}).Start(), "Fetch>a, Fetch>b, QUORUM_NOT_MET 0/2");
 }
 
+TEST(SloppyRead, AnOwnerThatIsMerelySlowIsStillWaitedForWhenNobodyCanStandIn) {
+  Trial trial = SloppyRead(2, {.self = 'z'});
+  trial.Start();
+  trial.At(500).Wake();
+  trial.StandIns("x");
+  EXPECT_EQ(trial.Hear('x', Failed{}), "wake 2000");
+  trial.Hear('a', Found(Holding({Value(kX)})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Value(kX)}))), "OK 2/2");
+}
+
+TEST(SloppyRead, OwnersThatWereNotAskedYetAreAskedBeforeAnybodyStandsInForThem) {
+  ReadRequest request;
+  request.item = kItem;
+  request.needed = 1;
+  request.sloppy = true;
+  request.timeout = Duration::Millis(60);
+  Trial trial(std::make_unique<ReadExchange>(request), {.self = 'z'});
+  EXPECT_EQ(trial.Start(), "Fetch>a, wake 15");
+  EXPECT_EQ(trial.At(15).Wake(), "stand-ins?, Fetch>b, Fetch>c, wake 20");
+}
+
 }  // namespace
 }  // namespace gyre

@@ -42,14 +42,26 @@ void WriteExchange::Probe(Time now, Effects* effects) {
     probe_->Ask(other, now);
     effects->sends.emplace_back(other, Lookup{request_.item, request_.intent.write});
   }
-  for (NodeId node : unreachable_) probe_->Fail(node, Part::kUnreachable);
-  effects->stand_ins = request_.sloppy && !stand_ins_.has_value();
+  asking_ = others_;
+  look_among_hints_ = !suspected_.empty();
+  for (NodeId node : unreachable_) NoteUnanswered(node, Part::kUnreachable);
   EndProbing(now, effects);
+}
+
+// An owner that does not answer: a write that it was to have may be among the hints for it.
+void WriteExchange::NoteUnanswered(NodeId owner, Part part) {
+  probe_->Fail(owner, part);
+  if (std::erase(asking_, owner) > 0) look_among_hints_ = true;
 }
 
 void WriteExchange::EndProbing(Time now, Effects* effects) {
   effects->wake = probe_deadline_;
-  if (effects->stand_ins || !looking_.empty()) return;
+  if (request_.sloppy) {
+    effects->stand_ins = look_among_hints_ && !stand_ins_.has_value();
+    // That some owners do not know it says little where others count stand-ins for them.
+    if (effects->stand_ins || !looking_.empty() || !asking_.empty()) return;
+    return Mint(now, effects);
+  }
   if (probe_->Met()) {
     Mint(now, effects);
   } else if (probe_->Impossible()) {
@@ -66,8 +78,7 @@ void WriteExchange::Mint(Time now, Effects* effects) {
   stage_ = Stage::kMinting;
   tally_->Ask(self_, now);
   effects->mint = std::move(request_.intent);
-  if (request_.sloppy) silent_at_ = now + request_.timeout / 4;
-  effects->wake = std::min(deadline_, silent_at_);
+  effects->wake = deadline_;
 }
 
 void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
@@ -92,7 +103,10 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
     effects->sends.emplace_back(other, apply);
   }
   tally_->Answer(self_, Part::kCoordinator, now);
-  if (request_.sloppy) change_ = std::move(apply.change);
+  if (request_.sloppy) {
+    change_ = std::move(apply.change);
+    silent_at_ = now + request_.timeout / 4;
+  }
   for (NodeId node : unreachable_) Lose(node, Part::kUnreachable);
   for (NodeId node : suspected_) Lose(node, Part::kNoAnswer);
   Decide(now, effects);
@@ -106,8 +120,13 @@ void WriteExchange::Lose(NodeId node, Part part) {
   if (const auto stood_in = find(&Substitute::stand_in); stood_in != substitutes_.end()) {
     node = stood_in->owner;
     substitutes_.erase(stood_in);
+    // It may still answer itself.
+    if (std::find(lost_.begin(), lost_.end(), node) == lost_.end()) part = Part::kNoAnswer;
   } else if (find(&Substitute::owner) != substitutes_.end()) {
+    if (part != Part::kNoAnswer) lost_.push_back(node);
     return;  // its stand-in may still answer
+  } else if (part != Part::kNoAnswer) {
+    lost_.push_back(node);
   }
   tally_->Fail(node, part);
   const std::vector<NodeId> unanswered = tally_->Unanswered();
@@ -150,6 +169,7 @@ void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effe
     if (auto* lookup = std::get_if<LookupReply>(&reply)) {
       if (lookup->known) return Adopt(std::move(lookup->found), now, effects);
       probe_->Answer(from, Part::kAnswered, now);
+      std::erase(asking_, from);
     } else if (auto* hints = std::get_if<FetchReply>(&reply)) {
       for (const Minted& minted : hints->found.minted) {
         if (minted.write == request_.intent.write) {
@@ -158,13 +178,13 @@ void WriteExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effe
       }
       std::erase(looking_, from);
     } else if (std::holds_alternative<Failed>(reply)) {
-      probe_->Fail(from, Part::kRefused);
+      NoteUnanswered(from, Part::kRefused);
       std::erase(looking_, from);
     }
     return EndProbing(now, effects);
   }
   if (stage_ != Stage::kReplicating) {
-    effects->wake = std::min(deadline_, silent_at_);
+    effects->wake = deadline_;
     return;
   }
   if (std::holds_alternative<ApplyReply>(reply)) {
@@ -187,14 +207,14 @@ void WriteExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
     stand_ins_->erase(std::remove(next, stand_ins_->end(), node), stand_ins_->end());
   }
   if (stage_ == Stage::kProbing) {
-    probe_->Fail(node, Part::kUnreachable);
+    NoteUnanswered(node, Part::kUnreachable);
     std::erase(looking_, node);
     EndProbing(now, effects);
   } else if (stage_ == Stage::kReplicating) {
     Lose(node, Part::kUnreachable);
     Decide(now, effects);
   } else {
-    effects->wake = std::min(deadline_, silent_at_);
+    effects->wake = deadline_;
   }
 }
 
@@ -205,8 +225,7 @@ void WriteExchange::OnWake(Time now, Effects* effects) {
   if (now >= deadline_) return End(Outcome::Code::kTimedOut, effects);
   if (stage_ == Stage::kProbing) return EndProbing(now, effects);
   if (stage_ == Stage::kMinting) {
-    if (now >= silent_at_) silent_at_ = now + request_.timeout / 4;  // nobody was asked yet
-    effects->wake = std::min(deadline_, silent_at_);
+    effects->wake = deadline_;
     return;
   }
   if (now >= silent_at_) {

@@ -14,8 +14,9 @@
 //
 // Where the table's quorum is sloppy, an owner that cannot be reached, is suspected, refuses, or is
 // silent for a quarter of the timeout is stood in for: the next node that is no owner keeps its
-// copy as a hint, and counts as that owner's in W. A retry asks the stand-ins too, for what it
-// looks for may be among their hints; where too few owners can be asked it is minted all the same.
+// copy as a hint, and counts as that owner's in W. A retry asks all other owners, and where one of
+// them does not answer the stand-ins, too, for what it looks for may be among their hints; it is
+// minted all the same where that is not enough, or not in time.
 //
 // Source: Dynamo (SOSP 2007) sections 4.5 and 4.6; minting as in Almeida et al., DAIS 2015,
 // section 4.
@@ -49,6 +50,7 @@ class WriteExchange final : public Exchange {
   enum class Stage { kProbing, kMinting, kReplicating };
 
   void Probe(Time now, Effects* effects);
+  void NoteUnanswered(NodeId owner, Part part);
   void EndProbing(Time now, Effects* effects);
   void Adopt(ExplainedRecord found, Time now, Effects* effects);
   // The node takes no copy, or an owner's copy no longer.
@@ -85,7 +87,10 @@ class WriteExchange final : public Exchange {
   };
   std::optional<std::vector<NodeId>> stand_ins_;  // once they are known
   size_t next_stand_in_ = 0;
+  std::vector<NodeId> asking_;  // other owners that were asked for it, and have not answered
+  bool look_among_hints_ = false;
   std::vector<NodeId> looking_;  // stand-ins that were asked for the write and have not answered
+  std::vector<NodeId> lost_;     // owners that answer nothing, as opposed to: not yet
   std::vector<NodeId> wanting_;  // owners whose copy nobody keeps yet
   std::vector<Substitute> substitutes_;
   Time silent_at_ = Time::Never();  // who has not answered by then is stood in for

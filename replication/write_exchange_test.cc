@@ -332,7 +332,7 @@ WriteRequest Sloppy(WriteRequest request) {
 
 TEST(SloppyWrite, WithAllOwnersThereNobodyStandsIn) {
   Trial trial = Write(Sloppy(Put(2)));
-  EXPECT_EQ(trial.Start(), "mint, wake 500");
+  EXPECT_EQ(trial.Start(), "mint, wake 2000");
   EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, wake 500");
   EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2");
 }
@@ -440,37 +440,87 @@ TEST(SloppyWrite, AStrictOneAsksNobodyElse) {
   EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, QUORUM_NOT_MET 1/2 unknown");
 }
 
-TEST(SloppyWrite, ARetryLooksAmongTheHintsToo) {
+TEST(SloppyWrite, ARetryWaitsForEveryOwnerAndWithAllThereForNobodyElse) {
   Trial trial = Write(Sloppy(Retry(2)));
-  EXPECT_EQ(trial.Start(), "stand-ins?, Lookup>b, Lookup>c, wake 500");
-  EXPECT_EQ(trial.StandIns("wxyz"), "FetchHints>w, FetchHints>x, FetchHints>y, wake 500");
-  EXPECT_EQ(trial.Hear('b', LookupReply{}), "wake 500") << "the hints may know better";
-  EXPECT_EQ(trial.Hear('w', FetchReply{{kItem, Share({}), {}}, {}}), "wake 500");
-  EXPECT_EQ(trial.Hear('x', FetchReply{{kItem, Share(Minted().record), Minted().minted}, {}}),
-            "adopt, mint, wake 500");
-  EXPECT_EQ(trial.effects().adopt->minted, Minted().minted);
+  EXPECT_EQ(trial.Start(), "Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.Hear('b', LookupReply{}), "wake 500") << "c may have it from a stand-in alone";
+  EXPECT_EQ(trial.Hear('c', LookupReply{}), "mint, wake 2000");
 }
 
-TEST(SloppyWrite, ARetryThatNobodyKnowsIsMinted) {
+TEST(SloppyWrite, WhereAnOwnerIsAwayARetryLooksAmongTheHints) {
+  for (const bool suspected : {false, true}) {
+    Trial::Setting setting;
+    (suspected ? setting.suspected : setting.unreachable) = "b";
+    Trial trial = Write(Sloppy(Retry(2)), setting);
+    EXPECT_EQ(trial.Start(), "stand-ins?, Lookup>b, Lookup>c, wake 500");
+    EXPECT_EQ(trial.StandIns("wxyz"), "FetchHints>w, FetchHints>x, FetchHints>y, wake 500");
+    EXPECT_EQ(trial.Hear('c', LookupReply{}), "wake 500") << "the hints may know better";
+    EXPECT_EQ(trial.Hear('w', FetchReply{{kItem, Share({}), {}}, {}}), "wake 500");
+    EXPECT_EQ(trial.Hear('x', FetchReply{{kItem, Share(Minted().record), Minted().minted}, {}}),
+              "adopt, mint, wake 2000");
+    EXPECT_EQ(trial.effects().adopt->minted, Minted().minted);
+  }
+}
+
+TEST(SloppyWrite, AnOwnerThatFailsToAnswerMakesARetryLookAmongTheHints) {
   Trial trial = Write(Sloppy(Retry(2)));
   trial.Start();
-  trial.StandIns("x");
-  trial.Hear('x', FetchReply{{kItem, Share({}), {}}, {}});
-  EXPECT_EQ(trial.Hear('b', LookupReply{}), "mint, wake 500");
+  EXPECT_EQ(trial.Hear('b', Failed{}), "stand-ins?, wake 500");
+  EXPECT_EQ(trial.StandIns("x"), "FetchHints>x, wake 500");
+  EXPECT_EQ(trial.Hear('x', FetchReply{{kItem, Share({}), {}}, {}}), "wake 500");
+  EXPECT_EQ(trial.Hear('c', LookupReply{}), "mint, wake 2000");
 }
 
 TEST(SloppyWrite, ARetryIsMintedThoughTooFewOwnersCanBeAsked) {
   Trial trial = Write(Sloppy(Retry(2)), {.unreachable = "bc"});
   EXPECT_EQ(trial.Start(), "stand-ins?, Lookup>b, Lookup>c, wake 500");
   EXPECT_EQ(trial.StandIns("x"), "FetchHints>x, wake 500");
-  EXPECT_EQ(trial.Lose('x'), "mint, wake 500");
+  EXPECT_EQ(trial.Lose('x'), "mint, wake 2000");
 }
 
 TEST(SloppyWrite, ARetryThatHearsNothingIsMintedAfterAQuarterOfTheTimeout) {
   Trial trial = Write(Sloppy(Retry(2)));
   trial.Start();
-  trial.StandIns("x");
-  EXPECT_EQ(trial.At(500).Wake(), "mint, wake 1000");
+  EXPECT_EQ(trial.At(500).Wake(), "mint, wake 2000");
+}
+
+// Stand-ins that have no room refuse no write that owners take.
+TEST(SloppyWrite, AnOwnerThatIsMerelySlowIsStillWaitedForWhenNobodyCanStandIn) {
+  Trial suspects = Write(Sloppy(Put(2)), {.suspected = "bc"});
+  suspects.Start();
+  suspects.Minted(Minted());
+  suspects.StandIns("xy");
+  EXPECT_EQ(suspects.Hear('x', Failed{Outcome::Code::kOverloaded}), "wake 500");
+  EXPECT_EQ(suspects.Hear('y', Failed{Outcome::Code::kOverloaded}), "wake 500");
+  EXPECT_EQ(suspects.Hear('b', ApplyReply{}), "OK 2/2");
+
+  Trial silent = Write(Sloppy(Put(2)));
+  silent.Start();
+  silent.Minted(Minted());
+  silent.At(500).Wake();
+  EXPECT_EQ(silent.StandIns("x"), "Hint>x, wake 2000");
+  EXPECT_EQ(silent.Lose('x'), "wake 2000");
+  EXPECT_EQ(silent.Hear('c', ApplyReply{}), "OK 2/2");
+}
+
+TEST(SloppyWrite, AnOwnerThatIsLostWhileAnotherStandsInForItIsNotWaitedForWhenThatIsLostToo) {
+  Trial trial = Write(Sloppy(Put(2)), {.suspected = "bc"});
+  trial.Start();
+  trial.Minted(Minted());
+  trial.StandIns("xy");
+  EXPECT_EQ(trial.Lose('b'), "wake 500") << "x may still answer for it";
+  EXPECT_EQ(trial.Lose('x'), "wake 500");
+  EXPECT_EQ(trial.Lose('c'), "wake 500");
+  EXPECT_EQ(trial.Lose('y'), "QUORUM_NOT_MET 1/2 unknown");
+}
+
+// The record comes from the disk; nobody has been asked yet.
+TEST(SloppyWrite, AShortTimeoutEndsWhileItIsMinted) {
+  WriteRequest request = Sloppy(Put(2));
+  request.timeout = Duration::Micros(2);
+  Trial trial = Write(request);
+  trial.Start();
+  EXPECT_EQ(trial.effects().wake, Time() + Duration::Micros(2)) << "once, not again and again";
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   }
   if (refusal.code != Outcome::Code::kOk) return Answer(origin, item, std::move(refusal));
 
-  const ExchangeId id = next_exchange_++;
+  const ExchangeId id = NextExchange();
   Live& live = live_[id];
   live.exchange = std::move(exchange);
   live.origin = origin;
@@ -165,6 +165,13 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
 }
 
 // --------------------------------------------------------------------------------------- exchanges
+
+// The lower half of a life's ids, over and over: who asked so long ago is long gone.
+ExchangeId Shard::NextExchange() {
+  const ExchangeId id = next_exchange_;
+  next_exchange_ = (id & ~(kStandInIds - 1)) | ((id + 1) & (kStandInIds - 1));
+  return id;
+}
 
 template <typename Step>
 void Shard::StepExchange(ExchangeId id, Instant now, Step step) {
@@ -432,6 +439,10 @@ void Shard::ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now) 
   if (WasDropped(view_->topology(), hint.change.item.table)) {
     return Respond(from, exchange, hint.change.item.partition, HintReply{}, now);
   }
+  if (!view_->IsOwner(hint.change.item.partition, hint.owner)) {
+    ++figures_.misdirected;
+    return;
+  }
   StepStandIn(now, [&](StandIn::Effects* effects) {
     stand_in_.OnHint(from, exchange, std::move(hint), now, effects);
   });
@@ -443,7 +454,7 @@ void Shard::ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Inst
 
 void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) {
   if (failed_) return;
-  if (!page.ok()) ++figures_.unreadable;
+  if (!page.ok() || page->damaged > 0) ++figures_.unreadable;
   StepStandIn(now, [&](StandIn::Effects* effects) {
     stand_in_.OnScan(id, std::move(page), *view_, now, effects);
   });
@@ -538,6 +549,9 @@ void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerB
 
 void Shard::RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now) {
   const Outcome::Code code = failed_ ? Outcome::Code::kStorageFailed : Outcome::Code::kCorrupt;
+  if (to == view_->self() && (exchange & kStandInIds) != 0) {
+    return Respond(to, exchange, partition, Failed{code}, now);
+  }
   if (to != view_->self()) return Respond(to, exchange, partition, Failed{code}, now);
   StepExchange(exchange, now, [&](Exchange* live, Effects* effects) {
     live->OnLocalFailure(code, now.monotonic, effects);
@@ -652,7 +666,7 @@ void Shard::Repair(Instant now) {
     if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {});
   }
   if (peers.empty()) return;
-  const ExchangeId id = next_exchange_++;
+  const ExchangeId id = NextExchange();
   const NodeId peer = peers[pass % peers.size()];
   AskClock(
       id,

@@ -191,6 +191,7 @@ class Shard {
   void Finish(ExchangeId id, Outcome outcome);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
   void SetWake(ExchangeId id, Live* live, Time wake);
+  ExchangeId NextExchange();
   template <typename Step>
   void StepExchange(ExchangeId id, Instant now, Step step);
 

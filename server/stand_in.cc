@@ -8,10 +8,6 @@
 namespace gyre {
 namespace {
 
-// Of one item, for all owners together: what is merged into one answer.
-constexpr size_t kMostOfAnItem = 1024;
-constexpr size_t kMostBytesOfAnItem = size_t{8} << 20;
-
 PartitionId After(PartitionId partition) { return PartitionId::FromValue(partition.value() + 1); }
 
 }  // namespace
@@ -52,32 +48,45 @@ MintOutcome StandIn::Mint(const ItemKey& item, GuestWork work, WriteIntent inten
 
 void StandIn::OnFetchHints(NodeId from, ExchangeId exchange, const ItemKey& item,
                            Effects* effects) {
-  const Look look{from, exchange, item};
-  HintScan scan;
+  Look look{from, exchange, item, {}, {}, {}};
   for (NodeId owner : log_.OwnersOf(item.partition)) {
     const std::string prefix = HintItemPrefix(owner, item);
-    scan.ranges.push_back({prefix, PrefixEnd(prefix)});
+    look.ranges.push_back({prefix, PrefixEnd(prefix)});
   }
-  if (scan.ranges.empty()) return Answer(look, HintPage(), effects);
+  if (look.ranges.empty()) return Answer(std::move(look), effects);
+  if (looks_.size() >= kMostLooks) {
+    effects->sends.push_back({from, exchange, item.partition, Failed{Outcome::Code::kOverloaded}});
+    return;
+  }
+  LookOn(std::move(look), effects);
+}
+
+void StandIn::LookOn(Look look, Effects* effects) {
+  HintScan scan;
   scan.id = next_id_++;
-  scan.most = kMostOfAnItem;
-  scan.most_bytes = kMostBytesOfAnItem;
-  looks_.emplace(scan.id, look);
+  scan.ranges = look.ranges;
+  looks_.emplace(scan.id, std::move(look));
   effects->scans.push_back(std::move(scan));
 }
 
-void StandIn::Answer(const Look& look, const HintPage& page, Effects* effects) {
-  Record merged;
-  std::vector<Minted> minted;
+void StandIn::OnLooked(Look look, const HintPage& page, Effects* effects) {
   for (const KeptHint& hint : page.hints) {
-    merged = Sync(std::move(merged), hint.record);
-    minted.insert(minted.end(), hint.minted.begin(), hint.minted.end());
+    look.merged = Sync(std::move(look.merged), hint.record);
+    look.minted.insert(look.minted.end(), hint.minted.begin(), hint.minted.end());
   }
-  std::sort(minted.begin(), minted.end());
-  minted.erase(std::unique(minted.begin(), minted.end()), minted.end());
+  std::sort(look.minted.begin(), look.minted.end());
+  look.minted.erase(std::unique(look.minted.begin(), look.minted.end()), look.minted.end());
+  if (page.next.empty()) return Answer(std::move(look), effects);
+  std::erase_if(look.ranges, [&](const HintScan::Range& one) { return one.end <= page.next; });
+  look.ranges.front().begin = page.next;
+  LookOn(std::move(look), effects);
+}
+
+void StandIn::Answer(Look look, Effects* effects) {
   effects->sends.push_back(
       {look.from, look.exchange, look.item.partition,
-       FetchReply{{look.item, std::make_shared<const Record>(std::move(merged)), std::move(minted)},
+       FetchReply{{look.item, std::make_shared<const Record>(std::move(look.merged)),
+                   std::move(look.minted)},
                   {}}});
 }
 
@@ -88,9 +97,13 @@ void StandIn::OnPeer(NodeId node, bool reachable, Instant now) {
   if (reachable) {
     if (reachable_.insert(node).second && errand != errands_.end()) {
       errand->second.next_pass = now.monotonic;
+      errand->second.rest = kRest;
+      errand->second.patience = kPatience;
     }
   } else if (reachable_.erase(node) > 0 && errand != errands_.end()) {
-    errand->second.pass.reset();  // what was under way is still kept
+    // What was under way is still kept.
+    if (errand->second.pass.has_value()) errand->second.look_through = true;
+    errand->second.pass.reset();
   }
 }
 
@@ -110,8 +123,13 @@ void StandIn::OnWake(Instant now, Effects* effects) {
   for (NodeId owner : owners) {
     Errand& errand = errands_.at(owner);
     if (errand.pass.has_value()) {
-      std::erase_if(errand.pass->under_way,
-                    [&](const auto& one) { return one.second.give_up_at <= now.monotonic; });
+      const size_t given_up = std::erase_if(errand.pass->under_way, [&](const auto& one) {
+        return one.second.give_up_at <= now.monotonic;
+      });
+      if (given_up > 0) {
+        errand.window.OnOverloaded(now.monotonic);
+        errand.patience = std::min(kLongestPatience, errand.patience + errand.patience);
+      }
     } else if (IsDue(owner, errand) && errand.next_pass <= now.monotonic) {
       if (!MayBegin()) {
         errand.next_pass = now.monotonic + kShortRest;
@@ -125,25 +143,33 @@ void StandIn::OnWake(Instant now, Effects* effects) {
   }
 }
 
+bool StandIn::MaySend(const Errand& errand) {
+  const Pass& pass = *errand.pass;
+  if (pass.waiting.empty() || pass.under_way.size() >= errand.window.size()) return false;
+  return pass.under_way.empty() || pass.bytes_under_way + pass.waiting.front().bytes <= kMostBytes;
+}
+
 void StandIn::Pump(NodeId owner, Instant now, Effects* effects) {
   Errand& errand = errands_.at(owner);
   if (!errand.pass.has_value()) return;
   Pass& pass = *errand.pass;
-  while (!pass.waiting.empty() && pass.under_way.size() < errand.window.size() &&
-         errand.window.open_at() <= now.monotonic) {
+  while (MaySend(errand) && errand.window.open_at() <= now.monotonic) {
     const ExchangeId id = next_id_++;
     KeptHint hint = std::move(pass.waiting.front());
     pass.waiting.pop_front();
     effects->sends.push_back(
         {owner, id, hint.key.item.partition,
          Handoff{{hint.key.item, std::make_shared<const Record>(hint.record), hint.minted}}});
-    pass.under_way.emplace(id, UnderWay{std::move(hint), now.monotonic + kPatience});
+    pass.bytes_under_way += hint.bytes;
+    pass.under_way.emplace(id, UnderWay{std::move(hint), now.monotonic + errand.patience});
   }
   if (!pass.waiting.empty() || pass.scan != 0) return;
   if (pass.partition.has_value()) return Read(owner, &pass, effects);
   if (!pass.under_way.empty()) return;
+  // A pass that brought nothing makes the next one wait longer.
+  errand.rest = pass.delivered ? kRest : std::min(kLongestRest, errand.rest + errand.rest);
   errand.pass.reset();
-  errand.next_pass = now.monotonic + kRest;
+  errand.next_pass = now.monotonic + errand.rest;
   if (log_.CountOf(owner).hints == 0) errands_.erase(owner);
 }
 
@@ -165,13 +191,11 @@ void StandIn::TurnPage(NodeId owner, PartitionId from, Pass* pass) {
 void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& view, Instant now,
                      Effects* effects) {
   if (const auto look = looks_.find(id); look != looks_.end()) {
-    if (page.ok()) {
-      Answer(look->second, *page, effects);
-    } else {
-      effects->sends.push_back({look->second.from, look->second.exchange,
-                                look->second.item.partition, Failed{Outcome::Code::kCorrupt}});
-    }
+    Look one = std::move(look->second);
     looks_.erase(look);
+    if (page.ok()) return OnLooked(std::move(one), *page, effects);
+    effects->sends.push_back(
+        {one.from, one.exchange, one.item.partition, Failed{Outcome::Code::kCorrupt}});
     return;
   }
   const auto read = passes_.find(id);
@@ -201,28 +225,26 @@ void StandIn::Sort(KeptHint hint, const View& view, Instant now, Pass* pass) {
   const ItemKey& item = hint.key.item;
   const absl::Span<const NodeId> owners = view.Owners(item.partition);
   if (owners.empty() || WasDropped(view.topology(), item.table)) return Drop(hint);
-  if (log_.IsOld(hint, now.wall_ms)) {
+  if (!view.IsOwner(item.partition, hint.key.owner)) return Redirect(hint, owners);
+  if (!Reachable(hint.key.owner) && log_.IsOld(hint, now.wall_ms)) {
     ++figures_.expired;
     return Drop(hint);
   }
-  if (!view.IsOwner(item.partition, hint.key.owner)) return Redirect(hint, owners);
   pass->oldest_ms = pass->oldest_ms == 0 ? hint.since_ms : std::min(pass->oldest_ms, hint.since_ms);
   if (Reachable(hint.key.owner)) pass->waiting.push_back(std::move(hint));
 }
 
 void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
-  bool all = true;
+  if (!log_.HasRoomFor(hint.bytes * owners.size())) return;  // it stays as it is
   store_->CommitBeside(Durability::kFsync, [&](WriteBatch* batch) {
     for (NodeId owner : owners) {
-      if (!log_.Keep(owner, hint.key.item, hint.record, hint.minted, hint.ownerless, hint.since_ms,
-                     batch)) {
-        all = false;
-        continue;
-      }
+      const bool kept = log_.Keep(owner, hint.key.item, hint.record, hint.minted, hint.ownerless,
+                                  hint.since_ms, batch);
+      GYRE_CHECK(kept, "there is room");
       errands_.try_emplace(owner);
     }
   });
-  if (all) Drop(hint);  // else it stays, and the next pass tries again
+  Drop(hint);
 }
 
 void StandIn::Drop(const KeptHint& hint) {
@@ -240,16 +262,25 @@ void StandIn::OnReply(NodeId from, ExchangeId exchange, const PeerBody& body, In
   const auto it = pass.under_way.find(exchange);
   if (it == pass.under_way.end()) return;  // late, or doubled
   KeptHint hint = std::move(it->second.hint);
+  pass.bytes_under_way -= hint.bytes;
   pass.under_way.erase(it);
   const Failed* const failed = std::get_if<Failed>(&body);
   if (std::holds_alternative<ApplyReply>(body)) {
     ++figures_.delivered;
+    pass.delivered = true;
     errand->second.window.OnTaken();
+    errand->second.patience = kPatience;
     Drop(hint);
-  } else if (failed != nullptr && failed->code == Outcome::Code::kOverloaded) {
+  } else {
     errand->second.window.OnOverloaded(now.monotonic);
-    pass.waiting.push_front(std::move(hint));
-  }  // else it is left to the next pass
+    if (failed != nullptr && failed->code == Outcome::Code::kOverloaded) {
+      pass.waiting.push_front(std::move(hint));
+    } else if (failed == nullptr || failed->code == Outcome::Code::kStorageFailed) {
+      // It takes nothing at all for now. One that is damaged there is left alone by itself.
+      pass.waiting.clear();
+      pass.partition.reset();
+    }
+  }
   Pump(from, now, effects);
 }
 
@@ -263,7 +294,7 @@ Time StandIn::wake() const {
       continue;
     }
     for (const auto& [id, one] : errand.pass->under_way) wake = std::min(wake, one.give_up_at);
-    if (!errand.pass->waiting.empty() && errand.pass->under_way.size() < errand.window.size()) {
+    if (MaySend(errand)) {
       wake = std::min(wake, errand.window.open_at());
     }
   }

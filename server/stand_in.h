@@ -36,14 +36,22 @@ namespace gyre {
 
 class StandIn {
  public:
-  // How long a hint that was handed over may stay unanswered before it is left to the next pass.
+  // How long a hint that was handed over may stay unanswered before it is left to the next pass;
+  // with each that does, twice as long, so that an owner that is slow gets ahead all the same.
   static constexpr Duration kPatience = Duration::Seconds(10);
+  static constexpr Duration kLongestPatience = Duration::Seconds(40);
   // Between two passes over the hints for one owner.
   static constexpr Duration kRest = Duration::Seconds(1);
+  // And after as many that brought nothing.
+  static constexpr Duration kLongestRest = Duration::Seconds(30);
   // Where a pass has to wait for the commit of what the one before dropped.
   static constexpr Duration kShortRest = Duration::Millis(10);
   // Between two looks for hints that have grown too old.
   static constexpr Duration kSweep = Duration::Seconds(60);
+
+  // Of hints that are under way to one owner at once, and questions that are being looked up.
+  static constexpr size_t kMostBytes = size_t{4} << 20;
+  static constexpr size_t kMostLooks = 256;
 
   struct Effects {
     struct Send {
@@ -98,11 +106,15 @@ class StandIn {
     uint64_t oldest_ms = 0;                // of what is kept in the partition, as far as it is read
     std::deque<KeptHint> waiting;
     std::map<ExchangeId, UnderWay> under_way;
+    size_t bytes_under_way = 0;
+    bool delivered = false;  // anything
   };
   struct Errand {
     HandoffWindow window;
     std::optional<Pass> pass;
-    Time next_pass;             // not before
+    Time next_pass;         // not before
+    Duration rest = kRest;  // before that
+    Duration patience = kPatience;
     bool look_through = false;  // though the owner cannot be reached
   };
   // Who waits for what is kept of an item.
@@ -110,6 +122,9 @@ class StandIn {
     NodeId from;
     ExchangeId exchange = 0;
     ItemKey item;
+    std::vector<HintScan::Range> ranges;  // still to be read
+    Record merged;
+    std::vector<Minted> minted;
   };
 
   bool Reachable(NodeId owner) const { return owner == self_ || reachable_.contains(owner); }
@@ -128,7 +143,10 @@ class StandIn {
   // Makes it a hint for each of `owners`.
   void Redirect(const KeptHint& hint, absl::Span<const NodeId> owners);
   void Drop(const KeptHint& hint);
-  void Answer(const Look& look, const HintPage& page, Effects* effects);
+  void LookOn(Look look, Effects* effects);
+  void OnLooked(Look look, const HintPage& page, Effects* effects);
+  void Answer(Look look, Effects* effects);
+  static bool MaySend(const Errand& errand);
 
   const NodeId self_;
   HintLog log_;

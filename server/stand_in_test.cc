@@ -90,6 +90,11 @@ class Bench {
     now_.wall_ms += static_cast<uint64_t>(span.millis());
     return Wake();
   }
+  void Later(Duration span) {
+    now_.monotonic = now_.monotonic + span;
+    now_.wall_ms += static_cast<uint64_t>(span.millis());
+  }
+  size_t asked(const std::string& node) { return asked_[node].size(); }
   Strings Wake() {
     Strings said;
     for (int i = 0; i < 10 && stand_in_->wake() <= now_.monotonic; ++i) {
@@ -269,17 +274,52 @@ TEST(StandIn, WhatIsNotAnsweredIsLeftToTheNextPass) {
   bench.Keep("b", bench.Item("b"), "milk");
   bench.Reach("b");
   EXPECT_EQ(bench.Pass(StandIn::kPatience), Strings{});
+  EXPECT_EQ(bench.Pass(StandIn::kRest), Strings{}) << "the last pass brought nothing";
   EXPECT_EQ(bench.Pass(StandIn::kRest), Strings{"Handoff>b milk"});
   EXPECT_EQ(bench.stored(), 1u);
+}
+
+TEST(StandIn, AnOwnerThatIsSlowGetsAheadAllTheSame) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Reach("b");
+  for (int i = 0; i < 40 && bench.stored() > 0; ++i) {
+    bench.Pass(Duration::Seconds(15));
+    while (bench.asked("b") > 0) bench.Hear("b", ApplyReply{});  // 15 s after each question
+  }
+  EXPECT_EQ(bench.stored(), 0u);
 }
 
 TEST(StandIn, WhatTheOwnerCannotTakeStaysAndIsTriedAgain) {
   Bench bench;
   bench.Keep("b", bench.Item("b"), "milk");
   bench.Reach("b");
-  EXPECT_EQ(bench.Hear("b", Failed{Outcome::Code::kStorageFailed}), Strings{});
+  EXPECT_EQ(bench.Hear("b", Failed{Outcome::Code::kCorrupt}), Strings{});
   EXPECT_EQ(bench.stored(), 1u);
-  EXPECT_EQ(bench.Pass(StandIn::kRest), Strings{"Handoff>b milk"});
+  EXPECT_EQ(bench.Pass(StandIn::kRest + StandIn::kRest), Strings{"Handoff>b milk"});
+}
+
+TEST(StandIn, AnOwnerWhoseDiskFailedIsNotShownAllOfItsHintsAgainAndAgain) {
+  Bench bench;
+  for (int i = 0; i < 200; ++i) bench.Keep("b", bench.Item("b"), std::to_string(i));
+  size_t sent = bench.Reach("b").size();
+  for (int second = 0; second < 60; ++second) {
+    while (bench.asked("b") > 0) {
+      sent += bench.Hear("b", Failed{Outcome::Code::kStorageFailed}).size();
+    }
+    sent += bench.Pass(Duration::Seconds(1)).size();
+  }
+  EXPECT_LE(sent, 20u);
+  EXPECT_EQ(bench.stored(), 200u);
+}
+
+TEST(StandIn, SoManyBytesAreUnderWayAtOnce) {
+  Bench bench;
+  for (int i = 0; i < 8; ++i) {
+    bench.Keep("b", bench.Item("b"), std::string(StandIn::kMostBytes / 2, 'x'));
+  }
+  EXPECT_EQ(bench.Reach("b").size(), 1u) << "two and their keys are more";
+  EXPECT_EQ(bench.Hear("b", ApplyReply{}).size(), 1u);
 }
 
 TEST(StandIn, AnAnswerThatComesTwiceOrFromAnotherChangesNothing) {
@@ -326,6 +366,24 @@ TEST(StandIn, ShowsWhatItKeepsOfAnItemForAllOwnersTogether) {
   EXPECT_EQ(bench.Look(item), Strings{"FetchReply>a 3"});
   EXPECT_EQ(bench.found().found.item, item);
   EXPECT_EQ(bench.found().found.minted.size(), 3u);
+}
+
+TEST(StandIn, ShowsAllOfAnItemThoughThatTakesSeveralPages) {
+  Bench bench;
+  const ItemKey item = bench.Item("b");
+  for (int i = 0; i < 300; ++i) bench.Keep(i % 2 == 0 ? "b" : "c", item, std::to_string(i));
+  EXPECT_EQ(bench.Look(item), Strings{"FetchReply>a 300"});
+  EXPECT_EQ(bench.found().found.minted.size(), 300u);
+}
+
+TEST(StandIn, WhatIsOldGoesToItsOwnerWhereThatCanBeReached) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.Reach("b");
+  bench.Lose("b");
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Restart();
+  bench.Later(Duration::Seconds(3600));
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b milk"});
 }
 
 TEST(StandIn, OfWhatItDoesNotKeepItShowsNothing) {

@@ -40,6 +40,11 @@ MintOutcome Guest::Mint(const ItemKey& item, Record known, std::vector<Minted> e
     CausalContext all{record.context, {}};
     return {MintOutcome::Kind::kTooManySiblings, std::move(record), std::move(all), {}, {}};
   }
+  // What a client or a peer claims to have seen of this id was minted by nobody.
+  if (const auto life = lives_.find(item.partition);
+      life != lives_.end() && record.context.Get(life->second.id) > life->second.minted) {
+    Forget(item.partition);
+  }
   Life& now = lives_[item.partition];
   while (now.id == ReplicaId()) now.id = ReplicaId(random_.Next());
   const Minted minted{

@@ -30,8 +30,8 @@ class Guest {
  public:
   // How much of what it minted a guest remembers before it takes new ids: items, bytes of their
   // keys and values, and dots of one item.
-  static constexpr size_t kMostItems = 4096;
-  static constexpr size_t kMostBytes = size_t{8} << 20;
+  static constexpr size_t kMostItems = 65'536;
+  static constexpr size_t kMostBytes = size_t{32} << 20;
   static constexpr size_t kMostDots = 256;
 
   Guest(MintLimits limits, Random random) : limits_(limits), random_(random) {}

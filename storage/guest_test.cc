@@ -157,6 +157,20 @@ TEST_F(GuestTest, WhatItRemembersIsBounded) {
   EXPECT_NE(Mint(Put("tea")).minted.back().dot.replica, second);
 }
 
+// A context is not signed, and what a peer says is no better.
+TEST_F(GuestTest, WhoClaimsToHaveSeenMoreThanItMintedMakesItTakeANewId) {
+  const Dot first = Mint(Put("milk")).minted[0].dot;
+  WriteIntent intent = Put("eggs");
+  intent.context = CausalContext{VersionVector{{first.replica, 1000}}, {}};
+  const MintOutcome claimed = Mint(std::move(intent));
+  EXPECT_NE(claimed.minted.back().dot.replica, first.replica);
+  Record known;
+  known.context.RaiseTo({claimed.minted.back().dot.replica, 7});
+  const MintOutcome heard = Mint(Put("tea"), kItem, known);
+  EXPECT_EQ(heard.kind, MintOutcome::Kind::kMinted);
+  EXPECT_NE(heard.minted.back().dot.replica, claimed.minted.back().dot.replica);
+}
+
 TEST_F(GuestTest, SoManyDotsOfOneItemHaveAnIdAndThenAnotherOne) {
   std::set<ReplicaId> ids;
   for (size_t i = 0; i < 3 * Guest::kMostDots; ++i) {

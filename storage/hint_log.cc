@@ -57,22 +57,16 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
 }
 
 absl::Status HintLog::Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine) {
-  absl::Status malformed;
-  const absl::Status scanned =
-      snapshot.Scan(Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
-        const std::optional<HintKey> decoded = DecodeHintKey(key);
-        uint64_t since_ms = 0;
-        const size_t bytes = key.size() + value.size();
-        if (!decoded.has_value() || !ConsumeFixed64(&value, &since_ms)) {
-          malformed = absl::DataLossError("hints: malformed entry");
-          return false;
-        }
-        if (!mine(decoded->item.partition)) return true;
-        next_number_ = std::max(next_number_, decoded->number + 1);
-        Add({decoded->owner, decoded->item.partition}, bytes, since_ms);
-        return true;
-      });
-  return scanned.ok() ? malformed : scanned;
+  return snapshot.Scan(Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
+    const std::optional<HintKey> decoded = DecodeHintKey(key);
+    const size_t bytes = key.size() + value.size();
+    uint64_t since_ms = 0;
+    if (!decoded.has_value() || !mine(decoded->item.partition)) return true;
+    if (!ConsumeFixed64(&value, &since_ms)) return true;
+    next_number_ = std::max(next_number_, decoded->number + 1);
+    Add({decoded->owner, decoded->item.partition}, bytes, since_ms);
+    return true;
+  });
 }
 
 void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
@@ -90,7 +84,7 @@ bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
   const std::string key = EncodeHintKey({owner, item, next_number_});
   const std::string value = EncodeHintValue(record, minted, ownerless, wall_ms);
   const uint64_t bytes = key.size() + value.size();
-  if (bytes_ + bytes > options_.max_bytes) return false;
+  if (!HasRoomFor(bytes)) return false;
   ++next_number_;
   Add({owner, item.partition}, bytes, wall_ms);
   batch->Put(Family::kHints, key, value);
@@ -125,8 +119,10 @@ std::optional<PartitionId> HintLog::NextPartition(NodeId owner, PartitionId from
 
 std::vector<NodeId> HintLog::Owners() const {
   std::vector<NodeId> owners;
-  for (const auto& [place, count] : counts_) {
-    if (owners.empty() || owners.back() != place.first) owners.push_back(place.first);
+  constexpr PartitionId kLast = PartitionId::FromValue(UINT32_MAX);
+  for (auto it = counts_.begin(); it != counts_.end();
+       it = counts_.upper_bound({owners.back(), kLast})) {
+    owners.push_back(it->first.first);
   }
   return owners;
 }
@@ -152,7 +148,6 @@ std::vector<NodeId> HintLog::OwnersOf(PartitionId partition) const {
 absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& scan) {
   HintPage page;
   size_t bytes = 0;
-  absl::Status malformed;
   for (const HintScan::Range& range : scan.ranges) {
     const absl::Status scanned = snapshot.Scan(
         Family::kHints, range.begin, range.end, [&](std::string_view key, std::string_view value) {
@@ -164,15 +159,14 @@ absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& sca
           }
           absl::StatusOr<KeptHint> hint = DecodeHint(key, value);
           if (!hint.ok()) {
-            malformed = hint.status();
-            return false;
+            ++page.damaged;
+            return true;
           }
           bytes += hint->bytes;
           page.hints.push_back(*std::move(hint));
           return true;
         });
     if (!scanned.ok()) return scanned;
-    if (!malformed.ok()) return malformed;
     if (!page.next.empty()) break;
   }
   return page;

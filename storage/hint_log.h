@@ -80,16 +80,19 @@ struct HintScan {
 };
 struct HintPage {
   std::vector<KeptHint> hints;  // range by range, in the order of their keys
-  std::string next;  // in the last range that was read, where to go on; empty: that was all
+  std::string next;      // in the last range that was read, where to go on; empty: that was all
+  uint64_t damaged = 0;  // hints that cannot be decoded, and were passed over
 };
 
 class HintLog {
  public:
   explicit HintLog(HintLogOptions options) : options_(options) {}
 
-  // Counts what is there of the partitions for which `mine` holds. DATA_LOSS for a malformed one.
+  // Counts what is there of the partitions for which `mine` holds. One whose key is damaged is
+  // passed over: no start fails by what may be dropped.
   absl::Status Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine);
 
+  bool HasRoomFor(uint64_t bytes) const { return bytes_ + bytes <= options_.max_bytes; }
   // False: there is no room, or it explains more dots than a hint may, and nothing was done.
   [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
                           const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
@@ -127,7 +130,7 @@ class HintLog {
   std::map<Place, HintCount> counts_;  // none is zero
 };
 
-// DATA_LOSS for a malformed hint, and so from ScanHints.
+// DATA_LOSS for a malformed hint.
 absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value);
 
 absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& scan);

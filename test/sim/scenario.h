@@ -19,7 +19,7 @@ namespace gyre {
 struct ScenarioOptions {
   uint64_t seed = 1;
   Duration length = Duration::Seconds(60);
-  Duration settle = Duration::Seconds(30);
+  Duration settle = Duration::Seconds(90);
   bool faults = true;
   bool trace = false;
 };
