@@ -100,6 +100,8 @@ class StandIn {
   };
   // One pass over what is kept for one owner.
   struct Pass {
+    Pass() {}  // clang takes no implicit one within an optional of the enclosing class
+
     std::optional<PartitionId> partition;  // that is being read; none: all are read
     std::string from;                      // where to read on in it; empty: from its beginning
     uint64_t scan = 0;                     // the one under way; 0: none
