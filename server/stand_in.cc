@@ -123,8 +123,11 @@ void StandIn::OnWake(Instant now, Effects* effects) {
   for (NodeId owner : owners) {
     Errand& errand = errands_.at(owner);
     if (errand.pass.has_value()) {
-      const size_t given_up = std::erase_if(errand.pass->under_way, [&](const auto& one) {
-        return one.second.give_up_at <= now.monotonic;
+      Pass& pass = *errand.pass;
+      const size_t given_up = std::erase_if(pass.under_way, [&](const auto& one) {
+        if (one.second.give_up_at > now.monotonic) return false;
+        pass.bytes_under_way -= one.second.hint.bytes;
+        return true;
       });
       if (given_up > 0) {
         errand.window.OnOverloaded(now.monotonic);

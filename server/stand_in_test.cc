@@ -313,6 +313,17 @@ TEST(StandIn, AnOwnerWhoseDiskFailedIsNotShownAllOfItsHintsAgainAndAgain) {
   EXPECT_EQ(bench.stored(), 200u);
 }
 
+TEST(StandIn, WhatIsGivenUpTakesNoRoomFromTheRestOfThePass) {
+  Bench bench;
+  const ItemKey item = bench.Item("b");
+  bench.Keep("b", item, std::string(StandIn::kMostBytes, 'x'));
+  for (const char* value : {"milk", "eggs", "tea"}) bench.Keep("b", item, value);
+  EXPECT_EQ(bench.Reach("b").size(), 1u);
+  EXPECT_EQ(bench.Pass(StandIn::kPatience), Strings{});
+  EXPECT_EQ(bench.Pass(HandoffWindow::kShortestPause),
+            (Strings{"Handoff>b milk", "Handoff>b eggs"}));
+}
+
 TEST(StandIn, SoManyBytesAreUnderWayAtOnce) {
   Bench bench;
   for (int i = 0; i < 8; ++i) {
