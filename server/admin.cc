@@ -183,7 +183,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   reply.set_state(parts_.door->draining() ? "draining" : "serving");
   for (const Lane* lane : parts_.lanes) {
     if (lane->failed()) reply.set_state("failed: a write to the disk failed");
-    reply.set_missing_dots(reply.missing_dots() + lane->figures().missing_dots);
+    reply.set_missing_dots(reply.missing_dots() + lane->figures().repair.missing_dots);
   }
   AddHints(parts_.lanes, *view, reply.mutable_hints());
   for (const PeerLink::Figures& link : parts_.links->figures()) {

@@ -181,7 +181,7 @@ absl::Status Gyred::OpenStore() {
 absl::Status Gyred::OpenNode() {
   NodeOptions options;
   options.shard.max_exchanges = 2 * config_.max_in_flight;  // clients' and forwarded ones
-  options.shard.repair_interval = config_.repair_interval;
+  options.shard.repair.interval = config_.repair_interval;
   options.shard.periodic_sync = config_.periodic_sync;
   options.store.limits.max_siblings = kMaxSiblings;
   options.store.limits.max_record_bytes = kMaxRecordValueBytes;

@@ -66,7 +66,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   for (const Lane* lane : lanes) {
     const ShardFigures one = lane->figures();
     sum.exchanges += one.exchanges;
-    sum.missing_dots += one.missing_dots;
+    sum.repair.missing_dots += one.repair.missing_dots;
     sum.record_cache.hits += one.record_cache.hits;
     sum.record_cache.misses += one.record_cache.misses;
     sum.record_cache.evictions += one.record_cache.evictions;
@@ -77,11 +77,11 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.quorum_failures += one.quorum_failures;
     sum.overloads += one.overloads;
     sum.read_repairs += one.read_repairs;
-    sum.repaired_items += one.repaired_items;
-    sum.clock_exchanges += one.clock_exchanges;
-    sum.log_cuts += one.log_cuts;
+    sum.repair.items += one.repair.items;
+    sum.repair.exchanges += one.repair.exchanges;
+    sum.repair.log_cuts += one.repair.log_cuts;
     sum.sheds += one.sheds;
-    sum.misdirected += one.misdirected;
+    sum.misdirected += one.misdirected + one.repair.misdirected;
     sum.unreadable += one.unreadable;
     sum.disk_reads += one.disk_reads;
     sum.commits += one.commits;
@@ -100,7 +100,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   }
   out->Gauge("gyre_exchanges", "Requests being coordinated", sum.exchanges);
   out->Gauge("gyre_missing_dots", "Dots that a peer had and this node lacked, when last compared",
-             sum.missing_dots);
+             sum.repair.missing_dots);
   out->Counter("gyre_reads_total", "Reads coordinated", sum.reads);
   out->Counter("gyre_writes_total", "Writes coordinated", sum.writes);
   out->Counter("gyre_forwards_total", "Writes handed on to an owner", sum.forwards);
@@ -108,11 +108,10 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.quorum_failures);
   out->Counter("gyre_shard_overloads_total", "Requests refused by a full shard", sum.overloads);
   out->Counter("gyre_read_repairs_total", "Reads that found a replica behind", sum.read_repairs);
-  out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges",
-               sum.repaired_items);
-  out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.clock_exchanges);
+  out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges", sum.repair.items);
+  out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.repair.exchanges);
   out->Counter("gyre_log_cuts_total", "Clock exchanges that found a peer's dot log cut",
-               sum.log_cuts);
+               sum.repair.log_cuts);
   out->Counter("gyre_sheds_total",
                "Peers' questions refused, for the disk does not keep up or too many are served",
                sum.sheds);

@@ -20,8 +20,10 @@ constexpr size_t kSettledAtOnce = 256;
 // Between two counts of the hints for the figures.
 constexpr Duration kTellHints = Duration::Millis(100);
 
-// Of the ids that a life draws from, the upper half is the stand-in's.
+// Of the ids that a life draws from, the upper half is the stand-in's, and of the rest the upper
+// half repair's.
 constexpr ExchangeId kStandInIds = ExchangeId{1} << 39;
+constexpr ExchangeId kRepairIds = ExchangeId{1} << 38;
 
 bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
@@ -77,14 +79,10 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       view_(std::move(view)),
       random_(random),
       next_exchange_(random_.Next() << 40 | 1),
+      repair_(options.repair, view_, store, next_exchange_ | kRepairIds, Random(random_.Next())),
       stand_in_(view_->self(), std::move(hints),
                 Guest(store->options().limits, Random(random_.Next())), store,
-                next_exchange_ | kStandInIds) {
-  store_->ForEachClock(
-      [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
-  hurried_asks_ =
-      repair_order_.size() * (kMaxReplicas - 1);  // whatever it missed while it was away
-}
+                next_exchange_ | kStandInIds) {}
 
 // ------------------------------------------------------------------------------ client requests
 
@@ -166,10 +164,10 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
 
 // --------------------------------------------------------------------------------------- exchanges
 
-// The lower half of a life's ids, over and over: who asked so long ago is long gone.
+// The lowest quarter of a life's ids, over and over: who asked so long ago is long gone.
 ExchangeId Shard::NextExchange() {
   const ExchangeId id = next_exchange_;
-  next_exchange_ = (id & ~(kStandInIds - 1)) | ((id + 1) & (kStandInIds - 1));
+  next_exchange_ = (id & ~(kRepairIds - 1)) | ((id + 1) & (kRepairIds - 1));
   return id;
 }
 
@@ -372,12 +370,15 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     }
     return;
   }
-  if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
-    return OnClockAnswer(message.exchange, from, message.partition, std::move(*answer), now);
-  }
-  if (std::holds_alternative<Failed>(message.body)) {
-    const auto it = clock_exchanges_.find(message.exchange);
-    if (it != clock_exchanges_.end() && it->second.peer() == from) clock_exchanges_.erase(it);
+  if ((message.exchange & kStandInIds) == 0 && (message.exchange & kRepairIds) != 0) {
+    Repair::Effects effects;
+    if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
+      repair_.OnAnswer(message.exchange, from, message.partition, std::move(*answer), now,
+                       &effects);
+    } else if (std::holds_alternative<Failed>(message.body)) {
+      repair_.OnRefused(message.exchange, from);
+    }
+    return PerformRepair(std::move(effects), now);
   }
   if ((message.exchange & kStandInIds) != 0) {
     return StepStandIn(now, [&](StandIn::Effects* effects) {
@@ -568,10 +569,10 @@ void Shard::RefuseToServe(NodeId from, PeerMessage message, Instant now) {
 
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
   stand_in_.OnPeer(node, reachable, now);
+  repair_.OnPeer(node, reachable, now);
   if (reachable) {
     greeted_.insert(node);
-    // What either missed meanwhile is asked for now: every partition of every peer once.
-    if (unreachable_.erase(node) > 0) Hurry(now);
+    unreachable_.erase(node);
     return;
   }
   if (!unreachable_.insert(node).second) return;
@@ -584,7 +585,6 @@ void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
       exchange->OnUnreachable(node, now.monotonic, effects);
     });
   }
-  std::erase_if(clock_exchanges_, [&](const auto& entry) { return entry.second.peer() == node; });
 }
 
 void Shard::OnLiveness(NodeId node, Liveness liveness) {
@@ -601,10 +601,7 @@ void Shard::OnView(std::shared_ptr<const View> view) {
   for (const TableSpec& table : before->topology().tables) {
     if (WasDropped(view_->topology(), table.id)) EraseTable(table);
   }
-  repair_order_.clear();
-  store_->ForEachClock(
-      [&](PartitionId id, ReplicaId, const PartitionClock&) { repair_order_.push_back(id); });
-  repair_next_ = 0;
+  repair_.OnView(view_);
   stand_in_.OnView();
 }
 
@@ -638,45 +635,26 @@ void Shard::TakeIn(const ItemKey& item, const ExplainedRecord& change, Record st
 
 // ------------------------------------------------------------------------------------ anti-entropy
 
-void Shard::Hurry(Instant now) {
-  hurried_asks_ = repair_order_.size() * (kMaxReplicas - 1);
-  repair_at_ = std::min(repair_at_, now.monotonic);
-}
-
-void Shard::Repair(Instant now) {
-  if (repair_order_.empty()) {
-    repair_at_ = now.monotonic + options_.repair_interval;
-    return;
+void Shard::PerformRepair(Repair::Effects&& effects, Instant now) {
+  for (Repair::Effects::Ask& ask : effects.asks) {
+    Send(ask.to, ask.exchange, ask.partition, std::move(ask.body));
   }
-  const Duration pace = hurried_asks_ > 0 ? options_.repair_hurry : options_.repair_interval;
-  const int64_t gap_us =
-      std::max<int64_t>(1, pace.micros() / static_cast<int64_t>(repair_order_.size()));
-  // A little jitter, so that owners do not fall into step with each other.
-  repair_at_ = now.monotonic + Duration::Micros(random_.Between(gap_us / 2, gap_us * 3 / 2 + 1));
-  if (clock_exchanges_.size() >= options_.max_clock_exchanges) return;
-  if (hurried_asks_ > 0) --hurried_asks_;
-  const PartitionId partition = repair_order_[repair_next_ % repair_order_.size()];
-  const size_t pass = repair_next_++ / repair_order_.size();
-  std::vector<NodeId> peers;
-  for (NodeId owner : view_->Owners(partition)) {
-    if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);
+  for (Repair::Effects::Arrival& arrival : effects.arrivals) {
+    const ItemKey item = arrival.change.item;
+    WithRecord(item, now,
+               [this, id = arrival.exchange, change = std::move(arrival.change)](
+                   const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
+                 const bool taken = record.ok();
+                 if (taken) TakeIn(its, change, *std::move(record), Durability::kFsync);
+                 Repair::Effects next;
+                 repair_.OnTakenIn(id, taken, then, &next);
+                 PerformRepair(std::move(next), then);
+               });
   }
-  if (view_->Owners(partition).size() == 1) {
-    const std::optional<VersionVector> bases = store_->DurableBases(partition);
-    if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {});
+  for (const Repair::Effects::InStep& in_step : effects.in_step) {
+    NoteShown(in_step.partition, in_step.owner);
+    SettleRecords(in_step.partition, now);
   }
-  if (peers.empty()) return;
-  const ExchangeId id = NextExchange();
-  const NodeId peer = peers[pass % peers.size()];
-  AskClock(
-      id,
-      clock_exchanges_.emplace(id, ClockExchange(partition, peer, now.monotonic)).first->second);
-  ++figures_.clock_exchanges;
-}
-
-void Shard::AskClock(ExchangeId id, const ClockExchange& exchange) {
-  ClockAsk ask{store_->Clock(exchange.partition()), store_->DurableBases(exchange.partition())};
-  Send(exchange.peer(), id, exchange.partition(), std::move(ask));
 }
 
 void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask) {
@@ -690,13 +668,14 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     store_->OnReport(partition, from, *ask.durable_bases, others);
   }
   const PartitionClock& mine = store_->Clock(partition);
+  if (mine.ContainsAll(ask.clock)) repair_.OnNothingNew(partition, from);
   if (ask.clock.ContainsAll(mine)) {
     ClockAnswer nothing;
     nothing.complete = true;
     nothing.bases = mine.Bases();
     return Send(from, exchange, partition, std::move(nothing));
   }
-  if (clock_scans_under_way_ >= options_.max_clock_exchanges) {
+  if (clock_scans_under_way_ >= options_.repair.max_exchanges) {
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
@@ -714,58 +693,6 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
   // The answer is of a durable snapshot, so there is nothing for it to wait for.
   out_.sends.push_back(
       {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(answer)}});
-}
-
-void Shard::OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer,
-                          Instant now) {
-  auto it = clock_exchanges_.find(id);
-  if (it == clock_exchanges_.end() || it->second.peer() != from || !it->second.expecting()) return;
-  const bool about_it =
-      std::all_of(answer.items.begin(), answer.items.end(), [&](const ExplainedRecord& explained) {
-        return explained.item.partition == it->second.partition();
-      });
-  if (partition != it->second.partition() || !about_it) {
-    ++figures_.misdirected;
-    return;
-  }
-  store_->NoteSeen(it->second.partition(), answer.bases);
-  it->second.OnAnswer(answer, now.monotonic);
-  missing_[it->second.partition()] = answer.missing;
-  if (answer.log_cut) ++figures_.log_cuts;
-  if (answer.items.empty()) return EndClockAnswer(id, now);
-  auto left = std::make_shared<size_t>(answer.items.size());
-  for (ExplainedRecord& explained : answer.items) {
-    const ItemKey item = explained.item;
-    WithRecord(item, now,
-               [this, id, left, change = std::move(explained)](
-                   const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
-                 if (!record.ok()) {
-                   clock_exchanges_.erase(id);  // the bases would claim what is not here
-                   return;
-                 }
-                 TakeIn(its, change, *std::move(record), Durability::kFsync);
-                 ++figures_.repaired_items;
-                 if (--*left == 0) EndClockAnswer(id, then);
-               });
-  }
-}
-
-void Shard::EndClockAnswer(ExchangeId id, Instant now) {
-  auto it = clock_exchanges_.find(id);
-  if (it == clock_exchanges_.end()) return;
-  switch (it->second.OnTakenIn()) {
-    case ClockExchange::Next::kAskAgain:
-      return AskClock(id, it->second);
-    case ClockExchange::Next::kJoinBases:
-      NoteShown(it->second.partition(), it->second.peer());
-      store_->JoinBases(it->second.partition(), it->second.bases());
-      missing_.erase(it->second.partition());
-      SettleRecords(it->second.partition(), now);
-      break;
-    case ClockExchange::Next::kGiveUp:
-      break;
-  }
-  clock_exchanges_.erase(it);
 }
 
 // What was stored while a base was behind carries a context that the clock says by now, and a
@@ -790,9 +717,9 @@ void Shard::OnWake(Instant now) {
       exchange->OnWake(now.monotonic, effects);
     });
   }
-  std::erase_if(clock_exchanges_,
-                [&](const auto& entry) { return entry.second.deadline() <= now.monotonic; });
-  if (repair_at_ <= now.monotonic) Repair(now);
+  Repair::Effects repairs;
+  repair_.OnWake(now, &repairs);
+  PerformRepair(std::move(repairs), now);
   if (stand_in_.wake() <= now.monotonic) {
     StepStandIn(now, [&](StandIn::Effects* effects) { stand_in_.OnWake(now, effects); });
   }
@@ -847,7 +774,7 @@ void Shard::Fail(Instant now) {
   }
   for (auto& [id, live] : std::exchange(live_, {})) Answer(live.origin, live.item, outcome);
   wakes_.clear();
-  clock_exchanges_.clear();
+  repair_.Stop();
   for (auto& [item, waiting] : std::exchange(loading_, {})) {
     for (WithRecordFn& then : waiting) then(item, absl::UnavailableError("the disk failed"), now);
   }
@@ -881,8 +808,6 @@ ShardEffects Shard::TakeEffects(Instant now) {
     commit_under_way_ = out_.commit.has_value();
   }
   figures_.exchanges = live_.size();
-  figures_.missing_dots = 0;
-  for (const auto& [partition, dots] : missing_) figures_.missing_dots += dots;
   figures_.record_cache = store_->cache().figures();
   if (now.monotonic >= hints_told_at_) {
     hints_told_at_ = now.monotonic + kTellHints;
@@ -892,9 +817,10 @@ ShardEffects Shard::TakeEffects(Instant now) {
     }
   }
   figures_.stand_in = stand_in_.figures();
+  figures_.repair = repair_.figures();
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
-    effects.wake = std::min(repair_at_, commit_under_way_ ? Time::Never() : sync_at_);
+    effects.wake = std::min(repair_.wake(), commit_under_way_ ? Time::Never() : sync_at_);
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
     effects.wake = std::min(effects.wake, stand_in_.wake());
   }

@@ -28,7 +28,6 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/clock_answer.h"
-#include "replication/clock_exchange.h"
 #include "replication/exchange.h"
 #include "replication/message.h"
 #include "replication/request.h"
@@ -36,6 +35,7 @@
 #include "ring/random.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
+#include "server/repair.h"
 #include "server/stand_in.h"
 #include "storage/hint_log.h"
 #include "storage/record_cache.h"
@@ -50,13 +50,7 @@ struct ShardOptions {
   // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default
   // 10,000. Each holds a few hundred bytes and its value.
   size_t max_exchanges = 10'000;
-  // Mean time between two clock exchanges of a partition. Default 10 s. Shorter finds a write that
-  // was lost on the way sooner, and costs two messages a partition and round.
-  Duration repair_interval = Duration::Seconds(10);
-  // The same right after a start, or after a peer came back. Default 1 s.
-  Duration repair_hurry = Duration::Seconds(1);
-  // Clock exchanges under way at once, each way. Default 8: repair must not crowd clients out.
-  size_t max_clock_exchanges = 8;
+  RepairOptions repair;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
   Duration periodic_sync = Duration::Seconds(1);
   // Bytes of values that are not yet durable, or of peers and under way; and how many reads may
@@ -102,8 +96,7 @@ struct ShardEffects : Departures {
 
 // Figures for metrics and status, as of now.
 struct ShardFigures {
-  uint64_t exchanges = 0;     // in flight
-  uint64_t missing_dots = 0;  // that some peer had and this node lacked, as of the last exchanges
+  uint64_t exchanges = 0;  // in flight
   RecordCache::Figures record_cache;
   uint64_t reads = 0;  // since start, and so are all below
   uint64_t writes = 0;
@@ -111,9 +104,6 @@ struct ShardFigures {
   uint64_t quorum_failures = 0;
   uint64_t overloads = 0;
   uint64_t read_repairs = 0;
-  uint64_t repaired_items = 0;  // taken in by clock exchanges
-  uint64_t clock_exchanges = 0;
-  uint64_t log_cuts = 0;     // exchanges that found a peer's dot log cut
   uint64_t sheds = 0;        // peers' questions refused: the disk is behind, or too many scans run
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
   uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
@@ -122,6 +112,7 @@ struct ShardFigures {
   // What is kept here for others, as of a moment ago.
   std::vector<std::pair<NodeId, HintCount>> hints;
   StandIn::Figures stand_in;
+  Repair::Figures repair;
 };
 
 class Shard {
@@ -220,18 +211,13 @@ class Shard {
   template <typename Step>
   void StepStandIn(Instant now, Step step);
   void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
+  void PerformRepair(Repair::Effects&& effects, Instant now);
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
   // The item could not be read.
   void RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now);
   // What a peer asks of a node whose disk failed.
   void RefuseToServe(NodeId from, PeerMessage message, Instant now);
 
-  void Hurry(Instant now);
-  void Repair(Instant now);
-  void AskClock(ExchangeId id, const ClockExchange& exchange);
-  void OnClockAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer,
-                     Instant now);
-  void EndClockAnswer(ExchangeId id, Instant now);
   void EraseTable(const TableSpec& table);
   void TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
               Durability durability);
@@ -254,7 +240,6 @@ class Shard {
   ExchangeId next_exchange_;
   absl::btree_map<ExchangeId, Live> live_;
   absl::btree_set<std::pair<Time, ExchangeId>> wakes_;
-  std::map<ExchangeId, ClockExchange> clock_exchanges_;
   size_t clock_scans_under_way_ = 0;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
   size_t waiting_reads_ = 0;    // in loading_
@@ -265,13 +250,9 @@ class Shard {
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life
 
-  std::vector<PartitionId> repair_order_;
-  size_t repair_next_ = 0;
-  size_t hurried_asks_ = 0;
-  Time repair_at_;
   Time sync_at_ = Time::Never();
-  std::map<PartitionId, uint64_t> missing_;
 
+  Repair repair_;
   StandIn stand_in_;
   Time hints_told_at_;
 

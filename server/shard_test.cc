@@ -956,7 +956,7 @@ TEST(Shard, CountsTheRecordsThatItCannotRead) {
 
 TEST(Shard, APeerThatCannotAnswerEndsTheClockExchangeAtOnce) {
   ShardOptions options;
-  options.max_clock_exchanges = 1;
+  options.repair.max_exchanges = 1;
   Bench bench({.options = options});
   EXPECT_EQ(bench.Wake(0).Take(), "ClockAsk>b");
   EXPECT_EQ(bench.Wake(1000).Take(), "") << "one at a time";
@@ -977,7 +977,7 @@ TEST(Shard, AClockAnswerAboutAnotherPartitionIsDropped) {
   const Epoch epoch = bench.topology().epoch;
   EXPECT_EQ(bench.HearAbout(foreign.partition, epoch, peer, answer).Take(), "");
   EXPECT_EQ(bench.HearAbout(partition, epoch, peer, answer).Take(), "");
-  EXPECT_EQ(bench.shard().figures().misdirected, 2u);
+  EXPECT_EQ(bench.shard().figures().repair.misdirected, 2u);
   answer.items.clear();
   answer.bases = {{ReplicaId(77), 9}};
   // The true one is still awaited.
@@ -1070,7 +1070,7 @@ TEST(Shard, ForgetsWhatAnOwnerReportedOnceItCannotBeReached) {
 
 TEST(Shard, ServesOnlySoManyAskersAtOnce) {
   ShardOptions options;
-  options.max_clock_exchanges = 1;
+  options.repair.max_exchanges = 1;
   Bench bench({.options = options});
   bench.Write(1, "key", "x", 1).CommitAll();
   EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "scan");

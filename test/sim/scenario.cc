@@ -147,7 +147,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     result.succeeded += each->succeeded();
   }
   result.read_repairs = figures.read_repairs;
-  result.repaired_items = figures.repaired_items;
+  result.repaired_items = figures.repair.items;
   result.disk_reads = figures.disk_reads;
   result.hints_kept = figures.stand_in.kept;
   result.hints_delivered = figures.stand_in.delivered;

@@ -61,7 +61,7 @@ void SimCluster::Open(int index) {
   ObserveStored(node);
   NodeOptions options;
   options.shards = options_.shards;
-  options.shard.repair_interval = Duration::Seconds(2);
+  options.shard.repair.interval = Duration::Seconds(2);
   options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
@@ -776,8 +776,8 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     const ShardFigures& figures = node.node->shard(shard).figures();
     sum->exchanges += figures.exchanges;
     sum->read_repairs += figures.read_repairs;
-    sum->repaired_items += figures.repaired_items;
-    sum->log_cuts += figures.log_cuts;
+    sum->repair.items += figures.repair.items;
+    sum->repair.log_cuts += figures.repair.log_cuts;
     sum->disk_reads += figures.disk_reads;
     sum->stand_in.kept += figures.stand_in.kept;
     sum->stand_in.delivered += figures.stand_in.delivered;
