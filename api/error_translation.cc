@@ -172,6 +172,11 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
                   detail);
     case Outcome::Code::kStorageFailed:
       return StorageFailed(outcome.outcome_unknown);
+    case Outcome::Code::kFilling:
+      detail.set_reason(v1::ErrorDetail::QUORUM_NOT_MET);
+      detail.set_outcome_unknown(outcome.outcome_unknown);
+      return With(absl::UnavailableError("this node lost its copy, and is being filled again"),
+                  detail);
     case Outcome::Code::kCorrupt:
       return Damaged("the stored record failed its checks", outcome.outcome_unknown);
   }

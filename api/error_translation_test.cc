@@ -57,7 +57,7 @@ TEST(ErrorTranslation, AnyErrorCarriesADetail) {
             v1::ErrorDetail::STORAGE_FAILED);
   EXPECT_EQ(ReasonOf(FromTopologyError(absl::UnknownError("?"), false)),
             v1::ErrorDetail::REASON_UNSPECIFIED);
-  for (int code = 1; code <= static_cast<int>(Outcome::Code::kCorrupt); ++code) {
+  for (int code = 1; code <= static_cast<int>(Outcome::Code::kFilling); ++code) {
     Outcome outcome;
     outcome.code = static_cast<Outcome::Code>(code);
     EXPECT_NE(ReasonOf(FromOutcome(outcome, "")), v1::ErrorDetail::REASON_UNSPECIFIED) << code;

@@ -124,7 +124,9 @@ struct BodyEncoder {
   void operator()(const ClockAsk& ask) const {
     peer::ClockAsk* wire = out->mutable_clock_ask();
     wire->set_clock(EncodePartitionClock(ask.clock));
-    if (ask.durable_bases.has_value()) {
+    if (ask.durable_bases == ask.clock.Bases()) {
+      wire->set_all_durable(true);  // as a rule: a round over all partitions is to cost little
+    } else if (ask.durable_bases.has_value()) {
       wire->set_durable_bases(EncodeVersionVector(*ask.durable_bases));
       wire->set_has_durable_bases(true);
     }
@@ -136,6 +138,32 @@ struct BodyEncoder {
     wire->set_complete(answer.complete);
     wire->set_log_cut(answer.log_cut);
     wire->set_missing(answer.missing);
+  }
+  void operator()(const CopyAsk& ask) const {
+    peer::CopyAsk* wire = out->mutable_copy_ask();
+    wire->set_part(static_cast<uint32_t>(ask.part));
+    wire->set_number(ask.number);
+    wire->set_after(ask.after);
+    for (const ItemKey& item : ask.items) {
+      peer::CopyAsk::Item* one = wire->add_items();
+      one->set_table(item.table.value());
+      one->set_key(item.key);
+    }
+  }
+  void operator()(const CopyPage& page) const {
+    peer::CopyPage* wire = out->mutable_copy_page();
+    wire->set_part(static_cast<uint32_t>(page.part));
+    wire->set_number(page.number);
+    for (const ExplainedRecord& item : page.items) EncodeRecordPart(item, wire->add_items());
+    for (const LogRow& row : page.log) {
+      peer::CopyPage::LogRow* one = wire->add_log();
+      one->set_table(row.item.table.value());
+      one->set_key(row.item.key);
+      one->set_minted(EncodeMinted(row.minted));
+    }
+    wire->set_upto(page.upto);
+    wire->set_last(page.last);
+    wire->set_clock(EncodePartitionClock(page.clock));
   }
   void operator()(const Forward& forward) const {
     const WriteRequest& request = forward.request;
@@ -295,7 +323,9 @@ absl::StatusOr<PeerBody> DecodeClockAsk(const peer::ClockAsk& wire) {
   absl::StatusOr<PartitionClock> clock = DecodePartitionClock(wire.clock());
   if (!clock.ok()) return clock.status();
   ask.clock = *std::move(clock);
-  if (wire.has_durable_bases()) {
+  if (wire.all_durable()) {
+    ask.durable_bases = ask.clock.Bases();
+  } else if (wire.has_durable_bases()) {
     absl::StatusOr<VersionVector> bases = DecodeVersionVector(wire.durable_bases());
     if (!bases.ok()) return bases.status();
     ask.durable_bases = *std::move(bases);
@@ -318,6 +348,51 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
   answer.log_cut = wire->log_cut();
   answer.missing = wire->missing();
   return answer;
+}
+
+absl::StatusOr<PeerBody> DecodeCopyAsk(PartitionId partition, peer::CopyAsk* wire) {
+  if (!InRange(wire->part(), CopyPart::kItems) ||
+      static_cast<size_t>(wire->items_size()) > kMaxNamed) {
+    return Malformed("question for a copy");
+  }
+  CopyAsk ask;
+  ask.part = static_cast<CopyPart>(wire->part());
+  ask.number = wire->number();
+  ask.after = std::move(*wire->mutable_after());
+  ask.items.reserve(wire->items_size());
+  for (peer::CopyAsk::Item& one : *wire->mutable_items()) {
+    absl::StatusOr<ItemKey> item = DecodeItem(partition, one.table(), one.mutable_key());
+    if (!item.ok()) return item.status();
+    ask.items.push_back(*std::move(item));
+  }
+  return ask;
+}
+
+absl::StatusOr<PeerBody> DecodeCopyPage(PartitionId partition, peer::CopyPage* wire) {
+  if (!InRange(wire->part(), CopyPart::kItems)) return Malformed("page of a copy");
+  CopyPage page;
+  page.part = static_cast<CopyPart>(wire->part());
+  page.number = wire->number();
+  page.items.reserve(wire->items_size());
+  for (peer::ExplainedRecord& item : *wire->mutable_items()) {
+    absl::StatusOr<ExplainedRecord> decoded = DecodeRecordPart(partition, &item);
+    if (!decoded.ok()) return decoded.status();
+    page.items.push_back(*std::move(decoded));
+  }
+  page.log.reserve(wire->log_size());
+  for (peer::CopyPage::LogRow& one : *wire->mutable_log()) {
+    absl::StatusOr<ItemKey> item = DecodeItem(partition, one.table(), one.mutable_key());
+    if (!item.ok()) return item.status();
+    absl::StatusOr<Minted> minted = DecodeMinted(one.minted());
+    if (!minted.ok()) return minted.status();
+    page.log.push_back({*std::move(item), *minted});
+  }
+  page.upto = std::move(*wire->mutable_upto());
+  page.last = wire->last();
+  absl::StatusOr<PartitionClock> clock = DecodePartitionClock(wire->clock());
+  if (!clock.ok()) return clock.status();
+  page.clock = *std::move(clock);
+  return page;
 }
 
 absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wire) {
@@ -357,7 +432,7 @@ absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wir
 
 absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
   Outcome outcome;
-  if (!InRange(wire.code(), Outcome::Code::kCorrupt) ||
+  if (!InRange(wire.code(), Outcome::Code::kFilling) ||
       wire.needed() > static_cast<uint32_t>(kMaxReplicas) ||
       wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.stand_ins() > wire.answered() ||
       wire.parts_size() > kMostParts) {
@@ -401,8 +476,8 @@ absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
 }
 
 absl::StatusOr<PeerBody> DecodeFailed(const peer::Failed& wire) {
-  for (const Outcome::Code code :
-       {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed, Outcome::Code::kCorrupt}) {
+  for (const Outcome::Code code : {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed,
+                                   Outcome::Code::kCorrupt, Outcome::Code::kFilling}) {
     if (wire.code() == static_cast<uint32_t>(code)) return Failed{code};
   }
   return Malformed("failure");
@@ -493,6 +568,10 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return DecodeFetchHints(partition, wire->mutable_fetch_hints());
     case peer::PeerMessage::kHandoff:
       return DecodeHandoff(partition, wire->mutable_handoff());
+    case peer::PeerMessage::kCopyAsk:
+      return DecodeCopyAsk(partition, wire->mutable_copy_ask());
+    case peer::PeerMessage::kCopyPage:
+      return DecodeCopyPage(partition, wire->mutable_copy_page());
     case peer::PeerMessage::kMembership:
       return DecodeMembership(Epoch(wire->epoch()), wire->membership());
     case peer::PeerMessage::BODY_NOT_SET:
@@ -530,6 +609,17 @@ struct BodyBytes {
   size_t operator()(const ClockAnswer& answer) const {
     size_t bytes = answer.bases.size() * kRoughDotBytes;
     for (const ExplainedRecord& item : answer.items) bytes += BytesOf(item);
+    return bytes;
+  }
+  size_t operator()(const CopyAsk& ask) const {
+    size_t bytes = ask.after.size();
+    for (const ItemKey& item : ask.items) bytes += item.key.size() + kRoughDotBytes;
+    return bytes;
+  }
+  size_t operator()(const CopyPage& page) const {
+    size_t bytes = page.upto.size() + page.clock.entries().size() * kRoughDotBytes;
+    for (const ExplainedRecord& item : page.items) bytes += BytesOf(item);
+    for (const LogRow& row : page.log) bytes += row.item.key.size() + kRoughDotBytes;
     return bytes;
   }
   size_t operator()(const Forward& forward) const {

@@ -70,7 +70,7 @@ ExplainedRecord AnyRecord(PartitionId partition) {
 
 Outcome AnyOutcome() {
   Outcome outcome;
-  outcome.code = static_cast<Outcome::Code>(In(0, static_cast<int>(Outcome::Code::kCorrupt)));
+  outcome.code = static_cast<Outcome::Code>(In(0, static_cast<int>(Outcome::Code::kFilling)));
   outcome.context = AnyContext();
   outcome.needed = In(0, kMaxReplicas);
   outcome.answered = In(0, kMaxReplicas);
@@ -140,8 +140,11 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       return Lookup{AnyItem(partition), {Word() | 1, Word()}};
     case 5:
       return Flag() ? LookupReply{true, AnyRecord(partition)} : LookupReply{};
-    case 6:
-      return ClockAsk{AnyClock(), Flag() ? std::optional(AnyVector()) : std::nullopt};
+    case 6: {
+      ClockAsk ask{AnyClock(), Flag() ? std::optional(AnyVector()) : std::nullopt};
+      if (Flag()) ask.durable_bases = ask.clock.Bases();
+      return ask;
+    }
     case 7: {
       ClockAnswer answer{{}, AnyVector(), Flag(), Flag(), Word()};
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
@@ -169,6 +172,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 14:
       return Failed{Flag()   ? Outcome::Code::kStorageFailed
                     : Flag() ? Outcome::Code::kOverloaded
+                    : Flag() ? Outcome::Code::kFilling
                              : Outcome::Code::kCorrupt};
     case 15:
       return Hint{NodeId(Word() | 1), AnyRecord(partition),
@@ -179,6 +183,24 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       return FetchHints{AnyItem(partition)};
     case 18:
       return Handoff{AnyRecord(partition)};
+    case 19: {
+      CopyAsk ask{
+          static_cast<CopyPart>(In(0, 2)), static_cast<uint32_t>(In(0, 9)), Bytes(0, 30), {}};
+      for (int i = In(0, 3); i > 0; --i) ask.items.push_back(AnyItem(partition));
+      return ask;
+    }
+    case 20: {
+      CopyPage page{static_cast<CopyPart>(In(0, 2)),
+                    static_cast<uint32_t>(In(0, 9)),
+                    {},
+                    {},
+                    Bytes(0, 30),
+                    Flag(),
+                    AnyClock()};
+      for (int i = In(0, 3); i > 0; --i) page.items.push_back(AnyRecord(partition));
+      for (int i = In(0, 3); i > 0; --i) page.log.push_back({AnyItem(partition), AnyMinted()});
+      return page;
+    }
     default:
       return AnyMembership();
   }

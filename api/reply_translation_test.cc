@@ -109,7 +109,7 @@ TEST(ErrorTranslation, TooManySiblingsCarryTheContextThatMendsThem) {
 }
 
 TEST(ErrorTranslation, EveryOutcomeButOkIsAnErrorWithAReason) {
-  for (int code = 1; code <= static_cast<int>(Outcome::Code::kCorrupt); ++code) {
+  for (int code = 1; code <= static_cast<int>(Outcome::Code::kFilling); ++code) {
     Outcome outcome;
     outcome.code = static_cast<Outcome::Code>(code);
     const absl::Status status = FromOutcome(outcome, "");
@@ -120,7 +120,7 @@ TEST(ErrorTranslation, EveryOutcomeButOkIsAnErrorWithAReason) {
 }
 
 TEST(ErrorTranslation, EveryFailureOfAWriteSaysWhetherItMayStillTakeEffect) {
-  for (uint8_t code = 1; code <= static_cast<uint8_t>(Outcome::Code::kCorrupt); ++code) {
+  for (uint8_t code = 1; code <= static_cast<uint8_t>(Outcome::Code::kFilling); ++code) {
     for (const bool unknown : {false, true}) {
       Outcome outcome;
       outcome.code = static_cast<Outcome::Code>(code);

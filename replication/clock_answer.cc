@@ -111,6 +111,7 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
     if (*met < wanted) answer.log_cut = true;
     dots += wanted;
   }
+  if (answer.log_cut) return answer;  // a copy will bring everything
   size_t size = 0;
   for (auto& [item, minted] : found) {
     if (size >= limits.max_bytes) {
@@ -127,7 +128,7 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
     answer.items.push_back(
         {item, std::make_shared<const Record>(*std::move(record)), std::move(minted)});
   }
-  answer.complete = all && !answer.log_cut;
+  answer.complete = all;
   return answer;
 }
 

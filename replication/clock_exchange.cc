@@ -15,7 +15,7 @@ void ClockExchange::OnAnswer(const ClockAnswer& answer, Time now) {
 }
 
 ClockExchange::Next ClockExchange::OnTakenIn() {
-  if (log_cut_) return Next::kGiveUp;
+  if (log_cut_) return Next::kCopy;
   if (complete_) return Next::kJoinBases;
   if (answers_ >= kMostAnswers) return Next::kGiveUp;
   expecting_ = true;

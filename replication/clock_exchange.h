@@ -33,7 +33,8 @@ class ClockExchange {
   enum class Next : uint8_t {
     kJoinBases,  // everything is in: join the peer's bases; the exchange is over
     kAskAgain,   // some is in: ask again with the clock of now
-    kGiveUp,     // the peer's log was cut, or this has gone on for long enough
+    kCopy,       // the peer's log was cut: only a copy of the partition can help
+    kGiveUp,     // this has gone on for long enough
   };
 
   // An answer has arrived: no other is expected until the next question.

@@ -38,7 +38,7 @@ TEST(ClockExchange, JoinsNothingWhenThePeersLogHasBeenCut) {
   ClockAnswer cut = Answer(true);
   cut.log_cut = true;
   exchange.OnAnswer(cut, At(1));
-  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kCopy);
 }
 
 TEST(ClockExchange, ExpectsOneAnswerToEachQuestion) {

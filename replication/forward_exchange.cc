@@ -14,10 +14,11 @@ void ForwardExchange::Start(const Surroundings& around, Time now, Effects* effec
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
   owners_.assign(around.owners.rbegin(), around.owners.rend());
+  std::erase(owners_, self_);  // an owner that is filled again forwards, too
   std::stable_sort(owners_.begin(), owners_.end(), [&](NodeId a, NodeId b) {
     return AskingRank(around, a) > AskingRank(around, b);
   });
-  patience_ = request_.timeout / static_cast<int64_t>(owners_.size());
+  patience_ = request_.timeout / std::max<int64_t>(1, std::ssize(owners_));
   AskNext(now, effects);
 }
 

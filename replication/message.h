@@ -87,6 +87,30 @@ struct ClockAnswer {
   uint64_t missing = 0;  // dots that the asker lacked before this answer
 };
 
+// Your dot log no longer tells what I lack: send me your whole copy of this partition, page by
+// page. All questions of one exchange are answered from one snapshot, which the first one takes.
+enum class CopyPart : uint8_t { kRecords, kLog, kItems };  // in this order
+struct CopyAsk {
+  CopyPart part = CopyPart::kRecords;
+  uint32_t number = 0;              // of the question, from 1
+  std::string after = {};           // the last key of the page before; empty: the first page
+  std::vector<ItemKey> items = {};  // kItems: these, also where there is nothing; at most kMaxNamed
+};
+inline constexpr size_t kMaxNamed = 1024;
+struct LogRow {
+  ItemKey item;
+  Minted minted;
+};
+struct CopyPage {
+  CopyPart part = CopyPart::kRecords;
+  uint32_t number = 0;                      // of the question
+  std::vector<ExplainedRecord> items = {};  // kRecords, kItems: filled from `clock`
+  std::vector<LogRow> log = {};             // kLog
+  std::string upto = {};                    // the last key of the page
+  bool last = false;                        // of its part
+  PartitionClock clock = {};                // of the snapshot
+};
+
 // Coordinate this write: I am no owner.
 struct Forward {
   WriteRequest request;
@@ -101,8 +125,8 @@ struct Refused {
 };
 
 // No answer: this node's disk failed (kStorageFailed), or does not keep up (kOverloaded), or what
-// it holds of the item, or of the partition, is damaged (kCorrupt). Whoever asked goes on without
-// this node at once.
+// it holds of the item, or of the partition, is damaged (kCorrupt) or was lost (kFilling). Whoever
+// asked goes on without this node at once.
 struct Failed {
   Outcome::Code code = Outcome::Code::kStorageFailed;
 };
@@ -144,7 +168,7 @@ struct TopologyNews {
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
                  Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed,
-                 Hint, HintReply, FetchHints, Handoff, MembershipMessage>;
+                 Hint, HintReply, FetchHints, Handoff, CopyAsk, CopyPage, MembershipMessage>;
 
 struct PeerMessage {
   ExchangeId exchange = 0;

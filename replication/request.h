@@ -71,6 +71,7 @@ struct Outcome {
     kOverloaded,       // too much in flight at this node; nothing was done
     kStorageFailed,    // this node's disk failed; it acknowledges nothing more
     kCorrupt,          // the stored record failed its checks
+    kFilling,          // this node lost what it had of the partition, and waits to be filled again
   };
   Code code = Code::kOk;
   Record record;          // of a read: what R replicas hold, merged

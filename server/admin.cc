@@ -183,7 +183,10 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   reply.set_state(parts_.door->draining() ? "draining" : "serving");
   for (const Lane* lane : parts_.lanes) {
     if (lane->failed()) reply.set_state("failed: a write to the disk failed");
-    reply.set_missing_dots(reply.missing_dots() + lane->figures().repair.missing_dots);
+    const Repair::Figures repair = lane->figures().repair;
+    reply.set_missing_dots(reply.missing_dots() + repair.missing_dots);
+    reply.set_partitions_to_fill(reply.partitions_to_fill() + repair.filling);
+    reply.set_copied_items(reply.copied_items() + repair.copied_items);
   }
   AddHints(parts_.lanes, *view, reply.mutable_hints());
   for (const PeerLink::Figures& link : parts_.links->figures()) {

@@ -181,6 +181,7 @@ absl::Status Gyred::OpenStore() {
 absl::Status Gyred::OpenNode() {
   NodeOptions options;
   options.shard.max_exchanges = 2 * config_.max_in_flight;  // clients' and forwarded ones
+  options.shard.await_peers = true;
   options.shard.repair.interval = config_.repair_interval;
   options.shard.periodic_sync = config_.periodic_sync;
   options.store.limits.max_siblings = kMaxSiblings;
@@ -189,6 +190,8 @@ absl::Status Gyred::OpenNode() {
   options.shards = config_.shards;
   options.hints = config_.hints;
   options.record_cache_bytes = config_.record_cache_bytes;
+  options.store.fill_what_is_new = identity_.standing != Standing::kProven;
+  standing_ = std::make_unique<StandingVote>(identity_.standing, initial_.members.size());
   options.membership = config_.membership;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
@@ -230,14 +233,24 @@ absl::Status Gyred::OpenNode() {
 PeerLink::Events Gyred::LinkEvents() {
   PeerLink::Events events;
   events.on_peer = [this](NodeId node, bool reachable) {
+    if (reachable) OnStanding(standing_->OnGreeted(node));
     for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
   };
   events.on_forgetful = [this] {
+    OnStanding(standing_->OnForgetful());
     for (const auto& lane : lanes_) lane->OnForgetful();
   };
   events.on_refused = [this](const std::string& why) { on_fatal_(why); };
   events.hello = [this] { return Hello(); };
   return events;
+}
+
+void Gyred::OnStanding(std::optional<Standing> standing) {
+  if (!standing.has_value()) return;
+  // Should it not be durable when the process ends, the peers say it again.
+  pool_->Commit(StandingBatch(*standing), WalSync::kYes, [](const absl::Status&) {});
+  if (*standing != Standing::kProven) return;
+  for (const auto& lane : lanes_) lane->OnProven();
 }
 
 absl::Status Gyred::OpenServers() {
@@ -259,8 +272,10 @@ absl::Status Gyred::OpenServers() {
   std::vector<grpc::CompletionQueue*> queues;
   for (const auto& lane : lanes_) queues.push_back(lane->queue());
   links_->Start(queues);
+  OnStanding(standing_->OnStart());
   // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
   links_->WaitUntilSettled(kPeersPatience);
+  for (const auto& lane : lanes_) lane->OnHeardPeers();
   if (absl::Status status = OpenClientServer(); !status.ok()) return status;
 
   metrics_ = std::make_unique<Metrics>(
@@ -366,6 +381,7 @@ peer::Hello Gyred::Hello() const {
   hello.set_version(kPeerProtocol);
   hello.set_boots(identity_.boots);
   hello.set_run(run_);
+  hello.set_unproven(standing_->standing() == Standing::kUnproven);
   hello.set_slices(initial_.slices);
   for (std::string& place : PlacesOf(initial_.members)) hello.add_places(std::move(place));
   return hello;

@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@
 #include "server/node.h"
 #include "server/peer_links.h"
 #include "server/peer_service.h"
+#include "server/standing_vote.h"
 #include "server/store_pool.h"
 #include "server/unknown_calls.h"
 #include "storage/identity.h"
@@ -61,6 +63,8 @@ class Gyred {
   absl::Status OpenStore();
   absl::Status OpenNode();
   PeerLink::Events LinkEvents();
+  // The data directory's standing is another from now on.
+  void OnStanding(std::optional<Standing> standing);
   // Whether the next process may take it that this data is the newest there was. REQUIRES: the
   // lanes have stopped.
   bool KnowsItsLives() const;
@@ -84,6 +88,7 @@ class Gyred {
   NodeId self_;
   std::unique_ptr<RocksEngine> engine_;
   Identity identity_;
+  std::unique_ptr<StandingVote> standing_;
   PeerRuns met_;  // as of the start; PeerService has it from then on
   std::unique_ptr<Node> node_;
   std::unique_ptr<StorePool> pool_;

@@ -16,6 +16,9 @@ constexpr ptrdiff_t kFewSessions = 16;
 // Reads that one thread of the pool makes before it tells of them: the first waits for the last.
 constexpr size_t kMostShare = 16;
 
+// Items that are listed at once while a copy is taken.
+constexpr size_t kMostListed = 4096;
+
 std::unique_ptr<grpc::CompletionQueue> QueueOf(
     std::unique_ptr<grpc::ServerCompletionQueue> served) {
   if (served != nullptr) return served;
@@ -89,7 +92,15 @@ void Lane::OnLiveness(NodeId node, Liveness liveness) {
 }
 
 void Lane::OnForgetful() {
-  loop_.Post([this](Instant) { shard_->OnForgetful(); });
+  loop_.Post([this](Instant now) { shard_->OnForgetful(now); });
+}
+
+void Lane::OnHeardPeers() {
+  loop_.Post([this](Instant) { shard_->OnHeardPeers(); });
+}
+
+void Lane::OnProven() {
+  loop_.Post([this](Instant) { shard_->OnProven(); });
 }
 
 void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
@@ -128,6 +139,25 @@ Time Lane::Perform(Instant now) {
           BuildClockAnswer(*engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_);
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);
+      });
+    });
+  }
+  for (ShardEffects::CopyScan& scan : effects.copy_scans) {
+    pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
+      if (scan.snapshot == nullptr) scan.snapshot = engine->TakeSnapshot();
+      absl::StatusOr<CopyPage> page =
+          BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, CopyPageLimits());
+      loop_.Post([this, scan = std::move(scan), page = std::move(page)](Instant then) mutable {
+        shard_->OnCopyScan(std::move(scan), std::move(page), then);
+      });
+    });
+  }
+  for (Repair::Effects::Listing& listing : effects.listings) {
+    pool_->Submit([this, listing = std::move(listing)](Engine* engine) {
+      absl::StatusOr<ItemList> list =
+          ListItems(*engine->TakeSnapshot(), listing.range, kMostListed);
+      loop_.Post([this, id = listing.exchange, list = std::move(list)](Instant then) mutable {
+        shard_->OnListed(id, std::move(list), then);
       });
     });
   }

@@ -68,6 +68,8 @@ class Lane {
   void OnPeer(NodeId node, bool reachable);
   void OnLiveness(NodeId node, Liveness liveness);
   void OnForgetful();
+  void OnProven();
+  void OnHeardPeers();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
   // The queue that the lane's thread polls; its server's form is null where it has none.
   grpc::CompletionQueue* queue() { return loop_.queue(); }

@@ -67,6 +67,10 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     const ShardFigures one = lane->figures();
     sum.exchanges += one.exchanges;
     sum.repair.missing_dots += one.repair.missing_dots;
+    sum.repair.filling += one.repair.filling;
+    sum.repair.copies += one.repair.copies;
+    sum.repair.copied += one.repair.copied;
+    sum.repair.copied_items += one.repair.copied_items;
     sum.record_cache.hits += one.record_cache.hits;
     sum.record_cache.misses += one.record_cache.misses;
     sum.record_cache.evictions += one.record_cache.evictions;
@@ -101,6 +105,14 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Gauge("gyre_exchanges", "Requests being coordinated", sum.exchanges);
   out->Gauge("gyre_missing_dots", "Dots that a peer had and this node lacked, when last compared",
              sum.repair.missing_dots);
+  out->Gauge("gyre_partitions_to_fill",
+             "Partitions whose data were lost here, and are not whole again: no reads of them",
+             sum.repair.filling);
+  out->Gauge("gyre_copies_under_way", "Whole copies of partitions that are being taken",
+             sum.repair.copies);
+  out->Counter("gyre_copies_total", "Whole copies of partitions taken over", sum.repair.copied);
+  out->Counter("gyre_copied_items_total", "Records that came with such copies",
+               sum.repair.copied_items);
   out->Counter("gyre_reads_total", "Reads coordinated", sum.reads);
   out->Counter("gyre_writes_total", "Writes coordinated", sum.writes);
   out->Counter("gyre_forwards_total", "Writes handed on to an owner", sum.forwards);

@@ -19,6 +19,8 @@ namespace {
 bool IsRepair(const PeerMessage& message) {
   return std::holds_alternative<ClockAsk>(message.body) ||
          std::holds_alternative<ClockAnswer>(message.body) ||
+         std::holds_alternative<CopyAsk>(message.body) ||
+         std::holds_alternative<CopyPage>(message.body) ||
          std::holds_alternative<Handoff>(message.body) ||
          (std::holds_alternative<Apply>(message.body) && message.exchange == 0);
 }
@@ -185,7 +187,9 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
   const bool expected = IsExpectedHello(frame.hello(), &why);
   if (expected && frame.hello().forgetful()) {
     Log(LogLevel::kError, "forgetful",
-        {{"peer", name_}, {"why", "it has met this data directory in a later state: new lives"}});
+        {{"peer", name_},
+         {"why",
+          "it has met other data of this node's, or later ones: new lives, and to be filled"}});
     events_.on_forgetful();
   }
   {

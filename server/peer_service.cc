@@ -265,17 +265,15 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
 bool PeerService::IsForgetful(const peer::Hello& hello) {
   const NodeId node(hello.node());
   const PeerRun run{hello.instance(), hello.boots(), hello.run()};
-  switch (met_.Judge(node, run)) {
-    case PeerRuns::Verdict::kKnown:
-      return false;
-    case PeerRuns::Verdict::kLater:
-      persist_(met_.Remember(node, run));
-      return false;
-    case PeerRuns::Verdict::kForgetful:
-      break;
-  }
+  const bool replaced = hello.unproven() && met_.MetAnother(node, run);
+  const PeerRuns::Verdict verdict = met_.Judge(node, run);
+  if (verdict == PeerRuns::Verdict::kLater) persist_(met_.Remember(node, run));
+  if (verdict != PeerRuns::Verdict::kForgetful && !replaced) return false;
   Log(LogLevel::kError, "peer_forgetful",
-      {{"peer", hello.node_name()}, {"boots", hello.boots()}, {"run", hello.run()}});
+      {{"peer", hello.node_name()},
+       {"boots", hello.boots()},
+       {"run", hello.run()},
+       {"directory", replaced ? "replaced" : "put back to an earlier state"}});
   return true;
 }
 

@@ -185,6 +185,19 @@ TEST(PeerService, CountsAPeerAsThereOnceItKnowsThatItWasLetIn) {
   links.Stop();
 }
 
+TEST(PeerService, TellsAPeerThatHadAnotherDirectoryBefore) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello successor = HelloOf(kPeer);
+  successor.set_unproven(true);
+  EXPECT_EQ(served.Greet(successor), "welcome") << "it has met none";
+  successor.set_instance(77);
+  EXPECT_EQ(served.Greet(successor), "forgetful");
+  EXPECT_EQ(served.Greet(successor), "forgetful") << "until it says that it knows";
+  successor.set_unproven(false);
+  EXPECT_EQ(served.Greet(successor), "welcome");
+}
+
 TEST(PeerService, TellsAPeerWhoseDataItHasMetInALaterState) {
   MemoryEngine engine;
   {

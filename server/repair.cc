@@ -9,6 +9,9 @@ namespace {
 // Ids come round again after so many: who asked so long ago is long gone.
 constexpr uint64_t kIds = uint64_t{1} << 32;
 
+// Before what was refused is asked for again, where a partition is to be filled.
+constexpr Duration kLater = Duration::Seconds(1);
+
 }  // namespace
 
 Repair::Repair(RepairOptions options, std::shared_ptr<const View> view, ReplicaStore* store,
@@ -32,11 +35,31 @@ void Repair::List() {
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
   next_ = 0;
   for (PartitionId partition : round_) {
-    if (std::binary_search(before.begin(), before.end(), partition)) continue;
-    for (NodeId owner : view_->Owners(partition)) {
-      if (owner != view_->self()) in_a_hurry_.emplace(owner, partition);
-    }
+    if (!std::binary_search(before.begin(), before.end(), partition)) Hasten(partition);
   }
+}
+
+void Repair::Hasten(PartitionId partition) {
+  std::set<NodeId> others;
+  for (NodeId owner : view_->Owners(partition)) {
+    if (owner != view_->self()) others.insert(owner);
+  }
+  for (NodeId owner : others) in_a_hurry_.emplace(owner, partition);
+  if (!store_->Filling(partition)) return;
+  if (others.empty()) {
+    store_->EndFilling(partition);  // nobody has what was lost
+  } else {
+    unheard_[partition] = std::move(others);
+  }
+}
+
+void Repair::OnLostState(Instant now) {
+  // Nothing that was compared before counts.
+  unheard_.clear();
+  under_way_.clear();
+  copies_.clear();
+  for (PartitionId partition : round_) Hasten(partition);
+  ask_at_ = std::min(ask_at_, now.monotonic);
 }
 
 void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
@@ -44,6 +67,7 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
     unreachable_.insert(node);
     std::erase_if(under_way_,
                   [&](const auto& entry) { return entry.second.exchange.peer() == node; });
+    std::erase_if(copies_, [&](const auto& entry) { return entry.second.copy.peer() == node; });
     return;
   }
   if (unreachable_.erase(node) == 0) return;
@@ -54,16 +78,39 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
 }
 
 void Repair::OnNothingNew(PartitionId partition, NodeId owner) {
-  in_a_hurry_.erase({owner, partition});
+  if (!unheard_.contains(partition)) in_a_hurry_.erase({owner, partition});
 }
 
 // ------------------------------------------------------------------------------------ asking
 
 void Repair::OnWake(Instant now, Effects* effects) {
   std::erase_if(under_way_, [&](const auto& entry) {
-    return entry.second.exchange.deadline() <= now.monotonic;
+    const ClockExchange& exchange = entry.second.exchange;
+    if (exchange.deadline() > now.monotonic) return false;
+    AskLater(exchange.partition(), exchange.peer(), now);
+    return true;
   });
+  std::erase_if(copies_, [&](const auto& entry) {
+    const PartitionCopy& copy = entry.second.copy;
+    if (copy.deadline() > now.monotonic) return false;
+    AskLater(copy.partition(), copy.peer(), now);
+    return true;
+  });
+  BeginCopies(now, effects);
+  if (later_at_ <= now.monotonic) {
+    later_at_ = Time::Never();
+    in_a_hurry_.merge(later_);
+    later_.clear();
+    ask_at_ = std::min(ask_at_, now.monotonic);
+  }
   if (ask_at_ <= now.monotonic) AskNext(now, effects);
+}
+
+void Repair::AskLater(PartitionId partition, NodeId owner, Instant now) {
+  const auto unheard = unheard_.find(partition);
+  if (unheard == unheard_.end() || !unheard->second.contains(owner)) return;  // its turn will come
+  if (later_.empty()) later_at_ = now.monotonic + kLater;
+  later_.emplace(owner, partition);
 }
 
 void Repair::AskNext(Instant now, Effects* effects) {
@@ -74,15 +121,18 @@ void Repair::AskNext(Instant now, Effects* effects) {
   while (!in_a_hurry_.empty() && !Reachable(in_a_hurry_.begin()->first)) {
     in_a_hurry_.erase(in_a_hurry_.begin());  // it is asked when it is back
   }
+  std::optional<Pair> hurried;
+  const bool may_ask = under_way_.size() < options_.max_exchanges;
+  if (may_ask && !in_a_hurry_.empty()) {
+    hurried = *in_a_hurry_.begin();
+    in_a_hurry_.erase(in_a_hurry_.begin());
+  }
   const Duration pace = in_a_hurry_.empty() ? options_.interval : options_.hurry;
   const int64_t gap_us = std::max<int64_t>(1, pace.micros() / std::ssize(round_));
   // A little jitter, so that owners do not fall into step with each other.
   ask_at_ = now.monotonic + Duration::Micros(random_.Between(gap_us / 2, gap_us * 3 / 2 + 1));
-  if (under_way_.size() >= options_.max_exchanges) return;
-  if (!in_a_hurry_.empty()) {
-    const auto [peer, partition] = *in_a_hurry_.begin();
-    return Begin(partition, peer, now, effects);
-  }
+  if (!may_ask) return;
+  if (hurried.has_value()) return Begin(hurried->second, hurried->first, now, effects);
   const PartitionId partition = round_[next_ % round_.size()];
   const size_t pass = next_++ / round_.size();
   std::vector<NodeId> peers;
@@ -132,49 +182,166 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
   missing_[partition] = answer.missing;
   if (answer.log_cut) ++figures_.log_cuts;
   it->second.arriving = answer.items.size();
-  if (answer.items.empty()) return EndAnswer(id, effects);
-  for (ExplainedRecord& change : answer.items) effects->arrivals.push_back({id, std::move(change)});
+  if (answer.items.empty()) return EndAnswer(id, now, effects);
+  for (ExplainedRecord& change : answer.items) {
+    effects->arrivals.push_back({id, std::move(change), false});
+  }
 }
 
-void Repair::OnTakenIn(ExchangeId id, bool taken, Instant, Effects* effects) {
+void Repair::OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects) {
+  if (auto copy = copies_.find(id); copy != copies_.end()) {
+    if (!taken) {
+      copies_.erase(copy);
+    } else if (--copy->second.arriving == 0) {
+      GoOn(id, &copy->second, now, effects);
+    }
+    return;
+  }
   if (taken) ++figures_.items;
   auto it = under_way_.find(id);
   if (it == under_way_.end()) return;
   if (!taken) {
     under_way_.erase(it);  // the bases would claim what is not here
   } else if (--it->second.arriving == 0) {
-    EndAnswer(id, effects);
+    EndAnswer(id, now, effects);
   }
 }
 
-void Repair::EndAnswer(ExchangeId id, Effects* effects) {
+void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
   auto it = under_way_.find(id);
   ClockExchange& exchange = it->second.exchange;
   const PartitionId partition = exchange.partition();
+  const NodeId peer = exchange.peer();
   switch (exchange.OnTakenIn()) {
     case ClockExchange::Next::kAskAgain:
       return Ask(id, exchange, effects);
     case ClockExchange::Next::kJoinBases:
       store_->JoinBases(partition, exchange.bases());
-      missing_.erase(partition);
-      effects->in_step.push_back({partition, exchange.peer()});
+      NoteInStep(partition, peer, effects);
+      break;
+    case ClockExchange::Next::kCopy:
+      to_copy_.emplace(peer, partition);
       break;
     case ClockExchange::Next::kGiveUp:
+      AskLater(partition, peer, now);
       break;
   }
   under_way_.erase(it);
+  BeginCopies(now, effects);
 }
 
-void Repair::OnRefused(ExchangeId id, NodeId from) {
-  const auto it = under_way_.find(id);
-  if (it != under_way_.end() && it->second.exchange.peer() == from) under_way_.erase(it);
+void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
+  missing_.erase(partition);
+  effects->in_step.push_back({partition, owner});
+  const auto unheard = unheard_.find(partition);
+  if (unheard == unheard_.end()) return;
+  unheard->second.erase(owner);
+  if (!unheard->second.empty()) return;
+  unheard_.erase(unheard);
+  store_->EndFilling(partition);
 }
 
-void Repair::Stop() { under_way_.clear(); }
+// ------------------------------------------------------------------------------------ copies
+
+void Repair::BeginCopies(Instant now, Effects* effects) {
+  while (copies_.size() < options_.max_copies && !to_copy_.empty()) {
+    const auto [peer, partition] = *to_copy_.begin();
+    to_copy_.erase(to_copy_.begin());
+    if (!Reachable(peer) || !store_->Owns(partition)) continue;
+    const ExchangeId id = first_id_ + ids_++ % kIds;
+    Copying& copying =
+        copies_.emplace(id, Copying{PartitionCopy(partition, peer, now.monotonic), 0, {}})
+            .first->second;
+    effects->asks.push_back({peer, id, partition, copying.copy.Question()});
+  }
+}
+
+void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects) {
+  auto it = copies_.find(id);
+  if (it == copies_.end()) return;
+  PartitionCopy& copy = it->second.copy;
+  if (!copy.Awaits(from, page)) {
+    ++figures_.misdirected;
+    return;
+  }
+  store_->NoteSeen(copy.partition(), page.clock);
+  figures_.copied_items += page.items.size();
+  it->second.log = std::move(page.log);
+  Arrive(id, copy.OnPage(&page, now.monotonic), &it->second, now, effects);
+}
+
+void Repair::OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now, Effects* effects) {
+  auto it = copies_.find(id);
+  if (it == copies_.end()) return;
+  if (!list.ok()) {
+    copies_.erase(it);
+    return;
+  }
+  Arrive(id, it->second.copy.OnListed(*list), &it->second, now, effects);
+}
+
+void Repair::Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying,
+                    Instant now, Effects* effects) {
+  copying->arriving = items.size();
+  if (items.empty()) return GoOn(id, copying, now, effects);
+  for (ExplainedRecord& change : items) {
+    effects->arrivals.push_back({id, std::move(change), true});
+  }
+}
+
+void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects) {
+  PartitionCopy& copy = copying->copy;
+  const PartitionId partition = copy.partition();
+  const NodeId peer = copy.peer();
+  for (const LogRow& row : std::exchange(copying->log, {})) store_->TakeOver(row.item, row.minted);
+  switch (copy.OnTakenIn()) {
+    case PartitionCopy::Next::kAsk:
+      effects->asks.push_back({peer, id, partition, copy.Question()});
+      return;
+    case PartitionCopy::Next::kList:
+      effects->listings.push_back({id, copy.Range()});
+      return;
+    case PartitionCopy::Next::kJoinClock:
+      store_->JoinAll(partition, copy.clock());
+      ++figures_.copied;
+      NoteInStep(partition, peer, effects);
+      break;
+    case PartitionCopy::Next::kGiveUp:
+      AskLater(partition, peer, now);
+      break;
+  }
+  copies_.erase(id);
+  BeginCopies(now, effects);
+}
+
+void Repair::TellCopies(const ItemKey& item, const Record& incoming) {
+  for (auto& [id, copying] : copies_) {
+    if (copying.copy.partition() == item.partition) copying.copy.OnChanged(item, incoming);
+  }
+}
+
+void Repair::OnRefused(ExchangeId id, NodeId from, Instant now) {
+  if (const auto it = under_way_.find(id);
+      it != under_way_.end() && it->second.exchange.peer() == from) {
+    AskLater(it->second.exchange.partition(), from, now);
+    under_way_.erase(it);
+  }
+  if (const auto it = copies_.find(id); it != copies_.end() && it->second.copy.peer() == from) {
+    AskLater(it->second.copy.partition(), from, now);
+    copies_.erase(it);
+  }
+}
+
+void Repair::Stop() {
+  under_way_.clear();
+  copies_.clear();
+}
 
 Repair::Figures Repair::figures() const {
   Figures figures = figures_;
   for (const auto& [partition, dots] : missing_) figures.missing_dots += dots;
+  figures.filling = unheard_.size();
+  figures.copies = copies_.size();
   return figures;
 }
 

@@ -2,7 +2,12 @@
 // each partition in turn what this node lacks (replication/clock_exchange.h): in a slow round that
 // never ends, and at once, owner by owner, where one is back that may have what was missed. A
 // question answers two: who is asked sees the asker's clock, and need not ask back where that holds
-// nothing new.
+// nothing new. An owner whose dot log no longer tells what this node lacks gives a whole copy
+// instead (replication/partition_copy.h).
+//
+// A partition whose data were lost here is filled again in the same way: it is whole once every
+// other owner has been compared with since (ReplicaStore::Filling), and until then this node
+// answers no reads of it.
 //
 // Pure, and stepped by its shard, which performs what it wants done.
 //
@@ -11,6 +16,7 @@
 #ifndef GYRE_SERVER_REPAIR_H_
 #define GYRE_SERVER_REPAIR_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,9 +24,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "replication/clock_exchange.h"
 #include "replication/exchange.h"
 #include "replication/message.h"
+#include "replication/partition_copy.h"
 #include "ring/ids.h"
 #include "ring/random.h"
 #include "ring/view.h"
@@ -37,6 +45,10 @@ struct RepairOptions {
   Duration hurry = Duration::Seconds(1);
   // Exchanges under way at once, each way. Default 8: repair must not crowd clients out.
   size_t max_exchanges = 8;
+  // Whole copies under way at once; and those that are given to others. Default 2 and 4: each holds
+  // a snapshot of the giver's store, which keeps what is deleted meanwhile on its disk.
+  size_t max_copies = 2;
+  size_t max_copies_given = 4;
 };
 
 class Repair {
@@ -51,20 +63,31 @@ class Repair {
     struct Arrival {
       ExchangeId exchange = 0;
       ExplainedRecord change;
+      bool of_copy = false;
     };
     struct InStep {
       PartitionId partition;
       NodeId owner;
     };
+    struct Listing {
+      ExchangeId exchange = 0;
+      ItemRange range;
+    };
     std::vector<Ask> asks;          // for when the state that they speak of is durable
     std::vector<Arrival> arrivals;  // to be taken in; each ends in OnTakenIn
-    std::vector<InStep> in_step;    // this node has all that the owner had, and its bases
+    std::vector<Listing>
+        listings;                 // ListItems, with all that the node has by now; ends in OnListed
+    std::vector<InStep> in_step;  // this node has all that the owner had, and its bases
   };
   struct Figures {
     uint64_t missing_dots = 0;  // that some peer had and this node lacked, as of the last exchanges
+    uint64_t filling = 0;       // partitions whose data were lost here, and are not whole again
+    uint64_t copies = 0;        // under way
     uint64_t exchanges = 0;     // since start, and so are all below
     uint64_t items = 0;         // taken in
     uint64_t log_cuts = 0;      // exchanges that found a peer's dot log cut
+    uint64_t copied = 0;        // whole copies taken over
+    uint64_t copied_items = 0;  // records that came with copies, also with those that broke off
     uint64_t misdirected = 0;   // answers about another partition: dropped
   };
 
@@ -79,15 +102,25 @@ class Repair {
   void OnNothingNew(PartitionId partition, NodeId owner);
   void OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer, Instant now,
                 Effects* effects);
+  void OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects);
+  void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now, Effects* effects);
   // What was asked will not be answered.
-  void OnRefused(ExchangeId id, NodeId from);
+  void OnRefused(ExchangeId id, NodeId from, Instant now);
   // One of the arrivals has been taken in; or could not be, since the item is damaged here.
   void OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects);
+  // Something else than a copy is about to change the item.
+  void OnChange(const ItemKey& item, const Record& incoming) {
+    if (!copies_.empty()) TellCopies(item, incoming);
+  }
+  // The data of this node's partitions are not what they were (ReplicaStore::BeginFilling).
+  void OnLostState(Instant now);
+  // They are, after all (ReplicaStore::EndAllFilling).
+  void OnWhole() { unheard_.clear(); }
   void OnWake(Instant now, Effects* effects);
   // The disk failed: nothing is under way any more.
   void Stop();
 
-  Time wake() const { return ask_at_; }
+  Time wake() const { return std::min(ask_at_, later_at_); }
   Figures figures() const;
 
  private:
@@ -96,11 +129,28 @@ class Repair {
     size_t arriving = 0;  // items of the last answer that have not been taken in
   };
 
+  struct Copying {
+    PartitionCopy copy;
+    size_t arriving = 0;      // items that have not been taken in
+    std::vector<LogRow> log;  // of the last page: to be taken over behind its items
+  };
+  using Pair = std::pair<NodeId, PartitionId>;
+
   void List();
+  void Hasten(PartitionId partition);
   void AskNext(Instant now, Effects* effects);
   void Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects);
   void Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects);
-  void EndAnswer(ExchangeId id, Effects* effects);
+  void EndAnswer(ExchangeId id, Instant now, Effects* effects);
+  void BeginCopies(Instant now, Effects* effects);
+  void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
+              Effects* effects);
+  void GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects);
+  void TellCopies(const ItemKey& item, const Record& incoming);
+  // It has all that `owner` had.
+  void NoteInStep(PartitionId partition, NodeId owner, Effects* effects);
+  // Asks again in a while, where a partition waits to be filled.
+  void AskLater(PartitionId partition, NodeId owner, Instant now);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
 
   const RepairOptions options_;
@@ -111,12 +161,18 @@ class Repair {
   Random random_;
 
   std::vector<PartitionId> round_;
-  size_t next_ = 0;                                      // in the round, over and over
-  std::set<std::pair<NodeId, PartitionId>> in_a_hurry_;  // all of one owner before the next one's
+  size_t next_ = 0;            // in the round, over and over
+  std::set<Pair> in_a_hurry_;  // all of one owner before the next one's
+  std::set<Pair> later_;       // in a hurry, at
+  Time later_at_ = Time::Never();
   Time ask_at_;
   std::map<ExchangeId, UnderWay> under_way_;
+  std::set<Pair> to_copy_;
+  std::map<ExchangeId, Copying> copies_;
   std::set<NodeId> unreachable_;
   std::map<PartitionId, uint64_t> missing_;
+  std::map<PartitionId, std::set<NodeId>>
+      unheard_;  // of those to be filled: owners not compared with
   Figures figures_;
 };
 

@@ -17,6 +17,9 @@ namespace {
 // Records that one clock exchange brings into their settled form, so that none holds a shard up.
 constexpr size_t kSettledAtOnce = 256;
 
+// How long a copy that is given to a peer waits for its next question, and the snapshot with it.
+constexpr Duration kCopyPatience = Duration::Seconds(60);
+
 // Between two counts of the hints for the figures.
 constexpr Duration kTellHints = Duration::Millis(100);
 
@@ -29,7 +32,8 @@ bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
          std::holds_alternative<Lookup>(body) || std::holds_alternative<ClockAsk>(body) ||
          std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body) ||
-         std::holds_alternative<FetchHints>(body) || std::holds_alternative<Handoff>(body);
+         std::holds_alternative<FetchHints>(body) || std::holds_alternative<Handoff>(body) ||
+         std::holds_alternative<CopyAsk>(body);
 }
 
 // The one item that a body speaks of, or null.
@@ -82,7 +86,8 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       repair_(options.repair, view_, store, next_exchange_ | kRepairIds, Random(random_.Next())),
       stand_in_(view_->self(), std::move(hints),
                 Guest(store->options().limits, Random(random_.Next())), store,
-                next_exchange_ | kStandInIds) {}
+                next_exchange_ | kStandInIds),
+      heard_peers_(!options.await_peers) {}
 
 // ------------------------------------------------------------------------------ client requests
 
@@ -96,10 +101,14 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   const int needed = request.needed;
   const size_t forwarded_bytes = origin.node == NodeId() ? 0 : request.intent.value.size();
   std::unique_ptr<Exchange> exchange;
-  if (store_->Owns(item.partition)) {
+  // Who was forwarded to mints, though it be filled: it must not go round in circles.
+  const bool mints =
+      Holds(item.partition) || (store_->Owns(item.partition) &&
+                                (origin.node != NodeId() || OtherOwnersAreLost(item.partition)));
+  if (mints) {
     const bool known = store_->FindWrite(request.intent.write) != nullptr;
     exchange = std::make_unique<WriteExchange>(std::move(request), known);
-  } else if (request.sloppy && AllOwnersAreLost(item.partition)) {
+  } else if (request.sloppy && OtherOwnersAreLost(item.partition)) {
     exchange = std::make_unique<GuestExchange>(std::move(request));
   } else {
     ++figures_.forwards;
@@ -111,9 +120,10 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   Begin(origin, item, needed, std::move(exchange), now, forwarded_bytes);
 }
 
-bool Shard::AllOwnersAreLost(PartitionId partition) const {
+bool Shard::OtherOwnersAreLost(PartitionId partition) const {
   const absl::Span<const NodeId> owners = view_->Owners(partition);
-  return std::none_of(owners.begin(), owners.end(), [&](NodeId owner) { return Reachable(owner); });
+  return std::none_of(owners.begin(), owners.end(),
+                      [&](NodeId owner) { return owner != view_->self() && Reachable(owner); });
 }
 
 void Shard::Read(Token token, ReadRequest request, Instant now) {
@@ -153,7 +163,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   const auto reachable = [this](NodeId node) { return Reachable(node); };
   const auto healthy = [this](NodeId node) { return Healthy(node); };
   const auto at_hand = [this, &live]() -> std::optional<Record> {
-    if (!store_->Owns(live.item.partition)) return std::nullopt;
+    if (!Holds(live.item.partition)) return std::nullopt;
     return store_->AtHand(live.item);
   };
   const Surroundings around{view_->self(), view_->epoch(), owners, reachable, healthy, at_hand};
@@ -227,6 +237,7 @@ void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
         // Nobody waits any more: what has not been minted need not be.
         if (!live_.contains(id)) return;
         if (record.ok() && adopt.has_value()) {
+          repair_.OnChange(its, *adopt->record);
           store_->Apply(its, *std::move(record), *adopt->record, adopt->minted, intent.durability);
           std::optional<Record> again = store_->AtHand(its);
           GYRE_CHECK(again.has_value(), "what was just stored is at hand");
@@ -365,6 +376,8 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
       ServeClockAsk(from, message.exchange, message.partition, std::move(*ask));
+    } else if (auto* copy = std::get_if<CopyAsk>(&message.body)) {
+      ServeCopyAsk(from, message.exchange, message.partition, std::move(*copy), now);
     } else {
       Serve(from, message.exchange, std::move(message.body), now);
     }
@@ -375,8 +388,10 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
       repair_.OnAnswer(message.exchange, from, message.partition, std::move(*answer), now,
                        &effects);
+    } else if (auto* page = std::get_if<CopyPage>(&message.body)) {
+      repair_.OnPage(message.exchange, from, std::move(*page), now, &effects);
     } else if (std::holds_alternative<Failed>(message.body)) {
-      repair_.OnRefused(message.exchange, from);
+      repair_.OnRefused(message.exchange, from, now);
     }
     return PerformRepair(std::move(effects), now);
   }
@@ -462,7 +477,8 @@ void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) 
 }
 
 bool Shard::Crowded(const PeerBody& body) const {
-  if (std::holds_alternative<ClockAsk>(body)) return false;    // has a bound of its own
+  // These have bounds of their own.
+  if (std::holds_alternative<ClockAsk>(body) || std::holds_alternative<CopyAsk>(body)) return false;
   const bool handoff = std::holds_alternative<Handoff>(body);  // never in the way of clients
   const size_t share = handoff ? 4 : 1;
   if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
@@ -496,12 +512,14 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
                  const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
                waiting_bytes_ -= bytes;
                if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+               repair_.OnChange(its, *apply.change.record);
                TakeIn(its, apply.change, *std::move(record), apply.durability);
                Respond(from, exchange, its.partition, ApplyReply{}, then);
              });
 }
 
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
+  if (!Holds(fetch.item.partition)) return RefuseWhileFilling(from, exchange, fetch.item, now);
   const ItemKey item = std::move(fetch.item);
   WithRecord(item, now,
              [this, from, exchange, known = std::move(fetch.known)](
@@ -517,6 +535,7 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
 }
 
 void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {
+  if (!Holds(lookup.item.partition)) return RefuseWhileFilling(from, exchange, lookup.item, now);
   const Minted* known = store_->FindWrite(lookup.write);
   if (known == nullptr) return Respond(from, exchange, lookup.item.partition, LookupReply{}, now);
   WithRecord(lookup.item, now,
@@ -532,6 +551,11 @@ void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant
                                     std::move(minted)}},
                        then);
              });
+}
+
+// That it does not have an item says nothing of an owner that lost what it had.
+void Shard::RefuseWhileFilling(NodeId to, ExchangeId exchange, const ItemKey& item, Instant now) {
+  Respond(to, exchange, item.partition, Failed{Outcome::Code::kFilling}, now);
 }
 
 void Shard::Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body,
@@ -642,14 +666,19 @@ void Shard::PerformRepair(Repair::Effects&& effects, Instant now) {
   for (Repair::Effects::Arrival& arrival : effects.arrivals) {
     const ItemKey item = arrival.change.item;
     WithRecord(item, now,
-               [this, id = arrival.exchange, change = std::move(arrival.change)](
-                   const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
+               [this, id = arrival.exchange, of_copy = arrival.of_copy,
+                change = std::move(arrival.change)](const ItemKey& its,
+                                                    absl::StatusOr<Record> record, Instant then) {
                  const bool taken = record.ok();
+                 if (!of_copy) repair_.OnChange(its, *change.record);
                  if (taken) TakeIn(its, change, *std::move(record), Durability::kFsync);
                  Repair::Effects next;
                  repair_.OnTakenIn(id, taken, then, &next);
                  PerformRepair(std::move(next), then);
                });
+  }
+  for (Repair::Effects::Listing& listing : effects.listings) {
+    DeparturesOf(listing.range.partition).listings.push_back(std::move(listing));
   }
   for (const Repair::Effects::InStep& in_step : effects.in_step) {
     NoteShown(in_step.partition, in_step.owner);
@@ -671,8 +700,7 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
   if (mine.ContainsAll(ask.clock)) repair_.OnNothingNew(partition, from);
   if (ask.clock.ContainsAll(mine)) {
     ClockAnswer nothing;
-    nothing.complete = true;
-    nothing.bases = mine.Bases();
+    nothing.complete = true;  // and its bases are no less than those of this clock
     return Send(from, exchange, partition, std::move(nothing));
   }
   if (clock_scans_under_way_ >= options_.repair.max_exchanges) {
@@ -680,6 +708,62 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
   }
   ++clock_scans_under_way_;
   out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock)});
+}
+
+void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
+                         Instant now) {
+  const std::pair<NodeId, ExchangeId> key(from, exchange);
+  auto it = copies_given_.find(key);
+  if (it == copies_given_.end()) {
+    // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
+    // gone.
+    const bool begins = ask.number == 1;
+    if (!begins || store_->Filling(partition) ||
+        copies_given_.size() >= options_.repair.max_copies_given) {
+      return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
+    }
+    it = copies_given_.emplace(key, CopyGiven{}).first;
+  } else if (it->second.busy) {
+    return;  // doubled on its way
+  }
+  it->second.busy = true;
+  it->second.until = now.monotonic + kCopyPatience;
+  out_.copy_scans.push_back({from, exchange, partition, std::move(ask), it->second.snapshot});
+}
+
+void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now) {
+  const auto it = copies_given_.find({scan.asker, scan.exchange});
+  if (!page.ok()) ++figures_.unreadable;
+  if (!page.ok() || failed_ || it == copies_given_.end()) {
+    if (it != copies_given_.end()) copies_given_.erase(it);
+    return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
+  }
+  it->second.snapshot = std::move(scan.snapshot);
+  it->second.busy = false;
+  out_.sends.push_back(
+      {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(page)}});
+}
+
+void Shard::OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now) {
+  if (failed_) return;
+  if (!list.ok()) ++figures_.unreadable;
+  Repair::Effects effects;
+  repair_.OnListed(id, std::move(list), now, &effects);
+  PerformRepair(std::move(effects), now);
+}
+
+void Shard::OnForgetful(Instant now) {
+  if (failed_) return;
+  store_->EndInheritedLives();
+  store_->BeginFilling();
+  copies_given_.clear();
+  repair_.OnLostState(now);
+}
+
+void Shard::OnProven() {
+  if (failed_) return;
+  store_->EndAllFilling();
+  repair_.OnWhole();
 }
 
 void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
@@ -720,6 +804,9 @@ void Shard::OnWake(Instant now) {
   Repair::Effects repairs;
   repair_.OnWake(now, &repairs);
   PerformRepair(std::move(repairs), now);
+  std::erase_if(copies_given_, [&](const auto& entry) {
+    return entry.second.until <= now.monotonic && !entry.second.busy;
+  });
   if (stand_in_.wake() <= now.monotonic) {
     StepStandIn(now, [&](StandIn::Effects* effects) { stand_in_.OnWake(now, effects); });
   }
@@ -736,6 +823,7 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
   for (; !held_.empty() && held_.front().after <= seq; held_.pop_front()) {
     Append(std::move(held_.front().what.sends), &out_.sends);
     Append(std::move(held_.front().what.replies), &out_.replies);
+    Append(std::move(held_.front().what.listings), &out_.listings);
   }
   // What this node waited for itself.
   const auto others =
@@ -775,6 +863,7 @@ void Shard::Fail(Instant now) {
   for (auto& [id, live] : std::exchange(live_, {})) Answer(live.origin, live.item, outcome);
   wakes_.clear();
   repair_.Stop();
+  copies_given_.clear();
   for (auto& [item, waiting] : std::exchange(loading_, {})) {
     for (WithRecordFn& then : waiting) then(item, absl::UnavailableError("the disk failed"), now);
   }

@@ -28,6 +28,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/clock_answer.h"
+#include "replication/copy_page.h"
 #include "replication/exchange.h"
 #include "replication/message.h"
 #include "replication/request.h"
@@ -64,6 +65,9 @@ struct ShardOptions {
   // call it forgetful confirms the lives that it inherited. After any other end only the peers'
   // clocks do: a copy of a directory that was in use looks like it was left by a crash.
   bool clean_start = true;
+  // Reads of this node's records are refused until OnHeardPeers: a peer may know that they are not
+  // the newest that this node had.
+  bool await_peers = false;
 };
 
 // What leaves a shard.
@@ -74,6 +78,7 @@ struct Departures {
   };
   std::vector<Envelope> sends;
   std::vector<Reply> replies;
+  std::vector<Repair::Effects::Listing> listings;  // ListItems; each ends in OnListed
 };
 
 // What a step wants done. Everything may be done at once and in any order.
@@ -87,9 +92,17 @@ struct ShardEffects : Departures {
     PartitionId partition;
     PartitionClock theirs;
   };
+  struct CopyScan {
+    NodeId asker;
+    ExchangeId exchange = 0;
+    PartitionId partition;
+    CopyAsk ask;
+    std::shared_ptr<const Snapshot> snapshot;  // null: one is to be taken, and given back
+  };
   std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
   std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
+  std::vector<CopyScan> copy_scans;    // BuildCopyPage; ends in OnCopyScan
   std::vector<HintScan> hint_scans;    // ScanHints; ends in OnHintScan
   Time wake = Time::Never();           // call OnWake then
 };
@@ -129,6 +142,8 @@ class Shard {
   void OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now);
   void OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
                    Instant now);
+  void OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now);
+  void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now);
   void OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now);
   // A commit ended. After a failure the shard acknowledges nothing any more.
   void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
@@ -138,9 +153,14 @@ class Shard {
   // What membership takes a peer for, from the next exchange on; until then, alive. Nothing that is
   // under way ends by it: only a connection that is lost does that.
   void OnLiveness(NodeId node, Liveness liveness);
-  // A peer has met this node's data in a later state: what this node found of itself may be less
-  // than what it has minted (design 3, rule 1).
-  void OnForgetful() { store_->EndInheritedLives(); }
+  // What this node found of itself is less than what it had: a peer has met its data in a later
+  // state, or other data under its name. It mints under none of the ids that it found, and is
+  // filled again before it answers reads (design 3, rules 1 and 4).
+  void OnForgetful(Instant now);
+  // Every peer that can be reached has said what it knows of this node's data directory.
+  void OnHeardPeers() { heard_peers_ = true; }
+  // This node's data directory is its first: there is nothing that it could have lost.
+  void OnProven();
 
   // What the events since the last call want done.
   ShardEffects TakeEffects(Instant now);
@@ -173,7 +193,12 @@ class Shard {
   };
   using WithRecordFn = absl::AnyInvocable<void(const ItemKey&, absl::StatusOr<Record>, Instant)>;
 
-  bool AllOwnersAreLost(PartitionId partition) const;
+  // Whether it owns the partition, and nothing of it was lost here: what it holds is what it ever
+  // took in.
+  bool Holds(PartitionId partition) const {
+    return heard_peers_ && store_->Owns(partition) && !store_->Filling(partition);
+  }
+  bool OtherOwnersAreLost(PartitionId partition) const;
   void StartWrite(Origin origin, WriteRequest request, Instant now);
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
              Instant now, size_t forwarded_bytes = 0);
@@ -211,7 +236,10 @@ class Shard {
   template <typename Step>
   void StepStandIn(Instant now, Step step);
   void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
+  void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
+                    Instant now);
   void PerformRepair(Repair::Effects&& effects, Instant now);
+  void RefuseWhileFilling(NodeId to, ExchangeId exchange, const ItemKey& item, Instant now);
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
   // The item could not be read.
   void RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now);
@@ -241,6 +269,13 @@ class Shard {
   absl::btree_map<ExchangeId, Live> live_;
   absl::btree_set<std::pair<Time, ExchangeId>> wakes_;
   size_t clock_scans_under_way_ = 0;
+  // Whole copies that others take from here. One that is asked about no more ends after a while.
+  struct CopyGiven {
+    std::shared_ptr<const Snapshot> snapshot;  // null: being taken
+    Time until;
+    bool busy = true;
+  };
+  std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
   size_t waiting_reads_ = 0;    // in loading_
   size_t waiting_bytes_ = 0;    // of peers' values among those
@@ -259,6 +294,7 @@ class Shard {
   std::deque<Held> held_;  // `after` ascends
   ShardEffects out_;
   bool commit_under_way_ = false;
+  bool heard_peers_;
   bool failed_ = false;
   ShardFigures figures_;
 };

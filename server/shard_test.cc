@@ -24,11 +24,14 @@ class Bench {
     ShardOptions options = {};
     Durability durability = Durability::kFsync;
     size_t cached_bytes = 0;
+    bool fill_what_is_new = false;
   };
 
   Bench() : Bench(Setup()) {}
   explicit Bench(Setup setup)
-      : durability_(setup.durability), store_options_{.cached_bytes = setup.cached_bytes} {
+      : durability_(setup.durability),
+        store_options_{.cached_bytes = setup.cached_bytes,
+                       .fill_what_is_new = setup.fill_what_is_new} {
     std::vector<Member> members;
     for (const std::string& name : setup.members) members.push_back({{}, name, name, name, name});
     TableSpec table;
@@ -171,6 +174,23 @@ class Bench {
     shard_->OnHintScan(scan.id, ScanHints(*engine_.TakeSnapshot(), scan), now_);
     return *this;
   }
+  // The oldest scan for a copy that a peer takes ends.
+  Bench& EndCopyScan(CopyPageLimits limits = {}) {
+    ShardEffects::CopyScan scan = copy_scans_.front();
+    copy_scans_.erase(copy_scans_.begin());
+    if (scan.snapshot == nullptr) scan.snapshot = engine_.TakeSnapshot();
+    absl::StatusOr<CopyPage> page = BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, limits);
+    shard_->OnCopyScan(std::move(scan), std::move(page), now_);
+    return *this;
+  }
+  // The oldest listing of what this node holds ends.
+  Bench& EndListing(size_t most = 100) {
+    const Repair::Effects::Listing listing = listings_.front();
+    listings_.erase(listings_.begin());
+    shard_->OnListed(listing.exchange, ListItems(*engine_.TakeSnapshot(), listing.range, most),
+                     now_);
+    return *this;
+  }
   // The scan of the dot log ends.
   Bench& EndScan(ClockAnswerLimits limits = {}) {
     const ShardEffects::ClockScan scan = *std::exchange(scan_, std::nullopt);
@@ -195,6 +215,14 @@ class Bench {
       add("scan");
       scan_ = scan;
     }
+    for (const ShardEffects::CopyScan& scan : effects_.copy_scans) {
+      add("copy");
+      copy_scans_.push_back(scan);
+    }
+    for (const Repair::Effects::Listing& listing : effects_.listings) {
+      add("list");
+      listings_.push_back(listing);
+    }
     for (const HintScan& scan : effects_.hint_scans) {
       add("scan hints");
       hint_scans_.push_back(scan);
@@ -208,6 +236,39 @@ class Bench {
     }
     return text;
   }
+  // How many messages of a kind it sends while so much time passes, answers to nothing included.
+  size_t Asked(int64_t ms, const std::string& kind) {
+    size_t count = 0;
+    for (int64_t passed = 0; passed < ms; ++passed) {
+      Wake(1).CommitAll();
+      for (const Envelope& send : effects_.sends) {
+        if (Name(send.message.body) != kind) continue;
+        ++count;
+        shard_->OnMessage(send.to,
+                          {send.message.exchange, topology_.epoch, send.message.partition,
+                           Failed{Outcome::Code::kOverloaded}},
+                          now_);
+      }
+    }
+    return count;
+  }
+  // Has every question for a clock that is due within two seconds answered so, by one owner.
+  void AnswerClockAsks(const std::string& owner, const ClockAnswer& answer) {
+    for (int64_t passed = 0; passed < 2000; ++passed) {
+      Wake(1).Take();
+      for (const Envelope& send : std::vector<Envelope>(effects_.sends)) {
+        if (!std::holds_alternative<ClockAsk>(send.message.body)) continue;
+        PeerBody body = Failed{Outcome::Code::kOverloaded};
+        if (send.to == Id(owner)) body = answer;
+        shard_->OnMessage(
+            send.to,
+            {send.message.exchange, topology_.epoch, send.message.partition, std::move(body)},
+            now_);
+      }
+      CommitAll();
+    }
+  }
+  size_t Partitions() const { return view_->OwnedBy(Id("a")).size(); }
   std::string CommitAll() {
     std::string text = Take();
     while (commit_.has_value()) text = Commit().Take();
@@ -247,16 +308,17 @@ class Bench {
  private:
   static std::string Name(const PeerBody& body) {
     static constexpr const char* kNames[] = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-        "Hint",        "HintReply",   "FetchHints",     "Handoff"};
+        "Apply",          "ApplyReply",   "Fetch",   "FetchReply",   "Lookup",    "LookupReply",
+        "ClockAsk",       "ClockAnswer",  "Forward", "ForwardReply", "Refused",   "RegisterAsk",
+        "RegisterAnswer", "TopologyNews", "Failed",  "Hint",         "HintReply", "FetchHints",
+        "Handoff",        "CopyAsk",      "CopyPage"};
     return kNames[body.index()];
   }
   static std::string Describe(const Outcome& outcome) {
     static constexpr const char* kCodes[] = {
-        "OK",    "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
-        "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
+        "OK",     "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
+        "STALE",  "OVERLOADED",     "STORAGE_FAILED", "CORRUPT",
+        "FILLING"};
     std::string text = kCodes[static_cast<size_t>(outcome.code)];
     for (const Version& version : outcome.record.versions) {
       text.append(" ").append(version.value.view());
@@ -277,6 +339,8 @@ class Bench {
   std::optional<gyre::Commit> commit_;
   std::optional<ShardEffects::ClockScan> scan_;
   std::vector<ItemKey> reads_;
+  std::vector<ShardEffects::CopyScan> copy_scans_;
+  std::vector<Repair::Effects::Listing> listings_;
   std::vector<HintScan> hint_scans_;
   std::map<NodeId, ExchangeId> last_exchange_;
 };
@@ -488,7 +552,7 @@ TEST(Shard, EndsItsInheritedLivesWhenItIsCalledForgetful) {
   Bench bench;
   const ReplicaId before = bench.Minter();
   bench.Restart(true);
-  bench.shard().OnForgetful();
+  bench.shard().OnForgetful(bench.now());
   EXPECT_NE(bench.Greet("b").Greet("c").Minter(), before);
 }
 
@@ -922,6 +986,169 @@ TEST(Shard, JoinsNothingWhenARecordOfTheAnswerCannotBeTakenIn) {
   bench.Hear("b", AnswerOf(bench, 2, true)).Take();
   EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 0u);
   EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 1}));
+}
+
+TEST(Shard, ANodeThatFindsNothingNewInAPeersClockNeedNotAskItBack) {
+  ShardOptions options;
+  options.repair.interval = Duration::Seconds(3600);
+  Bench bench({.slices = 8, .options = options});
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.Hear("b", ClockAsk{bench.Clock(), {}}, 5).Hear("c", ClockAsk{bench.Clock(), {}}, 6).Take();
+  EXPECT_EQ(bench.Asked(4000, "ClockAsk"), bench.Partitions() * 2 - 2)
+      << "but about the others it asks both";
+}
+
+// ---- whole copies
+
+// A page of a peer's copy of the test's partition: the peer has minted 1 to 9 under id 77.
+CopyPage PageOf(const Bench& bench, const CopyAsk& ask, const std::vector<std::string>& keys) {
+  CopyPage page;
+  page.part = ask.part;
+  page.number = ask.number;
+  page.last = true;
+  for (uint64_t n = 1; n <= 9; ++n) page.clock.Add({ReplicaId(77), n});
+  for (const std::string& key : keys) {
+    page.items.push_back(bench.ApplyOf(key, "copied", page.items.size() + 1).change);
+    page.upto = EncodeItemKey(page.items.back().item);
+  }
+  return page;
+}
+
+ClockAnswer Cut() {
+  ClockAnswer cut;
+  cut.log_cut = true;
+  cut.missing = 9;
+  return cut;
+}
+
+TEST(Shard, WhereTheLogNoLongerTellsItTakesAWholeCopyAndThenTheClock) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("deleted-there", "x", 5), 5).CommitAll();
+  bench.Wake(0).Take();
+  EXPECT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b");
+  EXPECT_EQ(bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"key"})).Take(), "commit");
+  EXPECT_EQ(bench.Commit().Take(), "list") << "what is here by now is listed";
+  EXPECT_EQ(bench.EndListing().Take(), "commit");
+  EXPECT_EQ(bench.Commit().Take(), "CopyAsk>b");
+  EXPECT_EQ(bench.sent<CopyAsk>(0).part, CopyPart::kLog);
+  EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 9})) << "not before the last page";
+  CopyPage log = PageOf(bench, bench.sent<CopyAsk>(0), {});
+  log.log.push_back({bench.Item("key"), {{ReplicaId(77), 2}, {1, 2}, 0}});
+  EXPECT_EQ(bench.Hear("b", log).Take(), "commit unsynced");
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 9u);
+  bench.CommitAll();
+  EXPECT_EQ(bench.Read(1, "key", 1).Take(), "reply 1 OK copied");
+  EXPECT_EQ(bench.Read(2, "deleted-there", 1).Take(), "reply 2 OK");
+  EXPECT_EQ(bench.shard().figures().repair.copied, 1u);
+}
+
+TEST(Shard, ACopyThatBreaksOffHasJoinedNothing) {
+  Bench bench;
+  bench.Wake(0).Take();
+  bench.Hear("b", Cut()).Take();
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"key"})).CommitAll();
+  bench.Lose("b").EndListing().CommitAll();
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 1u) << "what came is explained by its own dot";
+}
+
+TEST(Shard, GivesACopyOutOfOneSnapshot) {
+  Bench bench;
+  bench.Write(1, "key", "old", 1).CommitAll();
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "") << "doubled";
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.sent<CopyPage>(0).items.size(), 1u);
+  bench.Write(2, "key", "new", 1).CommitAll();
+  bench.Hear("b", CopyAsk{CopyPart::kItems, 2, "", {bench.Item("key")}}, 5).Take();
+  ASSERT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.sent<CopyPage>(0).items[0].record->versions[0].value, "old");
+}
+
+TEST(Shard, ALaterPageOfACopyThatIsGoneIsRefused) {
+  Bench bench;
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take(), "Failed>b");
+  bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 6).Take();
+  bench.EndCopyScan().Take();
+  bench.Wake(61'000).Take();
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 6).Take(), "Failed>b") << "after a minute";
+}
+
+TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
+  ShardOptions options;
+  options.repair.max_copies_given = 1;
+  Bench bench({.options = options});
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
+  EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
+}
+
+// ---- lost data
+
+TEST(Shard, WhoLostWhatItHadAnswersNoReadsUntilItHasComparedWithEveryOtherOwner) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  EXPECT_EQ(bench.shard().figures().repair.filling, bench.Partitions());
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kFilling);
+  EXPECT_EQ(bench.Hear("b", Lookup{bench.Item("key"), {1, 2}}, 6).Take(), "Failed>b");
+  EXPECT_EQ(Sorted(bench.Read(2, "key", 1).Take()), "Fetch>b, Fetch>c") << "it asks the others";
+  EXPECT_EQ(bench.Write(3, "key", "y", 1).Take().substr(0, 8), "Forward>") << "and so it writes";
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "z"), 7).CommitAll(), "ApplyReply>b")
+      << "but it keeps what it is given";
+  ClockAnswer nothing;
+  nothing.complete = true;
+  for (const char* owner : {"b", "c"}) {
+    EXPECT_NE(bench.Hear("b", Fetch{bench.Item("key")}, 8).Take(), "FetchReply>b");
+    bench.AnswerClockAsks(owner, nothing);
+  }
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 9).Take(), "FetchReply>b");
+  EXPECT_EQ(bench.shard().figures().repair.filling, 0u);
+}
+
+TEST(Shard, ThatItIsToBeFilledOutlastsARestart) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  bench.Restart(true);
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+}
+
+TEST(Shard, WhatIsToBeFilledGivesNoCopies) {
+  Bench bench;
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "Failed>b");
+}
+
+TEST(Shard, ADirectoryThatProvesToBeTheFirstHasNothingToBeFilledWith) {
+  Bench bench({.fill_what_is_new = true});
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+  bench.shard().OnProven();
+  bench.CommitAll();
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "FetchReply>b");
+  EXPECT_EQ(bench.shard().figures().repair.filling, 0u);
+}
+
+TEST(Shard, AnswersNoReadsBeforeItHasHeardWhatItsPeersKnowOfItsData) {
+  ShardOptions options;
+  options.await_peers = true;
+  Bench bench({.options = options});
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+  bench.shard().OnHeardPeers();
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "FetchReply>b");
+}
+
+TEST(Shard, AWriteForwardedToWhoIsToBeFilledIsMintedThere) {
+  Bench bench;
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  Forward forward{bench.Request(bench.Item("key"), "x", 1)};
+  forward.request.timeout = Duration::Seconds(1);
+  EXPECT_NE(bench.Hear("b", std::move(forward), 5).CommitAll().find("ForwardReply>b"),
+            std::string::npos)
+      << "or two such owners would hand it to and fro";
 }
 
 TEST(Shard, ADoubledOrForeignClockAnswerFindsNobody) {

@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kIdentityName = "identity";
 constexpr std::string_view kRunsName = "runs";
 constexpr std::string_view kPlacesName = "places";
+constexpr std::string_view kStandingName = "standing";
 constexpr uint8_t kPlacesVersion = 1;
 
 struct Stored {
@@ -57,6 +58,10 @@ absl::StatusOr<Stored> DecodeIdentity(std::string_view bytes) {
     return absl::DataLossError("the identity of the data directory is damaged");
   }
   return stored;
+}
+
+std::string EncodeStanding(Standing standing) {
+  return std::string(1, static_cast<char>(standing));
 }
 
 std::string EncodeRuns(const Runs& runs) {
@@ -164,6 +169,18 @@ absl::Status CheckEmpty(const Engine& engine) {
   return absl::OkStatus();
 }
 
+// Older builds wrote none, and took every directory for the first.
+absl::StatusOr<Standing> ReadStanding(const Engine& engine) {
+  const absl::StatusOr<std::string> bytes = engine.Get(Family::kMeta, EncodeNodeKey(kStandingName));
+  if (absl::IsNotFound(bytes.status())) return Standing::kProven;
+  if (!bytes.ok()) return bytes.status();
+  if (bytes->size() != 1 ||
+      static_cast<uint8_t>(bytes->front()) > static_cast<uint8_t>(Standing::kReplaced)) {
+    return absl::DataLossError("the standing of the data directory is damaged");
+  }
+  return static_cast<Standing>(bytes->front());
+}
+
 absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& expected,
                                         uint64_t instance) {
   if (absl::Status status = CheckEmpty(*engine); !status.ok()) return status;
@@ -171,6 +188,7 @@ absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& 
   batch.Put(Family::kMeta, EncodeNodeKey(kIdentityName), EncodeIdentity(expected, instance));
   batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns({.boots = 1, .clean = false}));
   batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName), EncodePlaces(expected.places));
+  batch.Put(Family::kMeta, EncodeNodeKey(kStandingName), EncodeStanding(Standing::kUnproven));
   if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
   return Identity{.cluster = expected.cluster,
                   .node = expected.node,
@@ -178,7 +196,8 @@ absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& 
                   .slices = expected.slices,
                   .instance = instance,
                   .boots = 1,
-                  .last_stop_clean = true};
+                  .last_stop_clean = true,
+                  .standing = Standing::kUnproven};
 }
 
 absl::Status WriteRuns(Engine* engine, const Runs& runs) {
@@ -207,7 +226,10 @@ absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& ex
 
   const absl::StatusOr<Runs> runs = ReadRuns(*engine);
   if (!runs.ok()) return runs.status();
+  const absl::StatusOr<Standing> standing = ReadStanding(*engine);
+  if (!standing.ok()) return standing.status();
   Identity identity = std::move(stored->identity);
+  identity.standing = *standing;
   identity.boots = runs->boots + 1;
   identity.last_stop_clean = runs->clean;
   WriteBatch batch;
@@ -216,6 +238,12 @@ absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& ex
   if (has_none) batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName), EncodePlaces(expected.places));
   if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
   return identity;
+}
+
+WriteBatch StandingBatch(Standing standing) {
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey(kStandingName), EncodeStanding(standing));
+  return batch;
 }
 
 absl::Status MarkClean(Engine* engine) {

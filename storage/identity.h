@@ -4,6 +4,7 @@
 //   name      := length(4) bytes                            key 'n' "identity", written once
 //   runs      := boots(8) clean(1)                          key 'n' "runs"
 //   places    := version(1)=1 count(4) name*                key 'n' "places", written once
+//   standing  := Standing(1)                                key 'n' "standing"; absent: kProven
 //
 // All integers big endian; all in family kMeta. A build reads the format that it writes and refuses
 // a greater one: format comes first in every version, so that any build can read it.
@@ -42,6 +43,13 @@ struct ExpectedIdentity {
   std::vector<std::string> places;
 };
 
+// What is known of the data directories that this node had before this one.
+enum class Standing : uint8_t {
+  kProven = 0,    // none: what is not here was never there
+  kUnproven = 1,  // nobody has said yet
+  kReplaced = 2,  // there was one, or this one was put back to an earlier state
+};
+
 struct Identity {
   ClusterId cluster;
   NodeId node;
@@ -53,6 +61,8 @@ struct Identity {
   // False: the last run ended without MarkClean, and what it had not synced may be gone. True at
   // the first open, where nothing can be.
   bool last_stop_clean = true;
+
+  Standing standing = Standing::kProven;
 };
 
 // Reads the identity, or writes it into an empty store with `new_instance`; counts this boot and
@@ -61,6 +71,9 @@ struct Identity {
 // then), DATA_LOSS when the identity is damaged or missing beside data.
 absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& expected,
                                       uint64_t new_instance);
+
+// To be written, with a sync, when the standing is another than at OpenIdentity.
+WriteBatch StandingBatch(Standing standing);
 
 // The last write of a clean stop; syncs everything before it. REQUIRES: OpenIdentity succeeded.
 [[nodiscard]] absl::Status MarkClean(Engine* engine);

@@ -54,6 +54,37 @@ TEST(Identity, IsWrittenAtTheFirstOpenAndReadAtTheNext) {
   }
 }
 
+TEST(Identity, AnEmptyDirectoryIsUnprovenUntilItIsSaidOtherwise) {
+  MemoryEngine engine;
+  EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->standing, Standing::kUnproven);
+  EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->standing, Standing::kUnproven);
+  for (const Standing standing : {Standing::kReplaced, Standing::kProven}) {
+    ASSERT_TRUE(engine.Write(StandingBatch(standing), WalSync::kYes).ok());
+    EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->standing, standing);
+  }
+}
+
+TEST(Identity, ADirectoryOfABuildThatAskedNobodyIsProven) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  WriteBatch older;
+  older.Erase(Family::kMeta, EncodeNodeKey("standing"));
+  ASSERT_TRUE(engine.Write(older, WalSync::kYes).ok());
+  EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->standing, Standing::kProven);
+}
+
+TEST(Identity, RefusesADamagedStanding) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  for (const char* bytes : {"", "\x07", "xx"}) {
+    WriteBatch damage;
+    damage.Put(Family::kMeta, EncodeNodeKey("standing"), bytes);
+    ASSERT_TRUE(engine.Write(damage, WalSync::kYes).ok());
+    EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance).status().code(),
+              absl::StatusCode::kDataLoss);
+  }
+}
+
 TEST(Identity, RefusesOtherMembersAndNamesTheDifference) {
   MemoryEngine engine;
   ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());

@@ -139,6 +139,12 @@ void MemoryEngine::Crash(Random* random) {
   ++counters_.crashes;
 }
 
+std::unique_ptr<MemoryEngine> MemoryEngine::Copy() const {
+  auto copy = std::make_unique<MemoryEngine>();
+  copy->families_ = families_;
+  return copy;
+}
+
 void MemoryEngine::FailNextWrite(absl::Status status) {
   GYRE_CHECK(!status.ok(), "a failure needs an error");
   next_failure_ = std::move(status);

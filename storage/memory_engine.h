@@ -62,6 +62,9 @@ class MemoryEngine final : public Engine {
   // it. Draws once.
   void Crash(Random* random);
 
+  // Another store with what this one holds now, all of it durable; fault points stay behind.
+  std::unique_ptr<MemoryEngine> Copy() const;
+
   // Fault point: the next Write fails with `status` and, as Engine says, so do all after it.
   void FailNextWrite(absl::Status status);
 

@@ -7,6 +7,7 @@ namespace gyre {
 namespace {
 
 constexpr char kVersion = 1;
+constexpr char kVersionFilling = 2;
 
 bool TakeVersion(std::string_view* in) {
   if (in->empty() || in->front() != kVersion) return false;
@@ -17,7 +18,7 @@ bool TakeVersion(std::string_view* in) {
 }  // namespace
 
 std::string EncodePartitionState(const PartitionState& state) {
-  std::string out(1, kVersion);
+  std::string out(1, state.filling ? kVersionFilling : kVersion);
   AppendFixed64(&out, state.self.value());
   out.append(EncodePartitionClock(state.clock));
   return out;
@@ -26,7 +27,13 @@ std::string EncodePartitionState(const PartitionState& state) {
 absl::StatusOr<PartitionState> DecodePartitionState(std::string_view bytes) {
   PartitionState state;
   uint64_t self = 0;
-  if (!TakeVersion(&bytes) || !ConsumeFixed64(&bytes, &self)) {
+  state.filling = !bytes.empty() && bytes.front() == kVersionFilling;
+  if (state.filling) {
+    bytes.remove_prefix(1);
+  } else if (!TakeVersion(&bytes)) {
+    bytes = {};
+  }
+  if (!ConsumeFixed64(&bytes, &self)) {
     return absl::DataLossError("partition state: malformed, or of a newer format");
   }
   state.self = ReplicaId(self);

@@ -1,7 +1,8 @@
 // PartitionState: what an owner knows of one partition beside its records, and its codec; and the
 // codec of dot-log entries.
 //
-//   state  := version(1)=1 self(8 big endian) clock
+//   state  := version(1)=1 self(8 big endian) clock          nothing was lost
+//           | version(1)=2 self(8 big endian) clock          `filling`
 //   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
 //   minted_rest := attempt(varint) [ write(16) ]       write is there when attempt's lowest bit is
 //   1
@@ -30,6 +31,8 @@ namespace gyre {
 struct PartitionState {
   ReplicaId self;        // the identity of this life; 0: has not minted yet
   PartitionClock clock;  // the dots whose effect the records hold, and so all that `self` minted
+  // What was here was lost, and has not been brought back from the other owners.
+  bool filling = false;
 };
 
 std::string EncodePartitionState(const PartitionState& state);

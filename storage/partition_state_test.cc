@@ -42,8 +42,20 @@ TEST(PartitionState, RefusesWhatEndsBeforeItsClockOrGoesOnAfterIt) {
 
 TEST(PartitionState, RefusesANewerFormat) {
   std::string bytes = EncodePartitionState(Sample());
-  bytes[0] = 2;
+  bytes[0] = 3;
   EXPECT_FALSE(DecodePartitionState(bytes).ok());
+}
+
+TEST(PartitionState, ThatAPartitionIsToBeFilledIsInItsVersion) {
+  PartitionState state = Sample();
+  state.filling = true;
+  const std::string bytes = EncodePartitionState(state);
+  EXPECT_EQ(bytes[0], 2) << "an older build, which would read from it, refuses it";
+  const auto decoded = DecodePartitionState(bytes);
+  ASSERT_TRUE(decoded.ok());
+  EXPECT_TRUE(decoded->filling);
+  EXPECT_EQ(decoded->clock, state.clock);
+  EXPECT_FALSE(DecodePartitionState(EncodePartitionState(Sample()))->filling);
 }
 
 class ReadPartitionStateTest : public testing::Test {

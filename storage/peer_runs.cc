@@ -1,5 +1,6 @@
 #include "storage/peer_runs.h"
 
+#include <algorithm>
 #include <string>
 
 #include "ring/bytes.h"
@@ -44,6 +45,12 @@ PeerRuns::Verdict PeerRuns::Judge(NodeId peer, const PeerRun& run) const {
   if (met == newest_.end() || run.boots > met->second.boots) return Verdict::kLater;
   const bool same = run.boots == met->second.boots && run.run == met->second.run;
   return same ? Verdict::kKnown : Verdict::kForgetful;
+}
+
+bool PeerRuns::MetAnother(NodeId peer, const PeerRun& run) const {
+  const auto begin = newest_.lower_bound({peer, 0});
+  const auto end = newest_.upper_bound({peer, UINT64_MAX});
+  return std::any_of(begin, end, [&](const auto& met) { return met.first.second != run.instance; });
 }
 
 WriteBatch PeerRuns::Remember(NodeId peer, const PeerRun& run) {

@@ -44,6 +44,9 @@ class PeerRuns {
   };
   Verdict Judge(NodeId peer, const PeerRun& run) const;
 
+  // Whether another directory than this run's has been met under the peer's name.
+  bool MetAnother(NodeId peer, const PeerRun& run) const;
+
   // REQUIRES: Judge says kLater. The batch makes it durable.
   WriteBatch Remember(NodeId peer, const PeerRun& run);
 

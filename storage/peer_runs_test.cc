@@ -42,6 +42,15 @@ TEST(PeerRuns, DirectoriesAndPeersAreToldApart) {
   EXPECT_EQ(runs.Judge(kPeer, {1, 2, 22}), Verdict::kForgetful) << "the first one came back";
 }
 
+TEST(PeerRuns, RememberWhichDirectoriesAPeerHad) {
+  PeerRuns runs = After(kThird);
+  EXPECT_FALSE(runs.MetAnother(kPeer, kThird));
+  EXPECT_TRUE(runs.MetAnother(kPeer, {2, 1, 9}));
+  EXPECT_FALSE(runs.MetAnother(NodeId(8), {2, 1, 9}));
+  runs.Remember(kPeer, {2, 1, 9});
+  EXPECT_TRUE(runs.MetAnother(kPeer, {2, 1, 9})) << "as often as it asks";
+}
+
 TEST(PeerRuns, OutliveTheProcessThatMetThem) {
   MemoryEngine engine;
   PeerRuns runs = *PeerRuns::Load(engine);

@@ -17,18 +17,13 @@ constexpr uint64_t kDotsBesideState = 128;
 // The next batch gets room for as much as the last one had, where that was no more than this.
 constexpr size_t kReservedBytes = 1 << 20;
 
-// Log entries of a replica id that stay although every owner has seen them: they tell a retry after
-// a restart of all owners. At 20,000 writes a second over 256 partitions and 3 minters, 1,024 are
-// 40 seconds. And how many are dropped at once: an erased range is not free to keep.
-constexpr uint64_t kLogKept = 1024;
-constexpr uint64_t kWorthwhile = 1024;
-
 }  // namespace
 
 ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
     : engine_(engine),
       options_(options),
       random_(random),
+      fill_what_is_new_(options.fill_what_is_new),
       records_(options.cached_bytes),
       writes_(options.remembered_writes) {}
 
@@ -40,6 +35,11 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     Partition& partition = partitions_[id];
     places_[id] = &partition;
     partition.state = *std::move(state);
+    if (fill_what_is_new_ && partition.state.clock.empty()) {
+      // One that nobody has written to holds nothing either, but has a state.
+      partition.state.filling =
+          partition.state.filling || !snapshot->Get(Family::kMeta, EncodeClockKey(id)).ok();
+    }
     if (new_lives && partition.state.self != ReplicaId()) {
       partition.state.self = ReplicaId();
       WriteState(id);  // the end of the old life must outlast a clean stop
@@ -243,6 +243,25 @@ void ReplicaStore::EndInheritedLives() {
   }
 }
 
+void ReplicaStore::BeginFilling() {
+  for (auto& [id, partition] : partitions_) {
+    partition.state.filling = true;
+    WriteState(id);
+  }
+}
+
+void ReplicaStore::EndFilling(PartitionId id) {
+  At(id).state.filling = false;
+  WriteState(id);
+}
+
+void ReplicaStore::EndAllFilling() {
+  fill_what_is_new_ = false;
+  for (const auto& [id, partition] : partitions_) {
+    if (partition.state.filling) EndFilling(id);
+  }
+}
+
 void ReplicaStore::StartLife(PartitionId id) {
   PartitionState& state = At(id).state;
   At(id).inherited = false;
@@ -373,6 +392,24 @@ void ReplicaStore::JoinBases(PartitionId id, const VersionVector& bases) {
   WriteState(id);
 }
 
+void ReplicaStore::TakeOver(const ItemKey& item, const Minted& minted) {
+  NoteSeen(item.partition, VersionVector({{minted.dot.replica, minted.dot.counter}}));
+  if (!At(item.partition).state.clock.Add(minted.dot)) return;
+  Log(item, minted);
+  WriteState(item.partition);
+  writes_.Add(minted);
+}
+
+void ReplicaStore::JoinAll(PartitionId id, const PartitionClock& clock) {
+  NoteSeen(id, clock);
+  Partition& partition = At(id);
+  PartitionClock joined = partition.state.clock;
+  joined.JoinAll(clock);
+  if (joined == partition.state.clock) return;
+  partition.state.clock = std::move(joined);
+  WriteState(id);
+}
+
 void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& bases,
                             absl::Span<const NodeId> other_owners) {
   Partition& partition = At(id);
@@ -390,8 +427,8 @@ void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& b
   }
   for (const auto& entry : low.entries()) {
     const uint64_t pruned = partition.pruned.Get(entry.replica);
-    if (entry.counter < pruned + kLogKept + kWorthwhile) continue;
-    const uint64_t last = entry.counter - kLogKept;
+    if (entry.counter < pruned + 2 * options_.log_kept) continue;
+    const uint64_t last = entry.counter - options_.log_kept;
     gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
                           EncodeLogKey(id, {entry.replica, last + 1}));
     partition.pruned.RaiseTo({entry.replica, last});

@@ -60,6 +60,8 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.Key("disk_bytes").Number(status.disk_bytes());
   json.Key("requests_in_flight").Number(status.requests_in_flight());
   json.Key("missing_dots").Number(status.missing_dots());
+  json.Key("partitions_to_fill").Number(status.partitions_to_fill());
+  json.Key("copied_items").Number(status.copied_items());
   json.Key("log_entries").Number(status.log_entries()).Key("peers").BeginArray();
   for (const v1::PeerStatus& peer : status.peers()) {
     json.BeginObject().Key("node").String(peer.node());
@@ -95,21 +97,22 @@ Exit Status(const Invocation& invocation) {
                   << ", " << topology->slices() << " slices, " << topology->tables_size()
                   << (topology->tables_size() == 1 ? " table, " : " tables, ") << serving << " of "
                   << topology->members_size() << " nodes serving\n\n";
-  TextTable table({"NODE", "ZONE", "ADDRESS", "STATE", ">EPOCH", ">UPTIME", ">OWNS", ">DISK",
-                   ">IN FLIGHT", ">MISSING", ">LOG", ">PEERS"});
+  TextTable table({"NODE", "ZONE", "ADDRESS", "STATE", ">EPOCH", ">UPTIME", ">OWNS", ">TO FILL",
+                   ">DISK", ">IN FLIGHT", ">MISSING", ">LOG", ">PEERS"});
   for (const MemberStatus& member : all) {
     const v1::TopologyMember& who = member.member;
     if (!member.status.ok()) {
       table.Add({who.name(), who.zone(), who.client_address(), "unreachable", "-", "-", "-", "-",
-                 "-", "-", "-", "-"});
+                 "-", "-", "-", "-", "-"});
       continue;
     }
     const v1::NodeStatusReply& status = *member.status;
     table.Add({who.name(), who.zone(), who.client_address(), status.state(),
                absl::StrCat(status.epoch()), HumanSeconds(status.uptime_s()),
-               absl::StrCat(status.partitions_owned()), HumanBytes(status.disk_bytes()),
-               absl::StrCat(status.requests_in_flight()), absl::StrCat(status.missing_dots()),
-               absl::StrCat(status.log_entries()), PeersOf(status)});
+               absl::StrCat(status.partitions_owned()), absl::StrCat(status.partitions_to_fill()),
+               HumanBytes(status.disk_bytes()), absl::StrCat(status.requests_in_flight()),
+               absl::StrCat(status.missing_dots()), absl::StrCat(status.log_entries()),
+               PeersOf(status)});
   }
   *invocation.out << table.Render();
   return exit;

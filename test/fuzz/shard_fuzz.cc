@@ -156,7 +156,8 @@ class Script {
       answered_ += effects.replies.size();
       GYRE_CHECK(answered_ <= asked_, "each request is answered at most once");
       if (!effects.commit.has_value() && effects.disk_reads.empty() &&
-          effects.clock_scans.empty() && effects.hint_scans.empty()) {
+          effects.clock_scans.empty() && effects.copy_scans.empty() && effects.listings.empty() &&
+          effects.hint_scans.empty()) {
         return;
       }
       if (effects.commit.has_value()) {
@@ -169,6 +170,15 @@ class Script {
       for (const ShardEffects::ClockScan& scan : effects.clock_scans) {
         shard().OnClockScan(
             scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, {}), now_);
+      }
+      for (ShardEffects::CopyScan& scan : effects.copy_scans) {
+        if (scan.snapshot == nullptr) scan.snapshot = engine_.TakeSnapshot();
+        absl::StatusOr<CopyPage> page = BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, {});
+        shard().OnCopyScan(std::move(scan), std::move(page), now_);
+      }
+      for (const Repair::Effects::Listing& listing : effects.listings) {
+        shard().OnListed(listing.exchange,
+                         ListItems(*engine_.TakeSnapshot(), listing.range, /*most=*/16), now_);
       }
       for (const HintScan& scan : effects.hint_scans) {
         shard().OnHintScan(scan.id, ScanHints(*engine_.TakeSnapshot(), scan), now_);

@@ -1,0 +1,178 @@
+#include "replication/copy_page.h"
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "storage/keys.h"
+#include "storage/partition_state.h"
+#include "storage/version/version_codec.h"
+
+namespace gyre {
+namespace {
+
+// The first key behind `key`.
+std::string Behind(std::string key) {
+  key.push_back('\0');
+  return key;
+}
+
+bool IsWithin(PartitionId partition, const std::string& key) {
+  return key.empty() || (PartitionBegin(partition) <= key && key < PartitionEnd(partition));
+}
+
+// The versions' dots, each with the write that minted it where the log still tells.
+absl::StatusOr<std::vector<Minted>> Explain(const Snapshot& snapshot, PartitionId partition,
+                                            const Record& record) {
+  std::vector<Minted> minted;
+  minted.reserve(record.versions.size());
+  for (const Version& version : record.versions) {
+    absl::StatusOr<std::string> bytes =
+        snapshot.Get(Family::kDotLog, EncodeLogKey(partition, version.dot));
+    if (!bytes.ok() && !absl::IsNotFound(bytes.status())) return bytes.status();
+    Minted& one = minted.emplace_back(Minted{version.dot, {}, 0});
+    if (!bytes.ok()) continue;
+    absl::StatusOr<LogEntry> entry = DecodeLogEntry(*bytes);
+    if (!entry.ok()) return entry.status();
+    one.write = entry->write;
+    one.attempt = entry->attempt;
+  }
+  return minted;
+}
+
+// Adds the record to the page as others may see it.
+absl::Status Add(const Snapshot& snapshot, ItemKey item, Record record, CopyPage* page) {
+  Fill(&record, page->clock);
+  absl::StatusOr<std::vector<Minted>> minted = Explain(snapshot, item.partition, record);
+  if (!minted.ok()) return minted.status();
+  page->items.push_back(
+      {std::move(item), std::make_shared<const Record>(std::move(record)), *std::move(minted)});
+  return absl::OkStatus();
+}
+
+absl::Status AddRecords(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,
+                        const CopyPageLimits& limits, CopyPage* page) {
+  size_t bytes = 0;
+  absl::Status failed;
+  page->last = true;
+  const absl::Status scanned = snapshot.Scan(
+      Family::kRecords, ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after),
+      PartitionEnd(partition), [&](std::string_view key, std::string_view value) {
+        if (page->items.size() >= limits.max_rows || bytes >= limits.max_bytes) {
+          page->last = false;
+          return false;
+        }
+        std::optional<ItemKey> item = DecodeItemKey(key);
+        absl::StatusOr<Record> record = DecodeRecord(value);
+        if (!record.ok()) {
+          failed = record.status();
+        } else if (!item.has_value()) {
+          failed = absl::DataLossError("records: malformed key");
+        } else {
+          failed = Add(snapshot, *std::move(item), *std::move(record), page);
+        }
+        bytes += key.size() + value.size();
+        page->upto = key;
+        return failed.ok();
+      });
+  return scanned.ok() ? failed : scanned;
+}
+
+absl::Status AddLog(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,
+                    const CopyPageLimits& limits, CopyPage* page) {
+  size_t bytes = 0;
+  absl::Status malformed;
+  page->last = true;
+  const absl::Status scanned = snapshot.Scan(
+      Family::kDotLog, ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after),
+      PartitionEnd(partition), [&](std::string_view key, std::string_view value) {
+        if (page->log.size() >= limits.max_rows || bytes >= limits.max_bytes) {
+          page->last = false;
+          return false;
+        }
+        const std::optional<LogKey> log_key = DecodeLogKey(key);
+        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+        if (!log_key.has_value() || !entry.ok()) {
+          malformed = absl::DataLossError("dot log: malformed entry");
+          return false;
+        }
+        bytes += key.size() + value.size();
+        page->upto = key;
+        page->log.push_back({{partition, entry->table, std::move(entry->key)},
+                             {log_key->dot, entry->write, entry->attempt}});
+        return true;
+      });
+  return scanned.ok() ? malformed : scanned;
+}
+
+absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,
+                      CopyPage* page) {
+  page->last = true;
+  for (const ItemKey& item : ask.items) {
+    if (item.partition != partition) return absl::InvalidArgumentError("another partition");
+    absl::StatusOr<std::string> bytes = snapshot.Get(Family::kRecords, EncodeItemKey(item));
+    Record record;
+    if (bytes.ok()) {
+      absl::StatusOr<Record> decoded = DecodeRecord(*bytes);
+      if (!decoded.ok()) return decoded.status();
+      record = *std::move(decoded);
+    } else if (!absl::IsNotFound(bytes.status())) {
+      return bytes.status();
+    }
+    if (absl::Status added = Add(snapshot, item, std::move(record), page); !added.ok()) {
+      return added;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId partition,
+                                       const CopyAsk& ask, const CopyPageLimits& limits) {
+  if (!IsWithin(partition, ask.after)) return absl::InvalidArgumentError("cursor");
+  absl::StatusOr<PartitionState> state = ReadPartitionState(snapshot, partition);
+  if (!state.ok()) return state.status();
+  CopyPage page;
+  page.part = ask.part;
+  page.number = ask.number;
+  page.clock = std::move(state->clock);
+  absl::Status added;
+  switch (ask.part) {
+    case CopyPart::kRecords:
+      added = AddRecords(snapshot, partition, ask, limits, &page);
+      break;
+    case CopyPart::kLog:
+      added = AddLog(snapshot, partition, ask, limits, &page);
+      break;
+    case CopyPart::kItems:
+      added = AddItems(snapshot, partition, ask, &page);
+      break;
+  }
+  if (!added.ok()) return added;
+  return page;
+}
+
+absl::StatusOr<ItemList> ListItems(const Snapshot& snapshot, const ItemRange& range, size_t most) {
+  ItemList list;
+  absl::Status malformed;
+  const absl::Status scanned = snapshot.Scan(
+      Family::kRecords, range.after.empty() ? PartitionBegin(range.partition) : Behind(range.after),
+      range.upto.empty() ? PartitionEnd(range.partition) : Behind(range.upto),
+      [&](std::string_view key, std::string_view) {
+        if (list.items.size() >= most) return list.complete = false;
+        std::optional<ItemKey> item = DecodeItemKey(key);
+        if (!item.has_value()) {
+          malformed = absl::DataLossError("records: malformed key");
+          return false;
+        }
+        list.items.push_back(*std::move(item));
+        return true;
+      });
+  if (!scanned.ok()) return scanned;
+  if (!malformed.ok()) return malformed;
+  return list;
+}
+
+}  // namespace gyre

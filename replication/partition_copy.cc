@@ -1,0 +1,91 @@
+#include "replication/partition_copy.h"
+
+#include <algorithm>
+#include <iterator>
+#include <memory>
+#include <utility>
+
+#include "ring/check.h"
+#include "storage/version/record.h"
+
+namespace gyre {
+
+CopyAsk PartitionCopy::Question() {
+  expecting_ = true;
+  CopyAsk ask;
+  ask.part = part_;
+  ask.number = ++number_;
+  ask.after = after_;
+  if (part_ == CopyPart::kItems) {
+    const size_t count = std::min(suspects_.size(), kSuspectsAtOnce);
+    asked_.assign(suspects_.begin(), std::next(suspects_.begin(), static_cast<ptrdiff_t>(count)));
+    ask.items = asked_;
+  }
+  return ask;
+}
+
+bool PartitionCopy::Awaits(NodeId from, const CopyPage& page) const {
+  if (!expecting_ || from != peer_ || page.number != number_ || page.part != part_) return false;
+  const auto foreign = [&](const ItemKey& item) { return item.partition != partition_; };
+  const bool about_it = std::none_of(page.items.begin(), page.items.end(),
+                                     [&](const auto& one) { return foreign(one.item); }) &&
+                        std::none_of(page.log.begin(), page.log.end(),
+                                     [&](const auto& one) { return foreign(one.item); });
+  return about_it && (page.last || page.upto > after_);  // or it would go on for ever
+}
+
+std::vector<ExplainedRecord> PartitionCopy::OnPage(CopyPage* page, Time now) {
+  expecting_ = false;
+  deadline_ = now + kPatience;
+  clock_ = std::move(page->clock);
+  shown_.clear();
+  if (part_ == CopyPart::kRecords) {
+    for (const ExplainedRecord& explained : page->items) shown_.insert(explained.item);
+    records_ += page->items.size();
+    to_list_ = ItemRange{partition_, after_, page->last ? std::string() : page->upto};
+  }
+  for (const ItemKey& item : std::exchange(asked_, {})) suspects_.erase(item);
+  after_ = std::move(page->upto);
+  if (page->last) {
+    after_.clear();
+    part_ = part_ == CopyPart::kRecords ? CopyPart::kLog : CopyPart::kItems;
+  }
+  return std::move(page->items);
+}
+
+ItemRange PartitionCopy::Range() const {
+  GYRE_CHECK(to_list_.has_value(), "nothing is to be listed");
+  return *to_list_;
+}
+
+std::vector<ExplainedRecord> PartitionCopy::OnListed(const ItemList& list) {
+  std::vector<ExplainedRecord> deleted;
+  for (const ItemKey& item : list.items) {
+    if (shown_.contains(item)) continue;
+    Record nothing;
+    Fill(&nothing, clock_);
+    deleted.push_back({item, std::make_shared<const Record>(std::move(nothing)), {}});
+  }
+  if (list.complete) {
+    to_list_.reset();
+  } else {
+    to_list_->after = EncodeItemKey(list.items.back());
+  }
+  return deleted;
+}
+
+PartitionCopy::Next PartitionCopy::OnTakenIn() {
+  if (suspects_.size() > kMostSuspects) return Next::kGiveUp;
+  if (to_list_.has_value()) return Next::kList;
+  if (part_ == CopyPart::kItems && suspects_.empty()) return Next::kJoinClock;
+  return Next::kAsk;
+}
+
+void PartitionCopy::OnChanged(const ItemKey& item, const Record& incoming) {
+  const bool old =
+      std::any_of(incoming.versions.begin(), incoming.versions.end(),
+                  [&](const Version& version) { return clock_.Contains(version.dot); });
+  if (old) suspects_.insert(item);
+}
+
+}  // namespace gyre
