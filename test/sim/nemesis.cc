@@ -83,6 +83,19 @@ void Nemesis::CrashSeveral() {
   }
 }
 
+void Nemesis::PlanDiskLoss() {
+  const auto node = static_cast<int>(random_.Below(cluster_->size()));
+  const bool wipe = random_.Chance(1, 2);
+  const Duration lost = Duration::Micros(
+      random_.Between(options_.story.micros() / 3, options_.story.micros() * 9 / 10));
+  const Duration kept = Duration::Micros(random_.Between(0, lost.micros()));
+  if (!wipe) cluster_->scheduler().After(kept, [this, node] { cluster_->Keep(node); });
+  cluster_->scheduler().After(lost, [this, node, wipe] {
+    wipe ? cluster_->Wipe(node) : cluster_->PutBack(node);
+    Later(&Nemesis::Restart, node);
+  });
+}
+
 // Splits the nodes in two; half of the time only one side goes unheard.
 void Nemesis::CutSome() {
   const uint64_t side = random_.Next();

@@ -16,6 +16,10 @@ struct NemesisOptions {
   Duration mean_gap = Duration::Millis(2500);  // between two faults
   Duration longest = Duration::Seconds(8);     // of one fault
   bool clocks = true;                          // breaks clocks, too
+  // Once in the story one node's disk is lost, or is put back to what it was earlier. More would
+  // take the only copies of what was acknowledged.
+  bool disk_loss = false;
+  Duration story = Duration::Seconds(60);  // within which that happens
 };
 
 class Nemesis {
@@ -23,7 +27,10 @@ class Nemesis {
   Nemesis(NemesisOptions options, SimCluster* cluster, Random random)
       : options_(options), cluster_(cluster), random_(random) {}
 
-  void Start() { Next(); }
+  void Start() {
+    Next();
+    if (options_.disk_loss) PlanDiskLoss();
+  }
   // Breaks nothing any more and mends everything.
   void StopAndHeal();
 
@@ -32,6 +39,7 @@ class Nemesis {
   void Strike();
   void CutSome();
   void CrashSeveral();
+  void PlanDiskLoss();
   void Later(void (Nemesis::*mend)(int), int node);
   void Restart(int node) { cluster_->Restart(node); }
   void Resume(int node) { cluster_->Resume(node); }

@@ -111,6 +111,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   NemesisOptions faults;
   // Which write is the last can be told from outside only while all clocks are equal.
   faults.clocks = options.seed % 4 < 2;
+  faults.disk_loss = options.seed % 5 < 3;
+  faults.story = options.length;
   Nemesis nemesis(faults, &cluster, cluster.Fork());
   if (options.faults) nemesis.Start();
   const Duration slice = Duration::Seconds(5);
@@ -151,6 +153,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.disk_reads = figures.disk_reads;
   result.hints_kept = figures.stand_in.kept;
   result.hints_delivered = figures.stand_in.delivered;
+  result.copied = figures.repair.copied;
+  result.log_cuts = figures.repair.log_cuts;
   result.guest_writes = figures.stand_in.guests;
   result.cache = figures.record_cache;
   return result;

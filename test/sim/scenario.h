@@ -38,6 +38,8 @@ struct ScenarioResult {
   uint64_t hints_kept = 0;
   uint64_t hints_delivered = 0;
   uint64_t guest_writes = 0;
+  uint64_t copied = 0;  // whole partitions
+  uint64_t log_cuts = 0;
   RecordCache::Figures cache;
 };
 

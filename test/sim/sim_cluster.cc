@@ -12,6 +12,9 @@
 namespace gyre {
 namespace {
 
+// By then every node that is up has heard of one that has started, and that one of them.
+constexpr Duration kConnected = Duration::Millis(300);
+
 constexpr uint64_t kWallOriginMs = 1'790'000'000'000;
 
 // Whether a batch, which the engine has whole or not at all, is still there.
@@ -62,6 +65,9 @@ void SimCluster::Open(int index) {
   NodeOptions options;
   options.shards = options_.shards;
   options.shard.repair.interval = Duration::Seconds(2);
+  options.shard.await_peers = true;
+  options.store.log_kept = 16;
+  options.store.fill_what_is_new = node.replaced;
   options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
@@ -81,6 +87,9 @@ void SimCluster::Open(int index) {
     node.node->control().OnPeer(nodes_[other].id, false, NowAt(node));
     if (up(other)) Tell(index, other, true);
   }
+  AtNode(index, kConnected, [this](SimNode& n) {
+    for (int shard = 0; shard < options_.shards; ++shard) n.node->shard(shard).OnHeardPeers();
+  });
   for (int shard = 0; shard < options_.shards; ++shard) {
     node.node->shard(shard).OnWake(NowAt(node));
     PerformShard(index, shard);
@@ -159,6 +168,26 @@ void SimCluster::PerformShard(int index, int shard) {
           BuildClockAnswer(*n.engine->TakeSnapshot(), scan.partition, scan.theirs, limits);
       if (!answer.ok()) Violate("clock scan: " + std::string(answer.status().message()));
       n.node->shard(shard).OnClockScan(scan, std::move(answer), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (ShardEffects::CopyScan& scan : effects.copy_scans) {
+    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
+      if (scan.snapshot == nullptr) scan.snapshot = n.engine->TakeSnapshot();
+      const CopyPageLimits limits{8, 4096};
+      absl::StatusOr<CopyPage> page =
+          BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, limits);
+      if (!page.ok()) Violate("copy: " + std::string(page.status().message()));
+      n.node->shard(shard).OnCopyScan(std::move(scan), std::move(page), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (Repair::Effects::Listing& listing : effects.listings) {
+    AtNode(index, DiskDelay(), [this, shard, listing = std::move(listing)](SimNode& n) {
+      constexpr size_t kFew = 5;
+      absl::StatusOr<ItemList> list = ListItems(*n.engine->TakeSnapshot(), listing.range, kFew);
+      if (!list.ok()) Violate("listing: " + std::string(list.status().message()));
+      n.node->shard(shard).OnListed(listing.exchange, std::move(list), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
   }
@@ -350,9 +379,10 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
-          "Apply",          "ApplyReply",   "Fetch",   "FetchReply",   "Lookup",  "LookupReply",
-          "ClockAsk",       "ClockAnswer",  "Forward", "ForwardReply", "Refused", "RegisterAsk",
-          "RegisterAnswer", "TopologyNews", "Failed",  "Membership"};
+          "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",
+          "ClockAsk",       "ClockAnswer",  "Forward",  "ForwardReply", "Refused",   "RegisterAsk",
+          "RegisterAnswer", "TopologyNews", "Failed",   "Hint",         "HintReply", "FetchHints",
+          "Handoff",        "CopyAsk",      "CopyPage", "Membership"};
       Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
             " exchange " + std::to_string(message.exchange) + " partition " +
             std::to_string(message.partition.slice()));
@@ -486,6 +516,32 @@ void SimCluster::Crash(int index) {
   TellReachability(index, false);
 }
 
+void SimCluster::Wipe(int index) {
+  Trace("WIPE " + NodeName(nodes_[index].id));
+  LoseDisk(index, std::make_unique<MemoryEngine>());
+}
+
+void SimCluster::Keep(int index) { nodes_[index].kept = nodes_[index].engine->Copy(); }
+
+void SimCluster::PutBack(int index) {
+  if (nodes_[index].kept == nullptr) return;
+  Trace("PUT BACK " + NodeName(nodes_[index].id));
+  LoseDisk(index, std::move(nodes_[index].kept));
+}
+
+void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
+  SimNode& node = nodes_[index];
+  Crash(index);
+  node.engine = std::move(successor);
+  if (options_.needs_disk_one_in > 0) {
+    node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
+  }
+  node.replaced = node.lost_state = true;
+  node.stopped_clean = false;
+  // Of what was not synced elsewhere this copy is gone, however long it was on this disk.
+  observer_.OnPowerCut(index, Time(), scheduler_.now());
+}
+
 // As gyred does: the store takes what was handed to it, and nobody steps the shards any more; what
 // they had not handed on yet was not acknowledged.
 void SimCluster::Stop(int index) {
@@ -512,7 +568,7 @@ void SimCluster::Stop(int index) {
 void SimCluster::End(int index) {
   SimNode& node = nodes_[index];
   AddFigures(node, &past_);
-  past_.exchanges = past_.record_cache.bytes = 0;  // what is no sum
+  past_.exchanges = past_.record_cache.bytes = past_.repair.filling = 0;  // what is no sum
   node.node.reset();
   node.shards.clear();
   node.deferred.clear();
@@ -540,14 +596,17 @@ void SimCluster::TellReachability(int about, bool reachable) {
 void SimCluster::Tell(int index, int about, bool reachable) {
   const auto tell = [this, about, reachable](SimNode& node) {
     if (up(about) != reachable) return;
+    // As a peer says that has met other data under this node's name, or later ones.
+    const bool told = reachable && std::exchange(node.lost_state, false);
     for (int shard = 0; shard < options_.shards; ++shard) {
+      if (told) node.node->shard(shard).OnForgetful(NowAt(node));
       node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
       PerformShard(IndexOf(node.id), shard);
     }
     node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
     PerformControl(IndexOf(node.id));
   };
-  AtNode(index, Duration::Millis(random_.Between(1, 300)), tell);
+  AtNode(index, Duration::Millis(random_.Between(1, kConnected.millis())), tell);
 }
 
 void SimCluster::Pause(int index) {
@@ -778,6 +837,9 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->read_repairs += figures.read_repairs;
     sum->repair.items += figures.repair.items;
     sum->repair.log_cuts += figures.repair.log_cuts;
+    sum->repair.copied += figures.repair.copied;
+    sum->repair.copied_items += figures.repair.copied_items;
+    sum->repair.filling += figures.repair.filling;
     sum->disk_reads += figures.disk_reads;
     sum->stand_in.kept += figures.stand_in.kept;
     sum->stand_in.delivered += figures.stand_in.delivered;

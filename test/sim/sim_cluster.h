@@ -63,8 +63,13 @@ class SimCluster {
   // ---- what may fail
   void Crash(int node);    // a power cut: what was not synced may be gone
   void Stop(int node);     // in order: what was under way to the disk is written, all is synced
-  void Restart(int node);  // after either
-  void Pause(int node);    // stands still; what arrives waits
+  void Restart(int node);  // after any of these
+  // A power cut after which the disk is empty; and one after which it is as it was at the last
+  // Keep, if there was one. Either is the end of whatever only this node had.
+  void Wipe(int node);
+  void Keep(int node);
+  void PutBack(int node);
+  void Pause(int node);  // stands still; what arrives waits
   void Resume(int node);
   void Cut(int from, int to);
   void HealNetwork();
@@ -124,6 +129,9 @@ class SimCluster {
     uint64_t life = 0;
     bool paused = false;
     bool disk_failed = false;
+    std::unique_ptr<MemoryEngine> kept;           // a copy of the store at an earlier time
+    bool replaced = false;                        // this is not the first store of the node
+    bool lost_state = false;                      // and its peers have not told it yet
     bool stopped_clean = true;                    // the last process ended in order
     std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
@@ -138,6 +146,7 @@ class SimCluster {
   };
 
   void Open(int node);
+  void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
   // Runs `action` at the node in its present life, later where it is paused, never where it is
