@@ -196,6 +196,9 @@ void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
 }
 
 void Control::OnPeer(NodeId node, bool reachable, Instant) {
+  // It may come back with another data directory, and know less than it did.
+  epochs_.erase(node);
+  serves_.erase(node);
   if (reachable) Confirm(node);  // whoever is behind is told by the other
 }
 

@@ -303,6 +303,24 @@ TEST(Control, TellsANodeThatSpeaksUnderAnOlderEpochButNotEveryTime) {
   EXPECT_EQ(council.wires_.size(), 1u);
 }
 
+TEST(Control, TellsANodeThatComesBackWithoutItsData) {
+  Council council;
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  const NodeId c = council.Id("c");
+  for (const char* other : {"a", "b"}) council.At(other).OnPeer(c, false, council.now_);
+  council.seats_.erase(c);
+  council.Restart(c);
+  EXPECT_EQ(council.EpochAt("c"), Epoch(1));
+  council.Pass(Duration::Seconds(10));
+  for (const char* other : {"a", "b"}) {
+    council.At(other).OnPeer(c, true, council.now_);
+    council.At(other).OnEpochOf(c, Epoch(1), council.now_);
+  }
+  council.Settle();
+  EXPECT_EQ(council.EpochAt("c"), Epoch(2));
+}
+
 TEST(Control, AcceptsNothingThatIsNoDocumentOfThisCluster) {
   Council council;
   const NodeId a = council.Id("a"), b = council.Id("b");
