@@ -130,6 +130,7 @@ struct BodyEncoder {
       wire->set_durable_bases(EncodeVersionVector(*ask.durable_bases));
       wire->set_has_durable_bases(true);
     }
+    wire->set_count(ask.count);
   }
   void operator()(const ClockAnswer& answer) const {
     peer::ClockAnswer* wire = out->mutable_clock_answer();
@@ -138,6 +139,9 @@ struct BodyEncoder {
     wire->set_complete(answer.complete);
     wire->set_log_cut(answer.log_cut);
     wire->set_missing(answer.missing);
+    for (const auto& [table, dots] : answer.missing_by_table) {
+      (*wire->mutable_missing_by_table())[table.value()] = dots;
+    }
   }
   void operator()(const CopyAsk& ask) const {
     peer::CopyAsk* wire = out->mutable_copy_ask();
@@ -330,6 +334,7 @@ absl::StatusOr<PeerBody> DecodeClockAsk(const peer::ClockAsk& wire) {
     if (!bases.ok()) return bases.status();
     ask.durable_bases = *std::move(bases);
   }
+  ask.count = wire.count();
   return ask;
 }
 
@@ -347,6 +352,11 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
   answer.complete = wire->complete();
   answer.log_cut = wire->log_cut();
   answer.missing = wire->missing();
+  for (const auto& [table, dots] : wire->missing_by_table()) {
+    if (table > UINT16_MAX) return Malformed("table");
+    answer.missing_by_table.emplace_back(TableId(static_cast<uint16_t>(table)), dots);
+  }
+  std::sort(answer.missing_by_table.begin(), answer.missing_by_table.end());
   return answer;
 }
 

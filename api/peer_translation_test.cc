@@ -143,10 +143,12 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 6: {
       ClockAsk ask{AnyClock(), Flag() ? std::optional(AnyVector()) : std::nullopt};
       if (Flag()) ask.durable_bases = ask.clock.Bases();
+      ask.count = Flag();
       return ask;
     }
     case 7: {
       ClockAnswer answer{{}, AnyVector(), Flag(), Flag(), Word()};
+      if (Flag()) answer.missing_by_table = {{TableId(1), Word()}};
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
       return answer;
     }

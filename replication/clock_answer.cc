@@ -1,5 +1,6 @@
 #include "replication/clock_answer.h"
 
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -15,6 +16,8 @@ namespace {
 
 // Bounds the work of one answer when a clock is full of holes.
 constexpr size_t kMaxRanges = 65536;
+
+constexpr absl::string_view kDamagedUrl = "gyre/damaged-item";
 
 using Found = absl::btree_map<ItemKey, std::vector<Minted>>;
 
@@ -41,6 +44,25 @@ absl::StatusOr<uint64_t> CollectRange(const Snapshot& snapshot, PartitionId part
   if (!scanned.ok()) return scanned;
   if (!malformed.ok()) return malformed;
   return met;
+}
+
+// Counts the dots of one range by table.
+absl::Status CountRange(const Snapshot& snapshot, PartitionId partition, const DotRange& range,
+                        std::map<TableId, uint64_t>* counts) {
+  absl::Status malformed;
+  absl::Status scanned =
+      snapshot.Scan(Family::kDotLog, EncodeLogKey(partition, {range.replica, range.first}),
+                    EncodeLogKey(partition, {range.replica, range.last + 1}),
+                    [&](std::string_view, std::string_view value) {
+                      absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+                      if (!entry.ok()) {
+                        malformed = entry.status();
+                        return false;
+                      }
+                      ++(*counts)[entry->table];
+                      return true;
+                    });
+  return scanned.ok() ? malformed : scanned;
 }
 
 absl::StatusOr<Record> ReadFilled(const Snapshot& snapshot, const ItemKey& item,
@@ -84,9 +106,20 @@ size_t SizeBytes(const Record& record) {
 
 }  // namespace
 
+absl::Status Damaged(absl::Status status, const ItemKey& item) {
+  if (absl::IsDataLoss(status)) status.SetPayload(kDamagedUrl, absl::Cord(EncodeItemKey(item)));
+  return status;
+}
+
+std::optional<ItemKey> DamagedItem(const absl::Status& status) {
+  const absl::optional<absl::Cord> payload = status.GetPayload(kDamagedUrl);
+  if (!payload.has_value()) return std::nullopt;
+  return DecodeItemKey(std::string(*payload));
+}
+
 absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
                                              const PartitionClock& theirs,
-                                             const ClockAnswerLimits& limits) {
+                                             const ClockAnswerLimits& limits, bool count) {
   ClockAnswer answer;
   absl::StatusOr<PartitionState> state = ReadPartitionState(snapshot, partition);
   if (!state.ok()) return state.status();
@@ -95,9 +128,13 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
   const MissingDots missing = state->clock.MissingFrom(theirs, kMaxRanges);
   Found found;
   uint64_t dots = 0;
+  std::map<TableId, uint64_t> counts;
   bool all = missing.complete;
   for (const DotRange& range : missing.ranges) {
     answer.missing += range.last - range.first + 1;
+    absl::Status counted =
+        count ? CountRange(snapshot, partition, range, &counts) : absl::OkStatus();
+    if (!counted.ok()) return counted;
     if (dots >= limits.max_dots) {
       all = false;
       continue;
@@ -111,6 +148,7 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
     if (*met < wanted) answer.log_cut = true;
     dots += wanted;
   }
+  answer.missing_by_table.assign(counts.begin(), counts.end());
   if (answer.log_cut) return answer;  // a copy will bring everything
   size_t size = 0;
   for (auto& [item, minted] : found) {
@@ -119,7 +157,7 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
       break;
     }
     absl::StatusOr<Record> record = ReadFilled(snapshot, item, state->clock);
-    if (!record.ok()) return record.status();
+    if (!record.ok()) return Damaged(record.status(), item);
     if (absl::Status status = ExplainVersions(snapshot, item, *record, theirs, &minted);
         !status.ok()) {
       return status;

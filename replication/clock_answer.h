@@ -8,10 +8,14 @@
 #ifndef GYRE_REPLICATION_CLOCK_ANSWER_H_
 #define GYRE_REPLICATION_CLOCK_ANSWER_H_
 
+#include <optional>
+
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/message.h"
 #include "ring/ids.h"
 #include "storage/engine.h"
+#include "storage/keys.h"
 #include "storage/version/partition_clock.h"
 
 namespace gyre {
@@ -23,9 +27,17 @@ struct ClockAnswerLimits {
   size_t max_bytes = 1 << 20;
 };
 
+// DATA_LOSS where something is damaged; DamagedItem tells which record, where it is one.
+//
+// With `count`, all missing dots are counted by their tables, also those beyond the limits: the log
+// is read for each, and no record.
 absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
                                              const PartitionClock& theirs,
-                                             const ClockAnswerLimits& limits);
+                                             const ClockAnswerLimits& limits, bool count = false);
+
+// The record whose damage a scan of a store ended at; nothing where it was something else.
+std::optional<ItemKey> DamagedItem(const absl::Status& status);
+absl::Status Damaged(absl::Status status, const ItemKey& item);
 
 }  // namespace gyre
 

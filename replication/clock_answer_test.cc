@@ -168,5 +168,18 @@ TEST_F(ClockAnswerTest, RefusesADamagedLog) {
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kDataLoss);
 }
 
+TEST_F(ClockAnswerTest, CountsByTableAlsoWhatIsBeyondItsLimits) {
+  for (const char* key : {"a", "b", "c"}) Put(Item(key));
+  for (int i = 0; i < 2; ++i) Put({kPartition, TableId(9), "other"});
+  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {},
+                                       {.max_dots = 1}, /*count=*/true);
+  ASSERT_TRUE(answer.ok());
+  EXPECT_EQ(answer->items.size(), 1u);
+  EXPECT_EQ(answer->missing, 5u);
+  EXPECT_EQ(answer->missing_by_table,
+            (std::vector<std::pair<TableId, uint64_t>>{{TableId(1), 3}, {TableId(9), 2}}));
+  EXPECT_TRUE(AnswerTo({}).missing_by_table.empty()) << "where it is not asked for";
+}
+
 }  // namespace
 }  // namespace gyre

@@ -43,6 +43,8 @@ class ClockExchange {
   // All items of that answer have been taken in.
   Next OnTakenIn();
 
+  // The first question has what is missing counted; later answers only lessen it.
+  bool counts() const { return answers_ == 0; }
   bool expecting() const { return expecting_; }
   PartitionId partition() const { return partition_; }
   NodeId peer() const { return peer_; }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "replication/clock_answer.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
@@ -65,8 +66,8 @@ absl::Status AddRecords(const Snapshot& snapshot, PartitionId partition, const C
         }
         std::optional<ItemKey> item = DecodeItemKey(key);
         absl::StatusOr<Record> record = DecodeRecord(value);
-        if (!record.ok()) {
-          failed = record.status();
+        if (!record.ok() && item.has_value()) {
+          failed = Damaged(record.status(), *item);
         } else if (!item.has_value()) {
           failed = absl::DataLossError("records: malformed key");
         } else {
@@ -115,7 +116,7 @@ absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const Cop
     Record record;
     if (bytes.ok()) {
       absl::StatusOr<Record> decoded = DecodeRecord(*bytes);
-      if (!decoded.ok()) return decoded.status();
+      if (!decoded.ok()) return Damaged(decoded.status(), item);
       record = *std::move(decoded);
     } else if (!absl::IsNotFound(bytes.status())) {
       return bytes.status();

@@ -37,6 +37,9 @@ struct Effects {
   std::optional<ExplainedRecord>
       adopt;  // take in a record found elsewhere, then mint; ends in OnMinted
 
+  // Put this in the place of the item's record, which is damaged here. Ends in nothing.
+  std::optional<ExplainedRecord> restore;
+
   // With `mint`: this node is no owner, and mints as a guest. Then it needs no record.
   std::optional<GuestWork> guest;
 

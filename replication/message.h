@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -76,6 +77,8 @@ struct LookupReply {
 struct ClockAsk {
   PartitionClock clock;
   std::optional<VersionVector> durable_bases;
+  bool count =
+      false;  // also count what I lack, table by table: costs a look at the whole log of it
 };
 // Some of what was lacking; with `complete`, all of it, and the asker may join `bases` once it has
 // taken in every item.
@@ -85,6 +88,8 @@ struct ClockAnswer {
   bool complete = false;
   bool log_cut = false;  // the dot log no longer tells all: only a copy of the partition can help
   uint64_t missing = 0;  // dots that the asker lacked before this answer
+  // The same by table, ascending, where it was asked for; without dots that the log has dropped.
+  std::vector<std::pair<TableId, uint64_t>> missing_by_table = {};
 };
 
 // Your dot log no longer tells what I lack: send me your whole copy of this partition, page by

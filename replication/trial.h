@@ -100,9 +100,10 @@ class Trial {
   static char Letter(NodeId node) { return static_cast<char>(node.value()); }
 
   static std::string Name(const Outcome& outcome) {
-    static constexpr std::array<const char*, 8> kCodes = {
-        "OK",    "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
-        "STALE", "OVERLOADED",     "STORAGE_FAILED", "CORRUPT"};
+    static constexpr std::array<const char*, 9> kCodes = {
+        "OK",     "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
+        "STALE",  "OVERLOADED",     "STORAGE_FAILED", "CORRUPT",
+        "FILLING"};
     std::string text = kCodes.at(static_cast<size_t>(outcome.code));
     text += " " + std::to_string(outcome.answered) + "/" + std::to_string(outcome.needed);
     if (outcome.stand_ins > 0) text += " stand-ins " + std::to_string(outcome.stand_ins);
@@ -112,17 +113,24 @@ class Trial {
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 20> kBodies = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "Membership"};
+    static constexpr std::array<const char*, 22> kBodies = {
+        "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",
+        "ClockAsk",       "ClockAnswer",  "Forward",  "ForwardReply", "Refused",   "RegisterAsk",
+        "RegisterAnswer", "TopologyNews", "Failed",   "Hint",         "HintReply", "FetchHints",
+        "Handoff",        "CopyAsk",      "CopyPage", "Membership"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.stand_ins) add("stand-ins?");
     if (effects_.adopt.has_value()) add("adopt");
     if (effects_.guest.has_value()) add("guest");
     if (effects_.mint.has_value()) add("mint");
+    if (effects_.restore.has_value()) {
+      std::string values = "restore";
+      for (const Version& version : effects_.restore->record->versions) {
+        values.append(" ").append(version.value.view());
+      }
+      add(values);
+    }
     for (const auto& [to, body] : effects_.sends) {
       add(std::string(kBodies.at(body.index())) + ">" + Letter(to));
     }

@@ -63,6 +63,17 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
   return reply;
 }
 
+void AddStaleness(const std::vector<Lane*>& lanes, const View& view,
+                  google::protobuf::RepeatedPtrField<v1::TableStaleness>* out) {
+  for (const auto& [table, dots] : MissingByTable(lanes)) {
+    const TableSpec* const spec = view.FindTable(table);
+    if (spec == nullptr) continue;  // dropped
+    v1::TableStaleness* one = out->Add();
+    one->set_table(spec->name);
+    one->set_missing_dots(dots);
+  }
+}
+
 void AddHints(const std::vector<Lane*>& lanes, const View& view,
               google::protobuf::RepeatedPtrField<v1::HintsKept>* out) {
   std::map<NodeId, HintCount> kept;
@@ -188,6 +199,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     reply.set_partitions_to_fill(reply.partitions_to_fill() + repair.filling);
     reply.set_copied_items(reply.copied_items() + repair.copied_items);
   }
+  AddStaleness(parts_.lanes, *view, reply.mutable_staleness());
   AddHints(parts_.lanes, *view, reply.mutable_hints());
   for (const PeerLink::Figures& link : parts_.links->figures()) {
     v1::PeerStatus* peer = reply.add_peers();

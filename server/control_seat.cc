@@ -76,10 +76,21 @@ void ControlSeat::ReportUnreadable(Instant now) {
   if (now.monotonic < look_again_) return;
   look_again_ = now.monotonic + kLookEvery;
   uint64_t unreadable = 0;
-  for (const Lane* lane : lanes_) unreadable += lane->figures().unreadable;
-  if (unreadable == unreadable_) return;
+  uint64_t mended = 0;
+  uint64_t damaged = 0;
+  for (const Lane* lane : lanes_) {
+    const ShardFigures figures = lane->figures();
+    unreadable += figures.unreadable;
+    mended += figures.mended;
+    damaged += figures.damaged;
+  }
+  if (unreadable == unreadable_ && mended == mended_) return;
   Log(LogLevel::kError, "records_unreadable",
-      {{"since_last", unreadable - unreadable_}, {"since_start", unreadable}});
+      {{"since_last", unreadable - unreadable_},
+       {"since_start", unreadable},
+       {"damaged_now", damaged},
+       {"mended_since_start", mended}});
+  mended_ = mended;
   unreadable_ = unreadable;
 }
 

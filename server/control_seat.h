@@ -76,6 +76,7 @@ class ControlSeat {
   std::vector<std::pair<Topology, Done>> waiting_for_install_;
   std::atomic<uint64_t> rejected_{0};
   uint64_t unreadable_ = 0;  // over all lanes, as last reported
+  uint64_t mended_ = 0;
   Time look_again_;
 };
 

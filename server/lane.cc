@@ -135,8 +135,8 @@ Time Lane::Perform(Instant now) {
   Read(std::move(effects.disk_reads));
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
-      absl::StatusOr<ClockAnswer> answer =
-          BuildClockAnswer(*engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_);
+      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
+          *engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_, scan.count);
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);
       });
@@ -232,6 +232,14 @@ ShardFigures Lane::figures() const {
 bool Lane::failed() const {
   std::lock_guard<std::mutex> lock(figures_mutex_);
   return failed_;
+}
+
+std::map<TableId, uint64_t> MissingByTable(const std::vector<Lane*>& lanes) {
+  std::map<TableId, uint64_t> sum;
+  for (const Lane* lane : lanes) {
+    for (const auto& [table, dots] : lane->figures().repair.missing_by_table) sum[table] += dots;
+  }
+  return sum;
 }
 
 }  // namespace gyre

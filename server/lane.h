@@ -124,6 +124,9 @@ class Lane {
   EventLoop loop_;                                   // last: its thread uses all above
 };
 
+// Of all lanes together: Repair::Figures::missing_by_table.
+std::map<TableId, uint64_t> MissingByTable(const std::vector<Lane*>& lanes);
+
 }  // namespace gyre
 
 #endif  // GYRE_SERVER_LANE_H_

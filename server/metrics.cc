@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <limits>
+#include <map>
 #include <utility>
 
 namespace gyre {
@@ -75,6 +76,8 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.record_cache.misses += one.record_cache.misses;
     sum.record_cache.evictions += one.record_cache.evictions;
     sum.record_cache.bytes += one.record_cache.bytes;
+    sum.damaged += one.damaged;
+    sum.mended += one.mended;
     sum.reads += one.reads;
     sum.writes += one.writes;
     sum.forwards += one.forwards;
@@ -130,6 +133,11 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_misdirected_messages_total",
                "Peers' messages dropped, for they spoke of another partition or item",
                sum.misdirected);
+  out->Gauge("gyre_damaged_records",
+             "Records that failed their checks, are served to nobody and have not been mended",
+             sum.damaged);
+  out->Counter("gyre_mended_records_total", "Damaged records fetched again from the other nodes",
+               sum.mended);
   out->Counter("gyre_unreadable_total",
                "Reads and scans that found a record damaged or the disk failing: repair of its "
                "partition stands still",
@@ -160,6 +168,17 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_loop_events_total", "Events taken by the event loops", events);
   out->Gauge("gyre_shards", "Threads that share the partitions", lanes.size());
   out->Gauge("gyre_storage_failed", "1 when a write to the disk failed", failed ? 1 : 0);
+}
+
+void AddStaleness(const std::vector<Lane*>& lanes, const View& view, Families* out) {
+  const std::map<TableId, uint64_t> missing = MissingByTable(lanes);
+  out->Open("gyre_table_missing_dots", "Of gyre_missing_dots, those of each table",
+            MetricType::Gauge);
+  for (const TableSpec& table : view.topology().tables) {
+    const auto dots = missing.find(table.id);
+    out->More("table", table.name).gauge.value =
+        dots == missing.end() ? 0 : static_cast<double>(dots->second);
+  }
 }
 
 void AddDoor(const Door& door, Families* out) {
@@ -213,6 +232,7 @@ std::string Metrics::Text() const {
   Families families;
   AddDoor(*parts_.door, &families);
   AddShards(parts_.lanes, &families);
+  AddStaleness(parts_.lanes, *parts_.door->view(), &families);
   AddPeers(parts_.links->figures(), *parts_.membership, &families);
   const PeerService::Figures incoming = parts_.peers->figures();
   families.Counter("gyre_peer_received_frames_total", "Frames taken in", incoming.frames);

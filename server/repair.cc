@@ -30,6 +30,8 @@ void Repair::OnView(std::shared_ptr<const View> view) {
 }
 
 void Repair::List() {
+  missing_changed_ = true;
+  std::erase_if(missing_, [&](const auto& entry) { return !store_->Owns(entry.first); });
   const std::vector<PartitionId> before = std::exchange(round_, {});
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
@@ -78,6 +80,7 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
 }
 
 void Repair::OnNothingNew(PartitionId partition, NodeId owner) {
+  ForgetMissing(partition, owner);
   if (!unheard_.contains(partition)) in_a_hurry_.erase({owner, partition});
 }
 
@@ -157,7 +160,7 @@ void Repair::Begin(PartitionId partition, NodeId peer, Instant now, Effects* eff
 
 void Repair::Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects) {
   const PartitionId partition = exchange.partition();
-  ClockAsk ask{store_->Clock(partition), store_->DurableBases(partition)};
+  ClockAsk ask{store_->Clock(partition), store_->DurableBases(partition), exchange.counts()};
   effects->asks.push_back({exchange.peer(), id, partition, std::move(ask)});
 }
 
@@ -178,8 +181,8 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
     return;
   }
   store_->NoteSeen(partition, answer.bases);
+  NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
-  missing_[partition] = answer.missing;
   if (answer.log_cut) ++figures_.log_cuts;
   it->second.arriving = answer.items.size();
   if (answer.items.empty()) return EndAnswer(id, now, effects);
@@ -209,6 +212,7 @@ void Repair::OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects)
 
 void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
   auto it = under_way_.find(id);
+  LessenMissing(&it->second);
   ClockExchange& exchange = it->second.exchange;
   const PartitionId partition = exchange.partition();
   const NodeId peer = exchange.peer();
@@ -231,7 +235,7 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
 }
 
 void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
-  missing_.erase(partition);
+  ForgetMissing(partition, owner);
   effects->in_step.push_back({partition, owner});
   const auto unheard = unheard_.find(partition);
   if (unheard == unheard_.end()) return;
@@ -337,12 +341,68 @@ void Repair::Stop() {
   copies_.clear();
 }
 
-Repair::Figures Repair::figures() const {
-  Figures figures = figures_;
-  for (const auto& [partition, dots] : missing_) figures.missing_dots += dots;
-  figures.filling = unheard_.size();
-  figures.copies = copies_.size();
-  return figures;
+// ------------------------------------------------------------------------------------ figures
+
+void Repair::NoteMissing(UnderWay* under_way, const ClockAnswer& answer) {
+  const ClockExchange& exchange = under_way->exchange;
+  if (exchange.counts() && answer.missing > 0) {
+    missing_[exchange.partition()][exchange.peer()] = {
+        answer.missing, {answer.missing_by_table.begin(), answer.missing_by_table.end()}};
+    missing_changed_ = true;
+  }
+  const PartitionClock& mine = store_->Clock(exchange.partition());
+  for (const ExplainedRecord& explained : answer.items) {
+    for (const Minted& minted : explained.minted) {
+      if (!mine.Contains(minted.dot)) ++under_way->coming[explained.item.table];
+    }
+  }
+}
+
+void Repair::LessenMissing(UnderWay* under_way) {
+  const auto coming = std::exchange(under_way->coming, {});
+  const auto partition = missing_.find(under_way->exchange.partition());
+  if (coming.empty() || partition == missing_.end()) return;
+  const auto of_peer = partition->second.find(under_way->exchange.peer());
+  if (of_peer == partition->second.end()) return;
+  Missing& missing = of_peer->second;
+  for (const auto& [table, dots] : coming) {
+    missing.dots -= std::min(missing.dots, dots);
+    uint64_t& of_table = missing.by_table[table];
+    of_table -= std::min(of_table, dots);
+  }
+  missing_changed_ = true;
+}
+
+void Repair::ForgetMissing(PartitionId partition, NodeId owner) {
+  const auto it = missing_.find(partition);
+  if (it == missing_.end() || it->second.erase(owner) == 0) return;
+  if (it->second.empty()) missing_.erase(it);
+  missing_changed_ = true;
+}
+
+void Repair::SumMissing() {
+  figures_.missing_dots = 0;
+  std::map<TableId, uint64_t> sum;
+  for (const auto& [partition, owners] : missing_) {
+    Missing most;
+    for (const auto& [owner, missing] : owners) {
+      most.dots = std::max(most.dots, missing.dots);
+      for (const auto& [table, dots] : missing.by_table) {
+        most.by_table[table] = std::max(most.by_table[table], dots);
+      }
+    }
+    figures_.missing_dots += most.dots;
+    for (const auto& [table, dots] : most.by_table) sum[table] += dots;
+  }
+  std::erase_if(sum, [](const auto& entry) { return entry.second == 0; });
+  figures_.missing_by_table.assign(sum.begin(), sum.end());
+}
+
+const Repair::Figures& Repair::figures() {
+  if (std::exchange(missing_changed_, false)) SumMissing();
+  figures_.filling = unheard_.size();
+  figures_.copies = copies_.size();
+  return figures_;
 }
 
 }  // namespace gyre

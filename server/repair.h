@@ -80,7 +80,11 @@ class Repair {
     std::vector<InStep> in_step;  // this node has all that the owner had, and its bases
   };
   struct Figures {
-    uint64_t missing_dots = 0;  // that some peer had and this node lacked, as of the last exchanges
+    // Dots that some peer had and this node lacked: of each partition as many as of the owner that
+    // is furthest ahead, as of the last comparison with each, less what has come since. By table,
+    // and in all; the latter with those that the owner's log no longer tells.
+    std::vector<std::pair<TableId, uint64_t>> missing_by_table;
+    uint64_t missing_dots = 0;
     uint64_t filling = 0;       // partitions whose data were lost here, and are not whole again
     uint64_t copies = 0;        // under way
     uint64_t exchanges = 0;     // since start, and so are all below
@@ -121,12 +125,18 @@ class Repair {
   void Stop();
 
   Time wake() const { return std::min(ask_at_, later_at_); }
-  Figures figures() const;
+  const Figures& figures();
 
  private:
   struct UnderWay {
     ClockExchange exchange;
     size_t arriving = 0;  // items of the last answer that have not been taken in
+    std::map<TableId, uint64_t> coming = {};  // dots that come with them
+  };
+  // What one owner of a partition has that this node lacks.
+  struct Missing {
+    uint64_t dots = 0;
+    std::map<TableId, uint64_t> by_table;
   };
 
   struct Copying {
@@ -142,6 +152,10 @@ class Repair {
   void Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects);
   void Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects);
   void EndAnswer(ExchangeId id, Instant now, Effects* effects);
+  void NoteMissing(UnderWay* under_way, const ClockAnswer& answer);
+  void LessenMissing(UnderWay* under_way);
+  void ForgetMissing(PartitionId partition, NodeId owner);
+  void SumMissing();
   void BeginCopies(Instant now, Effects* effects);
   void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
               Effects* effects);
@@ -170,7 +184,8 @@ class Repair {
   std::set<Pair> to_copy_;
   std::map<ExchangeId, Copying> copies_;
   std::set<NodeId> unreachable_;
-  std::map<PartitionId, uint64_t> missing_;
+  std::map<PartitionId, std::map<NodeId, Missing>> missing_;
+  bool missing_changed_ = false;
   std::map<PartitionId, std::set<NodeId>>
       unheard_;  // of those to be filled: owners not compared with
   Figures figures_;

@@ -7,6 +7,7 @@
 
 #include "replication/forward_exchange.h"
 #include "replication/guest_exchange.h"
+#include "replication/mend_exchange.h"
 #include "replication/read_exchange.h"
 #include "replication/write_exchange.h"
 #include "ring/check.h"
@@ -27,6 +28,16 @@ constexpr Duration kTellHints = Duration::Millis(100);
 // half repair's.
 constexpr ExchangeId kStandInIds = ExchangeId{1} << 39;
 constexpr ExchangeId kRepairIds = ExchangeId{1} << 38;
+
+// Damaged records that are remembered, so that they are mended. Others are when they are met again.
+constexpr size_t kMostDamaged = 1024;
+constexpr size_t kMendedAtOnce = 8;
+
+// Between two tries to mend what is damaged.
+constexpr Duration kMendEvery = Duration::Seconds(5);
+
+// Of what the shard itself wants, and nobody is told of.
+constexpr Token kNobody = ~Token{0};
 
 bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
@@ -197,6 +208,13 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
   const PartitionId partition = it->second.item.partition;
   SetWake(id, &it->second, effects.wake);
   if (effects.mint.has_value()) return PerformMint(id, std::move(effects), now);
+  if (effects.restore.has_value()) {
+    ExplainedRecord& change = *effects.restore;
+    repair_.OnChange(change.item, *change.record);
+    store_->Restore(change.item, *change.record, change.minted);
+    ++figures_.mended;
+    damaged_.erase(change.item);
+  }
 
   // What is sent with the end of an exchange wants no answer.
   const bool ends = effects.outcome.has_value();
@@ -295,6 +313,12 @@ void Shard::Finish(ExchangeId id, Outcome outcome) {
 }
 
 void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
+  if (origin.node == NodeId() && origin.token == kNobody) {
+    if (const auto damaged = damaged_.find(item); damaged != damaged_.end()) {
+      damaged->second = false;  // it is tried again
+    }
+    return;
+  }
   if (outcome.code == Outcome::Code::kQuorumNotMet || outcome.code == Outcome::Code::kTimedOut) {
     ++figures_.quorum_failures;
   }
@@ -308,6 +332,30 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
 
 // ----------------------------------------------------------------------------------------- records
 
+void Shard::NoteDamaged(const ItemKey& item, Instant now) {
+  if (damaged_.size() >= kMostDamaged || !damaged_.try_emplace(item, false).second) return;
+  if (mend_at_ == Time::Never()) mend_at_ = now.monotonic;
+}
+
+void Shard::Mend(Instant now) {
+  std::erase_if(damaged_, [&](const auto& entry) {
+    const ItemKey& item = entry.first;
+    return !store_->Owns(item.partition) || WasDropped(view_->topology(), item.table);
+  });
+  mend_at_ = damaged_.empty() ? Time::Never() : now.monotonic + kMendEvery;
+  std::vector<NodeId> members;
+  for (const Member& member : view_->topology().members) members.push_back(member.id);
+  std::vector<ItemKey> items;
+  for (auto& [item, under_way] : damaged_) {
+    if (under_way || items.size() == kMendedAtOnce) continue;
+    under_way = true;
+    items.push_back(item);
+  }
+  for (const ItemKey& item : items) {
+    Begin({kNobody, NodeId(), 0}, item, 0, std::make_unique<MendExchange>(item, members), now);
+  }
+}
+
 template <typename Then>
 void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
   if (!loading_.empty()) {
@@ -320,6 +368,7 @@ void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
   absl::StatusOr<std::optional<Record>> record = store_->Load(item);
   if (!record.ok()) {
     ++figures_.unreadable;
+    if (absl::IsDataLoss(record.status())) NoteDamaged(item, now);
     return then(item, record.status(), now);
   }
   if (record->has_value()) return then(item, **std::move(record), now);
@@ -334,6 +383,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   if (it == loading_.end() || failed_) return;
   absl::StatusOr<Record> from_disk = store_->TakeRead(item, std::move(bytes));
   if (!from_disk.ok()) ++figures_.unreadable;
+  if (absl::IsDataLoss(from_disk.status())) NoteDamaged(item, now);
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
   for (size_t i = 0; i < it->second.size(); ++i) {
@@ -707,7 +757,7 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
-  out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock)});
+  out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock), ask.count});
 }
 
 void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
@@ -733,7 +783,10 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
 
 void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now) {
   const auto it = copies_given_.find({scan.asker, scan.exchange});
-  if (!page.ok()) ++figures_.unreadable;
+  if (!page.ok()) {
+    ++figures_.unreadable;
+    if (const auto item = DamagedItem(page.status())) NoteDamaged(*item, now);
+  }
   if (!page.ok() || failed_ || it == copies_given_.end()) {
     if (it != copies_given_.end()) copies_given_.erase(it);
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
@@ -770,7 +823,10 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
                         Instant now) {
   GYRE_CHECK(clock_scans_under_way_ > 0, "a scan ends once");
   --clock_scans_under_way_;
-  if (!answer.ok()) ++figures_.unreadable;
+  if (!answer.ok()) {
+    ++figures_.unreadable;
+    if (const auto item = DamagedItem(answer.status())) NoteDamaged(*item, now);
+  }
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
   }
@@ -801,6 +857,7 @@ void Shard::OnWake(Instant now) {
       exchange->OnWake(now.monotonic, effects);
     });
   }
+  if (mend_at_ <= now.monotonic) Mend(now);
   Repair::Effects repairs;
   repair_.OnWake(now, &repairs);
   PerformRepair(std::move(repairs), now);
@@ -907,11 +964,12 @@ ShardEffects Shard::TakeEffects(Instant now) {
   }
   figures_.stand_in = stand_in_.figures();
   figures_.repair = repair_.figures();
+  figures_.damaged = damaged_.size();
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_.wake(), commit_under_way_ ? Time::Never() : sync_at_);
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
-    effects.wake = std::min(effects.wake, stand_in_.wake());
+    effects.wake = std::min({effects.wake, stand_in_.wake(), mend_at_});
   }
   return effects;
 }

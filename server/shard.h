@@ -91,6 +91,7 @@ struct ShardEffects : Departures {
     ExchangeId exchange = 0;
     PartitionId partition;
     PartitionClock theirs;
+    bool count = false;
   };
   struct CopyScan {
     NodeId asker;
@@ -119,6 +120,8 @@ struct ShardFigures {
   uint64_t read_repairs = 0;
   uint64_t sheds = 0;        // peers' questions refused: the disk is behind, or too many scans run
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
+  uint64_t damaged = 0;      // records that failed their checks and have not been mended
+  uint64_t mended = 0;       // since start, fetched again from the others; and so are all below
   uint64_t unreadable = 0;   // reads and scans that found a record damaged, or the disk failing
   uint64_t disk_reads = 0;
   uint64_t commits = 0;
@@ -204,6 +207,9 @@ class Shard {
              Instant now, size_t forwarded_bytes = 0);
   void Perform(ExchangeId id, Effects&& effects, Instant now);
   void PerformMint(ExchangeId id, Effects&& effects, Instant now);
+  // The item's record failed its checks: it is served to nobody, and fetched again.
+  void NoteDamaged(const ItemKey& item, Instant now);
+  void Mend(Instant now);
   void Finish(ExchangeId id, Outcome outcome);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
   void SetWake(ExchangeId id, Live* live, Time wake);
@@ -296,6 +302,8 @@ class Shard {
   bool commit_under_way_ = false;
   bool heard_peers_;
   bool failed_ = false;
+  std::map<ItemKey, bool> damaged_;  // whether it is being mended
+  Time mend_at_ = Time::Never();
   ShardFigures figures_;
 };
 

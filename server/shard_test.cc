@@ -195,7 +195,9 @@ class Bench {
   Bench& EndScan(ClockAnswerLimits limits = {}) {
     const ShardEffects::ClockScan scan = *std::exchange(scan_, std::nullopt);
     shard_->OnClockScan(
-        scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, limits), now_);
+        scan,
+        BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, limits, scan.count),
+        now_);
     return *this;
   }
 
@@ -235,6 +237,19 @@ class Bench {
       add("reply " + std::to_string(reply.token) + " " + Describe(reply.outcome));
     }
     return text;
+  }
+  // Has the questions of the last Take answered so, whoever was asked. Answers how many.
+  size_t AnswerFetches(PartitionId partition, const FetchReply& reply) {
+    size_t count = 0;
+    for (const Envelope& send : std::vector<Envelope>(effects_.sends)) {
+      if (!std::holds_alternative<Fetch>(send.message.body) &&
+          !std::holds_alternative<FetchHints>(send.message.body)) {
+        continue;
+      }
+      ++count;
+      shard_->OnMessage(send.to, {send.message.exchange, topology_.epoch, partition, reply}, now_);
+    }
+    return count;
   }
   // How many messages of a kind it sends while so much time passes, answers to nothing included.
   size_t Asked(int64_t ms, const std::string& kind) {
@@ -899,6 +914,54 @@ TEST(Shard, TellsAPeerThatItsRecordIsDamaged) {
   EXPECT_EQ(bench.EndScan().Take(), "Failed>b");
 }
 
+// What is stored of the item fails its checks.
+void Damage(Bench* bench, const ItemKey& item) {
+  WriteBatch damage;
+  damage.Put(Family::kRecords, EncodeItemKey(item), std::string(1, '\x1f'));
+  ASSERT_TRUE(bench->engine().Write(damage, WalSync::kYes).ok());
+}
+
+TEST(Shard, FetchesADamagedRecordAgainFromTheOthers) {
+  Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
+  const ItemKey item = bench.Mine();
+  bench.Write(1, item, "x", 1).CommitAll();
+  Damage(&bench, item);
+  bench.Read(2, item, 1, false).Take();
+  EXPECT_EQ(bench.shard().figures().damaged, 1u);
+  const std::string asked = Sorted(bench.Wake(0).Take());
+  EXPECT_NE(asked.find("FetchHints>"), std::string::npos) << asked;
+  FetchReply found{{item, nullptr, {}}, {}};
+  found.found.record = bench.ApplyOf("key", "x").change.record;
+  found.found.minted = bench.ApplyOf("key", "x").change.minted;
+  EXPECT_EQ(bench.AnswerFetches(item.partition, found), 3u);
+  bench.CommitAll();
+  EXPECT_EQ(bench.Read(3, item, 1, false).Take(), "reply 3 OK x");
+  EXPECT_EQ(bench.shard().figures().mended, 1u);
+  EXPECT_EQ(bench.shard().figures().damaged, 0u);
+}
+
+TEST(Shard, ADamagedRecordIsMendedOnlyOnceEveryNodeIsThere) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, bench.Item("key"));
+  bench.Lose("c").Read(2, "key", 1).Take();
+  EXPECT_EQ(bench.Wake(0).Take().find("Fetch>c"), std::string::npos);
+  EXPECT_EQ(bench.shard().figures().damaged, 1u);
+  bench.Greet("c").Wake(5000);
+  const std::string asked = bench.Take();
+  EXPECT_NE(asked.find("Fetch>b"), std::string::npos) << asked;
+  EXPECT_NE(asked.find("Fetch>c"), std::string::npos) << asked;
+}
+
+TEST(Shard, WhatAScanFindsDamagedIsFetchedAgainToo) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, bench.Item("key"));
+  bench.Hear("b", ClockAsk{}, 7).Take();
+  bench.EndScan().Take();
+  EXPECT_EQ(bench.shard().figures().damaged, 1u);
+}
+
 // ---- anti-entropy
 
 // What a peer has minted, under replica id 77: counters 1 to `upto`.
@@ -996,6 +1059,37 @@ TEST(Shard, ANodeThatFindsNothingNewInAPeersClockNeedNotAskItBack) {
   bench.Hear("b", ClockAsk{bench.Clock(), {}}, 5).Hear("c", ClockAsk{bench.Clock(), {}}, 6).Take();
   EXPECT_EQ(bench.Asked(4000, "ClockAsk"), bench.Partitions() * 2 - 2)
       << "but about the others it asks both";
+}
+
+TEST(Shard, CountsWhatItLacksByTable) {
+  Bench bench;
+  bench.Wake(0).Take();
+  EXPECT_TRUE(bench.sent<ClockAsk>(0).count);
+  const TableId table = bench.Item("key").table;
+  ClockAnswer part = AnswerOf(bench, 3, false);
+  part.missing_by_table = {{table, 7}, {TableId(99), 2}};
+  EXPECT_EQ(bench.Hear("b", part).Take(), "commit");
+  const auto lacks = [&] { return bench.shard().figures().repair.missing_by_table; };
+  using Lacks = std::vector<std::pair<TableId, uint64_t>>;
+  EXPECT_EQ(lacks(), (Lacks{{table, 4}, {TableId(99), 2}})) << "less what came";
+  EXPECT_EQ(bench.shard().figures().repair.missing_dots, 6u);
+  EXPECT_EQ(bench.Commit().Take(), "ClockAsk>b");
+  EXPECT_FALSE(bench.sent<ClockAsk>(0).count) << "once an exchange";
+  bench.Hear("b", AnswerOf(bench, 9, true)).CommitAll();
+  EXPECT_EQ(lacks(), Lacks());
+  EXPECT_EQ(bench.shard().figures().repair.missing_dots, 0u);
+}
+
+TEST(Shard, WhatTwoOwnersHaveAndItLacksCountsOnce) {
+  Bench bench;
+  ClockAnswer answer = AnswerOf(bench, 1, false);
+  answer.missing_by_table = {{bench.Item("key").table, 9}};
+  for (const char* peer : {"b", "c"}) {
+    while (bench.Wake(1000).Take().find(std::string("ClockAsk>") + peer) == std::string::npos) {
+    }
+    bench.Hear(peer, answer).CommitAll();
+  }
+  EXPECT_EQ(bench.shard().figures().repair.missing_dots, 9u) << "as the second one has them";
 }
 
 // ---- whole copies

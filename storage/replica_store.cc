@@ -214,6 +214,18 @@ void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incom
   Store(item, std::move(record), durability);
 }
 
+void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const Minted> minted) {
+  NoteSeen(item.partition, record.context);
+  for (const Minted& one : minted) NoteSeen(item.partition, VersionVector{one.dot});
+  Partition& partition = At(item.partition);
+  Fill(&record, partition.state.clock);
+  for (const Minted& one : minted) {
+    if (partition.state.clock.Add(one.dot)) Log(item, one);
+    writes_.Add(one);
+  }
+  Store(item, std::move(record), Durability::kFsync);
+}
+
 // A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
 // its context had covered the first attempt's dot. Every owner learns both dots with their write,
 // and so comes to the same end.

@@ -128,6 +128,10 @@ class ReplicaStore {
   void Apply(const ItemKey& item, Record stored, const Record& incoming,
              absl::Span<const Minted> minted, Durability durability);
 
+  // Puts `record` (filled, with the dots that explain it) in the place of one that is damaged. This
+  // owner's clock covers what was there, so it must be all that anybody has of the item.
+  void Restore(const ItemKey& item, Record record, absl::Span<const Minted> minted);
+
   // Items, at most `most`, whose record was stored while a base was behind and of whose context the
   // bases cover something by now. Load each and Settle it: it is stored again without, or erased if
   // nothing is left.

@@ -53,6 +53,16 @@ Dot DotOf(const MintOutcome& outcome) { return outcome.minted.back().dot; }
 
 // ---- minting
 
+TEST(ReplicaStore, WhatIsRestoredIsNotHeldAgainstTheClockThatHasSeenIt) {
+  LoneOwner owner(1);
+  const MintOutcome put = owner.Put("key", "value");
+  ASSERT_TRUE(owner.clock().Contains(put.minted.back().dot));
+  // What the others have is what this owner once minted.
+  owner.store().Restore(kItem, put.record, put.minted);
+  owner.CommitAll();
+  EXPECT_EQ(owner.Values("key"), std::vector<std::string>{"value"});
+}
+
 TEST(ReplicaStore, MintsCountersInOrderUnderOneReplicaId) {
   LoneOwner owner(1);
   const Dot first = DotOf(owner.Put("a", "1"));

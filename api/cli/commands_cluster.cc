@@ -60,6 +60,11 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.Key("disk_bytes").Number(status.disk_bytes());
   json.Key("requests_in_flight").Number(status.requests_in_flight());
   json.Key("missing_dots").Number(status.missing_dots());
+  json.Key("missing_by_table").BeginObject();
+  for (const v1::TableStaleness& table : status.staleness()) {
+    json.Key(table.table()).Number(table.missing_dots());
+  }
+  json.EndObject();
   json.Key("partitions_to_fill").Number(status.partitions_to_fill());
   json.Key("copied_items").Number(status.copied_items());
   json.Key("log_entries").Number(status.log_entries()).Key("peers").BeginArray();
@@ -115,6 +120,16 @@ Exit Status(const Invocation& invocation) {
                PeersOf(status)});
   }
   *invocation.out << table.Render();
+  for (const MemberStatus& member : all) {
+    if (!member.status.ok()) continue;
+    for (const v1::TableStaleness& stale : member.status->staleness()) {
+      *invocation.out << "\n"
+                      << member.member.name() << " lacks " << stale.missing_dots()
+                      << (stale.missing_dots() == 1 ? " write" : " writes") << " of table "
+                      << stale.table();
+    }
+    if (member.status->staleness_size() > 0) *invocation.out << "\n";
+  }
   return exit;
 }
 

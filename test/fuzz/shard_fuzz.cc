@@ -169,7 +169,9 @@ class Script {
       }
       for (const ShardEffects::ClockScan& scan : effects.clock_scans) {
         shard().OnClockScan(
-            scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, {}), now_);
+            scan,
+            BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, {}, scan.count),
+            now_);
       }
       for (ShardEffects::CopyScan& scan : effects.copy_scans) {
         if (scan.snapshot == nullptr) scan.snapshot = engine_.TakeSnapshot();

@@ -164,8 +164,8 @@ void SimCluster::PerformShard(int index, int shard) {
     AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) {
       // Small answers, so that exchanges take several.
       const ClockAnswerLimits limits{8, 4096};
-      absl::StatusOr<ClockAnswer> answer =
-          BuildClockAnswer(*n.engine->TakeSnapshot(), scan.partition, scan.theirs, limits);
+      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
+          *n.engine->TakeSnapshot(), scan.partition, scan.theirs, limits, scan.count);
       if (!answer.ok()) Violate("clock scan: " + std::string(answer.status().message()));
       n.node->shard(shard).OnClockScan(scan, std::move(answer), NowAt(n));
       PerformShard(IndexOf(n.id), shard);

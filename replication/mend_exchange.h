@@ -1,0 +1,54 @@
+// MendExchange: brings back a record that is damaged here. Asks every other owner what it has of
+// the item, and every other node of the cluster what it keeps of it as a hint, and puts what all of
+// them have together in the damaged record's place.
+//
+// All must answer. This owner's clock says that it has seen the item's writes: where it would hold
+// less than that after the mending, what it lacks would pass for deleted, and it would take the
+// last copies elsewhere with it. So a node that cannot be reached puts the mending off, and until
+// then the record is served to nobody.
+//
+// Its outcome is for the shard alone: kOk, or why it is to be tried again.
+
+#ifndef GYRE_REPLICATION_MEND_EXCHANGE_H_
+#define GYRE_REPLICATION_MEND_EXCHANGE_H_
+
+#include <set>
+#include <vector>
+
+#include "replication/exchange.h"
+
+namespace gyre {
+
+class MendExchange final : public Exchange {
+ public:
+  // How long the others have to answer.
+  static constexpr Duration kPatience = Duration::Seconds(5);
+
+  // `members`: every node of the cluster.
+  MendExchange(ItemKey item, std::vector<NodeId> members)
+      : item_(std::move(item)), members_(std::move(members)) {}
+
+  void Start(const Surroundings& around, Time now, Effects* effects) override;
+  void OnMinted(MintOutcome minted, Time now, Effects* effects) override;
+  void OnReply(NodeId from, PeerBody reply, Time now, Effects* effects) override;
+  void OnUnreachable(NodeId node, Time now, Effects* effects) override;
+  void OnWake(Time now, Effects* effects) override;
+  void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
+
+ private:
+  void End(Outcome::Code code, Effects* effects);
+
+  const ItemKey item_;
+  const std::vector<NodeId> members_;
+  NodeId self_;
+  Epoch epoch_;
+  Time deadline_;
+  std::set<NodeId> asked_;  // and have not answered
+  bool heard_ = false;
+  Record merged_;
+  std::vector<Minted> minted_;
+};
+
+}  // namespace gyre
+
+#endif  // GYRE_REPLICATION_MEND_EXCHANGE_H_
