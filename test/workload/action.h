@@ -49,6 +49,8 @@ struct ActionResult {
   std::string context;
   Time started;
   Time ended;
+  // Of a write: it was sent to one node and no other, so it was minted once, if at all.
+  bool sent_once = false;
 };
 
 }  // namespace gyre

@@ -56,7 +56,7 @@ std::optional<std::string> CartWorkload::Check(const ReadFn& read) {
     const std::set<EventId> there = Merge(read(table_.name, key));
     for (EventId thing : things) {
       if (!there.contains(thing)) {
-        return key + ": thing " + std::to_string(thing) + " was acknowledged and is gone";
+        return key + ": lost: thing " + std::to_string(thing) + " was acknowledged and is gone";
       }
     }
   }

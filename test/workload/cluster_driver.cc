@@ -28,11 +28,11 @@ Time ClusterDriver::Now() const {
       std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - origin_).count());
 }
 
-DriverReport ClusterDriver::Run() {
+void ClusterDriver::Run() {
   for (const TableSpec& spec : workload_->SetUp()) {
     if (auto made = client_->CreateTable(ToProto(spec)); !made.ok()) {
       report_.violations.push_back("table " + spec.name + ": " + made.status().ToString());
-      return std::move(report_);
+      return;
     }
   }
   const Clock::time_point started = Clock::now();
@@ -67,55 +67,50 @@ DriverReport ClusterDriver::Run() {
       Take(std::move(one));
     }
   }
-  CheckWorkload();
-  return std::move(report_);
 }
 
 void ClusterDriver::Issue(int client) {
   Action action = workload_->Next(client, Now(), &random_);
   ++report_.requests;
   ++under_way_;
-  const Time started = Now();
+  ActionResult began;
+  began.started = Now();
   const std::string table = action.table;
   const std::string key = action.key;
   if (action.kind == Action::Kind::kGet) {
-    client_->Get(
-        table, key, {},
-        [this, client, action = std::move(action), started](absl::StatusOr<GetResult> got) {
-          OnEnded(client, action, started, got.status(),
-                  got.ok() ? got->values : std::vector<std::string>(),
-                  got.ok() ? got->context : std::string());
-        });
+    client_->Get(table, key, {},
+                 [this, client, action = std::move(action),
+                  result = std::move(began)](absl::StatusOr<GetResult> got) mutable {
+                   if (got.ok()) {
+                     result.values = std::move(got->values);
+                     result.context = std::move(got->context);
+                   }
+                   OnEnded(client, std::move(action), got.status(), std::move(result));
+                 });
     return;
   }
+  const auto done = [this, client, action, began](auto written) {
+    ActionResult result = began;
+    if (written.ok()) {
+      result.context = std::move(written->context);
+      result.sent_once = written->attempts == 1;
+    }
+    OnEnded(client, action, written.status(), std::move(result));
+  };
   WriteOptions write;
   write.context = action.context;
   if (action.mode == Action::Mode::kBlind) write.mode = WriteMode::kBlind;
   if (action.kind == Action::Kind::kPut) {
-    std::string value = action.value;
-    client_->Put(
-        table, key, std::move(value), std::move(write),
-        [this, client, action = std::move(action), started](absl::StatusOr<PutResult> put) {
-          OnEnded(client, action, started, put.status(), {},
-                  put.ok() ? put->context : std::string());
-        });
-    return;
+    client_->Put(table, key, std::move(action.value), std::move(write), done);
+  } else {
+    client_->Delete(table, key, std::move(write), done);
   }
-  client_->Delete(
-      table, key, std::move(write),
-      [this, client, action = std::move(action), started](absl::StatusOr<DeleteResult> deleted) {
-        OnEnded(client, action, started, deleted.status(), {},
-                deleted.ok() ? deleted->context : std::string());
-      });
 }
 
-void ClusterDriver::OnEnded(int client, Action action, Time started, const absl::Status& status,
-                            std::vector<std::string> values, std::string context) {
-  Ended ended{client, std::move(action), {}, {}};
-  ended.result.started = started;
+void ClusterDriver::OnEnded(int client, Action action, const absl::Status& status,
+                            ActionResult result) {
+  Ended ended{client, std::move(action), std::move(result), {}};
   ended.result.ended = Now();
-  ended.result.values = std::move(values);
-  ended.result.context = std::move(context);
   if (status.ok()) {
     ended.result.kind = ActionResult::Kind::kOk;
   } else {
@@ -132,6 +127,7 @@ void ClusterDriver::OnEnded(int client, Action action, Time started, const absl:
 void ClusterDriver::Take(Ended ended) {
   --under_way_;
   if (ended.failure.empty()) {
+    if (ended.action.kind != Action::Kind::kGet) ++report_.acknowledged;
     report_.latencies_us.push_back(
         static_cast<uint32_t>((ended.result.ended - ended.result.started).micros()));
   } else {
@@ -143,7 +139,7 @@ void ClusterDriver::Take(Ended ended) {
   }
 }
 
-void ClusterDriver::CheckWorkload() {
+void ClusterDriver::Check() {
   auto wrong = workload_->Check([&](const std::string& table, const std::string& key) {
     absl::StatusOr<GetResult> got = client_->Get(table, key).get();
     if (got.ok()) return got->values;

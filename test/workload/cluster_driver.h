@@ -1,7 +1,13 @@
 // ClusterDriver: runs a workload through the SDK against a real cluster: real time, real sockets,
 // many clients in one process. The counterpart of test/sim/sim_clients.h.
 //
-// Run blocks and calls the workload from the calling thread alone.
+//   ClusterDriver driver(options, client, workload);
+//   driver.Run();
+//   ... whatever the cluster needs to settle ...
+//   driver.Check();
+//   driver.report()
+//
+// Run and Check block and call the workload from the calling thread alone.
 
 #ifndef GYRE_TEST_WORKLOAD_CLUSTER_DRIVER_H_
 #define GYRE_TEST_WORKLOAD_CLUSTER_DRIVER_H_
@@ -30,7 +36,8 @@ struct DriverOptions {
 
 struct DriverReport {
   uint64_t requests = 0;
-  uint64_t failed = 0;  // after the SDK's retries
+  uint64_t failed = 0;        // after the SDK's retries
+  uint64_t acknowledged = 0;  // writes
   std::vector<std::string> violations;
   std::vector<std::string> failures;   // the first few, in words
   std::vector<uint32_t> latencies_us;  // of what succeeded, unsorted
@@ -40,8 +47,12 @@ class ClusterDriver {
  public:
   ClusterDriver(DriverOptions options, Client* client, Workload* workload);
 
-  // Creates the workload's tables, runs it, and checks it by reading everything back.
-  DriverReport Run();
+  // Creates the workload's tables and runs it.
+  void Run();
+  // Reads everything back and judges it. After Run, once.
+  void Check();
+
+  const DriverReport& report() const { return report_; }
 
  private:
   struct Ended {
@@ -54,10 +65,8 @@ class ClusterDriver {
 
   Time Now() const;
   void Issue(int client);
-  void OnEnded(int client, Action action, Time started, const absl::Status& status,
-               std::vector<std::string> values, std::string context);
+  void OnEnded(int client, Action action, const absl::Status& status, ActionResult result);
   void Take(Ended ended);
-  void CheckWorkload();
 
   const DriverOptions options_;
   Client* const client_;

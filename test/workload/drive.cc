@@ -6,13 +6,18 @@
 //
 // The second form waits until all owners of every slice hold the same, and says so.
 //
+// With --settle SECONDS the cluster suffers faults meanwhile: requests may fail, and before all is
+// read back in the end the owners have so long to become equal. Then a line says what the judge
+// found: gyre-judged: acked=<n> lost=<n> resurrected=<n> false_siblings=<n> other=<n> diverged=<n>
+//
 // Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive: requests=<n>
-// failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing failed and
-// nothing was lost, 1 otherwise, 2 for bad usage.
+// failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing was lost and
+// nothing failed that may not, 1 otherwise, 2 for bad usage.
 
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,57 +33,129 @@
 namespace gyre {
 namespace {
 
+constexpr absl::Duration kBetweenComparisons = absl::Milliseconds(100);
+
 double PercentileMs(const std::vector<uint32_t>& sorted_us, double share) {
   if (sorted_us.empty()) return 0;
   const auto at = static_cast<size_t>(share * static_cast<double>(sorted_us.size() - 1));
   return sorted_us[at] / 1000.0;
 }
 
-std::unique_ptr<Workload> MakeWorkload(const std::string& name, const std::string& table, int keys,
-                                       size_t value_bytes) {
+struct WorkloadChoice {
+  std::string name = "mixed";
+  std::string table = "drive";
+  bool sloppy = false;
+  int keys = 2000;
+  size_t value_bytes = 512;
+};
+
+std::unique_ptr<Workload> MakeWorkload(const WorkloadChoice& choice) {
   TableSpec spec;
-  spec.name = table;
-  spec.quorum = QuorumKind::kStrict;
-  if (name == "cart") return std::make_unique<CartWorkload>(spec, keys, 1);
+  spec.name = choice.table;
+  spec.quorum = choice.sloppy ? QuorumKind::kSloppy : QuorumKind::kStrict;
+  if (choice.name == "cart") return std::make_unique<CartWorkload>(spec, choice.keys, 1);
   MixedOptions options;
   options.table = spec;
-  options.keys = keys;
-  options.max_value_bytes = value_bytes;
+  options.keys = choice.keys;
+  options.max_value_bytes = choice.value_bytes;
+  options.mints_seen = false;
   return std::make_unique<MixedWorkload>(options);
+}
+
+// As soon as all owners hold the same, or else when the time is over.
+absl::StatusOr<ReplicaComparison> CompareWithin(Client* client, const std::string& table,
+                                                absl::Duration patience) {
+  const absl::Time end = absl::Now() + patience;
+  for (;;) {
+    absl::StatusOr<ReplicaComparison> found = CompareReplicas(client, table);
+    if (found.ok() && found->different == 0) return found;
+    if (absl::Now() >= end) return found;
+    absl::SleepFor(kBetweenComparisons);
+  }
 }
 
 int Compare(Client* client, const std::string& table, double seconds) {
   const absl::Time started = absl::Now();
-  for (;;) {
-    const absl::StatusOr<ReplicaComparison> found = CompareReplicas(client, table);
-    const double after_s = absl::ToDoubleSeconds(absl::Now() - started);
-    const bool same = found.ok() && found->different == 0;
-    if (!same && after_s < seconds) continue;
-    if (!found.ok()) {
-      std::fprintf(stderr, "gyre_drive: %s\n", found.status().ToString().c_str());
-      return 1;
-    }
-    std::printf("gyre-compare: items=%llu different=%llu after_s=%.1f\n",
-                static_cast<unsigned long long>(found->items),
-                static_cast<unsigned long long>(found->different), after_s);
-    return same ? 0 : 1;
+  const auto found = CompareWithin(client, table, absl::Seconds(seconds));
+  if (!found.ok()) {
+    std::fprintf(stderr, "gyre_drive: %s\n", found.status().ToString().c_str());
+    return 1;
   }
+  std::printf("gyre-compare: items=%llu different=%llu after_s=%.1f\n",
+              static_cast<unsigned long long>(found->items),
+              static_cast<unsigned long long>(found->different),
+              absl::ToDoubleSeconds(absl::Now() - started));
+  return found->different == 0 ? 0 : 1;
+}
+
+// Prints what the judge found; whether that is nothing.
+bool Judged(const DriverReport& report, const absl::StatusOr<ReplicaComparison>& compared) {
+  uint64_t counts[4] = {};
+  for (const std::string& wrong : report.violations) ++counts[static_cast<int>(BreachOf(wrong))];
+  if (!compared.ok()) {
+    std::printf("broken: comparing the owners: %s\n", compared.status().ToString().c_str());
+    ++counts[static_cast<int>(Breach::kOther)];
+  }
+  const uint64_t diverged = compared.ok() ? compared->different : 0;
+  const auto count = [&](Breach breach) {
+    return static_cast<unsigned long long>(counts[static_cast<int>(breach)]);
+  };
+  std::printf(
+      "gyre-judged: acked=%llu lost=%llu resurrected=%llu false_siblings=%llu other=%llu "
+      "diverged=%llu\n",
+      static_cast<unsigned long long>(report.acknowledged), count(Breach::kLost),
+      count(Breach::kResurrected), count(Breach::kFalseSibling), count(Breach::kOther),
+      static_cast<unsigned long long>(diverged));
+  return report.violations.empty() && compared.ok() && diverged == 0;
+}
+
+void PrintSummary(const DriverReport& report) {
+  std::vector<uint32_t> latencies_us = report.latencies_us;
+  std::sort(latencies_us.begin(), latencies_us.end());
+  std::printf(
+      "gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
+      "max_ms=%.1f\n",
+      static_cast<unsigned long long>(report.requests),
+      static_cast<unsigned long long>(report.failed), report.violations.size(),
+      PercentileMs(latencies_us, 0.5), PercentileMs(latencies_us, 0.99),
+      PercentileMs(latencies_us, 1));
+}
+
+// `settle_s` below 0: the cluster suffers no faults that requests may fail by.
+int Drive(Client* client, const WorkloadChoice& choice, const DriverOptions& options,
+          double settle_s) {
+  const std::unique_ptr<Workload> workload = MakeWorkload(choice);
+  ClusterDriver driver(options, client, workload.get());
+  driver.Run();
+  std::optional<absl::StatusOr<ReplicaComparison>> compared;
+  if (settle_s >= 0) compared = CompareWithin(client, choice.table, absl::Seconds(settle_s));
+  driver.Check();
+  const DriverReport& report = driver.report();
+  for (const std::string& failure : report.failures) std::printf("failed: %s\n", failure.c_str());
+  for (const std::string& wrong : report.violations) std::printf("broken: %s\n", wrong.c_str());
+  const bool sound = compared.has_value() ? Judged(report, *compared)
+                                          : report.failed == 0 && report.violations.empty();
+  PrintSummary(report);
+  return sound ? 0 : 1;
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("Runs a workload against a cluster and judges it");
   std::vector<std::string> seeds;
-  std::string name = "mixed";
-  std::string table = "drive";
-  int keys = 2000;
-  size_t value_bytes = 512;
+  WorkloadChoice choice;
   double seconds = 10;
+  double settle_s = -1;
   DriverOptions options;
   app.add_option("--connect", seeds, "host:port of some nodes")->delimiter(',')->required();
-  app.add_option("--workload", name, "mixed or cart")->check(CLI::IsMember({"mixed", "cart"}));
-  app.add_option("--table", table, "the table that it creates and uses; must be its own");
-  app.add_option("--keys", keys, "keys, or carts")->check(CLI::Range(1, 1'000'000));
-  app.add_option("--value-bytes", value_bytes, "largest value")->check(CLI::Range(8, 1 << 20));
+  app.add_option("--workload", choice.name, "mixed or cart")
+      ->check(CLI::IsMember({"mixed", "cart"}));
+  app.add_option("--table", choice.table, "the table that it creates and uses; must be its own");
+  app.add_flag("--sloppy", choice.sloppy, "a sloppy quorum for it");
+  app.add_option("--keys", choice.keys, "keys, or carts")->check(CLI::Range(1, 1'000'000));
+  app.add_option("--value-bytes", choice.value_bytes, "largest value")
+      ->check(CLI::Range(8, 1 << 20));
+  app.add_option("--settle", settle_s, "seconds for the owners to become equal; requests may fail")
+      ->check(CLI::Range(0.0, 3600.0));
   std::string compare;
   app.add_option("--compare", compare, "wait until all replicas of this table are equal");
   app.add_option("--seconds", seconds, "how long")->check(CLI::Range(0.1, 86'400.0));
@@ -101,20 +178,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   if (!compare.empty()) return Compare(client->get(), compare, seconds);
-  const std::unique_ptr<Workload> workload = MakeWorkload(name, table, keys, value_bytes);
-  ClusterDriver driver(options, client->get(), workload.get());
-  DriverReport report = driver.Run();
-  std::sort(report.latencies_us.begin(), report.latencies_us.end());
-  for (const std::string& failure : report.failures) std::printf("failed: %s\n", failure.c_str());
-  for (const std::string& wrong : report.violations) std::printf("broken: %s\n", wrong.c_str());
-  std::printf(
-      "gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
-      "max_ms=%.1f\n",
-      static_cast<unsigned long long>(report.requests),
-      static_cast<unsigned long long>(report.failed), report.violations.size(),
-      PercentileMs(report.latencies_us, 0.5), PercentileMs(report.latencies_us, 0.99),
-      PercentileMs(report.latencies_us, 1));
-  return report.failed == 0 && report.violations.empty() ? 0 : 1;
+  return Drive(client->get(), choice, options, settle_s);
 }
 
 }  // namespace

@@ -2,13 +2,32 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
+
 namespace gyre {
 namespace {
 
 // Stamps are of whole milliseconds: of two writes in one of them either may be the last.
 constexpr Duration kStampUnit = Duration::Millis(1);
 
+// How a judgement says what it accuses the store of; read by BreachOf.
+constexpr char kLost[] = "lost: ";
+constexpr char kCameBack[] = "came back: ";
+constexpr char kTookEffect[] = "was refused and yet took effect";
+constexpr char kFalseSibling[] = "false sibling: ";
+constexpr char kTwice[] = "shows twice";
+
 }  // namespace
+
+Breach BreachOf(std::string_view judgement) {
+  const auto says = [judgement](std::string_view words) {
+    return judgement.find(words) != std::string_view::npos;
+  };
+  if (says(kLost)) return Breach::kLost;
+  if (says(kCameBack) || says(kTookEffect)) return Breach::kResurrected;
+  if (says(kFalseSibling) || says(kTwice)) return Breach::kFalseSibling;
+  return Breach::kOther;
+}
 
 EventId History::EventOf(std::string_view value) {
   if (value.size() < 8) return 0;
@@ -40,6 +59,7 @@ void History::OnEnded(const Action& operation, const ActionResult& result) {
   Write& write = keys_[{operation.table, operation.key}].writes[operation.event];
   if (result.kind == ActionResult::Kind::kOk) write.acknowledged = result.ended;
   if (result.kind == ActionResult::Kind::kFailed) write.refused = true;
+  write.sent_once = result.sent_once;
 }
 
 void History::OnMintedAgain(const Item& item, EventId event) {
@@ -137,16 +157,14 @@ std::optional<std::string> History::Judge(const Item& item, const std::set<Event
     const std::string name = "event " + std::to_string(event);
     auto write = key.writes.find(event);
     if (write == key.writes.end()) return name + ": a value nobody wrote to this key";
-    if (write->second.refused) return name + ": was refused and yet took effect";
-    if (write->second.minted_again) continue;
+    if (write->second.refused) return absl::StrCat(name, ": ", kTookEffect);
+    if (MayBeMintedAgain(write->second)) continue;
     for (EventId later : Descendants(key, event)) {
       if (shown.contains(later)) {
-        return "false sibling: " + name + " beside " + std::to_string(later) +
-               ", which replaced it";
+        return absl::StrCat(kFalseSibling, name, " beside ", later, ", which replaced it");
       }
       if (must_be_known(key.writes.at(later))) {
-        return "came back: " + name + ", which acknowledged event " + std::to_string(later) +
-               " had replaced";
+        return absl::StrCat(kCameBack, name, ", which acknowledged event ", later, " had replaced");
       }
     }
   }
@@ -155,8 +173,8 @@ std::optional<std::string> History::Judge(const Item& item, const std::set<Event
   const std::set<EventId> accounted = AccountedFor(key, shown, ended);
   for (const auto& [event, write] : key.writes) {
     if (must_be_known(write) && !accounted.contains(event)) {
-      return "lost: acknowledged event " + std::to_string(event) +
-             " is neither shown nor replaced by one that knew it";
+      return absl::StrCat(kLost, "acknowledged event ", event,
+                          " is neither shown nor replaced by one that knew it");
     }
   }
   return std::nullopt;

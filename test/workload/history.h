@@ -29,6 +29,7 @@
 #ifndef GYRE_TEST_WORKLOAD_HISTORY_H_
 #define GYRE_TEST_WORKLOAD_HISTORY_H_
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -43,6 +44,15 @@
 
 namespace gyre {
 
+// What a judgement accuses the store of.
+enum class Breach : uint8_t {
+  kLost,          // an acknowledged write is neither shown nor replaced
+  kResurrected,   // what was replaced or removed, or never took effect, is shown
+  kFalseSibling,  // a value is shown beside one that replaced it, or twice
+  kOther,         // a value that nobody wrote, a read that failed in the end
+};
+Breach BreachOf(std::string_view judgement);
+
 class History {
  public:
   struct Write {
@@ -55,6 +65,7 @@ class History {
     std::optional<Time> acknowledged;
     bool refused = false;  // certainly without effect
     bool minted_again = false;
+    bool sent_once = false;
     std::set<int> lost_at;  // nodes that a power cut may have taken it from
   };
   using Item = std::pair<std::string, std::string>;  // table, key
@@ -70,6 +81,9 @@ class History {
   // and so its value may stand beside what replaced it. Where the last write wins, the attempt that
   // came late has the greater stamp, and what it replaced is gone even when it has given way.
   void OnMintedAgain(const Item& item, EventId event);
+  // Nobody sees what is minted: who judges a real cluster knows only which writes were certainly
+  // sent once. All others, those under way among them, may have been minted again.
+  void OnMintsUnseen() { mints_unseen_ = true; }
   // From now on the nodes' clocks tell different times.
   void OnClocksApart() { clocks_apart_ = true; }
 
@@ -114,10 +128,14 @@ class History {
   // What was asked for from then on, the write cannot have replaced unless its context named it.
   Time EndOfEffect(const Write& write) const;
   static std::set<EventId> Descendants(const Key& key, EventId event);
+  bool MayBeMintedAgain(const Write& write) const {
+    return write.minted_again || (mints_unseen_ && !write.sent_once);
+  }
 
   const bool last_write_wins_;
   const size_t write_quorum_;
   bool clocks_apart_ = false;
+  bool mints_unseen_ = false;
   std::map<Item, Key> keys_;
 };
 

@@ -36,6 +36,12 @@ class Story {
     return Tell(event, Action::Kind::kDelete, Action::Mode::kContext, std::move(parents), kind);
   }
 
+  // Whether whoever asks for what follows knows that it went to one node alone.
+  Story& SentOnce(bool sent_once) {
+    sent_once_ = sent_once;
+    return *this;
+  }
+
   // What is wrong with a read from second `began` to the one after; "" for nothing.
   std::string Read(int64_t began, const Events& shown) const {
     return history_.JudgeRead(kItem, shown, At(began), At(began + 1)).value_or("");
@@ -64,11 +70,13 @@ class Story {
     ActionResult result;
     result.kind = end;
     result.ended = At(static_cast<int64_t>(event) * 10 + 1);
+    result.sent_once = sent_once_;
     history_.OnEnded(action, result);
     return *this;
   }
 
   History history_;
+  bool sent_once_ = false;
 };
 
 bool Says(const std::string& judgement, const std::string& word) {
@@ -208,6 +216,26 @@ TEST(History, AWriteThatWasMintedTwiceMayStandBesideWhatReplacedIt) {
   story.history().OnMintedAgain(kItem, 1);
   EXPECT_EQ(story.Read(25, {1, 2}), "");
   EXPECT_TRUE(Says(story.Read(25, {1}), "lost: acknowledged event 2"));
+}
+
+TEST(History, WhereMintsAreUnseenAWriteThatWasNotSentOnceMayHaveBeenMintedTwice) {
+  Story story;
+  story.history().OnMintsUnseen();
+  story.SentOnce(false).Put(1, {}).SentOnce(true).Put(2, {1}).Put(3, {2});
+  EXPECT_EQ(story.Read(35, {1, 3}), "") << "1 was retried";
+  EXPECT_TRUE(Says(story.Read(35, {2, 3}), "false sibling: event 2")) << "2 was sent once";
+  EXPECT_TRUE(Says(story.Read(35, {1}), "lost: acknowledged event 2"));
+}
+
+TEST(History, SaysWhatTheStoreIsAccusedOf) {
+  Story story;
+  story.Put(1, {}).Put(2, {1}).Put(3, {}, Kind::kFailed);
+  EXPECT_EQ(BreachOf(story.Read(35, {})), Breach::kLost);
+  EXPECT_EQ(BreachOf(story.Read(35, {1})), Breach::kResurrected);
+  EXPECT_EQ(BreachOf(story.Read(35, {2, 3})), Breach::kResurrected) << "3 was refused";
+  EXPECT_EQ(BreachOf(story.Read(35, {1, 2})), Breach::kFalseSibling);
+  EXPECT_EQ(BreachOf(story.Read(35, {2, 9})), Breach::kOther) << "nobody wrote 9";
+  EXPECT_EQ(BreachOf("key: one write shows twice"), Breach::kFalseSibling);
 }
 
 // ---- power cuts that take what was not synced

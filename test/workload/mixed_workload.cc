@@ -7,7 +7,9 @@ namespace gyre {
 MixedWorkload::MixedWorkload(MixedOptions options)
     : options_(std::move(options)),
       next_event_(options_.first_event),
-      history_(options_.table.conflict, static_cast<size_t>(options_.table.write_quorum)) {}
+      history_(options_.table.conflict, static_cast<size_t>(options_.table.write_quorum)) {
+  if (!options_.mints_seen) history_.OnMintsUnseen();
+}
 
 Action MixedWorkload::Next(int client, Time now, Random* random) {
   Action operation;

@@ -30,6 +30,9 @@ struct MixedOptions {
   // Every read sees every acknowledged write, or what the table lets replace it: R + W > N, and the
   // table's quorum is strict. Where that is sloppy, reads are judged by what they show together.
   bool strict = true;
+  // Whoever drives this sees what the nodes mint, and tells the history of it
+  // (History::OnMintedAgain).
+  bool mints_seen = true;
 };
 
 class MixedWorkload final : public Workload {
