@@ -17,6 +17,8 @@ base=(
   librocksdb-dev libspdlog-dev libxxhash-dev prometheus-cpp-dev
   # the tests
   libbenchmark-dev libgmock-dev libgtest-dev librapidcheck-dev python3
+  # faults of real processes: network namespaces and drops, disk images, failing syncs
+  e2fsprogs iproute2 mount nftables strace util-linux
   # the cart example and its test
   curl python3-fastapi python3-grpc-tools python3-grpcio python3-httpx python3-protobuf
   python3-uvicorn

@@ -12,6 +12,10 @@
     if __name__ == "__main__":
         gyre_processes.main()
 
+With `network=True` each node has a network namespace of its own (network.py), and the script says
+`isolation.enter()` first. Whatever else a test needs closed after the nodes goes to
+`cluster.closing`.
+
 What it promises:
   - It signals only processes that it started, through the handle of each, never by name.
   - Nothing outlives a test: SIGTERM first and, after a bound, SIGKILL. A test that is itself ended
@@ -21,13 +25,15 @@ What it promises:
   - Waiting is for conditions and lines of logs, with a bound and a message, never for a while.
   - When a test fails, the ends of all logs are printed. GYRE_KEEP=1 keeps the folder.
 
-From the environment: GYRE_GYRED and GYRE_CLI name the programs (a release build's by default),
-GYRE_PATIENCE multiplies every bound (a sanitizer is slow), GYRE_STUBS is a folder for Python stubs.
+From the environment: GYRE_GYRED, GYRE_CLI and GYRE_DRIVE name the programs (a release build's by
+default), GYRE_PATIENCE multiplies every bound (a sanitizer is slow), GYRE_STUBS is a folder for
+Python stubs.
 
 Thread rule: one thread starts and stops; any may kill, pause and ask.
 """
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -48,9 +54,11 @@ sys.path.insert(0, str(ROOT / "deploy" / "examples" / "cart"))
 
 import stubs  # noqa: E402: from the folder above
 from gyre_client import GyreClient, StoreError  # noqa: E402
+from network import Host, Network  # noqa: E402
 
 GYRED = Path(os.environ.get("GYRE_GYRED", ROOT / "build/release/server/gyred"))
 CLI = Path(os.environ.get("GYRE_CLI", ROOT / "build/release/api/cli/gyre"))
+DRIVE = Path(os.environ.get("GYRE_DRIVE", ROOT / "build/release/test/workload/gyre_drive"))
 PATIENCE = float(os.environ.get("GYRE_PATIENCE", "1"))
 
 READY_WITHIN_S = 15
@@ -105,6 +113,19 @@ class HeldPort:
 
     def release(self) -> None:
         self._socket.close()
+
+
+class HostPort:
+    """A port of a host of the test's own network, where nobody else is."""
+
+    NUMBERS = {"client": 7100, "peer": 7200, "http": 7300}
+
+    def __init__(self, host: Host, use: str):
+        self.number = self.NUMBERS[use]
+        self.address = f"{host.address}:{self.number}"
+
+    def release(self) -> None:
+        pass
 
 
 class Program:
@@ -205,12 +226,16 @@ class Program:
 class Node(Program):
     """One gyred: its ports, its data directory and its configuration stay over starts."""
 
-    def __init__(self, name: str, zone: str, folder: Path, environment: Mapping[str, str] | None):
+    def __init__(self, name: str, zone: str, folder: Path, environment: Mapping[str, str] | None,
+                 host: Host | None = None):
         self.zone = zone
         self.data_dir = folder / name
         self.config_path = folder / f"{name}.textproto"
-        self._ports = {use: HeldPort() for use in ("client", "peer", "http")}
-        super().__init__(name, [GYRED, "--config", self.config_path], folder, environment)
+        self.host = host
+        self._ports = {use: HostPort(host, use) if host else HeldPort()
+                       for use in HostPort.NUMBERS}
+        command: Sequence[str | Path] = [GYRED, "--config", self.config_path]
+        super().__init__(name, host.command(command) if host else command, folder, environment)
 
     @property
     def client_address(self) -> str:
@@ -219,6 +244,10 @@ class Node(Program):
     @property
     def peer_address(self) -> str:
         return self._ports["peer"].address
+
+    @property
+    def peer_port(self) -> int:
+        return self._ports["peer"].number
 
     @property
     def http_address(self) -> str:
@@ -252,9 +281,13 @@ class Cluster:
 
     def __init__(self, nodes: int = 3, *, zones: Sequence[str] = ("default",),
                  config: Mapping[str, int | str] | None = None, name: str = "test",
-                 environment: Mapping[str, str] | None = None):
+                 environment: Mapping[str, str] | None = None, network: bool = False):
         self.name = name
         self.folder = Path(tempfile.mkdtemp(prefix="gyre-test-"))
+        self.closing = contextlib.ExitStack()
+        self.network = Network(nodes) if network else None
+        if self.network is not None:
+            self.closing.callback(self.network.close)
         self.nodes: list[Node] = []
         self._programs: list[Program] = []
         self._clients: list[GyreClient] = []
@@ -262,7 +295,8 @@ class Cluster:
         self._config = {"partitions": 64, "repair_interval_ms": 200, **(config or {})}
         for index in range(nodes):
             self.nodes.append(Node(f"n{index + 1}", zones[index % len(zones)], self.folder,
-                                   environment))
+                                   environment,
+                                   self.network.hosts[index] if self.network else None))
         for node in self.nodes:
             self.configure(node)
 
@@ -386,6 +420,7 @@ class Cluster:
                 node.send(signal.SIGTERM)
         for node in self.nodes:
             node.close()
+        self.closing.close()
         if os.environ.get("GYRE_KEEP"):
             print(f"kept: {self.folder}", file=sys.stderr)
         else:

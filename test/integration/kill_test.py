@@ -4,15 +4,10 @@ No request may fail after the SDK's retries, no acknowledged write may be lost, 
 replicas hold the same.
 """
 
-import os
-import unittest
-from pathlib import Path
 from typing import Sequence
 
 import gyre_processes
-from gyre_processes import ROOT
-
-DRIVE = Path(os.environ.get("GYRE_DRIVE", ROOT / "build/release/test/workload/gyre_drive"))
+from gyre_processes import DRIVE
 
 
 class KillTest(gyre_processes.ClusterTest):
