@@ -4,19 +4,24 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
+#include <fstream>
+#include <mutex>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "ring/check.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
+#include "rocksdb/listener.h"
 #include "rocksdb/options.h"
 #include "rocksdb/slice_transform.h"
 #include "rocksdb/table.h"
@@ -42,8 +47,6 @@ constexpr size_t kBytesPerSync = 1 << 20;        // of data files, so that no fs
 constexpr size_t kWriteBufferBytes = 128 << 10;  // of a data file: some 2 ms of work
 constexpr size_t kRocksLogBytes = 1 << 20;       // RocksDB's own text log
 constexpr size_t kBatchBytesPerChange = 16;      // upper estimate of a change's framing
-constexpr std::string_view kAdvice =
-    "; its peers hold its data: move the directory away and start the node with an empty one";
 
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 std::string_view ToView(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
@@ -71,8 +74,26 @@ pid_t LockHolder(const std::string& path) {
   return known ? lock.l_pid : 0;
 }
 
+// RocksDB says in a text log of its own, and nowhere else, in which file of the write-ahead log it
+// met damage. For a message; "" where it said nothing.
+std::string DamagedLog(const std::string& path) {
+  constexpr std::string_view kWords = ".log: dropping ";
+  std::ifstream lines(path + "/LOG");
+  std::string line;
+  std::string found;
+  while (std::getline(lines, line)) {
+    const size_t words = line.find(kWords);
+    if (words == std::string::npos) continue;
+    const size_t begin = line.rfind('/', words);
+    if (begin == std::string::npos) continue;
+    found = absl::StrCat(" in ", path, line.substr(begin, words - begin), ".log");
+  }
+  return found;
+}
+
 absl::Status ExplainOpen(const rocksdb::Status& status, const std::string& path) {
-  const std::string text = status.ToString();
+  // Of a data file that is gone, RocksDB names what it would have been called by LevelDB.
+  const std::string text = absl::StrReplaceAll(status.ToString(), {{".ldb", ".sst"}});
   if (status.IsIOError() && absl::StrContains(text, "lock hold by current process")) {
     return absl::FailedPreconditionError(
         absl::StrCat("data directory ", path, " is already open in this process"));
@@ -94,7 +115,7 @@ absl::Status ExplainOpen(const rocksdb::Status& status, const std::string& path)
   }
   if (status.IsCorruption()) {
     return absl::DataLossError(
-        absl::StrCat("data directory ", path, " is damaged: ", text, std::string(kAdvice)));
+        absl::StrCat("data directory ", path, " is damaged: ", text, DamagedLog(path)));
   }
   return Translate(status, absl::StrCat("opening data directory ", path));
 }
@@ -276,6 +297,61 @@ rocksdb::WriteBatch ToRocks(const WriteBatch& batch,
 
 }  // namespace
 
+// The first failure of whatever RocksDB writes. Any thread.
+class RocksEngine::Failure final : public rocksdb::EventListener {
+ public:
+  explicit Failure(std::function<void(const absl::Status&)> tell) : tell_(std::move(tell)) {}
+
+  void Note(absl::Status status) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (!status_.ok()) return;
+      status_ = status;
+    }
+    happened_.store(true, std::memory_order_release);
+    if (tell_ != nullptr) tell_(status);
+  }
+  bool happened() const { return happened_.load(std::memory_order_acquire); }
+  absl::Status status() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return status_;
+  }
+
+  // RocksDB goes on where a compaction finds no room, until writes wait for it for ever: a failure
+  // made fatal stops it, and lets go of who waits.
+  void OnBackgroundError(rocksdb::BackgroundErrorReason reason, rocksdb::Status* status) override {
+    if (status->ok() || status->IsShutdownInProgress() || status->IsColumnFamilyDropped()) return;
+    *status = rocksdb::Status(*status, rocksdb::Status::Severity::kFatalError);
+    Note(Translate(*status, NameOf(reason)));
+  }
+  // Nor does it go on by itself once there is room again: what failed has to be verified first.
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason, rocksdb::Status,
+                            bool* auto_recovery) override {
+    *auto_recovery = false;
+  }
+
+ private:
+  static std::string_view NameOf(rocksdb::BackgroundErrorReason reason) {
+    switch (reason) {
+      case rocksdb::BackgroundErrorReason::kCompaction:
+        return "compaction";
+      case rocksdb::BackgroundErrorReason::kFlush:
+      case rocksdb::BackgroundErrorReason::kFlushNoWAL:
+        return "flush";
+      case rocksdb::BackgroundErrorReason::kManifestWrite:
+      case rocksdb::BackgroundErrorReason::kManifestWriteNoWAL:
+        return "write of the manifest";
+      default:
+        return "write";
+    }
+  }
+
+  const std::function<void(const absl::Status&)> tell_;
+  std::atomic<bool> happened_ = false;
+  mutable std::mutex mutex_;
+  absl::Status status_;  // guarded by mutex_
+};
+
 absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& options) {
   if (absl::Status status = CheckCompression(options.compression); !status.ok()) return status;
   if (options.create_if_missing) {
@@ -304,6 +380,8 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
   const auto limiter = std::make_shared<FlushLimiter>(database.env);
   database.rate_limiter = limiter;
   database.listeners.push_back(limiter);
+  const auto failure = std::make_shared<Failure>(options.on_failure);
+  database.listeners.push_back(failure);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   limiter->Hurry();  // what the log replays is written out at once
@@ -316,14 +394,15 @@ absl::StatusOr<std::unique_ptr<RocksEngine>> RocksEngine::Open(const Options& op
   std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families;
   std::copy_n(handles.begin(), kFamilies, families.begin());
   return std::unique_ptr<RocksEngine>(new RocksEngine(
-      options.path, limiter, std::unique_ptr<rocksdb::DB>(db), families, handles.back()));
+      options.path, failure, limiter, std::unique_ptr<rocksdb::DB>(db), families, handles.back()));
 }
 
-RocksEngine::RocksEngine(std::string path, std::shared_ptr<FlushLimiter> limiter,
-                         std::unique_ptr<rocksdb::DB> db,
+RocksEngine::RocksEngine(std::string path, std::shared_ptr<Failure> failure,
+                         std::shared_ptr<FlushLimiter> limiter, std::unique_ptr<rocksdb::DB> db,
                          std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families,
                          rocksdb::ColumnFamilyHandle* unused_default)
     : path_(std::move(path)),
+      failure_(std::move(failure)),
       limiter_(std::move(limiter)),
       db_(std::move(db)),
       families_(families),
@@ -340,11 +419,11 @@ RocksEngine::~RocksEngine() {
 }
 
 absl::Status RocksEngine::Write(const WriteBatch& batch, WalSync sync) {
-  if (!failure_.ok()) {
+  if (failure_->happened()) {
     return absl::FailedPreconditionError(absl::StrCat("data directory ", path_,
                                                       " takes no writes until a restart, since one "
                                                       "failed: ",
-                                                      std::string(failure_.message())));
+                                                      std::string(failure_->status().message())));
   }
   rocksdb::Status status;
   if (batch.empty()) {
@@ -356,8 +435,9 @@ absl::Status RocksEngine::Write(const WriteBatch& batch, WalSync sync) {
     limiter_->OnWritten(changes.GetDataSize());
     status = db_->Write(write, &changes);
   }
-  failure_ = Translate(status, "write");
-  return failure_;
+  absl::Status written = Translate(status, "write");
+  if (!written.ok()) failure_->Note(written);
+  return written;
 }
 
 Peek RocksEngine::TryGet(Family family, std::string_view key, std::string* value) const {

@@ -9,8 +9,13 @@
 //  - Damage anywhere else in a log fails Open with DATA_LOSS. So says recovery mode
 //    kTolerateCorruptedTailRecords; RocksDB's default, kPointInTimeRecovery, would silently drop
 //    every acknowledged batch behind the damage, and the node would mint their dots again. The
-//    peers hold the data: the way out is an empty directory, and the error says so.
+//    error names the file.
 //  - A data block that fails its checksum answers DATA_LOSS to the reads that need it, no others.
+//
+// What a disk that fails does: the first write, sync, flush or compaction that fails ends all
+// writing, and Options::on_failure is told. Nothing is tried again: after a sync that failed, what
+// the kernel still shows of a file need not be on the disk, and a second sync may well succeed.
+// Open verifies: it replays what the logs hold and writes it out anew, synced, before it returns.
 //
 // Thread rule: as Engine says. Flush and CompactAll: any thread; they wait for the disk.
 
@@ -20,6 +25,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -72,6 +78,11 @@ class RocksEngine final : public Engine {
     // The files underneath; the machine's when null. Tests give one that fails. Must outlive the
     // engine.
     rocksdb::Env* env = nullptr;
+
+    // Told once, of the first failure: RESOURCE_EXHAUSTED where the disk is full, else UNAVAILABLE
+    // or DATA_LOSS. On whichever thread met it, inside of RocksDB: it must only note or post. Null:
+    // nobody; the next Write tells.
+    std::function<void(const absl::Status&)> on_failure = nullptr;
   };
 
   // Opens the store, replaying the log. FAILED_PRECONDITION when another process holds the
@@ -104,8 +115,9 @@ class RocksEngine final : public Engine {
   absl::Status CompactAll();
 
  private:
-  RocksEngine(std::string path, std::shared_ptr<FlushLimiter> limiter,
-              std::unique_ptr<rocksdb::DB> db,
+  class Failure;
+  RocksEngine(std::string path, std::shared_ptr<Failure> failure,
+              std::shared_ptr<FlushLimiter> limiter, std::unique_ptr<rocksdb::DB> db,
               std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families,
               rocksdb::ColumnFamilyHandle* unused_default);
 
@@ -114,15 +126,13 @@ class RocksEngine final : public Engine {
   }
 
   const std::string path_;
+  const std::shared_ptr<Failure> failure_;
   const std::shared_ptr<FlushLimiter> limiter_;
   const std::unique_ptr<rocksdb::DB> db_;
   const std::array<rocksdb::ColumnFamilyHandle*, kFamilies> families_;
   rocksdb::ColumnFamilyHandle* const unused_default_;
 
   mutable PeekOdds peek_odds_;
-
-  // The first failure of a write; all later ones are refused. Of the writing thread.
-  absl::Status failure_;
 };
 
 }  // namespace gyre

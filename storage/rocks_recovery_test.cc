@@ -7,7 +7,9 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -216,9 +218,8 @@ TEST(RocksRecovery, RefusesALogThatIsDamagedInTheMiddle) {
   FlipByte(logs[0], fs::file_size(logs[0]) / 2);
   const auto refused = RocksEngine::Open({.path = scratch.path()});
   EXPECT_TRUE(absl::IsDataLoss(refused.status())) << refused.status();
-  EXPECT_NE(refused.status().ToString().find(scratch.path()), std::string::npos);
-  EXPECT_NE(refused.status().ToString().find("start the node with an empty one"),
-            std::string::npos);
+  EXPECT_NE(refused.status().ToString().find("in " + logs[0]), std::string::npos)
+      << refused.status();
 }
 
 TEST(RocksRecovery, RefusesADirectoryThatLostADataFile) {
@@ -228,9 +229,11 @@ TEST(RocksRecovery, RefusesADirectoryThatLostADataFile) {
     ASSERT_TRUE(engine->Write(Numbered(1), WalSync::kYes).ok());
     ASSERT_TRUE(engine->Flush().ok());
   }
-  fs::remove(FilesEndingWith(scratch.path(), ".sst").at(0));
+  const std::string lost = FilesEndingWith(scratch.path(), ".sst").at(0);
+  fs::remove(lost);
   const auto refused = RocksEngine::Open({.path = scratch.path()});
   EXPECT_TRUE(absl::IsDataLoss(refused.status())) << refused.status();
+  EXPECT_NE(refused.status().ToString().find(lost), std::string::npos) << refused.status();
 }
 
 TEST(RocksRecovery, AnswersDataLossForADamagedBlockAndReadsTheOthers) {
@@ -292,6 +295,69 @@ TEST(RocksRecovery, AcknowledgesNothingWhoseSyncWithoutChangesFailed) {
   faults.FailSyncs();
   EXPECT_FALSE(engine->Write(WriteBatch(), WalSync::kYes).ok());
   EXPECT_TRUE(absl::IsFailedPrecondition(engine->Write(Numbered(2), WalSync::kNo)));
+}
+
+// What is told of a store's failure, and how often.
+struct Told {
+  std::mutex mutex;
+  std::vector<absl::Status> failures;  // guarded by mutex
+
+  std::function<void(const absl::Status&)> Listener() {
+    return [this](const absl::Status& status) {
+      const std::lock_guard<std::mutex> lock(mutex);
+      failures.push_back(status);
+    };
+  }
+  absl::Status Only() {
+    const std::lock_guard<std::mutex> lock(mutex);
+    EXPECT_EQ(failures.size(), 1U);
+    return failures.empty() ? absl::OkStatus() : failures.front();
+  }
+};
+
+TEST(RocksRecovery, TellsOnceOfAWriteThatFails) {
+  const ScratchDirectory scratch;
+  WalFaults faults;
+  Told told;
+  const auto engine =
+      OpenOrDie({.path = scratch.path(), .env = faults.env(), .on_failure = told.Listener()});
+  ASSERT_TRUE(engine->Write(Numbered(1), WalSync::kYes).ok());
+  EXPECT_TRUE(told.failures.empty());
+  faults.FailSyncs();
+  EXPECT_FALSE(engine->Write(Numbered(2), WalSync::kYes).ok());
+  EXPECT_FALSE(engine->Write(Numbered(3), WalSync::kYes).ok());
+  EXPECT_TRUE(absl::IsUnavailable(told.Only()));
+}
+
+// Nobody writes, and so no write tells that the disk is full.
+TEST(RocksRecovery, TellsOfAFlushThatFindsNoRoomAndTakesNothingMore) {
+  const ScratchDirectory scratch;
+  WalFaults faults;
+  Told told;
+  const auto engine =
+      OpenOrDie({.path = scratch.path(), .env = faults.env(), .on_failure = told.Listener()});
+  ASSERT_TRUE(engine->Write(Numbered(1), WalSync::kYes).ok());
+  faults.FillUp();
+  EXPECT_FALSE(engine->Flush().ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(told.Only()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(engine->Write(Numbered(2), WalSync::kYes)));
+  EXPECT_EQ(NewestOf(*engine), 1) << "what was acknowledged is still read";
+}
+
+TEST(RocksRecovery, TellsOfACompactionThatFindsNoRoom) {
+  const ScratchDirectory scratch;
+  WalFaults faults;
+  Told told;
+  const auto engine =
+      OpenOrDie({.path = scratch.path(), .env = faults.env(), .on_failure = told.Listener()});
+  for (int i = 1; i <= 2; ++i) {
+    ASSERT_TRUE(engine->Write(Numbered(i), WalSync::kYes).ok());
+    ASSERT_TRUE(engine->Flush().ok());
+  }
+  faults.FillUp();
+  EXPECT_FALSE(engine->CompactAll().ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(engine->Write(Numbered(3), WalSync::kYes)));
+  EXPECT_TRUE(absl::IsResourceExhausted(told.Only()));
 }
 
 // Builds before places were remembered for the log's rows (LogRow in rocks_engine.cc) erased ranges

@@ -30,6 +30,15 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     fail_syncs_ = true;
   }
 
+  void FillUp() {
+    const std::lock_guard lock(mutex_);
+    full_ = true;
+  }
+
+  rocksdb::IOStatus OnTableAppend() {
+    const std::lock_guard lock(mutex_);
+    return full_ ? rocksdb::IOStatus::NoSpace("filled up by the test") : rocksdb::IOStatus::OK();
+  }
   rocksdb::IOStatus OnAppend(const std::string& path, size_t bytes) {
     const std::lock_guard lock(mutex_);
     if (fail_appends_) return rocksdb::IOStatus::IOError("append failed by the test");
@@ -60,6 +69,7 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   std::map<std::string, Log> logs_;  // guarded by mutex_, as the two below
   bool fail_appends_ = false;
   bool fail_syncs_ = false;
+  bool full_ = false;
 };
 
 namespace {
@@ -100,6 +110,27 @@ class WalFile : public rocksdb::FSWritableFileOwnerWrapper {
   WalFileSystem* const files_;
 };
 
+class TableFile : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  TableFile(WalFileSystem* files, std::unique_ptr<rocksdb::FSWritableFile> file)
+      : FSWritableFileOwnerWrapper(std::move(file)), files_(files) {}
+
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           rocksdb::IODebugContext* debug) override {
+    if (rocksdb::IOStatus status = files_->OnTableAppend(); !status.ok()) return status;
+    return FSWritableFileOwnerWrapper::Append(data, options, debug);
+  }
+  rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                           const rocksdb::DataVerificationInfo& verification,
+                           rocksdb::IODebugContext* debug) override {
+    if (rocksdb::IOStatus status = files_->OnTableAppend(); !status.ok()) return status;
+    return FSWritableFileOwnerWrapper::Append(data, options, verification, debug);
+  }
+
+ private:
+  WalFileSystem* const files_;
+};
+
 }  // namespace
 
 rocksdb::IOStatus WalFileSystem::NewWritableFile(const std::string& path,
@@ -109,6 +140,8 @@ rocksdb::IOStatus WalFileSystem::NewWritableFile(const std::string& path,
   rocksdb::IOStatus status = FileSystemWrapper::NewWritableFile(path, options, result, debug);
   if (status.ok() && absl::EndsWith(path, ".log")) {
     *result = std::make_unique<WalFile>(path, this, std::move(*result));
+  } else if (status.ok() && absl::EndsWith(path, ".sst")) {
+    *result = std::make_unique<TableFile>(this, std::move(*result));
   }
   return status;
 }
@@ -119,6 +152,7 @@ WalFaults::~WalFaults() = default;
 
 void WalFaults::FailAppends() { files_->FailAppends(); }
 void WalFaults::FailSyncs() { files_->FailSyncs(); }
+void WalFaults::FillUp() { files_->FillUp(); }
 void WalFaults::PowerCut() { files_->PowerCut(); }
 
 }  // namespace gyre

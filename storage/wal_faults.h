@@ -1,4 +1,5 @@
-// WalFaults: files for RocksDB whose write-ahead logs fail or lose power on demand. For tests.
+// WalFaults: files for RocksDB whose write-ahead logs fail or lose power on demand, and whose data
+// files find the disk full. For tests.
 //
 //   WalFaults faults;
 //   options.env = faults.env();
@@ -30,6 +31,8 @@ class WalFaults {
   // From now on every append to a log fails, or every sync of one.
   void FailAppends();
   void FailSyncs();
+  // From now on there is no room for what goes into data files.
+  void FillUp();
 
   // Cuts each log to what has been synced of it. REQUIRES: the engine has been closed.
   void PowerCut();
