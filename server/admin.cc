@@ -192,8 +192,8 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   reply.set_epoch(view->epoch().value());
   reply.set_uptime_s(static_cast<uint64_t>((MonotonicNow() - started_).micros() / 1'000'000));
   reply.set_state(parts_.door->draining() ? "draining" : "serving");
+  if (parts_.disk->happened()) reply.set_state(absl::StrCat("failed: ", parts_.disk->Words()));
   for (const Lane* lane : parts_.lanes) {
-    if (lane->failed()) reply.set_state("failed: a write to the disk failed");
     const Repair::Figures repair = lane->figures().repair;
     reply.set_missing_dots(reply.missing_dots() + repair.missing_dots);
     reply.set_partitions_to_fill(reply.partitions_to_fill() + repair.filling);
@@ -223,6 +223,7 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
   const std::shared_ptr<const View> view = parts_.door->view();
   const TableSpec* table = view->FindTable(request.table());
   if (table == nullptr) return done(UnknownTable(request.table()));
+  if (parts_.disk->happened()) return done(StorageFailed(/*outcome_unknown=*/false));
   const uint32_t slices = view->topology().slices;
   if (request.slice() >= slices) {
     return done(InvalidField("slice",

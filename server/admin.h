@@ -16,6 +16,7 @@
 #include "api/proto/gyre.pb.h"
 #include "ring/ids.h"
 #include "server/control_seat.h"
+#include "server/disk_failure.h"
 #include "server/door.h"
 #include "server/lane.h"
 #include "server/membership_seat.h"
@@ -43,6 +44,7 @@ class Admin {
     const MembershipSeat* membership = nullptr;
     StorePool* pool = nullptr;
     PeerLinks* links = nullptr;
+    const DiskFailure* disk = nullptr;
     std::vector<Lane*> lanes;
   };
 

@@ -91,7 +91,8 @@ class AdminBench : public ::testing::Test {
   Door door_{Door::Options(), node_->control().view()};
   std::unique_ptr<Lane> lane_;
   MembershipSeat membership_{node_.get(), &links_};
-  Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, {}}, MonotonicNow()};
+  DiskFailure disk_;
+  Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, &disk_, {}}, MonotonicNow()};
 };
 
 TEST_F(AdminBench, AnswersOverloadedWhenEnoughScansAreUnderWay) {
@@ -129,6 +130,16 @@ TEST_F(AdminBench, SaysTypedThatAScanMetADamagedRecord) {
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   ASSERT_TRUE(DetailOf(status).has_value());
   EXPECT_EQ(DetailOf(status)->reason(), v1::ErrorDetail::STORAGE_FAILED);
+}
+
+// What it holds may lack what its peers acknowledged meanwhile.
+TEST_F(AdminBench, ShowsNothingOfADiskThatFailed) {
+  EXPECT_TRUE(Scan().get().ok());
+  disk_.Give(absl::UnavailableError("device"));
+  const absl::Status status = Scan().get();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(DetailOf(status)->reason(), v1::ErrorDetail::STORAGE_FAILED);
+  EXPECT_TRUE(Status().get().ok()) << "which says so";
 }
 
 TEST_F(AdminBench, TellsTheStatusWithoutAScan) {

@@ -101,10 +101,7 @@ void ControlSeat::Install(std::shared_ptr<const View> view) {
       if (!status.ok()) {
         Log(LogLevel::kError, "view_not_installed",
             {{"epoch", view->epoch().value()}, {"why", status.ToString()}});
-        return lanes_.front()->Post([this](Instant) {
-          control_->OnDiskFailed();
-          OnDiskFailed();
-        });
+        return lanes_.front()->Post([this](Instant) { OnDiskFailed(); });
       }
       if (left->fetch_sub(1) > 1) return;
       lanes_.front()->Post([this, view](Instant) { OnInstalled(view); });
@@ -131,6 +128,7 @@ void ControlSeat::OnInstalled(const std::shared_ptr<const View>& view) {
 }
 
 void ControlSeat::OnDiskFailed() {
+  control_->OnDiskFailed();
   for (auto& [topology, done] : std::exchange(waiting_for_install_, {})) {
     done(StorageFailed(/*outcome_unknown=*/true));
   }

@@ -51,6 +51,8 @@ class ControlSeat {
   void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
   void OnPeer(NodeId node, bool reachable, Instant now) { control_->OnPeer(node, reachable, now); }
   void OnWake(Instant now) { control_->OnWake(now); }
+  // Nothing newer will be in force here, and who waits for that is told.
+  void OnDiskFailed();
   Time Perform(Instant now);
 
   // Documents that peers sent and that were dropped. Any thread.
@@ -61,8 +63,6 @@ class ControlSeat {
   // Says in the log, once a while, what the shards cannot say themselves.
   void ReportUnreadable(Instant now);
   void OnInstalled(const std::shared_ptr<const View>& view);
-  // Nothing newer will be in force here.
-  void OnDiskFailed();
 
   Control* const control_;
   StorePool* const pool_;

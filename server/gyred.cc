@@ -10,6 +10,7 @@
 #include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "api/limits.h"
 #include "server/clock.h"
 #include "server/data_directory.h"
@@ -105,6 +106,7 @@ absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
   for (const auto step : steps) {
     if (absl::Status status = ((*gyred).*step)(); !status.ok()) return status;
   }
+  gyred->disk_.Watch([gyred = gyred.get()](const absl::Status& why) { gyred->OnDiskFailed(why); });
   return gyred;
 }
 
@@ -149,7 +151,7 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<std::string> store = PrepareDataDirectory(config_.data_dir);
   if (!store.ok()) return store.status();
   RocksEngine::Options options;
-  options.path = *std::move(store);
+  options.path = *store;
   if (config_.block_cache_bytes == 0) {
     config_.block_cache_bytes = DefaultBlockCacheBytes(UsableMemoryBytes());
   }
@@ -159,6 +161,7 @@ absl::Status Gyred::OpenStore() {
   options.block_cache_bytes = config_.block_cache_bytes;
   options.memtable_bytes = config_.memtable_bytes;
   options.wal_bytes = 3 * config_.memtable_bytes;
+  options.on_failure = [this](const absl::Status& why) { disk_.Give(why); };
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
@@ -254,9 +257,10 @@ void Gyred::OnStanding(std::optional<Standing> standing) {
 }
 
 absl::Status Gyred::OpenServers() {
-  admin_ = std::make_unique<Admin>(Admin::Parts{door_.get(), seat_.get(), membership_.get(),
-                                                pool_.get(), links_.get(), Pointers(lanes_)},
-                                   started_);
+  admin_ =
+      std::make_unique<Admin>(Admin::Parts{door_.get(), seat_.get(), membership_.get(), pool_.get(),
+                                           links_.get(), &disk_, Pointers(lanes_)},
+                              started_);
   client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
   peer_service_ = std::make_unique<PeerService>(
       config_.cluster_name, Others(initial_, self_), [this] { return Hello(); }, links_.get(),
@@ -280,7 +284,7 @@ absl::Status Gyred::OpenServers() {
 
   metrics_ = std::make_unique<Metrics>(
       Metrics::Parts{door_.get(), pool_.get(), links_.get(), peer_service_.get(), seat_.get(),
-                     membership_.get(), engine_.get(), Pointers(lanes_)});
+                     membership_.get(), engine_.get(), &disk_, config_.data_dir, Pointers(lanes_)});
   if (!config_.http) return absl::OkStatus();
   absl::StatusOr<std::unique_ptr<HttpDoor>> http = HttpDoor::Open(
       config_.http_listen, {[this] { return metrics_->Text(); }, [this] { return Trouble(); }});
@@ -417,10 +421,23 @@ bool Gyred::KnowsItsLives() const {
 
 std::string Gyred::Trouble() const {
   if (door_->draining()) return "draining";
-  for (const auto& lane : lanes_) {
-    if (lane->failed()) return "a write to the disk failed";
-  }
-  return "";
+  return disk_.Words();
+}
+
+// On a thread of the store's.
+void Gyred::OnDiskFailed(const absl::Status& why) {
+  Log(LogLevel::kError, "disk_failed",
+      {{"why", std::string(why.message())},
+       {"full", disk_.full()},
+       {"data_dir", config_.data_dir},
+       {"do", disk_.full() ? "make room, then restart this node"
+                           : "look at the disk and the kernel's log, then restart this node"}});
+  for (const auto& lane : lanes_) lane->OnDiskFailed();
+  health_->StopServing();
+  // The end of the streams ends what peers have under way here, and from then on they ask others
+  // first; an answer that refuses would let them come again with each request.
+  links_->Leave();
+  peer_service_->Leave(absl::StrCat("the disk of node \"", config_.node_name, "\" failed"));
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -428,6 +445,7 @@ std::string Gyred::Trouble() const {
 
 absl::Status Gyred::Stop() {
   if (std::exchange(stopped_, true)) return absl::OkStatus();
+  disk_.Watch(nullptr);
   const Time deadline = MonotonicNow() + config_.drain;
   if (door_ != nullptr) door_->StartDraining();
   if (client_server_ != nullptr) {

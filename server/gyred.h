@@ -21,6 +21,7 @@
 #include "server/client_service.h"
 #include "server/config.h"
 #include "server/control_seat.h"
+#include "server/disk_failure.h"
 #include "server/door.h"
 #include "server/health_service.h"
 #include "server/http_door.h"
@@ -76,6 +77,9 @@ class Gyred {
   void OnPeerMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   peer::Hello Hello() const;
   std::string Trouble() const;
+  // This node acknowledges nothing more, and whoever asks it is sent to others: at once, not by a
+  // timeout.
+  void OnDiskFailed(const absl::Status& why);
 
   Config config_;
   const std::function<void(std::string)> on_fatal_;
@@ -86,6 +90,7 @@ class Gyred {
   // In the order in which they start.
   Topology initial_;
   NodeId self_;
+  DiskFailure disk_;  // engine_ gives it
   std::unique_ptr<RocksEngine> engine_;
   Identity identity_;
   std::unique_ptr<StandingVote> standing_;

@@ -103,6 +103,13 @@ void Lane::OnProven() {
   loop_.Post([this](Instant) { shard_->OnProven(); });
 }
 
+void Lane::OnDiskFailed() {
+  loop_.Post([this](Instant now) {
+    shard_->OnDiskFailed(now);
+    if (seats_.control != nullptr) seats_.control->OnDiskFailed();
+  });
+}
+
 void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
   loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
     done(node_->Install(index_, view));
@@ -177,7 +184,6 @@ Time Lane::Perform(Instant now) {
   {
     std::lock_guard<std::mutex> lock(figures_mutex_);
     figures_ = shard_->figures();
-    failed_ = shard_->failed();
   }
   return std::min({shard_wake_, control_wake_, membership_wake_});
 }
@@ -227,11 +233,6 @@ void Lane::Answer(std::vector<ShardEffects::Reply> replies) {
 ShardFigures Lane::figures() const {
   std::lock_guard<std::mutex> lock(figures_mutex_);
   return figures_;
-}
-
-bool Lane::failed() const {
-  std::lock_guard<std::mutex> lock(figures_mutex_);
-  return failed_;
 }
 
 std::map<TableId, uint64_t> MissingByTable(const std::vector<Lane*>& lanes) {

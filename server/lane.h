@@ -70,6 +70,8 @@ class Lane {
   void OnForgetful();
   void OnProven();
   void OnHeardPeers();
+  // Of lane 0: Control's too.
+  void OnDiskFailed();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
   // The queue that the lane's thread polls; its server's form is null where it has none.
   grpc::CompletionQueue* queue() { return loop_.queue(); }
@@ -78,7 +80,6 @@ class Lane {
   void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }
 
   ShardFigures figures() const;
-  bool failed() const;
   EventLoop::Figures loop_figures() const { return loop_.figures(); }
 
  private:
@@ -117,8 +118,7 @@ class Lane {
   Time membership_wake_ = Time::Never();
 
   mutable std::mutex figures_mutex_;
-  ShardFigures figures_;  // guarded by figures_mutex_, and so is failed_
-  bool failed_ = false;
+  ShardFigures figures_;  // guarded by figures_mutex_
 
   grpc::ServerCompletionQueue* const server_queue_;  // loop_'s
   EventLoop loop_;                                   // last: its thread uses all above

@@ -3,8 +3,10 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <filesystem>
 #include <limits>
 #include <map>
+#include <system_error>
 #include <utility>
 
 namespace gyre {
@@ -63,7 +65,6 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   HintCount hints;
   uint64_t rounds = 0;
   uint64_t events = 0;
-  bool failed = false;
   for (const Lane* lane : lanes) {
     const ShardFigures one = lane->figures();
     sum.exchanges += one.exchanges;
@@ -103,7 +104,6 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     }
     rounds += lane->loop_figures().rounds;
     events += lane->loop_figures().events;
-    failed = failed || lane->failed();
   }
   out->Gauge("gyre_exchanges", "Requests being coordinated", sum.exchanges);
   out->Gauge("gyre_missing_dots", "Dots that a peer had and this node lacked, when last compared",
@@ -167,7 +167,19 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);
   out->Counter("gyre_loop_events_total", "Events taken by the event loops", events);
   out->Gauge("gyre_shards", "Threads that share the partitions", lanes.size());
-  out->Gauge("gyre_storage_failed", "1 when a write to the disk failed", failed ? 1 : 0);
+}
+
+void AddDisk(const DiskFailure& failure, const std::string& data_dir, Families* out) {
+  out->Gauge("gyre_storage_failed",
+             "1 once a write to the disk has failed: the node serves nothing until a restart",
+             failure.happened() ? 1 : 0);
+  out->Gauge("gyre_disk_full", "1 where that was for want of room", failure.full() ? 1 : 0);
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(data_dir, error);
+  if (error) return;  // a disk that cannot even say so shows in the absence of these two
+  out->Gauge("gyre_disk_free_bytes", "Of the file system with the data directory, for this process",
+             static_cast<double>(space.available));
+  out->Gauge("gyre_disk_size_bytes", "Of the same, in all", static_cast<double>(space.capacity));
 }
 
 void AddStaleness(const std::vector<Lane*>& lanes, const View& view, Families* out) {
@@ -233,6 +245,7 @@ std::string Metrics::Text() const {
   AddDoor(*parts_.door, &families);
   AddShards(parts_.lanes, &families);
   AddStaleness(parts_.lanes, *parts_.door->view(), &families);
+  AddDisk(*parts_.disk, parts_.data_dir, &families);
   AddPeers(parts_.links->figures(), *parts_.membership, &families);
   const PeerService::Figures incoming = parts_.peers->figures();
   families.Counter("gyre_peer_received_frames_total", "Frames taken in", incoming.frames);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/control_seat.h"
+#include "server/disk_failure.h"
 #include "server/door.h"
 #include "server/lane.h"
 #include "server/membership_seat.h"
@@ -30,6 +31,8 @@ class Metrics {
     const ControlSeat* seat = nullptr;
     const MembershipSeat* membership = nullptr;
     const Engine* engine = nullptr;
+    const DiskFailure* disk = nullptr;
+    std::string data_dir;
     std::vector<Lane*> lanes;
   };
 

@@ -324,10 +324,15 @@ Time PeerLink::Tend(Time now) {
   return now + options_.hello_timeout;
 }
 
-void PeerLink::Stop() {
-  std::unique_lock<std::mutex> lock(mutex_);
+void PeerLink::Leave() {
+  std::lock_guard<std::mutex> lock(mutex_);
   stopping_ = true;
   if (call_ != nullptr) call_->Cancel();
+}
+
+void PeerLink::Stop() {
+  Leave();
+  std::unique_lock<std::mutex> lock(mutex_);
   ended_.wait(lock, [this] { return call_ == nullptr && !closing_; });
 }
 

@@ -117,7 +117,9 @@ class PeerLink {
 
   // Opens or gives up the stream where that is due; answers when to call again.
   Time Tend(Time now);
-  // Ends the stream and waits for its last callback.
+  // Ends the stream for good. Any thread.
+  void Leave();
+  // The same, and waits for its last callback.
   void Stop();
 
  private:

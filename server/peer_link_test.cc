@@ -270,6 +270,22 @@ TEST(PeerLink, APeerThatSaysHelloIsCalledAtOnce) {
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
 }
 
+TEST(PeerLink, OfANodeThatLeavesEndsAndIsNotOpenedAgain) {
+  std::atomic<int> streams = 0;
+  FakePeer peer([&](int, FakePeer::Stream* stream) {
+    ++streams;
+    return FakePeer::LetIn(stream);
+  });
+  Links links(Impatient(), peer);
+  links.AfterIncoming().Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "up"; }));
+  (*links).Leave();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "up, down"; }));
+  (*links).OnGreeted(NodeId(FakePeer::kId));  // which calls a peer at once, otherwise
+  (*links).Stop();
+  EXPECT_EQ(streams, 1);
+}
+
 TEST(PeerLink, APeerThatGreetsBeforeTheStreamsAreOpenedIsThereOnceTheyAre) {
   FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   Links links(Impatient(), peer);

@@ -43,6 +43,10 @@ void PeerLinks::Stop() {
   for (const auto& link : links_) link->Stop();
 }
 
+void PeerLinks::Leave() {
+  for (const auto& link : links_) link->Leave();
+}
+
 void PeerLinks::Kick() {
   {
     std::lock_guard<std::mutex> lock(mutex_);

@@ -38,6 +38,8 @@ class PeerLinks {
   // Returns when every peer can be reached or was found to be away, and after `patience` or at Stop
   // in any case. REQUIRES: Start was called.
   void WaitUntilSettled(Duration patience);
+  // This node speaks to nobody any more: its streams end, and none is opened again. Any thread.
+  void Leave();
   void Stop();
 
   void Send(std::vector<Envelope> envelopes);

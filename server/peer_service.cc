@@ -239,6 +239,8 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
                                "\" are configured with other members: ", difference));
   }
   std::lock_guard<std::mutex> lock(mutex_);
+  // Not as others are refused: it passes, and is this node's fault.
+  if (!left_.empty()) return {grpc::StatusCode::UNAVAILABLE, left_};
   Entry& entry = streams_[node];
   // A node that has just been started again comes back until the end of its last stream has been
   // noticed, at the latest by the keepalive. A process that still answers would be the other half
@@ -289,6 +291,14 @@ void PeerService::Leave(NodeId node, Incoming* stream) {
   if (it == streams_.end() || it->second.stream != stream) return;
   streams_.erase(it);
   links_->OnIncoming(node, false);
+}
+
+void PeerService::Leave(std::string why) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  left_ = std::move(why);
+  for (const auto& [node, entry] : streams_) {
+    if (entry.stream != nullptr) entry.stream->Cancel();
+  }
 }
 
 PeerService::Figures PeerService::figures() const {

@@ -72,6 +72,8 @@ class PeerService {
   // Takes streams in on that queue, one after another, from the server's start to its end. Without
   // it none comes.
   void Await(grpc::ServerCompletionQueue* queue);
+  // Nobody is listened to any more: the streams end, and who comes is told why. Any thread.
+  void Leave(std::string why);
   // Waits for the end of the last stream. REQUIRES: the server is shut down, and the queues are
   // still polled.
   void AwaitEnd() { open_.AwaitNone(); }
@@ -111,8 +113,9 @@ class PeerService {
 
   const std::function<void(WriteBatch)> persist_;
   std::mutex mutex_;
-  std::map<NodeId, Entry> streams_;  // guarded by mutex_, and so is met_
+  std::map<NodeId, Entry> streams_;  // guarded by mutex_, and so are the rest
   PeerRuns met_;
+  std::string left_;  // why; "" while it listens
 
   std::atomic<uint64_t> frames_{0};
   std::atomic<uint64_t> messages_{0};

@@ -93,6 +93,7 @@ class Served {
   }
 
   peer::Peer::Stub* stub() { return stub_.get(); }
+  PeerService& service() { return service_; }
   // What a process that greets, and then ends its stream, is told.
   std::string Greet(const peer::Hello& hello) {
     // Its last stream may still be going away.
@@ -160,6 +161,17 @@ class News {
 };
 
 // Otherwise it would be asked what it has nowhere to answer to, and the asker would wait in vain.
+TEST(PeerService, OfANodeThatLeavesEndsItsStreamsAndTellsWhoComesWhy) {
+  MemoryEngine engine;
+  Served served(&engine);
+  Greeter greeter(served.stub(), HelloOf(kPeer));
+  ASSERT_TRUE(greeter.answer().has_value());
+  served.service().Leave("the disk failed");
+  EXPECT_EQ(greeter.End().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_EQ(served.Greet(HelloOf(kPeer)), "the disk failed");
+  EXPECT_EQ(served.service().figures().refused, 0u) << "who is refused is at fault itself";
+}
+
 TEST(PeerService, CountsAPeerAsThereOnceItKnowsThatItWasLetIn) {
   FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
   News news;

@@ -872,7 +872,7 @@ void Shard::OnWake(Instant now) {
 void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) {
   if (failed_) return;
   commit_under_way_ = false;
-  if (!status.ok()) return Fail(now);
+  if (!status.ok()) return OnDiskFailed(now);
   ++figures_.commits;
   store_->OnCommitted(seq);
   sync_at_ = store_->unsynced() ? std::min(sync_at_, now.monotonic + options_.periodic_sync)
@@ -896,10 +896,8 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
   }
 }
 
-// The disk is not to be trusted any more: what waits for it is answered so, and nothing else
-// happens.
-void Shard::Fail(Instant now) {
-  failed_ = true;
+void Shard::OnDiskFailed(Instant now) {
+  if (std::exchange(failed_, true)) return;
   Outcome outcome;
   outcome.code = Outcome::Code::kStorageFailed;
   outcome.outcome_unknown = true;

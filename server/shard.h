@@ -148,8 +148,11 @@ class Shard {
   void OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now);
   void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now);
   void OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now);
-  // A commit ended. After a failure the shard acknowledges nothing any more.
+  // A commit ended. That it failed says what OnDiskFailed says.
   void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
+  // The disk has failed, under this shard or another part of the node. What waits for it is
+  // answered so, and from then on everything that is asked is refused.
+  void OnDiskFailed(Instant now);
   void OnWake(Instant now);
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
@@ -264,7 +267,6 @@ class Shard {
   Departures& DeparturesAfter(CommitSeq after);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
   bool Healthy(NodeId node) const { return Reachable(node) && !suspected_.contains(node); }
-  void Fail(Instant now);
 
   const ShardOptions options_;
   ReplicaStore* const store_;

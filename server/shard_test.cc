@@ -488,6 +488,15 @@ TEST(Shard, AFailedCommitTellsThePeersWhoseQuestionsWaitForIt) {
   }
 }
 
+TEST(Shard, ADiskThatFailsUnderAnotherPartOfTheNodeEndsEverythingHereToo) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).Take();
+  bench.shard().OnDiskFailed(bench.now());
+  EXPECT_EQ(bench.Take(), "reply 1 STORAGE_FAILED");
+  EXPECT_EQ(bench.Commit().Take(), "") << "though this commit was written";
+  EXPECT_EQ(bench.Read(2, "key", 1).Take(), "reply 2 STORAGE_FAILED");
+}
+
 TEST(Shard, AFailedCommitEndsWhatWaitsForPeersToo) {
   Bench bench;
   bench.Write(1, "key", "x", 2).CommitAll();

@@ -27,10 +27,10 @@ Remedy RemedyFor(const FailedAttempt& failed) {
     case v1::ErrorDetail::STALE_EPOCH:
       return Remedy::kRefresh;
     case v1::ErrorDetail::DRAINING:
+    case v1::ErrorDetail::STORAGE_FAILED:  // of that node, until it is restarted
       return Remedy::kFailOver;
     case v1::ErrorDetail::QUORUM_NOT_MET:
     case v1::ErrorDetail::OVERLOADED:
-    case v1::ErrorDetail::STORAGE_FAILED:  // of that node; another owner may serve
       return Remedy::kBackOff;
     case v1::ErrorDetail::UNKNOWN_TABLE:
       return failed.table_known ? Remedy::kBackOff : Remedy::kNone;

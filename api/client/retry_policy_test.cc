@@ -32,7 +32,7 @@ TEST(RetryPolicy, DoesNotRetryWhatIsTooMuchThoughItsCodeIsThatOfOverload) {
 }
 
 TEST(RetryPolicy, AsksAnotherOwnerWhenOneNodesStorageFails) {
-  EXPECT_EQ(RemedyFor({StatusCode::kInternal, ErrorDetail::STORAGE_FAILED}), Remedy::kBackOff);
+  EXPECT_EQ(RemedyFor({StatusCode::kInternal, ErrorDetail::STORAGE_FAILED}), Remedy::kFailOver);
 }
 
 TEST(RetryPolicy, FetchesTheTopologyWhenItChangedUnderTheRequest) {

@@ -85,7 +85,7 @@ void SimCluster::Open(int index) {
       node.node->shard(shard).OnPeer(nodes_[other].id, false, NowAt(node));
     }
     node.node->control().OnPeer(nodes_[other].id, false, NowAt(node));
-    if (up(other)) Tell(index, other, true);
+    if (reachable(other)) Tell(index, other, true);
   }
   AtNode(index, kConnected, [this](SimNode& n) {
     for (int shard = 0; shard < options_.shards; ++shard) n.node->shard(shard).OnHeardPeers();
@@ -226,6 +226,21 @@ void SimCluster::WriteCommit(SimNode& node, int shard) {
   }
   node.node->shard(shard).OnCommitted(commit.seq, status, NowAt(node));
   PerformShard(IndexOf(node.id), shard);
+  if (!status.ok()) OnDiskFailed(IndexOf(node.id));
+}
+
+// As gyred does: every shard is told, and the connections with peers end.
+void SimCluster::OnDiskFailed(int index) {
+  SimNode& node = nodes_[index];
+  if (std::exchange(node.left, true)) return;
+  Trace("LEAVES " + NodeName(node.id));
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    node.node->shard(shard).OnDiskFailed(NowAt(node));
+    PerformShard(index, shard);
+  }
+  node.node->control().OnDiskFailed();
+  PerformControl(index);
+  TellReachability(index, false);
 }
 
 void SimCluster::Observe(const SimNode& node, const WriteBatch& batch) {
@@ -354,8 +369,10 @@ void SimCluster::ScheduleWake(int index, Time SimNode::*due, Time local,
 
 void SimCluster::Persist(int index, WriteBatch batch) {
   AtNode(index, DiskDelay(), [this, batch = std::move(batch)](SimNode& node) {
-    node.node->control().OnPersisted(node.engine->Write(batch, WalSync::kYes));
+    const absl::Status status = node.engine->Write(batch, WalSync::kYes);
+    node.node->control().OnPersisted(status);
     PerformControl(IndexOf(node.id));
+    if (!status.ok()) OnDiskFailed(IndexOf(node.id));
   });
 }
 
@@ -367,6 +384,7 @@ Duration SimCluster::DiskDelay() {
 // messages
 
 void SimCluster::Post(int from, Envelope envelope) {
+  if (nodes_[from].left) return;
   const int to = IndexOf(envelope.to);
   scheduler_.Note(static_cast<uint64_t>(from) << 32 | static_cast<uint64_t>(to),
                   envelope.message.exchange ^ envelope.message.body.index());
@@ -375,6 +393,7 @@ void SimCluster::Post(int from, Envelope envelope) {
 }
 
 void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
+  if (nodes_[to].left) return;
   Defer(to, nodes_[to].life, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
@@ -576,6 +595,7 @@ void SimCluster::End(int index) {
   node.stored.clear();
   node.paused = false;
   node.disk_failed = false;
+  node.left = false;
   ++node.life;
 }
 
@@ -595,7 +615,7 @@ void SimCluster::TellReachability(int about, bool reachable) {
 
 void SimCluster::Tell(int index, int about, bool reachable) {
   const auto tell = [this, about, reachable](SimNode& node) {
-    if (up(about) != reachable) return;
+    if (this->reachable(about) != reachable) return;
     // As a peer says that has met other data under this node's name, or later ones.
     const bool told = reachable && std::exchange(node.lost_state, false);
     for (int shard = 0; shard < options_.shards; ++shard) {

@@ -80,6 +80,8 @@ class SimCluster {
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
   bool disk_failed(int node) const { return nodes_[node].disk_failed; }
+  // Whether peers can have connections with it.
+  bool reachable(int node) const { return up(node) && !nodes_[node].left; }
 
   // ---- running and judging
   void RunFor(Duration span);
@@ -128,12 +130,13 @@ class SimCluster {
     std::unique_ptr<Node> node;  // null while down
     uint64_t life = 0;
     bool paused = false;
-    bool disk_failed = false;
-    std::unique_ptr<MemoryEngine> kept;           // a copy of the store at an earlier time
-    bool replaced = false;                        // this is not the first store of the node
-    bool lost_state = false;                      // and its peers have not told it yet
-    bool stopped_clean = true;                    // the last process ended in order
-    std::set<std::string> stored;                 // keys of the records written in this life
+    bool disk_failed = false;            // or will at the next write
+    bool left = false;                   // it has found that out, and speaks to nobody any more
+    std::unique_ptr<MemoryEngine> kept;  // a copy of the store at an earlier time
+    bool replaced = false;               // this is not the first store of the node
+    bool lost_state = false;             // and its peers have not told it yet
+    bool stopped_clean = true;           // the last process ended in order
+    std::set<std::string> stored;        // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
     std::vector<ShardSlot> shards;
     Time control_wake = Time::Never();  // the earliest that is scheduled, and so the next
@@ -169,6 +172,7 @@ class SimCluster {
   void ObserveStored(const SimNode& node);
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void AddFigures(const SimNode& node, ShardFigures* sum) const;
+  void OnDiskFailed(int node);
   void End(int node);
   void JudgeSameClocks(PartitionId partition);
   void JudgeSameRecord(const ItemKey& item);

@@ -188,5 +188,32 @@ TEST_F(StandInStory, AnOwnerThatIsPausedIsStoodInFor) {
   ExpectSettled({"milk"});
 }
 
+// The node finds out by the write that fails, and from then on its peers see it as away.
+TEST_F(StandInStory, AnOwnerWhoseDiskFailsLeavesAndIsStoodIn) {
+  EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
+  cluster_.FailDisk(owners_[0]);
+  cluster_.FailDisk(owners_[1]);
+  EXPECT_EQ(Put(owners_[0], "eggs").code, Outcome::Code::kStorageFailed);
+  EXPECT_EQ(Put(owners_[2], "tea").code, Outcome::Code::kOk);
+  cluster_.RunFor(Duration::Seconds(2));
+  EXPECT_FALSE(cluster_.reachable(owners_[0]));
+  EXPECT_FALSE(cluster_.reachable(owners_[1]));
+  const Outcome put = Put(owners_[2], "bread");
+  EXPECT_EQ(put.code, Outcome::Code::kOk);
+  EXPECT_EQ(put.stand_ins, 1);
+  EXPECT_EQ(Get(owners_[0]).code, Outcome::Code::kStorageFailed) << "reads neither";
+  Crash({owners_[0], owners_[1]});
+  EXPECT_TRUE(cluster_.up(others_[0]));
+  Restart({owners_[0], owners_[1]});
+  cluster_.JudgeClaims();
+  cluster_.JudgeConvergence();
+  cluster_.JudgeHandedOver();
+  EXPECT_EQ(cluster_.violation().value_or(""), "");
+  const Strings settled = cluster_.Settled("carts", "ada");
+  for (const char* acknowledged : {"milk", "tea", "bread"}) {
+    EXPECT_EQ(std::count(settled.begin(), settled.end(), acknowledged), 1) << acknowledged;
+  }
+}
+
 }  // namespace
 }  // namespace gyre
