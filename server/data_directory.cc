@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 
 namespace gyre {
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kStore[] = "store";
+constexpr char kDamaged[] = "store.damaged";
 
 absl::Status CannotUse(const std::string& path, const std::string& why) {
   return absl::FailedPreconditionError(absl::StrCat("data_dir: ", path, " ", why));
@@ -38,8 +40,31 @@ bool IsStore(const fs::path& path) {
   return fs::is_empty(path, error);
 }
 
+// Beside what the logs take once more: a log, a manifest, and RocksDB's text. RocksDB itself ends
+// the process where an open meets a full disk.
+constexpr uint64_t kRoomToStart = uint64_t{8} << 20;
+
+absl::Status CheckRoom(const std::string& path, const fs::path& store) {
+  std::error_code error;
+  uint64_t needed = kRoomToStart;
+  for (fs::directory_iterator entry(store, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (entry->path().extension() == ".log") needed += entry->file_size(error);
+  }
+  const fs::space_info space = fs::space(store, error);
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("data_dir: cannot read ", path, ": ", error.message()));
+  }
+  if (space.available >= needed) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the disk of data_dir ", path, " is full: ", space.available,
+                   " bytes are left, and a start may take ", needed, "; make room first"));
+}
+
 bool IsNobodysData(const fs::path& entry) {
-  return entry.filename() == "lost+found" || entry.extension() == ".log";
+  const std::string name = entry.filename().string();
+  return name == "lost+found" || entry.extension() == ".log" || absl::StartsWith(name, kDamaged);
 }
 
 absl::Status CheckExisting(const std::string& path) {
@@ -89,7 +114,21 @@ absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path) {
   }
   const std::string store = path + "/" + kStore;
   if (absl::Status status = MakePrivate(store); !status.ok()) return status;
+  if (absl::Status status = CheckRoom(path, store); !status.ok()) return status;
   return store;
+}
+
+absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers) {
+  if (!absl::IsDataLoss(status)) return status;
+  if (!peers) {
+    return absl::DataLossError(
+        absl::StrCat(status.message(), "; no other node holds this data: restore a backup"));
+  }
+  const fs::path directory(path);
+  return absl::DataLossError(absl::StrCat(
+      status.message(), "; the other owners hold this data. To have it filled by them, run: mv '",
+      (directory / kStore).string(), "' '", (directory / kDamaged).string(),
+      "' and start the node again"));
 }
 
 }  // namespace gyre

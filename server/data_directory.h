@@ -3,6 +3,7 @@
 //
 //   DIR         made with mode 0700, parents as the umask says; one that was there keeps its mode
 //   DIR/store   RocksDB's, made with mode 0700
+//   DIR/store.damaged   what an operator moved out of the way; never looked at
 //
 // The thread that starts the process.
 
@@ -11,14 +12,21 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace gyre {
 
 // The path of the store in `path`. FAILED_PRECONDITION: `path` is no directory, belongs to another
-// user, or holds files but no store of Gyre. A `lost+found` and log files do not count.
-// UNAVAILABLE: it can be neither made nor read.
+// user, or holds files but no store of Gyre. A `lost+found`, log files and what is named
+// `store.damaged...` do not count.
+// UNAVAILABLE: it can be neither made nor read. RESOURCE_EXHAUSTED: its disk has no room for a
+// start, which writes out anew what the logs hold.
 absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path);
+
+// A DATA_LOSS with the way out: the command after which the node, started again, begins anew and is
+// filled by the other owners, where there are `peers`. Any other status as it is.
+absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers);
 
 }  // namespace gyre
 

@@ -90,5 +90,28 @@ TEST_F(DataDirectory, ThatIsAFileIsRefused) {
             absl::StatusCode::kFailedPrecondition);
 }
 
+TEST_F(DataDirectory, BeginsAnewBesideADamagedStoreThatWasMovedAway) {
+  ASSERT_TRUE(PrepareDataDirectory(path_.string()).ok());
+  Write(path_ / "store" / "CURRENT");
+  fs::rename(path_ / "store", path_ / "store.damaged");
+  const absl::StatusOr<std::string> store = PrepareDataDirectory(path_.string());
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_TRUE(fs::is_empty(*store));
+  EXPECT_TRUE(fs::exists(path_ / "store.damaged" / "CURRENT"));
+}
+
+TEST(ExplainDamage, NamesTheCommandThatHasTheNodeFilledByItsPeers) {
+  const absl::Status damaged = absl::DataLossError("000007.log is damaged");
+  const absl::Status told = ExplainDamage(damaged, "/var/lib/gyre", /*peers=*/true);
+  EXPECT_TRUE(absl::IsDataLoss(told));
+  EXPECT_EQ(told.message(),
+            "000007.log is damaged; the other owners hold this data. To have it filled by them, "
+            "run: mv '/var/lib/gyre/store' '/var/lib/gyre/store.damaged' and start the node again");
+  EXPECT_EQ(ExplainDamage(damaged, "/var/lib/gyre", /*peers=*/false).message(),
+            "000007.log is damaged; no other node holds this data: restore a backup");
+  const absl::Status other = absl::UnavailableError("the disk failed");
+  EXPECT_EQ(ExplainDamage(other, "/var/lib/gyre", /*peers=*/true), other);
+}
+
 }  // namespace
 }  // namespace gyre

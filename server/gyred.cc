@@ -101,7 +101,7 @@ absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
   }();
   static_cast<void>(held);
   std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
-  const auto steps = {&Gyred::OpenPorts, &Gyred::OpenStore, &Gyred::OpenNode, &Gyred::OpenServers,
+  const auto steps = {&Gyred::OpenPorts, &Gyred::OpenData, &Gyred::OpenServers,
                       &Gyred::PublishAddresses};
   for (const auto step : steps) {
     if (absl::Status status = ((*gyred).*step)(); !status.ok()) return status;
@@ -151,7 +151,7 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<std::string> store = PrepareDataDirectory(config_.data_dir);
   if (!store.ok()) return store.status();
   RocksEngine::Options options;
-  options.path = *store;
+  options.path = *std::move(store);
   if (config_.block_cache_bytes == 0) {
     config_.block_cache_bytes = DefaultBlockCacheBytes(UsableMemoryBytes());
   }
@@ -178,6 +178,17 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<PeerRuns> met = PeerRuns::Load(*engine_);
   if (!met.ok()) return met.status();
   met_ = *std::move(met);
+  return absl::OkStatus();
+}
+
+// That what is stored is damaged shows in any of these steps.
+absl::Status Gyred::OpenData() {
+  for (const auto step : {&Gyred::OpenStore, &Gyred::OpenNode}) {
+    absl::Status status = (this->*step)();
+    if (!status.ok()) {
+      return ExplainDamage(std::move(status), config_.data_dir, initial_.members.size() > 1);
+    }
+  }
   return absl::OkStatus();
 }
 

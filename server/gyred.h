@@ -61,6 +61,7 @@ class Gyred {
   Gyred(Config config, std::function<void(std::string)> on_fatal);
 
   absl::Status OpenPorts();
+  absl::Status OpenData();
   absl::Status OpenStore();
   absl::Status OpenNode();
   PeerLink::Events LinkEvents();
