@@ -35,6 +35,7 @@ Thread rule: one thread starts and stops; any may kill, pause and ask.
 import atexit
 import contextlib
 import functools
+import http.client
 import json
 import os
 import re
@@ -52,6 +53,7 @@ from typing import Callable, Mapping, Sequence
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy" / "examples" / "cart"))
 
+import isolation  # noqa: E402: beside this file
 import stubs  # noqa: E402: from the folder above
 from gyre_client import GyreClient, StoreError  # noqa: E402
 from network import Host, Network  # noqa: E402
@@ -261,6 +263,22 @@ class Node(Program):
     def wait_until_ready(self) -> None:
         self.wait_for_line(r'^\{.*"event":"ready".*$')
 
+    def page(self, path: str) -> tuple[int, str]:
+        """Of its HTTP port: the status and the text."""
+        connection = http.client.HTTPConnection(self.http_address, timeout=5.0 * PATIENCE)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def metric(self, name: str) -> float:
+        """One that has no labels."""
+        found = re.search(rf"^{name} (\S+)$", self.page("/metrics")[1], re.M)
+        assert found is not None, f"{self.name} has no metric {name}"
+        return float(found.group(1))
+
     def events(self, event: str) -> list[dict]:
         """The log's lines of that event, since the last start."""
         lines = (line for line in self.log().splitlines() if line.startswith("{"))
@@ -467,8 +485,11 @@ def tail(text: str, lines: int = LOG_LINES_SHOWN) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def main() -> None:
-    """unittest's main, under which SIGTERM ends the test by an exception, as SIGINT does."""
+def main(isolated: bool = False) -> None:
+    """unittest's main, under which SIGTERM ends the test by an exception, as SIGINT does.
+    `isolated`: in namespaces of its own (isolation.py), where the machine allows that."""
+    if isolated:
+        isolation.enter()
     def interrupted(number, frame):
         raise KeyboardInterrupt(f"signal {number}")
     signal.signal(signal.SIGTERM, interrupted)

@@ -15,23 +15,21 @@ wrong: no node may have ended by itself, and every workload must have been judge
 
 import argparse
 import random
-import re
 import signal
 import sys
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Callable
 
 import disks
 import isolation
-from gyre_processes import (CLI, DRIVE, PATIENCE, Cluster, Expired, Node, Program, tail,
-                            wait_until)
+import judged_load
+from gyre_processes import CLI, Cluster, Expired, Node, tail
+from judged_load import Load, Verdict
 
 NODES = 5
 ROUND_S = 60.0
 CALM_S = 8.0  # at the end of a round's load, without faults
-SETTLE_S = 60  # then, for owners to become equal
 GAP_S = (1.0, 3.0)  # between two faults
 LENGTH_S = (1.0, 7.0)  # of one fault
 DISK_MIB = 1024  # of each node; sparse
@@ -40,9 +38,6 @@ WORKLOADS = {
     "sloppy": ["--workload", "mixed", "--sloppy"],
     "cart": ["--workload", "cart", "--sloppy"],
 }
-JUDGED = re.compile(r"^gyre-judged: acked=(?P<acked>\d+) lost=(?P<lost>\d+) "
-                    r"resurrected=(?P<resurrected>\d+) false_siblings=(?P<false_siblings>\d+) "
-                    r"other=(?P<other>\d+) diverged=(?P<diverged>\d+)$", re.M)
 
 Mend = Callable[[], None]
 
@@ -223,6 +218,13 @@ class Nemesis:
 
     # --- disks
 
+    @staticmethod
+    def _kill_survivor(node: Node) -> None:
+        """A node survives the failure of its disk, to tell of it; it only serves no more."""
+        if not node.is_running:
+            raise Expired(f"{node.name} ended by itself, with {node.exit_code}")
+        node.kill()
+
     def fail_syncs(self) -> bool:
         victim = self._victim()
         if victim is None:
@@ -235,7 +237,7 @@ class Nemesis:
             return False
 
         def replace() -> None:
-            victim.kill()
+            self._kill_survivor(victim)
             syncs.close()
             self._launch(victim)
         return self._later(replace)
@@ -247,7 +249,7 @@ class Nemesis:
         self._disks[victim.name].fill()
 
         def make_room() -> None:
-            victim.kill()
+            self._kill_survivor(victim)
             self._disks[victim.name].empty()
             self._launch(victim)
         return self._later(make_room)
@@ -287,70 +289,62 @@ def new_cluster() -> tuple[Cluster, dict[str, disks.LoopDisk]]:
     return cluster, node_disks
 
 
-def start_drivers(cluster: Cluster, number: int, seconds: float, rate: int) -> list[Program]:
-    drivers = []
-    for name, options in WORKLOADS.items():
-        driver = cluster.add_program(f"{name}-{number}", [
-            DRIVE, "--connect", ",".join(cluster.addresses), *options, "--table",
-            f"{name}-{number}", "--seconds", f"{seconds:.1f}", "--settle",
-            str(int(SETTLE_S * PATIENCE)), "--rate", str(rate), "--clients", "16", "--keys", "300",
-            "--seed", str(number)])
-        driver.launch()
-        drivers.append(driver)
-    return drivers
+def start_loads(cluster: Cluster, number: int, seconds: float, rate: int) -> list[Load]:
+    return [judged_load.start(cluster, f"{name}-{number}", seconds, rate=rate, seed=number,
+                              options=options)
+            for name, options in WORKLOADS.items()]
 
 
-def judge(driver: Program, sums: Counter) -> bool:
-    """Adds up what a driver found; whether that is nothing."""
-    code = driver.wait((SETTLE_S + 60) * 1.5)
-    found = JUDGED.search(driver.log())
-    print(f"--- {driver.name} ended with {code}\n{tail(driver.log())}")
-    if found is None:
-        return False
-    sums.update({name: int(value) for name, value in found.groupdict().items()})
-    return code == 0
+def judge(load: Load) -> Verdict:
+    verdict = load.verdict()
+    print(f"--- {load.table}: {verdict}\n{tail(load.program.log())}", flush=True)
+    return verdict
 
 
-def drop_tables(cluster: Cluster, drivers: list[Program]) -> None:
-    for driver in drivers:
-        dropped = cluster.add_program(f"drop-{driver.name}", [
-            CLI, "table", "drop", driver.name, "--connect", ",".join(cluster.addresses)])
-        dropped.launch()
-        if dropped.wait() != 0:
-            raise Expired(f"{driver.name} was not dropped:\n{dropped.log()}")
+def drop_tables(cluster: Cluster, loads: list[Load]) -> None:
+    for load in loads:
+        drop = cluster.add_program(f"drop-{load.table}", [
+            CLI, "table", "drop", load.table, "--connect", ",".join(cluster.addresses)])
+        drop.launch()
+        if drop.wait() != 0:
+            raise Expired(f"{load.table} was not dropped:\n{drop.log()}")
+
+
+def rounds_of(seconds: float) -> list[float]:
+    """The lengths of the rounds: ROUND_S each, the last one up to half as long again."""
+    number = max(1, round(seconds / ROUND_S))
+    return [ROUND_S] * (number - 1) + [seconds - ROUND_S * (number - 1)]
 
 
 def soak(minutes: float, seed: int, rate: int) -> int:
-    sums: Counter = Counter()
-    rng = random.Random(seed)
-    cluster, node_disks = new_cluster()
+    total = Verdict(0, 0, 0, 0, 0, 0)
+    faults: Counter[str] = Counter()
     sound = False
+    cluster, node_disks = new_cluster()
     try:
-        nemesis = Nemesis(cluster, node_disks, rng)
+        nemesis = Nemesis(cluster, node_disks, random.Random(seed))
+        faults = nemesis.counts
         cluster.start()
-        left_s, number = minutes * 60.0, 0
-        sound = True
-        while left_s > 0 and sound:
-            number += 1
-            round_s = min(ROUND_S, left_s) if left_s >= 1.5 * ROUND_S else left_s
-            left_s -= round_s
-            drivers = start_drivers(cluster, number, round_s, rate)
-            nemesis.run(max(round_s - CALM_S, 0.5 * round_s))
-            sound = all([judge(driver, sums) for driver in drivers])
-            drop_tables(cluster, drivers)
+        for number, seconds in enumerate(rounds_of(minutes * 60.0), start=1):
+            loads = start_loads(cluster, number, seconds, rate)
+            nemesis.run(max(seconds - CALM_S, 0.5 * seconds))
+            for load in loads:
+                total += judge(load)
+            if not total.sound:
+                break
+            drop_tables(cluster, loads)
+        sound = total.sound and total.acked > 0
     except (Expired, OSError) as error:
         print(f"broken: {error}")
-        sound = False
     finally:
         if not sound:
             cluster.show_logs()
         cluster.close()
-    faults = nemesis.counts if "nemesis" in locals() else Counter()
     print("faults: " + " ".join(f"{kind}={count}" for kind, count in sorted(faults.items())))
-    print(f"gyre-soak: minutes={minutes:g} acked={sums['acked']} lost={sums['lost']} "
-          f"resurrected={sums['resurrected']} false_siblings={sums['false_siblings']} "
-          f"diverged={sums['diverged']} faults={sum(faults.values())}", flush=True)
-    return 0 if sound and sums["acked"] > 0 else 1
+    print(f"gyre-soak: minutes={minutes:g} acked={total.acked} lost={total.lost} "
+          f"resurrected={total.resurrected} false_siblings={total.false_siblings} "
+          f"diverged={total.diverged} faults={sum(faults.values())}", flush=True)
+    return 0 if sound else 1
 
 
 def main() -> int:
