@@ -78,18 +78,21 @@ void ControlSeat::ReportUnreadable(Instant now) {
   uint64_t unreadable = 0;
   uint64_t mended = 0;
   uint64_t damaged = 0;
+  std::string last;
   for (const Lane* lane : lanes_) {
     const ShardFigures figures = lane->figures();
     unreadable += figures.unreadable;
     mended += figures.mended;
     damaged += figures.damaged;
+    if (std::string one = lane->last_unreadable(); !one.empty()) last = std::move(one);
   }
   if (unreadable == unreadable_ && mended == mended_) return;
   Log(LogLevel::kError, "records_unreadable",
       {{"since_last", unreadable - unreadable_},
        {"since_start", unreadable},
        {"damaged_now", damaged},
-       {"mended_since_start", mended}});
+       {"mended_since_start", mended},
+       {"last", last}});
   mended_ = mended;
   unreadable_ = unreadable;
 }

@@ -144,6 +144,7 @@ Time Lane::Perform(Instant now) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
       absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
           *engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_, scan.count);
+      NoteRead(answer.status());
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);
       });
@@ -154,6 +155,7 @@ Time Lane::Perform(Instant now) {
       if (scan.snapshot == nullptr) scan.snapshot = engine->TakeSnapshot();
       absl::StatusOr<CopyPage> page =
           BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, CopyPageLimits());
+      NoteRead(page.status());
       loop_.Post([this, scan = std::move(scan), page = std::move(page)](Instant then) mutable {
         shard_->OnCopyScan(std::move(scan), std::move(page), then);
       });
@@ -171,6 +173,7 @@ Time Lane::Perform(Instant now) {
   for (HintScan& scan : effects.hint_scans) {
     pool_->Submit([this, scan = std::move(scan)](Engine* engine) {
       absl::StatusOr<HintPage> page = ScanHints(*engine->TakeSnapshot(), scan);
+      NoteRead(page.status());
       loop_.Post([this, id = scan.id, page = std::move(page)](Instant then) mutable {
         shard_->OnHintScan(id, std::move(page), then);
       });
@@ -205,12 +208,19 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
     pool_->Submit([this, records = std::move(records)](Engine* engine) mutable {
       for (Stored& record : records) {
         record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
+        NoteRead(record.bytes.status());
       }
       loop_.Post([this, records = std::move(records)](Instant then) mutable {
         for (Stored& record : records) shard_->OnRead(record.item, std::move(record.bytes), then);
       });
     });
   }
+}
+
+void Lane::NoteRead(const absl::Status& status) {
+  if (status.ok() || absl::IsNotFound(status)) return;
+  std::lock_guard<std::mutex> lock(figures_mutex_);
+  last_unreadable_ = std::string(status.message());
 }
 
 void Lane::Answer(std::vector<ShardEffects::Reply> replies) {
@@ -228,6 +238,11 @@ void Lane::Answer(std::vector<ShardEffects::Reply> replies) {
     }
   }
   for (const std::shared_ptr<Caller>& caller : to_flush) caller->Flush();
+}
+
+std::string Lane::last_unreadable() const {
+  std::lock_guard<std::mutex> lock(figures_mutex_);
+  return last_unreadable_;
 }
 
 ShardFigures Lane::figures() const {

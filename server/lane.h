@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <variant>
 #include <vector>
 
@@ -80,6 +81,8 @@ class Lane {
   void Post(EventLoop::Event event) { loop_.Post(std::move(event)); }
 
   ShardFigures figures() const;
+  // What the last read that failed said, with the file that is damaged; "" while none has.
+  std::string last_unreadable() const;
   EventLoop::Figures loop_figures() const { return loop_.figures(); }
 
  private:
@@ -88,6 +91,8 @@ class Lane {
   Time Perform(Instant now);
   Duration Gather();
   void Read(std::vector<ShardEffects::DiskRead> reads);
+  // On a thread of the pool: how a read ended.
+  void NoteRead(const absl::Status& status);
   void Answer(std::vector<ShardEffects::Reply> replies);
 
   const int index_;
@@ -118,7 +123,8 @@ class Lane {
   Time membership_wake_ = Time::Never();
 
   mutable std::mutex figures_mutex_;
-  ShardFigures figures_;  // guarded by figures_mutex_
+  ShardFigures figures_;  // guarded by figures_mutex_, and so is the next
+  std::string last_unreadable_;
 
   grpc::ServerCompletionQueue* const server_queue_;  // loop_'s
   EventLoop loop_;                                   // last: its thread uses all above
