@@ -118,17 +118,17 @@ absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path) {
   return store;
 }
 
+std::string DamageAdvice(const std::string& path, bool peers) {
+  if (!peers) return "no other node holds this data: restore a backup";
+  const fs::path directory(path);
+  return absl::StrCat("the other owners hold this data. To have it filled by them, run: mv '",
+                      (directory / kStore).string(), "' '", (directory / kDamaged).string(),
+                      "' and start the node again");
+}
+
 absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers) {
   if (!absl::IsDataLoss(status)) return status;
-  if (!peers) {
-    return absl::DataLossError(
-        absl::StrCat(status.message(), "; no other node holds this data: restore a backup"));
-  }
-  const fs::path directory(path);
-  return absl::DataLossError(absl::StrCat(
-      status.message(), "; the other owners hold this data. To have it filled by them, run: mv '",
-      (directory / kStore).string(), "' '", (directory / kDamaged).string(),
-      "' and start the node again"));
+  return absl::DataLossError(absl::StrCat(status.message(), "; ", DamageAdvice(path, peers)));
 }
 
 }  // namespace gyre

@@ -24,8 +24,11 @@ namespace gyre {
 // start, which writes out anew what the logs hold.
 absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path);
 
-// A DATA_LOSS with the way out: the command after which the node, started again, begins anew and is
-// filled by the other owners, where there are `peers`. Any other status as it is.
+// The way out of damage: the command after which the node, stopped and started again, begins anew
+// and is filled by the other owners, where there are `peers`.
+std::string DamageAdvice(const std::string& path, bool peers);
+
+// A DATA_LOSS with that advice; any other status as it is.
 absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers);
 
 }  // namespace gyre

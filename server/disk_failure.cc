@@ -30,8 +30,10 @@ absl::Status DiskFailure::status() const {
 std::string DiskFailure::Words() const {
   const absl::Status why = status();
   if (why.ok()) return "";
-  return absl::StrCat(full() ? "the disk is full: " : "a write to the disk failed: ",
-                      why.message());
+  const char* what = "a write to the disk failed: ";
+  if (absl::IsResourceExhausted(why)) what = "the disk is full: ";
+  if (absl::IsDataLoss(why)) what = "the store is damaged: ";
+  return absl::StrCat(what, why.message());
 }
 
 }  // namespace gyre

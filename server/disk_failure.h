@@ -19,12 +19,13 @@ namespace gyre {
 
 class DiskFailure {
  public:
-  // What failed: RESOURCE_EXHAUSTED where the disk is full. The first one counts.
+  // What failed: RESOURCE_EXHAUSTED where the disk is full, DATA_LOSS where what it holds is
+  // damaged. The first one counts.
   void Give(const absl::Status& why);
 
-  // `on_failure` is told once, by whoever gives the failure, or at once where that has been; it
-  // must only post. Null: nobody is told from now on, nor is when this returns. From within
-  // `on_failure` itself it must not be called.
+  // `on_failure` is told once: by whoever gives the failure, or at once where it is known already.
+  // It must not wait, nor call this. Null: nobody is told from now on; a call that was under way
+  // has ended when this returns.
   void Watch(std::function<void(const absl::Status&)> on_failure);
 
   bool happened() const { return !status().ok(); }

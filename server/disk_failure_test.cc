@@ -33,6 +33,13 @@ TEST(DiskFailure, IsToldToWhoComesLaterAndNotToWhoHasLeft) {
   EXPECT_EQ(told, 1);
 }
 
+TEST(DiskFailure, SaysWhenWhatIsStoredIsDamaged) {
+  DiskFailure failure;
+  failure.Give(absl::DataLossError("compaction: 000017.sst"));
+  EXPECT_FALSE(failure.full());
+  EXPECT_EQ(failure.Words(), "the store is damaged: compaction: 000017.sst");
+}
+
 TEST(DiskFailure, SaysWhenItIsForWantOfRoom) {
   DiskFailure failure;
   failure.Give(absl::ResourceExhaustedError("flush: no space left"));

@@ -437,12 +437,14 @@ std::string Gyred::Trouble() const {
 
 // On a thread of the store's.
 void Gyred::OnDiskFailed(const absl::Status& why) {
+  std::string advice = "look at the disk and the kernel's log, then restart this node";
+  if (disk_.full()) advice = "make room, then restart this node";
+  if (absl::IsDataLoss(why)) advice = DamageAdvice(config_.data_dir, initial_.members.size() > 1);
   Log(LogLevel::kError, "disk_failed",
       {{"why", std::string(why.message())},
        {"full", disk_.full()},
        {"data_dir", config_.data_dir},
-       {"do", disk_.full() ? "make room, then restart this node"
-                           : "look at the disk and the kernel's log, then restart this node"}});
+       {"do", advice}});
   for (const auto& lane : lanes_) lane->OnDiskFailed();
   health_->StopServing();
   // The end of the streams ends what peers have under way here, and from then on they ask others
