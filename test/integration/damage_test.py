@@ -16,20 +16,21 @@ KEYS = [b"key-%d" % number for number in range(100)]
 
 class DamageTest(gyre_processes.ClusterTest):
     def setUp(self) -> None:
-        self.cluster = self.start_cluster(nodes=3)
+        # A start looks at the first record of each partition: most blocks it does not read.
+        self.cluster = self.start_cluster(nodes=3, config={"partitions": 8})
         self.node = self.cluster.nodes[0]
         self.client = self.cluster.client(*self.cluster.nodes[1:])
         self.client.create_table(self.client.wire.messages.Table(name="t", replicas=3))
 
     def write(self, value: bytes) -> None:
         for key in KEYS:
-            self.client.put("t", key, value + key * 20)
+            self.client.put("t", key, value + key * 2000)
 
     def expect(self, value: bytes) -> None:
         self.cluster.wait_until_same("t")
         (held, *_) = self.cluster.contents("t").values()
         items = {key: values for items in held.values() for key, values in items.items()}
-        self.assertEqual(items, {key: [value + key * 20] for key in KEYS})
+        self.assertEqual(items, {key: [value + key * 2000] for key in KEYS})
 
     def files(self, ending: str) -> list[Path]:
         """The largest one first."""
@@ -96,6 +97,34 @@ class DamageTest(gyre_processes.ClusterTest):
         (data, *_) = self.files(".sst")
         data.unlink()
         self.is_rebuilt_by(self.refuses_to_start(data))
+
+    def test_a_data_file_that_the_start_reads_and_finds_damaged_is_refused(self) -> None:
+        self.write(b"first")
+        self.assertEqual(self.node.terminate(), 0)
+        (log_of_dots, *_) = [path for path in self.files(".sst")
+                             if b"firstkey-50" not in path.read_bytes()]
+        self.damage(log_of_dots, log_of_dots.stat().st_size // 4)
+        self.is_rebuilt_by(self.refuses_to_start(log_of_dots))
+
+    def test_a_block_that_is_damaged_is_served_by_nobody_and_its_file_is_named(self) -> None:
+        self.write(b"first")
+        self.assertEqual(self.node.terminate(), 0)
+        (data,) = [path for path in self.files(".sst") if b"firstkey-50" in path.read_bytes()]
+        self.damage(data, data.read_bytes().index(b"firstkey-50"))
+        self.node.start()
+
+        # A compaction may meet it before any read does; that ends the node's service.
+        def told() -> str:
+            for key in KEYS:
+                self.assertEqual(list(self.client.get("t", key).reply.values),
+                                 [b"first" + key * 2000])
+            unreadable = [event["last"] for event in self.node.events("records_unreadable")]
+            failed = [event["why"] + event["do"] for event in self.node.events("disk_failed")]
+            return "".join(unreadable + failed)
+        why = self.cluster.wait_until(told, "it says so")
+        self.assertIn(str(data), why)
+        if self.node.events("disk_failed"):
+            self.assertIn(f"mv '{self.node.data_dir}/store'", why)
 
     @staticmethod
     def damage(path: Path, at: int) -> None:

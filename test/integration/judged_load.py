@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Sequence
 
 from gyre_processes import DRIVE, PATIENCE, Cluster, Expired, Program, tail
+from gyre_client import StoreError  # gyre_processes knows where
 
 SETTLE_S = 60
 READ_BACK_S = 60
@@ -57,10 +58,18 @@ class Load:
 
 def start(cluster: Cluster, table: str, seconds: float, *, rate: int = 200, keys: int = 300,
           seed: int = 1, options: Sequence[str] = ()) -> Load:
-    """Launches it; the table is its own, and there a moment later."""
+    """Launches it, on a table of its own; returns once something is written there."""
     program = cluster.add_program(f"load-{table}", [
         DRIVE, "--connect", ",".join(cluster.addresses), "--table", table,
         "--seconds", f"{seconds:.1f}", "--settle", str(int(SETTLE_S * PATIENCE)),
         "--rate", str(rate), "--clients", "16", "--keys", str(keys), "--seed", str(seed), *options])
     program.launch()
+
+    def begun() -> bool:
+        try:
+            held = cluster.contents(table)
+        except (KeyError, StoreError):  # not every node has heard of the table
+            return False
+        return any(records for partitions in held.values() for records in partitions.values())
+    cluster.wait_until(begun, f"{table} has records")
     return Load(program, table, seconds)

@@ -24,10 +24,6 @@ class PowerTest(gyre_processes.ClusterTest):
             judged_load.start(cluster, "carts", seconds,
                               options=["--workload", "cart", "--sloppy"]),
         ]
-        client = cluster.client()
-        cluster.wait_until(
-            lambda: {"strict", "carts"} <= {t.name for t in client.topology().reply.tables},
-            "the load has begun")
 
     def wait_for_writes(self, cluster, node, writes: int) -> None:
         before = node.metric("gyre_writes_total")
