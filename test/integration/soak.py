@@ -15,6 +15,7 @@ wrong: no node may have ended by itself, and every workload must have been judge
 
 import argparse
 import random
+import shutil
 import signal
 import sys
 import time
@@ -46,7 +47,8 @@ class Nemesis:
     """Breaks a cluster, one fault after another; what it breaks it mends after a while.
 
     A node has one fault at a time, and the network one, so that each mend finds what it is to mend.
-    Nothing is excused by a fault: no disk is lost, so no acknowledged write may be.
+    Nothing is excused by a fault. A directory is wiped once in each run: W = 2 nodes have each
+    acknowledged write, and after a run all owners do again.
     """
 
     def __init__(self, cluster: Cluster, node_disks: dict[str, disks.LoopDisk],
@@ -58,9 +60,7 @@ class Nemesis:
         self._broken: set[str] = set()  # names of nodes
         self._mends: list[tuple[float, Mend]] = []
         self._kinds: list[Callable[[], bool]] = [
-            self.kill, self.kill_as_it_starts, self.kill_all, self.pause, self.restart,
-            # A wiped directory (design 3, rule 1 and 4) belongs here, once a node that is being
-            # filled counts in no read quorum; until then the strict table would rightly complain.
+            self.kill, self.kill_as_it_starts, self.kill_all, self.pause, self.restart, self.wipe,
         ]
         if cluster.network is not None:
             self._kinds += [self.cut_one_way, self.cut_both_ways, self.cut_connections,
@@ -73,9 +73,11 @@ class Nemesis:
         else:
             self._kinds.append(self.fail_syncs)
         self._turn: list[Callable[[], bool]] = []
+        self._may_wipe = True
 
     def run(self, seconds: float) -> None:
         """Breaks and mends for so long; at the end all is mended and runs."""
+        self._may_wipe = True
         ends = time.monotonic() + seconds
         strike_at = time.monotonic()
         while time.monotonic() < ends:
@@ -173,6 +175,15 @@ class Nemesis:
             victim.wait()
             self._launch(victim)
         return self._later(start)
+
+    def wipe(self) -> bool:
+        victim = self._victim() if self._may_wipe else None
+        if victim is None:
+            return False
+        self._may_wipe = False
+        victim.kill()
+        shutil.rmtree(victim.data_dir)
+        return self._later(lambda: self._launch(victim))
 
     # --- the network
 
