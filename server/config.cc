@@ -200,6 +200,14 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("max_in_flight_mib", wire.max_in_flight_mib(), 256, 8, 1'048'576);
   if (!in_flight_mib.ok()) return in_flight_mib.status();
   config->max_in_flight_bytes = *in_flight_mib << 20;
+  absl::StatusOr<uint64_t> target =
+      InRange("queue_target_ms", wire.queue_target_ms(), 10, 1, 10'000);
+  if (!target.ok()) return target.status();
+  absl::StatusOr<uint64_t> interval =
+      InRange("queue_interval_ms", wire.queue_interval_ms(), 100, 10, 10'000);
+  if (!interval.ok()) return interval.status();
+  config->admission.target = Duration::Millis(static_cast<int64_t>(*target));
+  config->admission.interval = Duration::Millis(static_cast<int64_t>(*interval));
   absl::StatusOr<uint64_t> drain = InRange("drain_ms", wire.drain_ms(), 5'000, 1, 600'000);
   if (!drain.ok()) return drain.status();
   config->drain = Duration::Millis(static_cast<int64_t>(*drain));

@@ -20,6 +20,7 @@
 #include "ring/ids.h"
 #include "ring/membership.h"
 #include "ring/topology.h"
+#include "server/admission_limit.h"
 #include "server/log.h"
 #include "storage/hint_log.h"
 
@@ -55,6 +56,7 @@ struct Config {
   uint64_t memtable_bytes = uint64_t{32} << 20;
   size_t max_in_flight = 10'000;
   size_t max_in_flight_bytes = size_t{256} << 20;
+  AdmissionOptions admission;
   Duration drain = Duration::Seconds(5);
   Duration repair_interval = Duration::Seconds(1);
   Duration periodic_sync = Duration::Seconds(1);

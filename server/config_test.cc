@@ -71,6 +71,20 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   EXPECT_EQ(config->hints.max_age, Duration::Seconds(7200));
 }
 
+TEST(Config, TakesWhatIsSaidOfWaitingRequests) {
+  config::NodeConfig wire = Good();
+  const absl::StatusOr<Config> standard = Validate(wire);
+  ASSERT_TRUE(standard.ok()) << standard.status();
+  EXPECT_EQ(standard->admission.target, Duration::Millis(10));
+  EXPECT_EQ(standard->admission.interval, Duration::Millis(100));
+  wire.set_queue_target_ms(5);
+  wire.set_queue_interval_ms(50);
+  const absl::StatusOr<Config> config = Validate(wire);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->admission.target, Duration::Millis(5));
+  EXPECT_EQ(config->admission.interval, Duration::Millis(50));
+}
+
 TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_cluster_name(); }), "cluster_name"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->clear_node_name(); }), "node_name"));
@@ -99,6 +113,8 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_hours(9'000); }), "hint_hours"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_queue_target_ms(20'000); }), "queue_target_ms"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_queue_interval_ms(1); }), "queue_interval_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_level("loud"); }), "log_level"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_shards(65); }), "shards"));
   EXPECT_TRUE(Names(Wrong([](auto* w) {

@@ -141,11 +141,19 @@ class Door::Round {
     flush_ = true;
   }
 
+  size_t LaneOf(PartitionId partition) const { return partition.slice() % asks_.size(); }
+
+  absl::Status Admit(PartitionId partition, size_t bytes) {
+    const size_t lane = LaneOf(partition);
+    return door_->Admit(*door_->lanes_[lane], asks_[lane] == nullptr ? 0 : asks_[lane]->size(),
+                        bytes);
+  }
+
   void Ask(std::variant<WriteRequest, ReadRequest> request, Lane::Reply reply) {
     const PartitionId partition =
         std::visit([](const auto& typed) { return typed.item.partition; }, request);
     std::visit([&](auto& typed) { typed.timeout = std::min(typed.timeout, patience_); }, request);
-    auto& asks = asks_[partition.slice() % asks_.size()];
+    auto& asks = asks_[LaneOf(partition)];
     if (asks == nullptr) asks = std::make_shared<std::vector<Lane::Ask>>();
     asks->push_back({std::move(request), std::move(reply)});
   }
@@ -173,7 +181,8 @@ class Door::Round {
   void AddSingle(uint64_t id, size_t bytes, absl::StatusOr<Translated> translated,
                  LatencyBuckets* latency, Translate translate) {
     if (!translated.ok()) return Refuse(id, translated.status());
-    if (absl::Status full = door_->Admit(1, bytes); !full.ok()) return Refuse(id, full);
+    const PartitionId partition = translated->request.item.partition;
+    if (absl::Status full = Admit(partition, bytes); !full.ok()) return Refuse(id, full);
     Ask(std::move(translated->request),
         Single(id, bytes, latency,
                [item = Replied(translated->target), translate](Outcome outcome, const View& view,
@@ -213,7 +222,7 @@ class Door::Round {
                absl::StatusOr<Translated> translated, LatencyBuckets* latency,
                Translate translate) {
     absl::Status refused = translated.status();
-    if (refused.ok()) refused = door_->Admit(1, bytes);
+    if (refused.ok()) refused = Admit(translated->request.item.partition, bytes);
     if (!refused.ok()) {
       door_->errors_.fetch_add(1, std::memory_order_relaxed);
       if (call->Finish(index, [&](v1::ItemOutcome*) { return refused; }) != nullptr) flush_ = true;
@@ -313,12 +322,17 @@ std::shared_ptr<const View> Door::view() const {
   return view_;
 }
 
-absl::Status Door::Admit(size_t requests, size_t bytes) {
+absl::Status Door::Admit(const Lane& lane, size_t asks, size_t bytes) {
   if (draining()) return Draining();
-  const bool too_many = in_flight_.fetch_add(requests) + requests > options_.max_in_flight;
+  const bool too_many = in_flight_.fetch_add(1) + 1 > options_.max_in_flight;
   const bool too_large = in_flight_bytes_.fetch_add(bytes) + bytes > options_.max_in_flight_bytes;
-  if (!too_many && !too_large) return absl::OkStatus();
-  Release(requests, bytes);
+  const bool too_slow = !lane.HasRoom(asks);
+  if (!too_many && !too_large && !too_slow) return absl::OkStatus();
+  Release(1, bytes);
+  if (!too_many && !too_large) {
+    delayed_.fetch_add(1, std::memory_order_relaxed);
+    return Overloaded(lane.retry_after_ms(), "requests would wait too long");
+  }
   overloads_.fetch_add(1, std::memory_order_relaxed);
   return Overloaded(kRetryAfterMs, too_many ? "too many requests in flight"
                                             : "too many bytes of requests in flight");
@@ -331,7 +345,7 @@ void Door::Release(size_t requests, size_t bytes) {
 
 Door::Figures Door::figures() const {
   return {put_latency_.counts(), get_latency_.counts(), errors_.load(std::memory_order_relaxed),
-          overloads_.load(std::memory_order_relaxed)};
+          overloads_.load(std::memory_order_relaxed), delayed_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace gyre

@@ -5,7 +5,8 @@
 // Thread rule: any thread, but for Attach (once, before the first request).
 //
 // Always holds: every request that is handed in gets exactly one reply; what was admitted and not
-// yet replied to is bounded in number and in bytes, and one more is answered OVERLOADED.
+// yet replied to is bounded in number and in bytes, and so that none waits too long to be begun
+// (Lane::HasRoom); one more is answered OVERLOADED.
 
 #ifndef GYRE_SERVER_DOOR_H_
 #define GYRE_SERVER_DOOR_H_
@@ -63,7 +64,8 @@ class Door {
     LatencyBuckets::Counts puts;
     LatencyBuckets::Counts gets;
     uint64_t errors = 0;
-    uint64_t overloads = 0;
+    uint64_t overloads = 0;  // by a full door
+    uint64_t delayed = 0;    // requests refused since they would have waited too long
   };
   Figures figures() const;
 
@@ -71,7 +73,8 @@ class Door {
   class Round;
   class MultiCall;
 
-  absl::Status Admit(size_t requests, size_t bytes);
+  // One request of so many bytes, for a lane that is about to be handed `asks` others.
+  absl::Status Admit(const Lane& lane, size_t asks, size_t bytes);
   void Release(size_t requests, size_t bytes);
 
   const Options options_;
@@ -86,6 +89,7 @@ class Door {
   LatencyBuckets get_latency_;
   std::atomic<uint64_t> errors_{0};
   std::atomic<uint64_t> overloads_{0};
+  std::atomic<uint64_t> delayed_{0};
 };
 
 }  // namespace gyre

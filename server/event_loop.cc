@@ -115,8 +115,10 @@ void EventLoop::Run() {
   current_loop = this;
   std::vector<Event> round;
   Time wake = owner_.perform(InstantNow());
+  Time looked;  // when the round before began
+  bool busy = false;
   for (;;) {
-    Poll(wake);
+    const bool kept_waiting = Poll(wake, busy);
     {
       std::lock_guard<std::mutex> lock(mutex_);
       if (stopping_) return;
@@ -125,30 +127,40 @@ void EventLoop::Run() {
       figures_.events += round.size();
     }
     const Instant now = InstantNow();
+    waited_ = kept_waiting && busy ? now.monotonic - looked : Duration();
+    looked = now.monotonic;
     for (Event& event : round) event(now);
     round.clear();
     if (wake <= now.monotonic) owner_.on_wake(now);
     wake = owner_.perform(now);
-    Gather(now.monotonic + owner_.gather());
+    const Duration gather = owner_.gather();
+    busy = gather > Duration();
+    if (busy) Gather(now.monotonic + gather);
   }
 }
 
-void EventLoop::Poll(Time until) {
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (stopping_) return;
-    sleeping_ = waiting_.empty();
-    if (!sleeping_) until = Time();
+bool EventLoop::Poll(Time until, bool busy) {
+  bool told = busy && PollOnce(ToTimespec(Time()));
+  bool at_once = told;
+  if (!told) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      if (stopping_) return false;
+      sleeping_ = waiting_.empty();
+      at_once = !sleeping_;
+      if (at_once) until = Time();
+    }
+    told = PollOnce(ToTimespec(until));
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      sleeping_ = false;
+    }
   }
-  const bool told = PollOnce(ToTimespec(until));
-  {
-    std::lock_guard<std::mutex> lock(mutex_);
-    sleeping_ = false;
-  }
-  if (!told) return;
+  if (!told) return at_once;
   for (int polls = 0, in_vain = 0; polls < kPollsOfARound && in_vain < kPollsInVain; ++polls) {
     if (!PollOnce(ToTimespec(Time()))) ++in_vain;
   }
+  return at_once;
 }
 
 bool EventLoop::PollOnce(gpr_timespec deadline) {

@@ -64,6 +64,11 @@ class EventLoop {
   // way on it is sure to end; that may be told of on the calling thread.
   void Stop();
 
+  // For how long what this round took in may have waited: since the round before looked, where the
+  // loop has been busy since, and no time where it was idle. What its owner let gather counts too.
+  // For the loop's thread, within a round.
+  Duration waited() const { return waited_; }
+
   // From the loop's making to its Stop.
   grpc::CompletionQueue* queue() { return queue_.get(); }
 
@@ -81,8 +86,9 @@ class EventLoop {
  private:
   void Run();
   // Tells of what is ready on the queue; where nothing is and nothing waits either, of the first to
-  // come until `until`.
-  void Poll(Time until);
+  // come until `until`. Answers whether there was something to do when it began, of which it makes
+  // sure only after a round that was `busy`.
+  bool Poll(Time until, bool busy);
   bool PollOnce(gpr_timespec deadline);
   void Gather(Time until);
   void Enqueue(Event event, std::unique_lock<std::mutex> lock);
@@ -108,6 +114,7 @@ class EventLoop {
   bool stopping_ = false;
   Figures figures_;
 
+  Duration waited_;  // of the loop's thread
   std::thread thread_;
 };
 

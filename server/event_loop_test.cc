@@ -89,6 +89,28 @@ TEST(EventLoop, GathersWhatComesWhileItsOwnerIsBusy) {
   EXPECT_EQ(performed, 3);
 }
 
+TEST(EventLoop, TellsForHowLongWhatCameToABusyLoopMayHaveWaited) {
+  std::vector<Duration> waited;
+  std::promise<void> third_round;
+  EventLoop* mine = nullptr;
+  EventLoop loop("test",
+                 {[](Instant) {},
+                  [&](Instant) {
+                    waited.push_back(mine->waited());
+                    if (waited.size() == 3) third_round.set_value();
+                    return Time::Never();
+                  },
+                  [&] { return waited.size() == 2 ? Duration::Millis(30) : Duration(); }},
+                 10);
+  mine = &loop;
+  loop.Post([&](Instant) { loop.Post([](Instant) {}); });
+  loop.Start();
+  third_round.get_future().wait();
+  loop.Stop();
+  EXPECT_EQ(waited[1], Duration()) << "of the first round, to an idle loop";
+  EXPECT_GE(waited[2], Duration::Millis(30)) << "since the round before began";
+}
+
 TEST(EventLoop, RefusesClientsBeyondItsBoundButNotCompletions) {
   EventLoop loop("test", Idle(), 2);
   int ran = 0;

@@ -222,6 +222,8 @@ absl::Status Gyred::OpenNode() {
     Lane::Options lane;
     lane.index = i;
     lane.clock_answers = options.shard.clock_answers;
+    lane.admission = config_.admission;
+    lane.admission.most = std::min(lane.admission.most, config_.max_in_flight);
     lane.queue = clients_->AddCompletionQueue();
     const Lane::Seats seats = i == 0 ? Lane::Seats{seat_.get(), membership_.get()} : Lane::Seats();
     lanes_.push_back(

@@ -854,6 +854,27 @@ TEST(Gyred, AnswersOverloadedWhenTooMuchIsInFlight) {
   EXPECT_TRUE(Put(stub.get(), PutOf("k", "v")).status.ok());
 }
 
+TEST(Gyred, AnswersOverloadedWhenMoreAtOnceWouldWaitTooLong) {
+  LocalCluster cluster(1);
+  cluster.config(0).admission.most = 2;
+  cluster.StartAll("carts");
+  const auto stub = cluster.Connect(0);
+  grpc::ClientContext context;
+  v1::MultiGetRequest gets;
+  gets.set_table("carts");
+  for (int i = 0; i < 10; ++i) gets.add_keys("k" + std::to_string(i));
+  v1::MultiGetReply reply;
+  ASSERT_TRUE(stub->MultiGet(&context, gets, &reply).ok());
+  int overloaded = 0;
+  for (const v1::ItemOutcome& item : reply.items()) {
+    if (item.status().detail().reason() != v1::ErrorDetail::OVERLOADED) continue;
+    EXPECT_GE(item.status().detail().retry_after_ms(), 10u);
+    ++overloaded;
+  }
+  EXPECT_EQ(overloaded, 8);
+  EXPECT_TRUE(Put(stub.get(), PutOf("k", "v")).status.ok()) << "what was answered makes room";
+}
+
 // ------------------------------------------------------------------------------------ three nodes
 
 TEST(ThreeNodes, AnyNodeServesAnyRequest) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "replication/clock_answer.h"
 #include "ring/check.h"
+#include "server/clock.h"
 #include "storage/keys.h"
 
 namespace gyre {
@@ -35,6 +36,8 @@ Lane::Lane(Options options, Node* node, Seats seats, StorePool* pool, PeerLinks*
       seats_(seats),
       pool_(pool),
       peers_(peers),
+      admission_(options.admission),
+      limit_(options.admission.most),
       server_queue_(options.queue.get()),
       loop_(absl::StrCat("shard-", options.index),
             {[this](Instant now) { OnWake(now); }, [this](Instant now) { return Perform(now); },
@@ -42,7 +45,8 @@ Lane::Lane(Options options, Node* node, Seats seats, StorePool* pool, PeerLinks*
             options.max_waiting, QueueOf(std::move(options.queue))) {}
 
 bool Lane::TryServe(const std::shared_ptr<std::vector<Ask>>& asks) {
-  return loop_.TryPost([this, asks](Instant now) {
+  in_flight_.fetch_add(asks->size(), std::memory_order_relaxed);
+  const bool posted = loop_.TryPost([this, asks](Instant now) {
     stepped_ += asks->size();
     for (Ask& ask : *asks) {
       const Token token = next_token_++;
@@ -54,6 +58,8 @@ bool Lane::TryServe(const std::shared_ptr<std::vector<Ask>>& asks) {
       }
     }
   });
+  if (!posted) in_flight_.fetch_sub(asks->size(), std::memory_order_relaxed);
+  return posted;
 }
 
 void Lane::OnMessages(NodeId from, std::vector<PeerMessage> messages,
@@ -180,7 +186,9 @@ Time Lane::Perform(Instant now) {
     });
   }
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
+  const size_t answered = effects.replies.size();
   if (!effects.replies.empty()) Answer(std::move(effects.replies));
+  NoteRound(answered, now.monotonic);
   shard_wake_ = effects.wake;
   if (seats_.membership != nullptr) membership_wake_ = seats_.membership->Perform(now);
   if (seats_.control != nullptr) control_wake_ = seats_.control->Perform(now);
@@ -189,6 +197,15 @@ Time Lane::Perform(Instant now) {
     figures_ = shard_->figures();
   }
   return std::min({shard_wake_, control_wake_, membership_wake_});
+}
+
+void Lane::NoteRound(size_t answered, Time now) {
+  const size_t in_flight = in_flight_.fetch_sub(answered, std::memory_order_relaxed) - answered;
+  admission_.OnWait(AdmissionLimit::Stage::kLane, loop_.waited());
+  admission_.OnRound(in_flight, answered, now);
+  limit_.store(admission_.limit(), std::memory_order_relaxed);
+  retry_after_ms_.store(static_cast<uint32_t>(admission_.retry_after().millis()),
+                        std::memory_order_relaxed);
 }
 
 // Each hand-over to a thread and back costs more than a record that the page cache holds: so a
@@ -200,17 +217,21 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
   };
   const size_t threads = pool_->read_threads();
   const size_t share = std::min((reads.size() + threads - 1) / threads, kMostShare);
+  if (reads.empty()) return;
+  const Time asked = MonotonicNow();
   for (size_t begin = 0; begin < reads.size(); begin += share) {
     std::vector<Stored> records;
     for (size_t i = begin; i < std::min(begin + share, reads.size()); ++i) {
       records.push_back({std::move(reads[i].item), std::string()});
     }
-    pool_->Submit([this, records = std::move(records)](Engine* engine) mutable {
+    pool_->Submit([this, asked, records = std::move(records)](Engine* engine) mutable {
+      const Duration waited = MonotonicNow() - asked;
       for (Stored& record : records) {
         record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
         NoteRead(record.bytes.status());
       }
-      loop_.Post([this, records = std::move(records)](Instant then) mutable {
+      loop_.Post([this, waited, records = std::move(records)](Instant then) mutable {
+        admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
         for (Stored& record : records) shard_->OnRead(record.item, std::move(record.bytes), then);
       });
     });

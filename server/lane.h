@@ -7,6 +7,7 @@
 #ifndef GYRE_SERVER_LANE_H_
 #define GYRE_SERVER_LANE_H_
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -22,6 +23,7 @@
 #include "ring/ids.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
+#include "server/admission_limit.h"
 #include "server/caller.h"
 #include "server/control_seat.h"
 #include "server/event_loop.h"
@@ -48,6 +50,7 @@ class Lane {
     // Where calls that the lane is to serve come in. Null: it only makes calls.
     std::unique_ptr<grpc::ServerCompletionQueue> queue;
     ClockAnswerLimits clock_answers;
+    AdmissionOptions admission = {};
   };
 
   // Both of lane 0, and null elsewhere.
@@ -64,6 +67,15 @@ class Lane {
 
   // False when too much waits: nothing was done, and `asks` are as they were.
   [[nodiscard]] bool TryServe(const std::shared_ptr<std::vector<Ask>>& asks);
+  // Whether one more request than these, which are about to be handed in, would wait for no longer
+  // than it should (AdmissionLimit). TryServe does not ask.
+  bool HasRoom(size_t asks) const {
+    return in_flight_.load(std::memory_order_relaxed) + asks <
+           limit_.load(std::memory_order_relaxed);
+  }
+  // When a client that found no room is to come again.
+  uint32_t retry_after_ms() const { return retry_after_ms_.load(std::memory_order_relaxed); }
+  size_t admission_limit() const { return limit_.load(std::memory_order_relaxed); }
   // `ticket` is let go of once the messages have been taken in: the link reads on then.
   void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   void OnPeer(NodeId node, bool reachable);
@@ -94,6 +106,7 @@ class Lane {
   // On a thread of the pool: how a read ended.
   void NoteRead(const absl::Status& status);
   void Answer(std::vector<ShardEffects::Reply> replies);
+  void NoteRound(size_t answered, Time now);
 
   const int index_;
   const ClockAnswerLimits clock_answers_;
@@ -121,6 +134,12 @@ class Lane {
   Time shard_wake_ = Time::Never();
   Time control_wake_ = Time::Never();
   Time membership_wake_ = Time::Never();
+  AdmissionLimit admission_;
+
+  // Clients' requests that were handed in and not answered yet.
+  std::atomic<size_t> in_flight_{0};
+  std::atomic<size_t> limit_;  // as admission_ says, and so is the next
+  std::atomic<uint32_t> retry_after_ms_{0};
 
   mutable std::mutex figures_mutex_;
   ShardFigures figures_;  // guarded by figures_mutex_, and so is the next

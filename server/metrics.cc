@@ -3,6 +3,7 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -65,6 +66,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   HintCount hints;
   uint64_t rounds = 0;
   uint64_t events = 0;
+  size_t limit = lanes.front()->admission_limit();
   for (const Lane* lane : lanes) {
     const ShardFigures one = lane->figures();
     sum.exchanges += one.exchanges;
@@ -104,6 +106,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     }
     rounds += lane->loop_figures().rounds;
     events += lane->loop_figures().events;
+    limit = std::min(limit, lane->admission_limit());
   }
   out->Gauge("gyre_exchanges", "Requests being coordinated", sum.exchanges);
   out->Gauge("gyre_missing_dots", "Dots that a peer had and this node lacked, when last compared",
@@ -166,6 +169,11 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_shard_commits_total", "Commits of shards", sum.commits);
   out->Counter("gyre_loop_rounds_total", "Rounds of the event loops", rounds);
   out->Counter("gyre_loop_events_total", "Events taken by the event loops", events);
+  out->Gauge(
+      "gyre_admission_limit",
+      "Clients' requests that may be in flight at the lane that may have the fewest, so that "
+      "none waits too long to be begun",
+      limit);
   out->Gauge("gyre_shards", "Threads that share the partitions", lanes.size());
 }
 
@@ -202,6 +210,9 @@ void AddDoor(const Door& door, Families* out) {
   out->Gauge("gyre_in_flight_bytes", "Their bytes", door.in_flight_bytes());
   out->Counter("gyre_errors_total", "Requests answered with an error", figures.errors);
   out->Counter("gyre_overloads_total", "Requests refused by a full door", figures.overloads);
+  out->Counter("gyre_delay_overloads_total",
+               "Requests refused, for they would have waited too long to be begun",
+               figures.delayed);
   out->Gauge("gyre_epoch", "Of the topology that is served", door.epoch().value());
   out->Gauge("gyre_draining", "1 while the node is shutting down", door.draining() ? 1 : 0);
 }

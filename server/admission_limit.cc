@@ -1,0 +1,53 @@
+#include "server/admission_limit.h"
+
+namespace gyre {
+namespace {
+
+constexpr Duration kSoonest = Duration::Millis(10);
+constexpr Duration kLatest = Duration::Seconds(1);
+
+// So many eighths are a hundredfold, and more than any limit is off.
+constexpr int64_t kMostRises = 40;
+
+// Fewer may be of a moment in which the machine or the disk stood still, and of what it held up.
+constexpr size_t kFewestWaits = 3;
+
+}  // namespace
+
+Duration AdmissionLimit::Standing() const {
+  Duration longest;
+  for (const Waits& waits : waits_) {
+    if (waits.count < kFewestWaits || waits.shortest <= options_.target) continue;
+    longest = std::max(longest, waits.shortest);
+  }
+  return longest;
+}
+
+void AdmissionLimit::OnRound(size_t in_flight, size_t answered, Time now) {
+  most_in_flight_ = std::max(most_in_flight_, in_flight);
+  answered_ += answered;
+  const Duration span = now - began_;
+  if (span < options_.interval) return;
+  const Duration wait = Standing();
+  standing_ = wait > Duration();
+  if (standing_) {
+    // What was not in flight did not wait: the limit begins where the queue is.
+    const auto from = static_cast<int64_t>(std::min(limit_, most_in_flight_));
+    const int64_t to = from * options_.target.micros() / wait.micros();
+    limit_ = static_cast<size_t>(std::clamp(to, from - from / 4, from - from / 16));
+  } else {
+    // An idle lane goes round seldom: for each interval that has passed.
+    const int64_t quiet = std::min(span.micros() / options_.interval.micros(), kMostRises);
+    for (int64_t i = 0; i < quiet; ++i) limit_ += limit_ / 8 + 1;
+  }
+  limit_ = std::clamp(limit_, std::min(options_.least, options_.most), options_.most);
+  const auto left = static_cast<int64_t>(in_flight);
+  const auto ended = static_cast<int64_t>(std::max<size_t>(answered_, 1));
+  retry_after_ = std::clamp(std::min(span, kLatest) * left / ended, kSoonest, kLatest);
+  began_ = now;
+  waits_ = {};
+  most_in_flight_ = in_flight;
+  answered_ = 0;
+}
+
+}  // namespace gyre
