@@ -143,12 +143,15 @@ void WriteExchange::HandOver(Time now, Effects* effects) {
     return;
   }
   for (NodeId owner : std::exchange(wanting_, {})) {
-    if (next_stand_in_ == stand_ins_->size()) return;  // and so it goes without
+    if (next_stand_in_ == stand_ins_->size()) break;  // and so it goes without
     const NodeId stand_in = (*stand_ins_)[next_stand_in_++];
     substitutes_.push_back({stand_in, owner});
     tally_->Ask(owner, now);
     effects->sends.emplace_back(stand_in, Hint{owner, change_, request_.intent.durability, false});
   }
+  // A stand-in may be silent too, and then the next one takes its place.
+  const bool others = next_stand_in_ < stand_ins_->size();
+  if (others && silent_at_ == Time::Never()) silent_at_ = now + request_.timeout / 4;
 }
 
 void WriteExchange::OnStandIns(std::vector<NodeId> nodes, Time now, Effects* effects) {
@@ -230,9 +233,22 @@ void WriteExchange::OnWake(Time now, Effects* effects) {
   }
   if (now >= silent_at_) {
     silent_at_ = Time::Never();
-    for (NodeId owner : tally_->Unanswered()) Lose(owner, Part::kNoAnswer);
+    LoseTheSilent();
   }
   Decide(now, effects);
+}
+
+void WriteExchange::LoseTheSilent() {
+  const std::vector<NodeId> silent = tally_->Unanswered();
+  const std::vector<Substitute> substitutes = substitutes_;
+  size_t others = stand_ins_.has_value() ? stand_ins_->size() - next_stand_in_ : 0;
+  for (const Substitute& one : substitutes) {
+    if (std::find(silent.begin(), silent.end(), one.owner) == silent.end()) continue;
+    if (others == 0) return;  // better to wait on than to wait for nobody
+    --others;
+    Lose(one.stand_in, Part::kNoAnswer);
+  }
+  for (NodeId owner : silent) Lose(owner, Part::kNoAnswer);
 }
 
 void WriteExchange::GiveUpProbing(Outcome::Code code, Time now, Effects* effects) {

@@ -59,6 +59,8 @@ class WriteExchange final : public Exchange {
   void HandOver(Time now, Effects* effects);
   void Mint(Time now, Effects* effects);
   void GiveUpProbing(Outcome::Code code, Time now, Effects* effects);
+  // Of those whose copy nobody has acknowledged yet, the next stand-in is to take the place.
+  void LoseTheSilent();
   void Decide(Time now, Effects* effects);
   void End(Outcome::Code code, Effects* effects);
 

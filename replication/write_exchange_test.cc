@@ -390,6 +390,30 @@ TEST(SloppyWrite, WhoIsSilentForAQuarterOfTheTimeoutIsStoodInFor) {
   EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2") << "the owner's own answer still counts";
 }
 
+TEST(SloppyWrite, AnotherTakesThePlaceOfAStandInThatIsSilentToo) {
+  Trial trial = Write(Sloppy(Put(2)));
+  trial.Start();
+  trial.Minted(Minted());
+  trial.At(500).Wake();
+  EXPECT_EQ(trial.StandIns("wxy"), "Hint>w, Hint>x, wake 1000");
+  EXPECT_EQ(trial.At(1000).Wake(), "Hint>y, wake 2000") << "and no further one is left";
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('b'));
+  EXPECT_EQ(trial.At(1001).Hear('x', HintReply{}), "OK 2/2 stand-ins 1");
+}
+
+TEST(SloppyWrite, AStandInThatAnsweredKeepsItsPlace) {
+  Trial trial = Write(Sloppy(Put(3)));
+  trial.Start();
+  trial.Minted(Minted());
+  trial.At(500).Wake();
+  trial.StandIns("wxyz");
+  EXPECT_EQ(trial.Hear('w', HintReply{}), "wake 1000");
+  EXPECT_EQ(trial.At(1000).Wake(), "Hint>y, wake 1500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('c'));
+  EXPECT_EQ(trial.At(1500).Wake(), "Hint>z, wake 2000");
+  EXPECT_EQ(trial.Hear('z', HintReply{}), "OK 3/3 stand-ins 2");
+}
+
 TEST(SloppyWrite, AnotherTakesThePlaceOfAStandInThatIsLostOrHasNoRoom) {
   Trial trial = Write(Sloppy(Put(2)), {.unreachable = "bc"});
   trial.Start();
