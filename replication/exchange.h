@@ -17,6 +17,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "replication/message.h"
+#include "replication/peer_pace.h"
 #include "replication/request.h"
 #include "ring/check.h"
 #include "ring/ids.h"
@@ -70,14 +71,16 @@ struct Surroundings {
   absl::FunctionRef<bool(NodeId)> healthy;
   // The item's record as this node holds it, where it is an owner and has it in memory.
   absl::FunctionRef<std::optional<Record>()> at_hand;
+  // How soon peers answer. Not null; it outlives the exchange.
+  PeerPace* pace;
 };
 
-// How gladly `node` is asked, 0 the most: this node itself, then the healthy, then whoever can be
-// reached, then the rest.
-inline int AskingRank(const Surroundings& around, NodeId node) {
+// How gladly `node` is asked, 0 the most: this node itself, then the healthy that are not slow,
+// then those that are, then whoever can be reached, then the rest.
+inline int AskingRank(const Surroundings& around, NodeId node, Time now) {
   if (node == around.self) return 0;
-  if (around.healthy(node)) return 1;
-  return around.reachable(node) ? 2 : 3;
+  if (around.healthy(node)) return around.pace->IsPrompt(node, now) ? 1 : 2;
+  return around.reachable(node) ? 3 : 4;
 }
 
 class Exchange {

@@ -16,7 +16,7 @@ void ForwardExchange::Start(const Surroundings& around, Time now, Effects* effec
   owners_.assign(around.owners.rbegin(), around.owners.rend());
   std::erase(owners_, self_);  // an owner that is filled again forwards, too
   std::stable_sort(owners_.begin(), owners_.end(), [&](NodeId a, NodeId b) {
-    return AskingRank(around, a) > AskingRank(around, b);
+    return AskingRank(around, a, now) > AskingRank(around, b, now);
   });
   patience_ = request_.timeout / std::max<int64_t>(1, std::ssize(owners_));
   AskNext(now, effects);

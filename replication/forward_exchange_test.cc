@@ -169,5 +169,13 @@ TEST(ForwardExchange, ARefusalByANewerEpochEndsIt) {
   EXPECT_EQ(trial.Hear('a', Refused{"newer"}), "STALE 0/2 unknown");
 }
 
+TEST(ForwardExchange, GoesRoundAnOwnerThatReadsFoundSlow) {
+  PeerPace pace({.silences_to_slow = 1});
+  pace.OnSilence(NodeOf('a'), Time());
+  WriteRequest request;
+  Trial trial(std::make_unique<ForwardExchange>(request), {.self = 'z', .pace = &pace});
+  EXPECT_EQ(trial.Start().substr(0, 9), "Forward>b");
+}
+
 }  // namespace
 }  // namespace gyre

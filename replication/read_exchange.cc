@@ -21,15 +21,19 @@ void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects)
   self_ = around.self;
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
-  hedge_at_ = std::min(deadline_, now + kHedgeAfter);
-  if (request_.sloppy) short_at_ = now + request_.timeout / 4;
+  rest_at_ = now + request_.timeout / 4;
+  pace_ = around.pace;
+  pace_->OnRead();
   if (request_.needed > 1) {  // else nobody else is asked, as a rule
     if (std::optional<Record> record = around.at_hand()) at_hand_ = std::move(record->versions);
   }
   std::vector<NodeId> order(around.owners.begin(), around.owners.end());
   std::stable_sort(order.begin(), order.end(), [&](NodeId a, NodeId b) {
-    return AskingRank(around, a) < AskingRank(around, b);
+    return AskingRank(around, a, now) < AskingRank(around, b, now);
   });
+  const bool spare = request_.needed < static_cast<int>(order.size());
+  hedge_after_ = pace_->HedgeAfter(spare ? order[request_.needed] : NodeId());
+  hedge_at_ = now + hedge_after_;
   tally_.emplace(order, request_.needed);
   for (int i = 0; i < request_.needed && i < static_cast<int>(order.size()); ++i) {
     Ask(order[i], now, effects);
@@ -44,12 +48,36 @@ void ReadExchange::Ask(NodeId node, Time now, Effects* effects) {
   tally_->Ask(node, now);
   Fetch fetch{request_.item, {}};
   if (node != self_) {
+    pace_->OnAsked(node, now);
     for (const Version& version : at_hand_) {
       if (fetch.known.size() == kMaxKnown) break;
       if (!version.value.empty()) fetch.known.push_back(version.dot);
     }
   }
   effects->sends.emplace_back(node, std::move(fetch));
+}
+
+void ReadExchange::AskTheRest(Time now, Effects* effects) {
+  hedge_at_ = Time::Never();
+  for (NodeId node : tally_->NotAsked()) Ask(node, now, effects);
+  if (!request_.sloppy) rest_at_ = Time::Never();
+}
+
+void ReadExchange::Hedge(Time now, Effects* effects) {
+  hedge_at_ = Time::Never();
+  const std::vector<NodeId> spare = tally_->NotAsked();
+  for (NodeId node : tally_->Unanswered()) {
+    const bool asked = tally_->Asked(node) && !lost_.contains(node);
+    if (asked && node != self_) pace_->OnSilence(node, now);
+  }
+  if (spare.empty() || !pace_->TryHedge()) return;
+  Ask(spare.front(), now, effects);
+  if (spare.size() == 1 && !request_.sloppy) rest_at_ = Time::Never();
+}
+
+void ReadExchange::NotePace(NodeId node) {
+  const Duration took = tally_->Took(node);
+  pace_->OnAnswer(node, took, /*late=*/took >= hedge_after_);
 }
 
 bool ReadExchange::Complete(FetchReply* reply) const {
@@ -78,9 +106,14 @@ void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effec
     const bool counts =
         owner != nullptr ? tally_->AnswerFor(*owner, from, now) : tally_->Answer(from, part, now);
     if (counts) answers_.emplace_back(from, std::move(fetched->found));
+    if (counts && owner == nullptr && from != self_) NotePace(from);
   } else if (fetched != nullptr || std::holds_alternative<Failed>(reply)) {
+    const auto* const failed = std::get_if<Failed>(&reply);
+    if (failed != nullptr && failed->code == Outcome::Code::kOverloaded) {
+      pace_->OnSilence(from, now);
+    }
     Lose(from, Part::kRefused);
-    hedge_at_ = now;
+    AskTheRest(now, effects);
     return OnWake(now, effects);
   } else if (std::holds_alternative<Refused>(reply)) {
     return End(Outcome::Code::kStaleEpoch, effects);
@@ -91,20 +124,17 @@ void ReadExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* effec
 void ReadExchange::OnUnreachable(NodeId node, Time now, Effects* effects) {
   if (stand_ins_.has_value()) std::erase(*stand_ins_, node);
   Lose(node, Part::kUnreachable);
-  hedge_at_ = now;
+  AskTheRest(now, effects);
   OnWake(now, effects);
 }
 
 void ReadExchange::OnWake(Time now, Effects* effects) {
   if (now >= deadline_) return End(Outcome::Code::kTimedOut, effects);
-  if (now >= hedge_at_) {
-    for (NodeId node : tally_->NotAsked()) Ask(node, now, effects);
-    hedge_at_ = deadline_;
-  }
-  if (now >= short_at_) {
-    short_at_ = Time::Never();
+  if (now >= hedge_at_) Hedge(now, effects);
+  if (now >= rest_at_) {
+    AskTheRest(now, effects);
+    rest_at_ = Time::Never();
     short_ = silent_ = true;
-    for (NodeId node : tally_->NotAsked()) Ask(node, now, effects);
   }
   Decide(now, effects);
 }
@@ -165,7 +195,7 @@ bool ReadExchange::OwnersAreLost() const {
 void ReadExchange::OnLocalFailure(Outcome::Code code, Time now, Effects* effects) {
   // Another owner may still have a sound copy.
   Lose(self_, Part::kRefused);
-  hedge_at_ = now;
+  AskTheRest(now, effects);
   if (tally_->Impossible() && !request_.sloppy) return End(code, effects);
   OnWake(now, effects);
 }
@@ -179,7 +209,7 @@ void ReadExchange::Decide(Time now, Effects* effects) {
       effects->stand_ins = true;
     }
   }
-  effects->wake = std::min(hedge_at_, short_at_);
+  effects->wake = std::min({deadline_, hedge_at_, rest_at_});
   if (effects->stand_ins) return;
   if (tally_->Met() && IsSaidByWhoKnows()) {
     End(Outcome::Code::kOk, effects);

@@ -1,7 +1,8 @@
 // ReadExchange: a get, coordinated by any node. Asks R owners (this node first, if it is one, then
-// those that nobody suspects), asks the rest when an answer is late or a node is lost, merges what
-// R answered, and sends the merged record to those that were behind: read repair is one of its
-// effects.
+// those that nobody suspects and that are not slow), one more when an answer is late (PeerPace says
+// when, and how often that may be), the rest when a node is lost or after a quarter of the timeout,
+// merges what R answered, and sends the merged record to those that were behind: read repair is one
+// of its effects.
 //
 // Where the table's quorum is sloppy and fewer than R owners can be reached, or have answered
 // within a quarter of the timeout, stand-ins are asked what they keep for the others, and count as
@@ -28,9 +29,6 @@ namespace gyre {
 
 class ReadExchange final : public Exchange {
  public:
-  // How long the first R owners have before the others are asked too.
-  static constexpr Duration kHedgeAfter = Duration::Millis(20);
-
   explicit ReadExchange(ReadRequest request);
 
   void Start(const Surroundings& around, Time now, Effects* effects) override;
@@ -43,6 +41,10 @@ class ReadExchange final : public Exchange {
 
  private:
   void Ask(NodeId node, Time now, Effects* effects);
+  void AskTheRest(Time now, Effects* effects);
+  // An answer is late: tells whose, and asks one more where that may be.
+  void Hedge(Time now, Effects* effects);
+  void NotePace(NodeId node);
   // Puts the values that did not come back into their places; false where they are not known here.
   bool Complete(FetchReply* reply) const;
   // The node answers nothing.
@@ -62,17 +64,20 @@ class ReadExchange final : public Exchange {
   NodeId self_;
   Epoch epoch_;
   Time deadline_;
-  Time hedge_at_;
+  PeerPace* pace_ = nullptr;
+  Duration hedge_after_;  // since the start
+  Time hedge_at_;         // Never: it has been done
+  // Who was not asked by then is asked, whatever has become of the others.
+  Time rest_at_;
   std::optional<Tally> tally_;
   std::vector<Version> at_hand_;
   std::vector<std::pair<NodeId, ExplainedRecord>> answers_;
 
   // Sloppy quorums.
-  std::set<NodeId> lost_;                         // of all nodes, those that answer nothing
-  Time short_at_ = Time::Never();                 // who has not answered by then is stood in for
-  bool silent_ = false;                           // that time has passed
-  bool short_ = false;                            // stand-ins are wanted
-  std::optional<std::vector<NodeId>> stand_ins_;  // still to be asked, the next one last
+  std::set<NodeId> lost_;  // of all nodes, those that answer nothing
+  bool silent_ = false;    // rest_at_ has passed: who has not answered is stood in for
+  bool short_ = false;     // stand-ins are wanted
+  std::optional<std::vector<NodeId>> stand_ins_;        // still to be asked, the next one last
   std::vector<std::pair<NodeId, NodeId>> substitutes_;  // a stand-in, and for whom
 };
 

@@ -150,6 +150,91 @@ TEST(ReadExchange, AsksTheRestWhenAnAnswerIsLate) {
   EXPECT_EQ(trial.Hear('c', Found(Holding({}))), "OK 2/2");
 }
 
+// Peers b and c, of whom reads have heard: b takes 4 ms, c takes 9 ms.
+PeerPace Known(PeerPaceOptions options = {}) {
+  PeerPace pace(options);
+  for (int i = 0; i < 100; ++i) {
+    pace.OnAnswer(NodeOf('b'), Duration::Millis(4), false);
+    pace.OnAnswer(NodeOf('c'), Duration::Millis(9), false);
+  }
+  return pace;
+}
+
+TEST(ReadExchange, AsksAnotherOnceThatOneWouldHaveAnswered) {
+  PeerPace pace = Known();
+  Trial trial = Read(2, {.pace = &pace});
+  EXPECT_EQ(trial.Start(), "Fetch>a, Fetch>b, wake 10");
+  EXPECT_EQ(trial.At(10).Wake(), "wake 10") << "an upper bound of nine";
+  EXPECT_EQ(trial.At(11).Wake(), "Fetch>c, wake 2000");
+  EXPECT_EQ(pace.figures().hedges, 1u);
+}
+
+TEST(ReadExchange, WithoutABudgetItAsksAnotherAfterAQuarterOfTheTimeout) {
+  PeerPace pace({.hedges_first = 0});
+  Trial trial = Read(2, {.pace = &pace});
+  trial.Start();
+  EXPECT_EQ(trial.At(20).Wake(), "wake 500");
+  EXPECT_EQ(trial.At(500).Wake(), "Fetch>c, wake 2000");
+  EXPECT_EQ(pace.figures().refused, 1u);
+}
+
+TEST(ReadExchange, AsksOneMoreAndTheRestAfterAQuarterOfTheTimeout) {
+  PeerPace pace;
+  Trial trial = Read(2, {.owners = "abcde", .pace = &pace});
+  trial.Start();
+  EXPECT_EQ(trial.At(20).Wake(), "Fetch>c, wake 500");
+  EXPECT_EQ(trial.At(500).Wake(), "Fetch>d, Fetch>e, wake 2000");
+}
+
+TEST(ReadExchange, ALostNodeCostsNoBudget) {
+  PeerPace pace({.hedges_first = 0});
+  Trial trial = Read(2, {.pace = &pace});
+  trial.Start();
+  EXPECT_EQ(trial.At(1).Lose('b'), "Fetch>c, wake 2000");
+}
+
+TEST(ReadExchange, GoesRoundAnOwnerThatReadsFoundSlow) {
+  PeerPace pace({.silences_to_slow = 2});
+  for (int i = 0; i < 2; ++i) {
+    Trial trial = Read(2, {.pace = &pace});
+    EXPECT_EQ(trial.Start(), "Fetch>a, Fetch>b, wake 20");
+    trial.Hear('a', Found(Holding({})));
+    trial.At(20).Wake();
+    EXPECT_EQ(trial.At(21).Hear('c', Found(Holding({}))), "OK 2/2");
+  }
+  Trial trial = Read(2, {.pace = &pace});
+  EXPECT_EQ(trial.At(22).Start(), "Fetch>a, Fetch>c, wake 42");
+  EXPECT_EQ(Read(3, {.pace = &pace}).At(22).Start(), "Fetch>a, Fetch>c, Fetch>b, wake 42")
+      << "though it is asked where all are needed";
+}
+
+TEST(ReadExchange, OneReadTriesASlowOwnerAgainAndTheOthersFollowOnceItIsPrompt) {
+  PeerPace pace({.silences_to_slow = 1});
+  pace.OnSilence(NodeOf('b'), Time());
+  Trial again = Read(2, {.pace = &pace});
+  EXPECT_EQ(again.At(100).Start(), "Fetch>a, Fetch>b, wake 120");
+  EXPECT_EQ(Read(2, {.pace = &pace}).At(101).Start(), "Fetch>a, Fetch>c, wake 121");
+  again.At(102).Hear('b', Found(Holding({})));
+  EXPECT_EQ(Read(2, {.pace = &pace}).At(103).Start(), "Fetch>a, Fetch>b, wake 123");
+}
+
+TEST(ReadExchange, ALateAnswerDoesNotMakeASlowOwnerPrompt) {
+  PeerPace pace({.silences_to_slow = 1});
+  Trial trial = Read(2, {.pace = &pace});
+  trial.Start();
+  trial.At(20).Wake();
+  trial.At(40).Hear('b', Found(Holding({})));
+  EXPECT_FALSE(pace.IsPrompt(NodeOf('b'), Time() + Duration::Millis(40)));
+}
+
+TEST(ReadExchange, AnOwnerThatSaysThatItIsOverloadedIsSlow) {
+  PeerPace pace({.silences_to_slow = 1});
+  Trial trial = Read(2, {.pace = &pace});
+  trial.Start();
+  EXPECT_EQ(trial.Hear('b', Failed{Outcome::Code::kOverloaded}), "Fetch>c, wake 2000");
+  EXPECT_FALSE(pace.IsPrompt(NodeOf('b'), Time()));
+}
+
 TEST(ReadExchange, AsksTheRestAtOnceWhenANodeIsLost) {
   Trial trial = Read(2);
   trial.Start();
@@ -368,7 +453,7 @@ TEST(SloppyRead, OwnersThatWereNotAskedYetAreAskedBeforeAnybodyStandsInForThem) 
   request.timeout = Duration::Millis(60);
   Trial trial(std::make_unique<ReadExchange>(request), {.self = 'z'});
   EXPECT_EQ(trial.Start(), "Fetch>a, wake 15");
-  EXPECT_EQ(trial.At(15).Wake(), "stand-ins?, Fetch>b, Fetch>c, wake 20");
+  EXPECT_EQ(trial.At(15).Wake(), "stand-ins?, Fetch>b, Fetch>c, wake 60");
 }
 
 }  // namespace

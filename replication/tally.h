@@ -40,6 +40,8 @@ class Tally {
   // Even if everyone who may still answer did, the quorum would not be met.
   bool Impossible() const;
   bool Asked(NodeId replica) const;
+  // How long the replica's answer took, or zero where there is none. REQUIRES: it is one of them.
+  Duration Took(NodeId replica) const { return Find(replica)->took; }
   // Replicas whose answer does not count yet, in the order given.
   std::vector<NodeId> Unanswered() const;
   // Replicas that have not been asked yet, in the order given.

@@ -34,6 +34,7 @@ class Trial {
     std::string unreachable = {};
     std::string suspected = {};
     std::optional<Record> at_hand = {};
+    PeerPace* pace = nullptr;  // null: one that has seen nothing
   };
 
   Trial(std::unique_ptr<Exchange> exchange, Setting setting)
@@ -56,8 +57,9 @@ class Trial {
     };
     const auto at_hand = [this] { return setting_.at_hand; };
     return Step([&](Effects* effects) {
-      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, healthy, at_hand}, now_,
-                       effects);
+      exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, healthy, at_hand,
+                        setting_.pace != nullptr ? setting_.pace : pace_.get()},
+                       now_, effects);
     });
   }
   std::string Minted(MintOutcome minted) {
@@ -144,6 +146,7 @@ class Trial {
 
   const std::unique_ptr<Exchange> exchange_;
   const Setting setting_;
+  const std::unique_ptr<PeerPace> pace_ = std::make_unique<PeerPace>();
   Time now_;
   Effects effects_;
 };

@@ -100,6 +100,11 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.stand_in.expired += one.stand_in.expired;
     sum.stand_in.refused += one.stand_in.refused;
     sum.stand_in.guests += one.stand_in.guests;
+    sum.pace.slow += one.pace.slow;
+    sum.pace.slowed += one.pace.slowed;
+    sum.pace.tries += one.pace.tries;
+    sum.pace.hedges += one.pace.hedges;
+    sum.pace.refused += one.pace.refused;
     for (const auto& [owner, count] : one.hints) {
       hints.hints += count.hints;
       hints.bytes += count.bytes;
@@ -157,6 +162,15 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.stand_in.refused);
   out->Counter("gyre_guest_writes_total",
                "Writes taken in while none of their owners could be reached", sum.stand_in.guests);
+  out->Gauge("gyre_slow_peers", "Peers, counted by each shard, that reads go round to others",
+             sum.pace.slow);
+  out->Counter("gyre_slow_peers_total", "Times that a shard began to go round a peer",
+               sum.pace.slowed);
+  out->Counter("gyre_slow_peer_tries_total", "Reads that tried a slow peer again", sum.pace.tries);
+  out->Counter("gyre_hedges_total", "Reads that asked another owner, for one was late",
+               sum.pace.hedges);
+  out->Counter("gyre_hedges_refused_total", "Reads that would have, but had spent their budget",
+               sum.pace.refused);
   out->Counter("gyre_record_cache_hits_total", "Looks for a record that found it decoded in memory",
                sum.record_cache.hits);
   out->Counter("gyre_record_cache_misses_total", "Looks for a record that had to ask the store",

@@ -94,6 +94,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       view_(std::move(view)),
       random_(random),
       next_exchange_(random_.Next() << 40 | 1),
+      pace_(options.pace),
       repair_(options.repair, view_, store, next_exchange_ | kRepairIds, Random(random_.Next())),
       stand_in_(view_->self(), std::move(hints),
                 Guest(store->options().limits, Random(random_.Next())), store,
@@ -177,7 +178,8 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
     if (!Holds(live.item.partition)) return std::nullopt;
     return store_->AtHand(live.item);
   };
-  const Surroundings around{view_->self(), view_->epoch(), owners, reachable, healthy, at_hand};
+  const Surroundings around{view_->self(), view_->epoch(), owners, reachable,
+                            healthy,       at_hand,        &pace_};
   Effects effects;
   live.exchange->Start(around, now.monotonic, &effects);
   Perform(id, std::move(effects), now);
@@ -963,6 +965,7 @@ ShardEffects Shard::TakeEffects(Instant now) {
   figures_.stand_in = stand_in_.figures();
   figures_.repair = repair_.figures();
   figures_.damaged = damaged_.size();
+  figures_.pace = pace_.figures();
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_.wake(), commit_under_way_ ? Time::Never() : sync_at_);

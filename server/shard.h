@@ -31,6 +31,7 @@
 #include "replication/copy_page.h"
 #include "replication/exchange.h"
 #include "replication/message.h"
+#include "replication/peer_pace.h"
 #include "replication/request.h"
 #include "ring/ids.h"
 #include "ring/random.h"
@@ -61,6 +62,7 @@ struct ShardOptions {
   size_t max_unwritten_bytes = size_t{64} << 20;
   size_t max_waiting_reads = 10'000;
   ClockAnswerLimits clock_answers;
+  PeerPaceOptions pace;
   // The last process on this data ended in order. Then a peer that greets this node and does not
   // call it forgetful confirms the lives that it inherited. After any other end only the peers'
   // clocks do: a copy of a directory that was in use looks like it was left by a crash.
@@ -129,6 +131,7 @@ struct ShardFigures {
   std::vector<std::pair<NodeId, HintCount>> hints;
   StandIn::Figures stand_in;
   Repair::Figures repair;
+  PeerPace::Figures pace;
 };
 
 class Shard {
@@ -289,7 +292,8 @@ class Shard {
   size_t waiting_bytes_ = 0;    // of peers' values among those
   size_t forwarded_bytes_ = 0;  // of all exchanges
   std::set<NodeId> unreachable_;
-  std::set<NodeId> suspected_;                      // or taken for dead
+  std::set<NodeId> suspected_;  // or taken for dead
+  PeerPace pace_;
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life
 

@@ -724,6 +724,26 @@ TEST(Shard, RefusesMoreThanItsBoundInFlight) {
   EXPECT_EQ(bench.Write(3, "key", "z", 2).Take(), "commit");
 }
 
+TEST(Shard, GoesRoundAPeerThatReadsFindSlowAndTriesItAgain) {
+  ShardOptions options;
+  options.pace.silences_to_slow = 2;
+  Bench bench({.options = options});
+  const std::string first = bench.Read(1, "key", 2).Take();
+  const std::string peer = first.substr(first.size() - 1), other = peer == "b" ? "c" : "b";
+  EXPECT_EQ(bench.Read(2, "key", 2).Take(), "Fetch>" + peer);
+  EXPECT_EQ(bench.Wake(20).Take().substr(0, 16), "Fetch>" + other + ", Fetch>" + other);
+  EXPECT_EQ(bench.Read(3, "key", 2).Take(), "Fetch>" + other);
+  FetchReply nothing;
+  nothing.found = {bench.Item("key"), std::make_shared<const Record>(), {}};
+  EXPECT_EQ(bench.Hear(other, nothing).Take(), "reply 3 OK");
+  EXPECT_EQ(bench.shard().figures().pace.slow, 1u);
+  EXPECT_EQ(bench.shard().figures().pace.hedges, 2u);
+  bench.Wake(120).Take();
+  EXPECT_EQ(bench.Read(4, "key", 2).Take(), "Fetch>" + peer) << "one tries it again";
+  EXPECT_EQ(bench.Read(5, "key", 2).Take(), "Fetch>" + other) << "and only one";
+  EXPECT_EQ(bench.shard().figures().pace.tries, 1u);
+}
+
 TEST(Shard, ForwardsAWriteOfAPartitionThatItDoesNotOwn) {
   Bench bench({.members = {"a", "b", "c", "d"}, .slices = 8});
   EXPECT_EQ(bench.Write(1, bench.Foreign(), "x", 2).Take().substr(0, 8), "Forward>");
