@@ -209,13 +209,14 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   }
   reply.set_partitions_owned(view->OwnedBy(view->self()).size());
   reply.set_requests_in_flight(parts_.door->in_flight());
-  parts_.pool->Submit([reply = std::move(reply), seat = std::move(seat),
+  parts_.pool->Submit(StorePool::ReadLane::kAdmin,
+                      [reply = std::move(reply), seat = std::move(seat),
                        done = std::move(done)](Engine* engine) mutable {
-    reply.set_disk_bytes(engine->SizeBytes());
-    reply.set_log_entries(engine->EstimateKeys(Family::kDotLog));
-    seat.reset();
-    done(std::move(reply));
-  });
+                        reply.set_disk_bytes(engine->SizeBytes());
+                        reply.set_log_entries(engine->EstimateKeys(Family::kDotLog));
+                        seat.reset();
+                        done(std::move(reply));
+                      });
 }
 
 void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
@@ -255,6 +256,7 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
   std::shared_ptr<void> seat = scans_.TryTake();
   if (seat == nullptr) return done(TooMany("too many scans are under way"));
   parts_.pool->Submit(
+      StorePool::ReadLane::kAdmin,
       [plan, seat = std::move(seat), done = std::move(done)](Engine* engine) mutable {
         absl::StatusOr<v1::ScanPartitionReply> reply = Scan(*engine, plan);
         seat.reset();

@@ -76,10 +76,10 @@ class AdminBench : public ::testing::Test {
     EXPECT_EQ(DetailOf(status)->reason(), v1::ErrorDetail::OVERLOADED);
     EXPECT_GT(DetailOf(status)->retry_after_ms(), 0u);
   }
-  // The pool's one reader waits until the returned promise is kept.
+  // The pool's one reader for operators waits until the returned promise is kept.
   std::promise<void> HoldUpReads() {
     std::promise<void> go;
-    pool_.Submit([wait = go.get_future()](Engine*) { wait.wait(); });
+    pool_.Submit(StorePool::ReadLane::kAdmin, [wait = go.get_future()](Engine*) { wait.wait(); });
     return go;
   }
 

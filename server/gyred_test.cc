@@ -481,7 +481,15 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->body.find("gyre_request_seconds_count{kind=\"write\"} 1\n"),
             std::string::npos);
-  EXPECT_NE(metrics->body.find("gyre_in_flight 0\n"), std::string::npos);
+  for (const char* line :
+       {"gyre_in_flight 0\n", "gyre_delay_overloads_total 0\n", "gyre_admission_limit 10000\n",
+        "gyre_slow_peers 0\n", "gyre_slow_peers_total 0\n", "gyre_slow_peer_tries_total 0\n",
+        "gyre_hedges_total 0\n", "gyre_hedges_refused_total 0\n",
+        "gyre_store_reads_waiting{lane=\"data\"} 0\n",
+        "gyre_store_reads_waiting{lane=\"repair\"} 0\n",
+        "gyre_store_reads_waiting{lane=\"admin\"} 0\n"}) {
+    EXPECT_NE(metrics->body.find(line), std::string::npos) << line;
+  }
   EXPECT_NE(metrics->body.find("gyre_record_cache_misses_total 1\n"), std::string::npos);
   EXPECT_NE(metrics->body.find("gyre_record_cache_hits_total 0\n"), std::string::npos);
   EXPECT_NE(metrics->body.find("\ngyre_record_cache_bytes "), std::string::npos);

@@ -147,7 +147,8 @@ Time Lane::Perform(Instant now) {
   }
   Read(std::move(effects.disk_reads));
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
-    pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
+    pool_->Submit(StorePool::ReadLane::kRepair, [this,
+                                                 scan = std::move(scan)](Engine* engine) mutable {
       absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
           *engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_, scan.count);
       NoteRead(answer.status());
@@ -157,27 +158,29 @@ Time Lane::Perform(Instant now) {
     });
   }
   for (ShardEffects::CopyScan& scan : effects.copy_scans) {
-    pool_->Submit([this, scan = std::move(scan)](Engine* engine) mutable {
-      if (scan.snapshot == nullptr) scan.snapshot = engine->TakeSnapshot();
-      absl::StatusOr<CopyPage> page =
-          BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, CopyPageLimits());
-      NoteRead(page.status());
-      loop_.Post([this, scan = std::move(scan), page = std::move(page)](Instant then) mutable {
-        shard_->OnCopyScan(std::move(scan), std::move(page), then);
-      });
-    });
+    pool_->Submit(
+        StorePool::ReadLane::kRepair, [this, scan = std::move(scan)](Engine* engine) mutable {
+          if (scan.snapshot == nullptr) scan.snapshot = engine->TakeSnapshot();
+          absl::StatusOr<CopyPage> page =
+              BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, CopyPageLimits());
+          NoteRead(page.status());
+          loop_.Post([this, scan = std::move(scan), page = std::move(page)](Instant then) mutable {
+            shard_->OnCopyScan(std::move(scan), std::move(page), then);
+          });
+        });
   }
   for (Repair::Effects::Listing& listing : effects.listings) {
-    pool_->Submit([this, listing = std::move(listing)](Engine* engine) {
-      absl::StatusOr<ItemList> list =
-          ListItems(*engine->TakeSnapshot(), listing.range, kMostListed);
-      loop_.Post([this, id = listing.exchange, list = std::move(list)](Instant then) mutable {
-        shard_->OnListed(id, std::move(list), then);
-      });
-    });
+    pool_->Submit(
+        StorePool::ReadLane::kRepair, [this, listing = std::move(listing)](Engine* engine) {
+          absl::StatusOr<ItemList> list =
+              ListItems(*engine->TakeSnapshot(), listing.range, kMostListed);
+          loop_.Post([this, id = listing.exchange, list = std::move(list)](Instant then) mutable {
+            shard_->OnListed(id, std::move(list), then);
+          });
+        });
   }
   for (HintScan& scan : effects.hint_scans) {
-    pool_->Submit([this, scan = std::move(scan)](Engine* engine) {
+    pool_->Submit(StorePool::ReadLane::kRepair, [this, scan = std::move(scan)](Engine* engine) {
       absl::StatusOr<HintPage> page = ScanHints(*engine->TakeSnapshot(), scan);
       NoteRead(page.status());
       loop_.Post([this, id = scan.id, page = std::move(page)](Instant then) mutable {
@@ -224,17 +227,19 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
     for (size_t i = begin; i < std::min(begin + share, reads.size()); ++i) {
       records.push_back({std::move(reads[i].item), std::string()});
     }
-    pool_->Submit([this, asked, records = std::move(records)](Engine* engine) mutable {
-      const Duration waited = MonotonicNow() - asked;
-      for (Stored& record : records) {
-        record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
-        NoteRead(record.bytes.status());
-      }
-      loop_.Post([this, waited, records = std::move(records)](Instant then) mutable {
-        admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
-        for (Stored& record : records) shard_->OnRead(record.item, std::move(record.bytes), then);
-      });
-    });
+    pool_->Submit(StorePool::ReadLane::kData,
+                  [this, asked, records = std::move(records)](Engine* engine) mutable {
+                    const Duration waited = MonotonicNow() - asked;
+                    for (Stored& record : records) {
+                      record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
+                      NoteRead(record.bytes.status());
+                    }
+                    loop_.Post([this, waited, records = std::move(records)](Instant then) mutable {
+                      admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
+                      for (Stored& record : records)
+                        shard_->OnRead(record.item, std::move(record.bytes), then);
+                    });
+                  });
   }
 }
 

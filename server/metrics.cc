@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <limits>
 #include <map>
@@ -286,6 +287,15 @@ std::string Metrics::Text() const {
   families.Counter("gyre_store_groups_total", "Groups of commits written", store.groups);
   families.Counter("gyre_store_syncs_total", "Of these, with a sync", store.syncs);
   families.Counter("gyre_store_written_bytes_total", "Keys and values written", store.bytes);
+  families.Open("gyre_store_reads_waiting",
+                "Reads that wait for a thread of their lane: of clients' requests, of repair and "
+                "hints, of operators",
+                MetricType::Gauge);
+  constexpr std::array<const char*, StorePool::kReadLanes> kLanes = {"data", "repair", "admin"};
+  for (size_t lane = 0; lane < kLanes.size(); ++lane) {
+    families.More("lane", kLanes.at(lane)).gauge.value =
+        static_cast<double>(store.waiting.at(lane));
+  }
   families.Gauge("gyre_store_bytes", "On disk", parts_.engine->SizeBytes());
   return prometheus::TextSerializer().Serialize(families.Take());
 }

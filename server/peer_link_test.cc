@@ -121,6 +121,51 @@ TEST(PeerLink, WhatNodesSayOfWhoIsAliveDoesNotWaitBehindRepair) {
   EXPECT_EQ(links.figures().dropped_repair, 0u);
 }
 
+// What arrives of five messages of one lane, behind a thousand of the other, which has no room.
+size_t ArrivesBehindAFullLane(bool repair_is_full, PeerLink::Figures* figures) {
+  std::mutex mutex;
+  size_t arrived = 0;  // guarded by mutex
+  FakePeer peer([&](int, FakePeer::Stream* stream) {
+    FakePeer::Greet(stream);
+    peer::PeerFrame frame;
+    while (stream->Read(&frame)) {
+      std::lock_guard<std::mutex> lock(mutex);
+      for (const peer::PeerMessage& message : frame.messages()) {
+        if (message.has_fetch() == repair_is_full) ++arrived;
+      }
+    }
+    return grpc::Status::OK;
+  });
+  PeerLinkOptions options = Impatient();
+  (repair_is_full ? options.max_repair_bytes : options.max_queue_bytes) = 10'000;
+  Links links(options, peer);
+  links.Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.figures().connects == 1; }));
+  std::vector<Envelope> envelopes;
+  for (int i = 0; i < 1'005; ++i) {
+    const bool repair = (i < 1'000) == repair_is_full;
+    envelopes.push_back({NodeId(FakePeer::kId), repair ? RepairOf(600) : FetchOf(600)});
+  }
+  (*links).Send(std::move(envelopes));
+  LocalCluster::Eventually([&] {
+    std::lock_guard<std::mutex> lock(mutex);
+    return arrived == 5;
+  });
+  *figures = links.figures();
+  std::lock_guard<std::mutex> lock(mutex);
+  return arrived;
+}
+
+TEST(PeerLink, AFullLaneDropsNothingOfTheOther) {
+  PeerLink::Figures figures;
+  EXPECT_EQ(ArrivesBehindAFullLane(/*repair_is_full=*/true, &figures), 5u);
+  EXPECT_EQ(figures.dropped, 0u);
+  EXPECT_GT(figures.dropped_repair, 0u);
+  EXPECT_EQ(ArrivesBehindAFullLane(/*repair_is_full=*/false, &figures), 5u);
+  EXPECT_GT(figures.dropped, 0u);
+  EXPECT_EQ(figures.dropped_repair, 0u);
+}
+
 TEST(PeerLink, NoFrameIsLargerThanAPeerTakes) {
   std::mutex mutex;
   std::vector<size_t> frames;  // bytes; guarded by mutex

@@ -154,7 +154,8 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   const absl::Span<const NodeId> owners = view_->Owners(item.partition);
   if (failed_) {
     refusal.code = Outcome::Code::kStorageFailed;
-  } else if (live_.size() >= options_.max_exchanges) {
+  } else if (live_.size() >= options_.max_exchanges ||
+             (origin.node != NodeId() && forwarded_ >= options_.max_exchanges / 2)) {
     ++figures_.overloads;
     refusal.code = Outcome::Code::kOverloaded;
   } else if (owners.empty() || WasDropped(view_->topology(), item.table)) {
@@ -172,6 +173,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
   live.item = std::move(item);
   live.forwarded_bytes = forwarded_bytes;
   forwarded_bytes_ += forwarded_bytes;
+  if (origin.node != NodeId()) ++forwarded_;
   const auto reachable = [this](NodeId node) { return Reachable(node); };
   const auto healthy = [this](NodeId node) { return Healthy(node); };
   const auto at_hand = [this, &live]() -> std::optional<Record> {
@@ -310,6 +312,7 @@ void Shard::Finish(ExchangeId id, Outcome outcome) {
   auto it = live_.find(id);
   SetWake(id, &it->second, Time::Never());
   forwarded_bytes_ -= it->second.forwarded_bytes;
+  if (it->second.origin.node != NodeId()) --forwarded_;
   Answer(it->second.origin, it->second.item, std::move(outcome));
   live_.erase(it);
 }

@@ -50,7 +50,8 @@ using Token = uint64_t;
 
 struct ShardOptions {
   // Client requests and forwarded writes in flight; one more is answered kOverloaded. Default
-  // 10,000. Each holds a few hundred bytes and its value.
+  // 10,000. Each holds a few hundred bytes and its value. Forwarded ones have a half of it, so that
+  // what peers send on leaves this node's own clients room.
   size_t max_exchanges = 10'000;
   RepairOptions repair;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
@@ -290,7 +291,8 @@ class Shard {
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
   size_t waiting_reads_ = 0;    // in loading_
   size_t waiting_bytes_ = 0;    // of peers' values among those
-  size_t forwarded_bytes_ = 0;  // of all exchanges
+  size_t forwarded_ = 0;        // exchanges of writes that peers forwarded
+  size_t forwarded_bytes_ = 0;  // of those
   std::set<NodeId> unreachable_;
   std::set<NodeId> suspected_;  // or taken for dead
   PeerPace pace_;

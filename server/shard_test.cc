@@ -724,6 +724,36 @@ TEST(Shard, RefusesMoreThanItsBoundInFlight) {
   EXPECT_EQ(bench.Write(3, "key", "z", 2).Take(), "commit");
 }
 
+TEST(Shard, WhatPeersForwardLeavesThisNodesClientsRoom) {
+  ShardOptions options;
+  options.max_exchanges = 4;
+  Bench bench({.options = options});
+  const auto forward = [&](ExchangeId exchange) {
+    return bench.Hear("c", Forward{bench.Request(bench.Item("key"), "x", 3)}, exchange).CommitAll();
+  };
+  for (const ExchangeId exchange : {5, 6}) EXPECT_EQ(Sorted(forward(exchange)), "Apply>b, Apply>c");
+  EXPECT_EQ(forward(7), "ForwardReply>c");
+  EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOverloaded);
+  EXPECT_EQ(Sorted(bench.Write(1, "key", "x", 2).CommitAll()), "Apply>b, Apply>c");
+  bench.Hear("b", ApplyReply{}).Hear("c", ApplyReply{}).Take();
+  bench.Lose("b").Lose("c").Take();
+  EXPECT_EQ(bench.shard().figures().exchanges, 0u);
+  EXPECT_EQ(Sorted(forward(8)), "Apply>b, Apply>c, ForwardReply>c") << "those that ended make room";
+}
+
+TEST(Shard, PeersThatFillTheirBoundStopNoClientAndNoRepair) {
+  ShardOptions options;
+  options.max_unwritten_bytes = 10;
+  options.max_waiting_reads = 1;
+  Bench bench({.options = options});
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "ten bytes."), 5).Take(), "commit");
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "y", 2), 6).Take(), "Failed>b");
+  bench.Write(1, "other", "x", 1);
+  EXPECT_EQ(bench.Hear("c", ClockAsk{}, 7).Take(), "scan");
+  EXPECT_EQ(Sorted(bench.Commit().Take()).substr(0, 7), "ApplyRe");
+  EXPECT_NE(Sorted(bench.CommitAll()).find("reply 1 OK"), std::string::npos);
+}
+
 TEST(Shard, GoesRoundAPeerThatReadsFindSlowAndTriesItAgain) {
   ShardOptions options;
   options.pace.silences_to_slow = 2;

@@ -15,10 +15,13 @@ StorePool::StorePool(Engine* engine, int read_threads)
   GYRE_CHECK(read_threads >= 1, "reads need a thread");
   threads_.emplace_back([this] { RunCommits(); });
   pthread_setname_np(threads_.back().native_handle(), "commit");
-  for (int i = 0; i < read_threads; ++i) {
-    threads_.emplace_back([this] { RunReads(); });
-    pthread_setname_np(threads_.back().native_handle(), "read");
-  }
+  const auto read = [this](ReadLane lane, const char* name) {
+    threads_.emplace_back([this, lane] { RunReads(lane); });
+    pthread_setname_np(threads_.back().native_handle(), name);
+  };
+  for (int i = 0; i < read_threads; ++i) read(ReadLane::kData, "read");
+  read(ReadLane::kRepair, "read-repair");
+  read(ReadLane::kAdmin, "read-admin");
 }
 
 StorePool::~StorePool() { Stop(); }
@@ -33,14 +36,14 @@ void StorePool::Commit(WriteBatch batch, WalSync sync, Committed done) {
   commits_changed_.notify_one();
 }
 
-void StorePool::Submit(Read read) {
+void StorePool::Submit(ReadLane lane, Read read) {
+  Reads& reads = reads_.at(static_cast<size_t>(lane));
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (stopping_) return;
-    reads_.push_back(std::move(read));
-    ++figures_.reads;
+    reads.waiting.push_back(std::move(read));
   }
-  reads_changed_.notify_one();
+  reads.changed.notify_one();
 }
 
 void StorePool::Stop() {
@@ -49,7 +52,7 @@ void StorePool::Stop() {
     stopping_ = true;
   }
   commits_changed_.notify_all();
-  reads_changed_.notify_all();
+  for (Reads& reads : reads_) reads.changed.notify_all();
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
@@ -57,7 +60,11 @@ void StorePool::Stop() {
 
 StorePool::Figures StorePool::figures() const {
   std::lock_guard<std::mutex> lock(mutex_);
-  return figures_;
+  Figures figures = figures_;
+  for (size_t lane = 0; lane < kReadLanes; ++lane) {
+    figures.waiting.at(lane) = reads_.at(lane).waiting.size();
+  }
+  return figures;
 }
 
 std::vector<StorePool::Waiting> StorePool::TakeGroup() {
@@ -99,15 +106,16 @@ void StorePool::RunCommits() {
   }
 }
 
-void StorePool::RunReads() {
+void StorePool::RunReads(ReadLane lane) {
+  Reads& reads = reads_.at(static_cast<size_t>(lane));
   for (;;) {
     Read read;
     {
       std::unique_lock<std::mutex> lock(mutex_);
-      reads_changed_.wait(lock, [this] { return stopping_ || !reads_.empty(); });
-      if (reads_.empty()) return;
-      read = std::move(reads_.front());
-      reads_.pop_front();
+      reads.changed.wait(lock, [&] { return stopping_ || !reads.waiting.empty(); });
+      if (reads.waiting.empty()) return;
+      read = std::move(reads.waiting.front());
+      reads.waiting.pop_front();
     }
     read(engine_);
   }

@@ -124,11 +124,35 @@ TEST(StorePool, FinishesWhatWaitsBeforeItStops) {
   {
     StorePool pool(&engine, 1);
     for (int i = 0; i < 10; ++i) {
-      pool.Submit([&seen, i](Engine*) { seen.push_back(std::to_string(i)); });
+      pool.Submit(StorePool::ReadLane::kData,
+                  [&seen, i](Engine*) { seen.push_back(std::to_string(i)); });
     }
     pool.Stop();
   }
   EXPECT_EQ(seen.size(), 10u);
+}
+
+TEST(StorePool, ALaneThatStandsStillHoldsUpNoOther) {
+  using ReadLane = StorePool::ReadLane;
+  const std::vector<ReadLane> lanes = {ReadLane::kData, ReadLane::kRepair, ReadLane::kAdmin};
+  for (const ReadLane still : lanes) {
+    MemoryEngine engine;
+    StorePool pool(&engine, 1);
+    std::promise<void> go;
+    const std::shared_future<void> gone = go.get_future().share();
+    for (int i = 0; i < 100; ++i) pool.Submit(still, [gone](Engine*) { gone.wait(); });
+    for (const ReadLane lane : lanes) {
+      if (lane == still) continue;
+      std::promise<void> read;
+      pool.Submit(lane, [&](Engine*) { read.set_value(); });
+      read.get_future().wait();
+    }
+    std::promise<void> written;
+    pool.Commit(OneChange("a"), WalSync::kYes, [&](const absl::Status&) { written.set_value(); });
+    written.get_future().wait();
+    EXPECT_GE(pool.figures().waiting.at(static_cast<size_t>(still)), 99u);
+    go.set_value();
+  }
 }
 
 }  // namespace
