@@ -45,7 +45,8 @@ SimCluster::SimCluster(SimOptions options)
   absl::StatusOr<Topology> initial = InitialTopology("sim", options_.slices, members);
   GYRE_CHECK(initial.ok(), "the simulated configuration is sound");
   initial_ = *std::move(initial);
-  nodes_.resize(options_.nodes);
+  nodes_.reserve(options_.nodes);
+  for (int i = 0; i < options_.nodes; ++i) nodes_.emplace_back(options_.admission);
   for (int i = 0; i < options_.nodes; ++i) {
     SimNode& node = nodes_[i];
     node.id = NodeIdFromName(initial_.cluster, "node-" + std::to_string(i));
@@ -151,17 +152,17 @@ void SimCluster::PerformShard(int index, int shard) {
   ShardEffects effects = node.node->shard(shard).TakeEffects(NowAt(node));
   if (effects.commit.has_value()) {
     node.shards[shard].writing = std::move(effects.commit);
-    AtNode(index, DiskDelay(), [this, shard](SimNode& n) { WriteCommit(n, shard); });
+    AtNode(index, DiskDelay(node), [this, shard](SimNode& n) { WriteCommit(n, shard); });
   }
   for (ShardEffects::DiskRead& read : effects.disk_reads) {
-    AtNode(index, DiskDelay(), [this, shard, item = std::move(read.item)](SimNode& n) {
+    AtNode(index, DiskDelay(node), [this, shard, item = std::move(read.item)](SimNode& n) {
       n.node->shard(shard).OnRead(item, n.engine->Get(Family::kRecords, EncodeItemKey(item)),
                                   NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
   }
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
-    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) {
+    AtNode(index, DiskDelay(node), [this, shard, scan = std::move(scan)](SimNode& n) {
       // Small answers, so that exchanges take several.
       const ClockAnswerLimits limits{8, 4096};
       absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
@@ -172,7 +173,7 @@ void SimCluster::PerformShard(int index, int shard) {
     });
   }
   for (ShardEffects::CopyScan& scan : effects.copy_scans) {
-    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
+    AtNode(index, DiskDelay(node), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
       if (scan.snapshot == nullptr) scan.snapshot = n.engine->TakeSnapshot();
       const CopyPageLimits limits{8, 4096};
       absl::StatusOr<CopyPage> page =
@@ -183,7 +184,7 @@ void SimCluster::PerformShard(int index, int shard) {
     });
   }
   for (Repair::Effects::Listing& listing : effects.listings) {
-    AtNode(index, DiskDelay(), [this, shard, listing = std::move(listing)](SimNode& n) {
+    AtNode(index, DiskDelay(node), [this, shard, listing = std::move(listing)](SimNode& n) {
       constexpr size_t kFew = 5;
       absl::StatusOr<ItemList> list = ListItems(*n.engine->TakeSnapshot(), listing.range, kFew);
       if (!list.ok()) Violate("listing: " + std::string(list.status().message()));
@@ -192,7 +193,7 @@ void SimCluster::PerformShard(int index, int shard) {
     });
   }
   for (HintScan& scan : effects.hint_scans) {
-    AtNode(index, DiskDelay(), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
+    AtNode(index, DiskDelay(node), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
       scan.most = std::min<size_t>(scan.most, 8);  // so that passes take several
       absl::StatusOr<HintPage> page = ScanHints(*n.engine->TakeSnapshot(), scan);
       if (!page.ok()) Violate("hint scan: " + std::string(page.status().message()));
@@ -368,7 +369,7 @@ void SimCluster::ScheduleWake(int index, Time SimNode::*due, Time local,
 }
 
 void SimCluster::Persist(int index, WriteBatch batch) {
-  AtNode(index, DiskDelay(), [this, batch = std::move(batch)](SimNode& node) {
+  AtNode(index, DiskDelay(nodes_[index]), [this, batch = std::move(batch)](SimNode& node) {
     const absl::Status status = node.engine->Write(batch, WalSync::kYes);
     node.node->control().OnPersisted(status);
     PerformControl(IndexOf(node.id));
@@ -376,7 +377,8 @@ void SimCluster::Persist(int index, WriteBatch batch) {
   });
 }
 
-Duration SimCluster::DiskDelay() {
+Duration SimCluster::DiskDelay(const SimNode& node) {
+  if (node.disk.has_value()) return *node.disk;
   return Duration::Micros(random_.Between(options_.min_disk.micros(), options_.max_disk.micros()));
 }
 
@@ -394,7 +396,7 @@ void SimCluster::Post(int from, Envelope envelope) {
 
 void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
   if (nodes_[to].left) return;
-  Defer(to, nodes_[to].life, [this, from, to, message](SimNode& node) {
+  Arrive(to, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
@@ -430,10 +432,47 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
 // clients
 
 // A connection takes nothing into the node's next life.
-void SimCluster::FromClient(int client, int index, std::function<void(SimNode&)> request) {
+void SimCluster::FromClient(int client, int index, OnOutcome done,
+                            std::function<void(SimNode&, OnOutcome)> request) {
   const uint64_t life = nodes_[index].life;
-  client_network_.Send(options_.nodes + client, index,
-                       [this, index, life, request] { Defer(index, life, request); });
+  client_network_.Send(options_.nodes + client, index, [this, index, life, request, done] {
+    SimNode& node = nodes_[index];
+    if (options_.step == Duration()) {
+      return Defer(index, life, [request, done](SimNode& n) { request(n, done); });
+    }
+    if (node.life != life || node.node == nullptr) return;
+    if (!Admits(node)) {
+      ++refused_;
+      node.free_at = std::max(node.free_at, scheduler_.now()) + options_.step / 16;
+      Outcome outcome;
+      outcome.code = Outcome::Code::kOverloaded;
+      return done(std::move(outcome));
+    }
+    ++node.in_flight;
+    const OnOutcome answer = [this, index, life, done](Outcome outcome) {
+      if (nodes_[index].life == life) {
+        --nodes_[index].in_flight;
+        ++nodes_[index].answered;
+      }
+      done(std::move(outcome));
+    };
+    Arrive(index, [request, answer](SimNode& n) { request(n, answer); });
+  });
+}
+
+bool SimCluster::Admits(SimNode& node) { return node.in_flight < node.admission.limit(); }
+
+void SimCluster::Arrive(int index, std::function<void(SimNode&)> action) {
+  SimNode& node = nodes_[index];
+  if (options_.step == Duration()) return Defer(index, node.life, std::move(action));
+  const Time now = scheduler_.now();
+  const Duration waits = std::max(node.free_at, now) - now;
+  node.free_at = now + waits + options_.step;
+  AtNode(index, waits, [waits, action = std::move(action), this](SimNode& n) {
+    n.admission.OnWait(AdmissionLimit::Stage::kLane, waits);
+    n.admission.OnRound(n.in_flight, std::exchange(n.answered, 0), scheduler_.now());
+    action(n);
+  });
 }
 
 SimCluster::OnOutcome SimCluster::ToClient(int index, int client, OnOutcome done) {
@@ -446,24 +485,25 @@ bool SimCluster::Write(int client, int index, const std::string& table, const st
                        WriteIntent intent, Duration timeout, OnOutcome done) {
   if (nodes_[index].node == nullptr) return false;
   done = ToClient(index, client, std::move(done));
-  FromClient(client, index, [this, index, table, key, intent, timeout, done](SimNode& node) {
-    const View& view = *node.node->control().view();
-    const TableSpec* spec = view.FindTable(table);
-    if (spec == nullptr) return;
-    WriteRequest request;
-    request.item = {view.Locate(*spec, key), spec->id, key};
-    request.intent = intent;
-    request.intent.conflict = spec->conflict;
-    request.intent.durability = spec->durability;
-    request.needed = spec->write_quorum;
-    request.timeout = timeout;
-    request.sloppy = spec->quorum == QuorumKind::kSloppy;
-    const int shard = node.node->ShardOf(request.item.partition);
-    const Token token = next_token_++;
-    node.shards[shard].waiting[token] = done;
-    node.node->shard(shard).Write(token, std::move(request), NowAt(node));
-    PerformShard(index, shard);
-  });
+  FromClient(client, index, std::move(done),
+             [this, index, table, key, intent, timeout](SimNode& node, const OnOutcome& answer) {
+               const View& view = *node.node->control().view();
+               const TableSpec* spec = view.FindTable(table);
+               if (spec == nullptr) return;
+               WriteRequest request;
+               request.item = {view.Locate(*spec, key), spec->id, key};
+               request.intent = intent;
+               request.intent.conflict = spec->conflict;
+               request.intent.durability = spec->durability;
+               request.needed = spec->write_quorum;
+               request.timeout = timeout;
+               request.sloppy = spec->quorum == QuorumKind::kSloppy;
+               const int shard = node.node->ShardOf(request.item.partition);
+               const Token token = next_token_++;
+               node.shards[shard].waiting[token] = answer;
+               node.node->shard(shard).Write(token, std::move(request), NowAt(node));
+               PerformShard(index, shard);
+             });
   return true;
 }
 
@@ -471,21 +511,22 @@ bool SimCluster::Read(int client, int index, const std::string& table, const std
                       Duration timeout, OnOutcome done) {
   if (nodes_[index].node == nullptr) return false;
   done = ToClient(index, client, std::move(done));
-  FromClient(client, index, [this, index, table, key, timeout, done](SimNode& node) {
-    const View& view = *node.node->control().view();
-    const TableSpec* spec = view.FindTable(table);
-    if (spec == nullptr) return;
-    ReadRequest request{{view.Locate(*spec, key), spec->id, key},
-                        spec->read_quorum,
-                        timeout,
-                        false,
-                        spec->quorum == QuorumKind::kSloppy};
-    const int shard = node.node->ShardOf(request.item.partition);
-    const Token token = next_token_++;
-    node.shards[shard].waiting[token] = done;
-    node.node->shard(shard).Read(token, std::move(request), NowAt(node));
-    PerformShard(index, shard);
-  });
+  FromClient(client, index, std::move(done),
+             [this, index, table, key, timeout](SimNode& node, const OnOutcome& answer) {
+               const View& view = *node.node->control().view();
+               const TableSpec* spec = view.FindTable(table);
+               if (spec == nullptr) return;
+               ReadRequest request{{view.Locate(*spec, key), spec->id, key},
+                                   spec->read_quorum,
+                                   timeout,
+                                   false,
+                                   spec->quorum == QuorumKind::kSloppy};
+               const int shard = node.node->ShardOf(request.item.partition);
+               const Token token = next_token_++;
+               node.shards[shard].waiting[token] = answer;
+               node.node->shard(shard).Read(token, std::move(request), NowAt(node));
+               PerformShard(index, shard);
+             });
   return true;
 }
 
@@ -596,6 +637,7 @@ void SimCluster::End(int index) {
   node.paused = false;
   node.disk_failed = false;
   node.left = false;
+  node.in_flight = node.answered = 0;
   ++node.life;
 }
 
@@ -647,6 +689,11 @@ void SimCluster::Resume(int index) {
 void SimCluster::Cut(int from, int to) {
   Trace("CUT " + NodeName(nodes_[from].id) + " -> " + NodeName(nodes_[to].id));
   network_.Cut(from, to);
+}
+
+void SimCluster::SlowDisk(int index, Duration each) {
+  Trace("SLOW DISK " + NodeName(nodes_[index].id));
+  nodes_[index].disk = each;
 }
 
 void SimCluster::HealNetwork() {
@@ -864,6 +911,11 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->stand_in.kept += figures.stand_in.kept;
     sum->stand_in.delivered += figures.stand_in.delivered;
     sum->stand_in.guests += figures.stand_in.guests;
+    sum->reads += figures.reads;
+    sum->pace.slowed += figures.pace.slowed;
+    sum->pace.tries += figures.pace.tries;
+    sum->pace.hedges += figures.pace.hedges;
+    sum->pace.refused += figures.pace.refused;
     sum->record_cache.hits += figures.record_cache.hits;
     sum->record_cache.misses += figures.record_cache.misses;
     sum->record_cache.evictions += figures.record_cache.evictions;

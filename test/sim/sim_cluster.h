@@ -21,6 +21,7 @@
 #include "ring/random.h"
 #include "ring/topology.h"
 #include "ring/view.h"
+#include "server/admission_limit.h"
 #include "server/node.h"
 #include "storage/memory_engine.h"
 #include "test/sim/observer.h"
@@ -43,6 +44,10 @@ struct SimOptions {
   Duration max_disk = Duration::Millis(4);
   uint32_t needs_disk_one_in = 10;  // of reads of the store do not find their record in memory
   size_t cached_bytes = 0;          // of records, that each shard keeps decoded
+  // What a node takes for each message and request, one after the other; to refuse one takes a
+  // sixteenth. Zero: it takes no time, and nothing waits or is refused.
+  Duration step = {};
+  AdmissionOptions admission = {};
   bool trace = false;
 };
 
@@ -73,6 +78,8 @@ class SimCluster {
   void Resume(int node);
   void Cut(int from, int to);
   void HealNetwork();
+  // From now on the node's disk takes so long for everything.
+  void SlowDisk(int node, Duration each);
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
   void JumpClock(int node, int64_t wall_ms);
   void SetDrift(int node, int64_t ppm);
@@ -116,6 +123,8 @@ class SimCluster {
   uint64_t Digest();
   // Of all lives of all nodes.
   ShardFigures Figures() const;
+  // Clients' requests that a node refused, for they would have waited too long.
+  uint64_t refused() const { return refused_; }
 
  private:
   struct ShardSlot {
@@ -144,8 +153,16 @@ class SimCluster {
     std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
-    Time drift_since;           // in virtual time
-    int64_t drift_base_us = 0;  // of the node's clock then
+    Time drift_since;              // in virtual time
+    int64_t drift_base_us = 0;     // of the node's clock then
+    std::optional<Duration> disk;  // what its disk takes, where that is said
+
+    // As in server/lane.h, of all shards together.
+    explicit SimNode(AdmissionOptions options) : admission(options) {}
+    Time free_at;  // when it is through with what has arrived
+    AdmissionLimit admission;
+    size_t in_flight = 0;  // of clients
+    size_t answered = 0;   // of those, since the limit was told
   };
 
   void Open(int node);
@@ -156,7 +173,12 @@ class SimCluster {
   // lost.
   void AtNode(int node, Duration delay, std::function<void(SimNode&)> action);
   void Defer(int node, uint64_t life, std::function<void(SimNode&)> action);
-  void FromClient(int client, int node, std::function<void(SimNode&)> request);
+  // Runs `action` once the node is through with what arrived before.
+  void Arrive(int node, std::function<void(SimNode&)> action);
+  // `request` gets what to call with its outcome.
+  void FromClient(int client, int node, OnOutcome done,
+                  std::function<void(SimNode&, OnOutcome)> request);
+  bool Admits(SimNode& node);
   OnOutcome ToClient(int node, int client, OnOutcome done);
   void PerformShard(int node, int shard);
   void PerformControl(int node);
@@ -179,7 +201,7 @@ class SimCluster {
   const ReplicaStore& StoreOf(NodeId owner, PartitionId partition);
   void TellReachability(int about, bool reachable);
   void Tell(int node, int about, bool reachable);
-  Duration DiskDelay();
+  Duration DiskDelay(const SimNode& node);
   int IndexOf(NodeId id) const { return index_.at(id); }
 
   const SimOptions options_;
@@ -194,6 +216,7 @@ class SimCluster {
   uint64_t next_token_ = 1;
   std::optional<std::string> violation_;
   ShardFigures past_;  // of lives that have ended
+  uint64_t refused_ = 0;
 };
 
 }  // namespace gyre
