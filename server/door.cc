@@ -136,7 +136,11 @@ class Door::Round {
     door_->errors_.fetch_add(1, std::memory_order_relaxed);
     v1::ClientReply reply;
     reply.set_id(id);
-    ToProto(status, reply.mutable_error());
+    if (!too_slow_.ok() && status == too_slow_) {
+      *reply.mutable_error() = too_slow_wire_;
+    } else {
+      ToProto(status, reply.mutable_error());
+    }
     caller_->OnReply(std::move(reply));
     flush_ = true;
   }
@@ -144,9 +148,26 @@ class Door::Round {
   size_t LaneOf(PartitionId partition) const { return partition.slice() % asks_.size(); }
 
   absl::Status Admit(PartitionId partition, size_t bytes) {
-    const size_t lane = LaneOf(partition);
-    return door_->Admit(*door_->lanes_[lane], asks_[lane] == nullptr ? 0 : asks_[lane]->size(),
-                        bytes);
+    const size_t index = LaneOf(partition);
+    const Lane& lane = *door_->lanes_[index];
+    switch (door_->Admit(lane, asks_[index] == nullptr ? 0 : asks_[index]->size(), bytes)) {
+      case Verdict::kAdmitted:
+        return absl::OkStatus();
+      case Verdict::kDraining:
+        return Draining();
+      case Verdict::kTooMany:
+        return Overloaded(kRetryAfterMs, "too many requests in flight");
+      case Verdict::kTooManyBytes:
+        return Overloaded(kRetryAfterMs, "too many bytes of requests in flight");
+      case Verdict::kTooSlow:
+        break;
+    }
+    // Where most are refused, the cost of that is taken from the others: so it is said once.
+    if (too_slow_.ok()) {
+      too_slow_ = Overloaded(lane.retry_after_ms(), "requests would wait too long");
+      ToProto(too_slow_, &too_slow_wire_);
+    }
+    return too_slow_;
   }
 
   void Ask(std::variant<WriteRequest, ReadRequest> request, Lane::Reply reply) {
@@ -296,6 +317,9 @@ class Door::Round {
   const Time now_;
   std::vector<std::shared_ptr<std::vector<Lane::Ask>>> asks_;  // by lane
   bool flush_ = false;
+  // What those are told who would wait too long, of the first of them; and as it is sent.
+  absl::Status too_slow_;
+  v1::Status too_slow_wire_;
 };
 
 Door::Door(Options options, std::shared_ptr<const View> view)
@@ -322,20 +346,19 @@ std::shared_ptr<const View> Door::view() const {
   return view_;
 }
 
-absl::Status Door::Admit(const Lane& lane, size_t asks, size_t bytes) {
-  if (draining()) return Draining();
+Door::Verdict Door::Admit(const Lane& lane, size_t asks, size_t bytes) {
+  if (draining()) return Verdict::kDraining;
   const bool too_many = in_flight_.fetch_add(1) + 1 > options_.max_in_flight;
   const bool too_large = in_flight_bytes_.fetch_add(bytes) + bytes > options_.max_in_flight_bytes;
   const bool too_slow = !lane.HasRoom(asks);
-  if (!too_many && !too_large && !too_slow) return absl::OkStatus();
+  if (!too_many && !too_large && !too_slow) return Verdict::kAdmitted;
   Release(1, bytes);
   if (!too_many && !too_large) {
     delayed_.fetch_add(1, std::memory_order_relaxed);
-    return Overloaded(lane.retry_after_ms(), "requests would wait too long");
+    return Verdict::kTooSlow;
   }
   overloads_.fetch_add(1, std::memory_order_relaxed);
-  return Overloaded(kRetryAfterMs, too_many ? "too many requests in flight"
-                                            : "too many bytes of requests in flight");
+  return too_many ? Verdict::kTooMany : Verdict::kTooManyBytes;
 }
 
 void Door::Release(size_t requests, size_t bytes) {

@@ -73,8 +73,9 @@ class Door {
   class Round;
   class MultiCall;
 
+  enum class Verdict : uint8_t { kAdmitted, kDraining, kTooMany, kTooManyBytes, kTooSlow };
   // One request of so many bytes, for a lane that is about to be handed `asks` others.
-  absl::Status Admit(const Lane& lane, size_t asks, size_t bytes);
+  Verdict Admit(const Lane& lane, size_t asks, size_t bytes);
   void Release(size_t requests, size_t bytes);
 
   const Options options_;
