@@ -135,6 +135,7 @@ void ReadExchange::OnWake(Time now, Effects* effects) {
     AskTheRest(now, effects);
     rest_at_ = Time::Never();
     short_ = silent_ = true;
+    LoseSilentStandIns();
   }
   Decide(now, effects);
 }
@@ -177,6 +178,29 @@ void ReadExchange::AskStandIns(Time now, Effects* effects) {
     tally_->Ask(owner, now);
     effects->sends.emplace_back(stand_in, FetchHints{request_.item});
   }
+  // A stand-in may be silent too, and then the next one takes its place.
+  const bool waits = std::any_of(substitutes_.begin(), substitutes_.end(),
+                                 [&](const auto& one) { return !HasAnswered(one.first); });
+  if (waits && !stand_ins_->empty() && rest_at_ == Time::Never()) {
+    rest_at_ = now + request_.timeout / 4;
+  }
+}
+
+void ReadExchange::LoseSilentStandIns() {
+  if (!stand_ins_.has_value()) return;
+  size_t others = stand_ins_->size();
+  const std::vector<std::pair<NodeId, NodeId>> substitutes = substitutes_;
+  for (const auto& one : substitutes) {
+    if (others == 0) return;  // better to wait on than to wait for nobody
+    if (HasAnswered(one.first)) continue;
+    --others;
+    Lose(one.first, Part::kNoAnswer);
+  }
+}
+
+bool ReadExchange::HasAnswered(NodeId node) const {
+  return std::any_of(answers_.begin(), answers_.end(),
+                     [&](const auto& answer) { return answer.first == node; });
 }
 
 // That nothing is there a stand-in cannot know.

@@ -51,6 +51,9 @@ class ReadExchange final : public Exchange {
   void Lose(NodeId node, Part part);
   // Asks stand-ins for the owners that have none, in their place.
   void AskStandIns(Time now, Effects* effects);
+  // Of those that have not answered; the next ones take their places.
+  void LoseSilentStandIns();
+  bool HasAnswered(NodeId node) const;
   // The owner that the node stands in for, or null.
   const NodeId* StoodInForBy(NodeId node) const;
   bool HasStandIn(NodeId owner) const;

@@ -431,6 +431,18 @@ TEST(SloppyRead, AnotherTakesThePlaceOfAStandInThatIsLost) {
   EXPECT_EQ(trial.Lose('z'), "QUORUM_NOT_MET 1/2");
 }
 
+TEST(SloppyRead, AnotherTakesThePlaceOfAStandInThatIsSilent) {
+  Trial trial = SloppyRead(2, {.self = 'z'});
+  trial.Start();
+  trial.At(20).Wake();
+  EXPECT_EQ(trial.At(500).Wake(), "stand-ins?, wake 2000");
+  EXPECT_EQ(trial.StandIns("uvwxy"), "FetchHints>u, FetchHints>v, FetchHints>w, wake 1000");
+  EXPECT_EQ(trial.Hear('v', Found(Holding({Value(kX)}))), "wake 1000");
+  EXPECT_EQ(trial.At(1000).Wake(), "FetchHints>x, FetchHints>y, wake 2000")
+      << "who has answered keeps its place";
+  EXPECT_EQ(trial.Hear('y', Found(Record{})), "OK 2/2 stand-ins 2");
+}
+
 TEST(SloppyRead, AStrictOneAsksNobodyElse) {
   EXPECT_EQ(Read(2, {.unreachable = "bc"}).Start(), "Fetch>a, Fetch>b, QUORUM_NOT_MET 0/2");
 }
