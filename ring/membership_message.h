@@ -34,7 +34,10 @@ struct MembershipMessage {
   // What the sender knows of itself: who has heard of more reminds it.
   uint64_t incarnation = 0;
   uint64_t load_version = 0;
-  std::vector<Rumour> rumours;  // at most kMaxRumours
+  // The sender's wall clock as the message left: what it adds to ClusterTime. Whoever performs
+  // Membership sets it; 0: not known.
+  uint64_t wall_ms = {};
+  std::vector<Rumour> rumours = {};  // at most kMaxRumours
 };
 
 }  // namespace gyre

@@ -30,6 +30,9 @@ enum class QuorumKind : uint8_t {
   kStrict = 1,  // the owners' only
 };
 
+// 100 years of 365 days: the longest that a put may be given to live.
+inline constexpr uint64_t kMaxTtlMs = uint64_t{100} * 365 * 24 * 3600 * 1000;
+
 struct TableSpec {
   TableId id;
   std::string name;      // 1 to 255 of [A-Za-z0-9_.-], not starting with '.' or '-'
@@ -39,6 +42,7 @@ struct TableSpec {
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
   QuorumKind quorum = QuorumKind::kSloppy;
+  uint64_t ttl_ms = {};  // how long a put lives that does not say; 0: for ever, up to kMaxTtlMs
 
   friend bool operator==(const TableSpec&, const TableSpec&) = default;
 };

@@ -165,6 +165,10 @@ absl::Status ValidateTableSpec(const TableSpec& spec) {
     return absl::InvalidArgumentError(absl::StrCat(field, ": ", quorum, ", allowed are 1 to ",
                                                    spec.replicas, " (the table's replicas)"));
   }
+  if (spec.ttl_ms > kMaxTtlMs) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("ttl_ms: ", spec.ttl_ms, ", allowed are 0 to ", kMaxTtlMs));
+  }
   return absl::OkStatus();
 }
 

@@ -63,7 +63,8 @@ bool WasDropped(const Topology& topology, TableId table);
 // Removes a table. NotFound: there is none of that name.
 absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view name);
 
-// InvalidArgument unless the name, 1 <= N <= kMaxReplicas and 1 <= R, W <= N hold.
+// InvalidArgument unless the name, 1 <= N <= kMaxReplicas, 1 <= R, W <= N and ttl_ms <= kMaxTtlMs
+// hold.
 absl::Status ValidateTableSpec(const TableSpec& spec);
 
 // DataLoss, with the rule that is broken, unless everything at the top of this file holds.

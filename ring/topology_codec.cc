@@ -4,13 +4,13 @@
 //               members:u16 member*  tables:u16 table*  families:u8 family*
 //   member   := name:str zone:str client_address:str peer_address:str
 //   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
-//               conflict:u8 durability:u8 quorum:u8
+//               conflict:u8 durability:u8 quorum:u8 ttl_ms:u64
 //   family   := replicas:u8 owners_each:u8 member_index:u16*   (slices * owners_each, slice-major)
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 2. A member's id is the hash of its name and not written. A
-// valid document has exactly one encoding. In format 1, which is read and not written, tables have
-// no quorum: there were strict ones only.
+// Integers are big endian. format is 3. A member's id is the hash of its name and not written. A
+// valid document has exactly one encoding. Formats 1 and 2 are read and not written: in 2 tables
+// have no ttl_ms, for nothing expired, and in 1 no quorum either, for there were strict ones only.
 
 #include <algorithm>
 #include <utility>
@@ -23,7 +23,8 @@
 namespace gyre {
 namespace {
 
-constexpr uint16_t kFormat = 2;
+constexpr uint16_t kFormat = 3;
+constexpr uint16_t kFormatWithoutTtl = 2;
 constexpr uint16_t kFormatWithoutQuorum = 1;
 
 size_t MemberIndex(const Topology& topology, NodeId id) {
@@ -58,6 +59,7 @@ bool GetTable(ByteReader& in, uint16_t format, TableSpec& table) {
   table.conflict = static_cast<ConflictPolicy>(conflict);
   table.durability = static_cast<Durability>(durability);
   table.quorum = static_cast<QuorumKind>(quorum);
+  table.ttl_ms = format <= kFormatWithoutTtl ? 0 : in.Get<uint64_t>();
   return conflict <= static_cast<uint8_t>(ConflictPolicy::kLastWriteWins) &&
          durability <= static_cast<uint8_t>(Durability::kPeriodic) &&
          quorum <= static_cast<uint8_t>(QuorumKind::kStrict);
@@ -106,6 +108,7 @@ std::string EncodeTopology(const Topology& topology) {
     out.Put(static_cast<uint8_t>(table.conflict));
     out.Put(static_cast<uint8_t>(table.durability));
     out.Put(static_cast<uint8_t>(table.quorum));
+    out.Put(table.ttl_ms);
   }
   out.Put(static_cast<uint8_t>(topology.families.size()));
   for (const Ownership& family : topology.families) {

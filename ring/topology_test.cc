@@ -209,8 +209,19 @@ TEST(TopologyCodec, RoundTripsEveryDocument) {
     spec.conflict = i % 2 == 0 ? ConflictPolicy::kSiblings : ConflictPolicy::kLastWriteWins;
     spec.durability = i % 3 == 0 ? Durability::kPeriodic : Durability::kFsync;
     spec.quorum = i % 4 < 2 ? QuorumKind::kSloppy : QuorumKind::kStrict;
+    spec.ttl_ms = i % 5 == 0 ? kMaxTtlMs : i;
     topology = With(topology, spec);
   }
+}
+
+// Behind the name of a table: replicas, two quorums, conflict, durability, quorum, and ttl_ms.
+TEST(TopologyCodec, InTablesOfTheFormatThatHadNoTtlNothingExpires) {
+  TableSpec spec = Table("carts");
+  spec.ttl_ms = 5000;
+  std::string bytes = EncodeTopology(With(Initial(), spec));
+  bytes[1] = 2;
+  bytes.erase(bytes.rfind("carts") + 5 + 6, 8);
+  EXPECT_EQ(*DecodeTopology(bytes), With(Initial(), Table("carts")));
 }
 
 TEST(TopologyCodec, TablesOfTheFormatThatHadNoQuorumAreStrict) {
@@ -219,8 +230,7 @@ TEST(TopologyCodec, TablesOfTheFormatThatHadNoQuorumAreStrict) {
   spec.quorum = QuorumKind::kStrict;
   std::string bytes = EncodeTopology(sloppy);
   bytes[1] = 1;
-  // Behind the name: replicas, two quorums, conflict, durability, and what format 1 lacks.
-  bytes.erase(bytes.rfind("carts") + 5 + 5, 1);
+  bytes.erase(bytes.rfind("carts") + 5 + 5, 1 + 8);
   EXPECT_EQ(*DecodeTopology(bytes), With(Initial(), spec));
 }
 
@@ -234,7 +244,7 @@ TEST(TopologyCodec, RefusesEveryTruncationAndAnyExtraByte) {
 
 TEST(TopologyCodec, RefusesANewerFormatAndSaysSo) {
   std::string bytes = EncodeTopology(Initial());
-  bytes[1] = 3;
+  bytes[1] = 4;
   EXPECT_EQ(DecodeTopology(bytes).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -265,7 +275,7 @@ TEST(TopologyCodec, AnswersMutatedBytesWithAnErrorOrAValidDocument) {
     if (!decoded.ok()) continue;
     ++accepted;
     ASSERT_TRUE(ValidateTopology(*decoded).ok());
-    if (mutated[1] != 2) continue;  // an older format is read, and not written
+    if (mutated[1] != 3) continue;  // an older format is read, and not written
     ASSERT_EQ(EncodeTopology(*decoded), mutated) << "a document has one encoding";
   }
   EXPECT_GT(accepted, 0);
