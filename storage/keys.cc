@@ -95,6 +95,26 @@ std::string PrefixEnd(std::string prefix) {
   return prefix;
 }
 
+std::string EncodeExpiryKey(const ExpiryKey& key) {
+  std::string out;
+  out.reserve(kItemPrefixBytes + 8 + key.item.key.size());
+  AppendPartition(&out, key.item.partition.value());
+  AppendBigEndian<8>(&out, key.expires_ms);
+  AppendBigEndian<2>(&out, key.item.table.value());
+  out.append(key.item.key);
+  return out;
+}
+
+std::optional<ExpiryKey> DecodeExpiryKey(std::string_view bytes) {
+  if (bytes.size() < kItemPrefixBytes + 8) return std::nullopt;
+  ExpiryKey key;
+  key.expires_ms = ReadBigEndian(bytes.substr(3, 8));
+  key.item = {ReadPartition(bytes),
+              TableId(static_cast<uint16_t>(ReadBigEndian(bytes.substr(11, 2)))),
+              std::string(bytes.substr(13))};
+  return key;
+}
+
 std::string EncodeClockKey(PartitionId partition) {
   std::string out = "c";
   AppendPartition(&out, partition.value());

@@ -4,6 +4,8 @@
 //   log        := partition(3) replica(8) counter(8)  family kDotLog; one entry per dot
 //   hint       := owner(8) partition(3) table(2) size(2) key(size) number(8)
 //                                                     family kHints; storage/hint_log.h
+//   expiry     := partition(3) expires_ms(8) table(2) key(*)
+//                                                     family kExpiry; storage/expiry_index.h
 //   clock      := 'c' partition(3)                    family kMeta; storage/partition_state.h
 //   node       := 'n' name(*)                         family kMeta; storage/identity.h
 //   partition  := replicas(1) slice(2)
@@ -51,6 +53,14 @@ struct LogKey {
 };
 std::optional<LogKey> DecodeLogKey(std::string_view bytes);
 
+// That a version of the item expires then; those of a partition in the order of that.
+struct ExpiryKey {
+  uint64_t expires_ms = 0;
+  ItemKey item;
+};
+std::string EncodeExpiryKey(const ExpiryKey& key);
+std::optional<ExpiryKey> DecodeExpiryKey(std::string_view bytes);
+
 std::string EncodeClockKey(PartitionId partition);
 std::optional<PartitionId> DecodeClockKey(std::string_view bytes);
 
@@ -69,7 +79,8 @@ std::string HintPartitionPrefix(NodeId owner, PartitionId partition);
 // The first key behind all that begin with `prefix`. REQUIRES: some byte of it is not 0xff.
 std::string PrefixEnd(std::string prefix);
 
-// The range of all items, or of all log entries, of a partition: [PartitionBegin, PartitionEnd).
+// The range of all items, log entries, or expiry entries, of a partition: [PartitionBegin,
+// PartitionEnd).
 std::string PartitionBegin(PartitionId partition);
 std::string PartitionEnd(PartitionId partition);
 // The range of all items of one table in a partition.

@@ -38,6 +38,8 @@ struct WriteIntent {
   bool unless_behind = false;
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
+  uint64_t ttl_ms = {};      // of a put: how long it lives; 0: for ever
+  uint64_t expires_ms = {};  // and so when it expires, set by who mints (Version::expires_ms)
 };
 
 struct MintOutcome {
@@ -93,7 +95,7 @@ inline void DiscardSeen(const CausalContext& seen, Record* record) {
 // Adds what the write says, under the dot; REQUIRES: nobody has seen that.
 inline void AddMinted(Dot dot, uint64_t stamp, WriteIntent* intent, Record* record) {
   if (intent->kind == WriteKind::kPut) {
-    AddVersion(record, {dot, stamp, std::move(intent->value)});
+    AddVersion(record, {dot, stamp, std::move(intent->value), intent->expires_ms});
   } else {
     record->context.RaiseTo(dot);
   }

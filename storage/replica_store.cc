@@ -46,6 +46,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     }
     const size_t share = options_.remembered_writes / partitions.size();
     if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
+    if (absl::Status status = expiry_.Open(*snapshot, id); !status.ok()) return status;
     partition.inherited = partition.state.self != ReplicaId();
   }
   return absl::OkStatus();
@@ -146,6 +147,7 @@ Record ReplicaStore::Filled(PartitionId partition, Record stored) const {
 
 MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent intent,
                                uint64_t wall_ms) {
+  const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
   // Context that its clock does not say: the record reflects dots that have not come here.
   Strip(&stored, At(item.partition).state.clock);
   const bool behind = !stored.context.empty();
@@ -187,7 +189,7 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   partition.state.clock.Add(minted.dot);
   Log(item, minted);
   writes_.Add(minted);
-  Store(item, record, intent.durability);
+  Store(item, record, intent.durability, expiring);
   std::vector<Minted> explained = Explain(record);
   if (intent.kind == WriteKind::kDelete) explained.push_back(minted);
   CausalContext seen = SeenByWriter(record, minted.dot, VectorOf(std::move(intent.context)));
@@ -205,13 +207,14 @@ void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incom
   NoteSeen(item.partition, incoming.context);
   for (const Minted& one : minted) NoteSeen(item.partition, VersionVector{one.dot});
   Partition& partition = At(item.partition);
+  const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
   Record record = Sync(Filled(item.partition, std::move(stored)), incoming);
   for (const Minted& one : minted) {
     DropSuperseded(&record, one);
     if (partition.state.clock.Add(one.dot)) Log(item, one);
     writes_.Add(one);
   }
-  Store(item, std::move(record), durability);
+  Store(item, std::move(record), durability, expiring);
 }
 
 void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const Minted> minted) {
@@ -223,7 +226,8 @@ void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const 
     if (partition.state.clock.Add(one.dot)) Log(item, one);
     writes_.Add(one);
   }
-  Store(item, std::move(record), Durability::kFsync);
+  // What the damaged one had entered of expiry is erased by who finds it.
+  Store(item, std::move(record), Durability::kFsync, /*expiring=*/{});
 }
 
 // A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
@@ -283,7 +287,9 @@ void ReplicaStore::StartLife(PartitionId id) {
   WriteState(id);
 }
 
-void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability) {
+void ReplicaStore::Store(const ItemKey& item, Record record, Durability durability,
+                         const ExpiryIndex::Moments& expiring) {
+  expiry_.OnStored(item, expiring, record, next_seq(), &gathering_);
   Strip(&record, At(item.partition).state.clock);
   gathering_bytes_ += item.key.size() + ValueBytes(record);
   PendingItem& pending = records_.Pin(item, KeyOf(item));
@@ -325,7 +331,20 @@ void ReplicaStore::Settle(const ItemKey& item, Record stored) {
   Strip(&stored, At(item.partition).state.clock);
   if (stored.context.size() == entries) return NoteUnsettled(item, stored.context);
   // Losing this in a power cut loses nothing: no sync.
-  Store(item, std::move(stored), Durability::kPeriodic);
+  const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
+  Store(item, std::move(stored), Durability::kPeriodic, expiring);
+}
+
+size_t ReplicaStore::RemoveExpired(const ExpiryKey& entry, Record stored, uint64_t time_ms) {
+  const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
+  if (!std::binary_search(expiring.begin(), expiring.end(), entry.expires_ms)) {
+    CommitBeside(Durability::kPeriodic,
+                 [&](WriteBatch* batch) { ExpiryIndex::Forget(entry, batch); });
+    Touch(entry.item.partition);
+  }
+  const size_t removed = DropExpired(&stored, time_ms);
+  if (removed > 0) Store(entry.item, std::move(stored), Durability::kPeriodic, expiring);
+  return removed;
 }
 
 void ReplicaStore::EraseTable(PartitionId id, TableId table) {

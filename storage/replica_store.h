@@ -39,6 +39,7 @@
 #include "ring/random.h"
 #include "ring/table.h"
 #include "storage/engine.h"
+#include "storage/expiry_index.h"
 #include "storage/keys.h"
 #include "storage/minting.h"
 #include "storage/partition_state.h"
@@ -137,6 +138,13 @@ class ReplicaStore {
   // nothing is left.
   std::vector<ItemKey> Settleable(PartitionId partition, size_t most) const;
   void Settle(const ItemKey& item, Record stored);
+
+  // Removes the versions of an item that have expired by `time_ms`, and the entry that told so;
+  // answers how many they were. Losing this in a power cut loses nothing.
+  size_t RemoveExpired(const ExpiryKey& entry, Record stored, uint64_t time_ms);
+  // What expires when, of all partitions.
+  ExpiryIndex& expiry() { return expiry_; }
+  const ExpiryIndex& expiry() const { return expiry_; }
 
   // Erases every item of a table that is no more. The clock stays: that there is nothing left is
   // what its dots came to.
@@ -250,7 +258,9 @@ class ReplicaStore {
   CommitSeq next_seq() const { return taken_ + 1; }
   void Touch(PartitionId partition);
   void WriteState(PartitionId partition);
-  void Store(const ItemKey& item, Record record, Durability durability);
+  // `expiring`: of the record whose place it takes.
+  void Store(const ItemKey& item, Record record, Durability durability,
+             const ExpiryIndex::Moments& expiring);
   void NoteUnsettled(const ItemKey& item, const VersionVector& context);
   void Log(const ItemKey& item, const Minted& minted);
   void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
@@ -265,7 +275,8 @@ class ReplicaStore {
   std::map<PartitionId, Partition> partitions_;
   absl::flat_hash_map<PartitionId, Partition*> places_;  // in partitions_; never iterated
   size_t unsettled_ = 0;                                 // items, over all partitions
-  RecordCache records_;                                  // pinned: what is not yet durable
+  ExpiryIndex expiry_;
+  RecordCache records_;  // pinned: what is not yet durable
   // The pinned ones with the commit that changed them, oldest first. An item is released with the
   // last of its commits.
   std::deque<std::pair<CommitSeq, PendingItem*>> pending_order_;

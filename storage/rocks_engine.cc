@@ -33,7 +33,7 @@ namespace gyre {
 namespace {
 
 // On disk; in the order of Family.
-constexpr const char* kFamilyNames[kFamilies] = {"records", "dot_log", "hints", "meta"};
+constexpr const char* kFamilyNames[kFamilies] = {"records", "dot_log", "hints", "meta", "expiry"};
 
 // Files kept open. Far below the usual 1,024 descriptors of a process, which sockets need too; with
 // files of 64 MiB it covers 32 GiB, beyond which a read may have to open one first.

@@ -62,7 +62,7 @@ class RocksEngine final : public Engine {
     size_t block_cache_bytes = size_t{64} << 20;
 
     // Size at which the records in memory are written out as a file, in bytes; the other families
-    // use a quarter of it each. Upper bound of all of them together: 5.25 times this, as each may
+    // use a quarter of it each. Upper bound of all of them together: 6 times this, as each may
     // have one that fills and two that are written out, and some 250 bytes for each replica id that
     // has minted in a partition since. Smaller means more files and more compaction.
     size_t memtable_bytes = size_t{32} << 20;

@@ -140,6 +140,33 @@ TEST(RocksEngine, RefusesADirectoryWithAFamilyThatItDoesNotKnow) {
       << refused.status();
 }
 
+// What a build left that knew of no expiry.
+TEST(RocksEngine, OpensADirectoryThatLacksAFamilyAndAddsIt) {
+  const ScratchDirectory scratch;
+  {
+    rocksdb::DBOptions options;
+    options.create_if_missing = options.create_missing_column_families = true;
+    std::vector<rocksdb::ColumnFamilyDescriptor> families;
+    for (const char* name : {"default", "records", "dot_log", "hints", "meta"}) {
+      families.emplace_back(name, rocksdb::ColumnFamilyOptions());
+    }
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* raw = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open(options, scratch.path(), families, &handles, &raw).ok());
+    const std::unique_ptr<rocksdb::DB> db(raw);
+    ASSERT_TRUE(db->Put(rocksdb::WriteOptions(), handles[1], "a", "1").ok());
+    for (rocksdb::ColumnFamilyHandle* handle : handles) {
+      ASSERT_TRUE(db->DestroyColumnFamilyHandle(handle).ok());
+    }
+  }
+  const auto engine = OpenOrDie({.path = scratch.path()});
+  EXPECT_EQ(*engine->Get(Family::kRecords, "a"), "1");
+  WriteBatch batch;
+  batch.Put(Family::kExpiry, "b", "");
+  EXPECT_TRUE(engine->Write(batch, WalSync::kYes).ok());
+  EXPECT_TRUE(engine->Get(Family::kExpiry, "b").ok());
+}
+
 TEST(RocksEngine, KeepsEverythingOverACleanReopen) {
   const ScratchDirectory scratch;
   for (const bool flush : {false, true}) {

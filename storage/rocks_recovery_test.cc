@@ -370,7 +370,7 @@ TEST(RocksRecovery, ReplaysARangeThatBeginsInARowOfTheLog) {
   };
   {
     std::vector<rocksdb::ColumnFamilyDescriptor> families;
-    for (const char* name : {"default", "records", "dot_log", "hints", "meta"}) {
+    for (const char* name : {"default", "records", "dot_log", "hints", "meta", "expiry"}) {
       families.emplace_back(name, rocksdb::ColumnFamilyOptions());
     }
     std::vector<rocksdb::ColumnFamilyHandle*> handles;

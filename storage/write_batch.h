@@ -26,8 +26,8 @@ namespace gyre {
 
 // The key spaces of one node, each a column family of its own. The numbers are on disk: append
 // only.
-enum class Family : uint8_t { kRecords = 0, kDotLog = 1, kHints = 2, kMeta = 3 };
-inline constexpr int kFamilies = 4;
+enum class Family : uint8_t { kRecords = 0, kDotLog = 1, kHints = 2, kMeta = 3, kExpiry = 4 };
+inline constexpr int kFamilies = 5;
 
 class WriteBatch {
  public:

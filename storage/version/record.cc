@@ -100,6 +100,17 @@ size_t ValueBytes(const Record& record) {
   return bytes;
 }
 
+bool Expires(const Record& record) {
+  return std::any_of(record.versions.begin(), record.versions.end(),
+                     [](const Version& version) { return version.expires_ms != 0; });
+}
+
+size_t DropExpired(Record* record, uint64_t time_ms) {
+  return std::erase_if(record->versions, [time_ms](const Version& version) {
+    return version.expires_ms != 0 && version.expires_ms <= time_ms;
+  });
+}
+
 bool Erasable(const Record& record) { return record.versions.empty() && record.context.empty(); }
 
 }  // namespace gyre

@@ -18,6 +18,9 @@
 // adds no version: it needs no tombstone, since a stale copy learns that its dot is covered and
 // drops it.
 //
+// A version that expires needs not even a dot of its own to be removed: every owner drops it by
+// itself once its time has come (DropExpired), and keeps its dot covered.
+//
 // Always: versions are sorted by dot, each dot once, no counter 0; the context of a record that was
 // merged or minted into covers the dots of its own versions, filled or stripped by a clock that
 // holds them. Plain values, not synchronised.
@@ -43,6 +46,9 @@ struct Version {
   Dot dot;
   uint64_t stamp = 0;  // hybrid logical clock in last-write-wins tables, 0 in tables with siblings
   Value value;
+  // When it expires, in milliseconds of the cluster's time (ring/cluster_time.h); 0: never. Fixed
+  // when the dot is minted, and so one number for all owners.
+  uint64_t expires_ms = {};
 
   friend bool operator==(const Version&, const Version&) = default;
 };
@@ -99,6 +105,14 @@ uint64_t GreatestStamp(const Record& record);
 
 // Of all versions' values.
 size_t ValueBytes(const Record& record);
+
+// Whether some version expires.
+bool Expires(const Record& record);
+
+// Drops the versions whose time has come at `time_ms`; answers how many. The context still covers
+// them: like a delete that knew exactly these versions, so that no copy that still holds one brings
+// it back, and what was written beside them stays.
+size_t DropExpired(Record* record, uint64_t time_ms);
 
 // Nothing is left to store. REQUIRES: stripped.
 bool Erasable(const Record& record);

@@ -346,6 +346,32 @@ TEST(Erasable, IsADeletedRecordThatTheClockExplains) {
   EXPECT_TRUE(Erasable(deleted));
 }
 
+Version Expiring(const Dot& dot, uint64_t expires_ms) { return {dot, 0, "x", expires_ms}; }
+
+TEST(DropExpired, DropsWhatHasExpiredByThenAndKeepsItCovered) {
+  Record record = Make({Expiring({kA, 1}, 100), Expiring({kA, 2}, 101), Of({kB, 1}, "for ever")});
+  const VersionVector before = record.context;
+  EXPECT_TRUE(Expires(record));
+  EXPECT_EQ(DropExpired(&record, 99), 0u);
+  EXPECT_EQ(DropExpired(&record, 100), 1u);
+  EXPECT_EQ(record.versions.front().dot, (Dot{kA, 2}));
+  EXPECT_EQ(DropExpired(&record, UINT64_MAX), 1u);
+  EXPECT_EQ(record.versions.size(), 1u);
+  EXPECT_FALSE(Expires(record));
+  EXPECT_EQ(record.context, before);
+}
+
+TEST(DropExpired, ComesToTheSameAtWhicheverOwnerAndWheneverTheyMerge) {
+  const Record both = Make({Expiring({kA, 1}, 100), Of({kB, 1}, "beside")});
+  Record dropped = both;
+  DropExpired(&dropped, 100);
+  EXPECT_EQ(Sync(dropped, both), dropped);
+  EXPECT_EQ(Sync(both, dropped), dropped);
+  Record merged = Sync(both, both);
+  DropExpired(&merged, 100);
+  EXPECT_EQ(merged, dropped);
+}
+
 TEST(Discard, DropsOnlyWhatTheContextCovers) {
   Record record = Make({Of({kA, 1}, "read"), Of({kB, 1}, "not read")});
   Discard(&record, VersionVector{{kA, 1}, {kC, 7}});

@@ -1,13 +1,15 @@
 // The grammar. `varint` is LEB128 in its shortest form, `u64` is 8 bytes big-endian, and the
-// opening byte is format version (upper four bits, now 1) and flags (lower four bits; a flag not
-// named below is refused).
+// opening byte is format version (upper four bits; 1, but for records with flag 8, which are of
+// format 2) and flags (lower four bits; a flag not named below is refused).
 //
 //   record    := byte entries? version                      flag 1: one version
 //              | byte entries? varint:count version{count}  else; count is never 1
 //              flag 4: entries, the context, are there
-//   version   := dot stamp? value                           value: to the end under flag 1,
+//   version   := dot stamp? expires? value                  value: to the end under flag 1,
 //   stamp     := u64                                          varint:length bytes{length} else
 //              flag 2: stamps are there; then one of them at least is not 0
+//   expires   := u64:milliseconds of the Unix epoch, 0 for never
+//              flag 8: they are there; then one of them at least is not 0
 //   vector    := byte entries?                              entries fill what is left
 //   context   := byte dot? entries?                         flag 1: dot, the one beside, is there
 //   entries   := varint:count dot{count}                    count > 0, replica ids ascend
@@ -40,6 +42,7 @@ namespace {
 constexpr uint8_t kSingle = 1;   // record: one version, its value to the end
 constexpr uint8_t kStamped = 2;  // record: versions have a stamp
 constexpr uint8_t kContext = 4;  // record: a context stands before the versions
+constexpr uint8_t kExpires = 8;  // record: versions have an expiry
 constexpr uint8_t kBeside = 1;   // context: a dot stands before the vector
 constexpr uint8_t kWrite = 1;    // minted: an idempotency key follows the dot
 
@@ -54,16 +57,18 @@ absl::Status Malformed(std::string_view what, std::string_view why) {
   return absl::DataLossError(absl::StrCat("malformed ", std::string(what), ": ", std::string(why)));
 }
 
-char OpeningByte(uint8_t flags) { return static_cast<char>(kVersionFormat << 4 | flags); }
+char OpeningByte(uint8_t flags, int format = kVersionFormat) {
+  return static_cast<char>(format << 4 | flags);
+}
 
 absl::StatusOr<uint8_t> ConsumeOpening(std::string_view* in, std::string_view what,
-                                       uint8_t known_flags) {
+                                       uint8_t known_flags, int newest = kVersionFormat) {
   if (in->empty()) return Malformed(what, "empty");
   const auto byte = static_cast<uint8_t>(in->front());
   const int format = byte >> 4;
-  if (format > kVersionFormat) {
+  if (format > newest) {
     return absl::UnimplementedError(absl::StrCat(std::string(what), " in format ", format,
-                                                 ", which is newer than format ", kVersionFormat,
+                                                 ", which is newer than format ", newest,
                                                  " that this build reads"));
   }
   if (format < kVersionFormat) return Malformed(what, "unknown format");
@@ -125,6 +130,7 @@ absl::StatusOr<CausalContext> DecodeSeen(std::string_view bytes, std::string_vie
 bool ConsumeVersion(std::string_view* in, uint8_t flags, Version* version) {
   if (!ConsumeDot(in, &version->dot)) return false;
   if ((flags & kStamped) != 0 && !ConsumeFixed64(in, &version->stamp)) return false;
+  if ((flags & kExpires) != 0 && !ConsumeFixed64(in, &version->expires_ms)) return false;
   uint64_t length = in->size();
   if ((flags & kSingle) == 0 && !ConsumeVarint(in, &length)) return false;
   if (length > in->size()) return false;
@@ -141,14 +147,16 @@ bool ConsumeVersions(std::string_view* in, uint8_t flags, std::vector<Version>* 
   }
   versions->reserve(count);
   bool stamped = false;
+  bool expires = false;
   for (uint64_t i = 0; i < count; ++i) {
     Version version;
     if (!ConsumeVersion(in, flags, &version)) return false;
     if (!versions->empty() && versions->back().dot >= version.dot) return false;
     stamped |= version.stamp != 0;
+    expires |= version.expires_ms != 0;
     versions->push_back(std::move(version));
   }
-  return stamped == ((flags & kStamped) != 0);
+  return stamped == ((flags & kStamped) != 0) && expires == ((flags & kExpires) != 0);
 }
 
 bool ConsumeClockEntry(std::string_view* in, PartitionClock::Entry* entry) {
@@ -179,7 +187,7 @@ bool ConsumeClockEntry(std::string_view* in, PartitionClock::Entry* entry) {
 std::string EncodeRecord(const Record& record) {
   size_t bytes = 1 + record.context.size() * (kReplicaBytes + kMaxVarintBytes) + kMaxVarintBytes;
   for (const Version& version : record.versions) {
-    bytes += version.value.size() + 2 * kReplicaBytes + 2 * kMaxVarintBytes;
+    bytes += version.value.size() + 3 * kReplicaBytes + 2 * kMaxVarintBytes;
   }
   std::string out;
   out.reserve(bytes);
@@ -191,16 +199,18 @@ void AppendRecord(const Record& record, std::string* out) {
   uint8_t flags = 0;
   for (const Version& version : record.versions) {
     if (version.stamp != 0) flags |= kStamped;
+    if (version.expires_ms != 0) flags |= kExpires;
   }
   if (record.versions.size() == 1) flags |= kSingle;
   if (!record.context.empty()) flags |= kContext;
 
-  out->push_back(OpeningByte(flags));
+  out->push_back(OpeningByte(flags, (flags & kExpires) != 0 ? kExpiringFormat : kVersionFormat));
   if (!record.context.empty()) AppendEntries(out, record.context);
   if ((flags & kSingle) == 0) AppendVarint(out, record.versions.size());
   for (const Version& version : record.versions) {
     AppendDot(out, version.dot);
     if ((flags & kStamped) != 0) AppendFixed64(out, version.stamp);
+    if ((flags & kExpires) != 0) AppendFixed64(out, version.expires_ms);
     if ((flags & kSingle) == 0) AppendVarint(out, version.value.size());
     out->append(version.value);
   }
@@ -208,9 +218,13 @@ void AppendRecord(const Record& record, std::string* out) {
 
 absl::StatusOr<Record> DecodeRecord(std::string_view bytes) {
   constexpr std::string_view kWhat = "record";
+  const int format = bytes.empty() ? 0 : static_cast<uint8_t>(bytes.front()) >> 4;
   const absl::StatusOr<uint8_t> flags =
-      ConsumeOpening(&bytes, kWhat, kSingle | kStamped | kContext);
+      ConsumeOpening(&bytes, kWhat, kSingle | kStamped | kContext | kExpires, kExpiringFormat);
   if (!flags.ok()) return flags.status();
+  if ((format == kExpiringFormat) != ((*flags & kExpires) != 0)) {
+    return Malformed(kWhat, "unknown flags");
+  }
   Record record;
   if ((*flags & kContext) != 0 && !ConsumeEntries(&bytes, &record.context)) {
     return Malformed(kWhat, "context");

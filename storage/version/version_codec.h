@@ -23,11 +23,13 @@
 
 namespace gyre {
 
-// The format that this build writes, and the newest that it reads.
+// The format that this build writes, and the newest that it reads; of records with a version that
+// expires it is the second: an older build refuses those, and reads all others.
 inline constexpr int kVersionFormat = 1;
+inline constexpr int kExpiringFormat = 2;
 
 // A settled record (one version, empty context, no stamp) takes 9 bytes and its counter's varint
-// beside the value; a settled record of a last-write-wins table 8 more.
+// beside the value; a settled record of a last-write-wins table 8 more, and one that expires 8.
 std::string EncodeRecord(const Record& record);
 // The same, behind what is there.
 void AppendRecord(const Record& record, std::string* out);

@@ -59,14 +59,16 @@ Record AnyRecord(Random* random) {
   Record record;
   record.context = AnyVector(random);
   const bool stamps = random->Chance(1, 2);
+  const bool expire = random->Chance(1, 3);
   VersionVector used;
   for (uint64_t i = random->Below(5); i > 0; --i) {
     used.RaiseTo({ReplicaId(1 + random->Below(9)), AnyCounter(random)});
   }
   for (const Dot& dot : used.entries()) {
     const uint64_t stamp = stamps ? random->Next() >> random->Below(64) : 0;
-    record.versions.push_back(
-        {dot, stamp, std::string(random->Below(30), static_cast<char>(random->Next()))});
+    record.versions.push_back({dot, stamp,
+                               std::string(random->Below(30), static_cast<char>(random->Next())),
+                               expire ? random->Next() >> random->Below(64) : 0});
   }
   return record;
 }
@@ -176,7 +178,7 @@ TEST(VersionCodec, SurvivesRandomBytesBehindAGoodOpening) {
   ForEachCodec([](const auto& codec) {
     EXPECT_TRUE(rc::check("garbage", [&codec](uint64_t seed) {
       Random random(seed);
-      std::string bytes(1, static_cast<char>(0x10 | random.Below(16)));
+      std::string bytes(1, static_cast<char>(random.Between(0x10, 0x30)));
       for (uint64_t n = random.Below(60); n > 0; --n) {
         bytes.push_back(static_cast<char>(random.Next() >> random.Below(64)));
       }
@@ -189,10 +191,10 @@ TEST(VersionCodec, SaysThatAFormatIsNewer) {
   ForEachCodec([](const auto& codec) {
     Random random(1);
     std::string bytes = codec.encode(codec.any(&random));
-    bytes[0] = static_cast<char>(bytes[0] + 0x10);
+    bytes[0] = static_cast<char>((bytes[0] & 0x0f) | 0x30);
     const absl::Status refused = codec.decode(bytes).status();
     EXPECT_EQ(refused.code(), absl::StatusCode::kUnimplemented);
-    EXPECT_NE(refused.message().find("format 2, which is newer than format 1"),
+    EXPECT_NE(refused.message().find("format 3, which is newer than format "),
               std::string_view::npos)
         << refused;
   });
@@ -247,6 +249,19 @@ TEST(VersionCodec, WritesTheBytesOfFormatOne) {
             std::string_view("\x10\x11\x22\x33\x44\x55\x66\x77\x88\x01\x01"
                              "\x01\x00\x00\x00\x00\x00\x00\x00\x02",
                              20));
+}
+
+TEST(VersionCodec, WritesFormatTwoWhereAVersionExpiresAndOnlyThere) {
+  EXPECT_EQ(EncodeRecord({{{{kA, 300}, 0, "hi", 0x0102030405}}, {}}),
+            std::string_view("\x29\x11\x22\x33\x44\x55\x66\x77\x88\xac\x02"
+                             "\x00\x00\x00\x01\x02\x03\x04\x05hi",
+                             21));
+  EXPECT_EQ(EncodeRecord({{{{kA, 300}, 0, "hi", 0}}, {}})[0], '\x11');
+  std::string without = EncodeRecord({{{{kA, 300}, 0, "hi", 7}}, {}});
+  without[0] = '\x21';
+  EXPECT_EQ(DecodeRecord(without).status().code(), absl::StatusCode::kDataLoss);
+  without[0] = '\x19';
+  EXPECT_EQ(DecodeRecord(without).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST(Varint, HasOneFormOnly) {
