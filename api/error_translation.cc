@@ -107,6 +107,15 @@ absl::Status Damaged(std::string_view what, bool outcome_unknown) {
   return With(absl::DataLossError(std::string(what)), detail);
 }
 
+absl::Status TimeUnknown(bool outcome_unknown) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::TIME_UNKNOWN);
+  detail.set_outcome_unknown(outcome_unknown);
+  return With(absl::UnavailableError("this node has not heard yet what time it is in the cluster, "
+                                     "which it must know of what expires; ask another one"),
+              detail);
+}
+
 absl::Status NotAnOwner(uint32_t slice, std::string_view owners) {
   return With(absl::FailedPreconditionError(absl::StrCat("this node is no owner of slice ", slice,
                                                          "; ask ", std::string(owners))),
@@ -177,6 +186,8 @@ absl::Status FromOutcome(const Outcome& outcome, std::string context) {
       detail.set_outcome_unknown(outcome.outcome_unknown);
       return With(absl::UnavailableError("this node lost its copy, and is being filled again"),
                   detail);
+    case Outcome::Code::kTimeUnknown:
+      return TimeUnknown(outcome.outcome_unknown);
     case Outcome::Code::kCorrupt:
       return Damaged("the stored record failed its checks", outcome.outcome_unknown);
   }

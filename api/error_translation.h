@@ -41,6 +41,8 @@ absl::Status Draining();
 absl::Status StorageFailed(bool outcome_unknown);
 // What the disk of this node holds failed its checks.
 absl::Status Damaged(std::string_view what, bool outcome_unknown);
+// This node does not know the cluster's time yet.
+absl::Status TimeUnknown(bool outcome_unknown);
 // `owners`: their names.
 absl::Status NotAnOwner(uint32_t slice, std::string_view owners);
 // How a change of the topology failed: server/control.h says with which codes.

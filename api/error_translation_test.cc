@@ -52,12 +52,20 @@ TEST(ErrorTranslation, AChangeThatFailedSaysWhetherItMayStillTakeEffect) {
   }
 }
 
+TEST(ErrorTranslation, ANodeThatDoesNotKnowTheTimeIsUnavailable) {
+  Outcome outcome;
+  outcome.code = Outcome::Code::kTimeUnknown;
+  const absl::Status status = FromOutcome(outcome, "");
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(status), v1::ErrorDetail::TIME_UNKNOWN);
+}
+
 TEST(ErrorTranslation, AnyErrorCarriesADetail) {
   EXPECT_EQ(ReasonOf(FromTopologyError(absl::DataLossError("topology: torn"), false)),
             v1::ErrorDetail::STORAGE_FAILED);
   EXPECT_EQ(ReasonOf(FromTopologyError(absl::UnknownError("?"), false)),
             v1::ErrorDetail::REASON_UNSPECIFIED);
-  for (int code = 1; code <= static_cast<int>(Outcome::Code::kFilling); ++code) {
+  for (int code = 1; code <= static_cast<int>(Outcome::Code::kTimeUnknown); ++code) {
     Outcome outcome;
     outcome.code = static_cast<Outcome::Code>(code);
     EXPECT_NE(ReasonOf(FromOutcome(outcome, "")), v1::ErrorDetail::REASON_UNSPECIFIED) << code;

@@ -189,6 +189,7 @@ struct BodyEncoder {
     wire->set_timeout_us(request.timeout.micros());
     wire->set_explain(request.explain);
     wire->set_sloppy(request.sloppy);
+    wire->set_ttl_ms(request.intent.ttl_ms);
   }
   void operator()(const ForwardReply& reply) const {
     const Outcome& outcome = reply.outcome;
@@ -256,6 +257,7 @@ struct BodyEncoder {
     wire->set_about(message.about.value());
     wire->set_incarnation(message.incarnation);
     wire->set_load_version(message.load_version);
+    wire->set_wall_ms(message.wall_ms);
     for (const Rumour& rumour : message.rumours) {
       peer::Membership::Rumour* one = wire->add_rumours();
       one->set_node(rumour.node.value());
@@ -417,7 +419,7 @@ absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wir
       !InRange(wire->durability(), Durability::kPeriodic) ||
       wire->value().size() > kMaxValueBytes || wire->needed() < 1 ||
       wire->needed() > static_cast<uint32_t>(kMaxReplicas) || wire->timeout_us() < 0 ||
-      wire->timeout_us() > Duration::Millis(kMaxTimeoutMs).micros()) {
+      wire->timeout_us() > Duration::Millis(kMaxTimeoutMs).micros() || wire->ttl_ms() > kMaxTtlMs) {
     return Malformed("forwarded write");
   }
   if (wire->has_context()) {
@@ -437,12 +439,13 @@ absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wir
   request.timeout = Duration::Micros(wire->timeout_us());
   request.explain = wire->explain();
   request.sloppy = wire->sloppy();
+  request.intent.ttl_ms = wire->ttl_ms();
   return forward;
 }
 
 absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
   Outcome outcome;
-  if (!InRange(wire.code(), Outcome::Code::kFilling) ||
+  if (!InRange(wire.code(), Outcome::Code::kTimeUnknown) ||
       wire.needed() > static_cast<uint32_t>(kMaxReplicas) ||
       wire.answered() > static_cast<uint32_t>(kMaxReplicas) || wire.stand_ins() > wire.answered() ||
       wire.parts_size() > kMostParts) {
@@ -526,6 +529,7 @@ absl::StatusOr<PeerBody> DecodeMembership(Epoch epoch, const peer::Membership& w
   message.epoch = epoch;
   message.incarnation = wire.incarnation();
   message.load_version = wire.load_version();
+  message.wall_ms = wire.wall_ms();
   message.rumours.reserve(static_cast<size_t>(wire.rumours_size()));
   for (const peer::Membership::Rumour& rumour : wire.rumours()) {
     if (!InRange(rumour.liveness(), Liveness::kDead) || !InRange(rumour.load(), Load::kFull)) {

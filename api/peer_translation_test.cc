@@ -101,6 +101,7 @@ WriteRequest AnyWrite(PartitionId partition) {
   request.timeout = Duration::Micros(In<int64_t>(0, 60'000'000));
   request.explain = Flag();
   request.sloppy = Flag();
+  if (Flag()) request.intent.ttl_ms = In<uint64_t>(1, kMaxTtlMs);
   return request;
 }
 
@@ -111,6 +112,7 @@ MembershipMessage AnyMembership() {
   message.about = NodeId(Word());
   message.incarnation = Word();
   message.load_version = Word();
+  message.wall_ms = Word();
   for (int i = In(0, 5); i > 0; --i) {
     message.rumours.push_back({NodeId(Word()), static_cast<Liveness>(In(0, 2)), Word(),
                                NodeId(Word()), Word(), static_cast<Load>(In(0, 3))});
@@ -270,6 +272,12 @@ TEST(PeerTranslation, RefusesWhatNoNodeSends) {
   EXPECT_TRUE(refused([](peer::PeerMessage*) {}));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
     wire->mutable_fetch()->set_table(1);  // no key
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_forward()->set_table(1);
+    wire->mutable_forward()->set_key("k");
+    wire->mutable_forward()->set_needed(1);
+    wire->mutable_forward()->set_ttl_ms(kMaxTtlMs + 1);
   }));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
     wire->mutable_fetch()->set_table(70'000);

@@ -66,6 +66,11 @@ absl::Status TranslateGetReply(Outcome outcome, RepliedItem item, const View& vi
   for (const Version& version : outcome.record.versions) {
     reply->add_values(std::string(version.value));
   }
+  if (Expires(outcome.record)) {
+    for (const Version& version : outcome.record.versions) {
+      reply->add_ttl_left_ms(version.expires_ms == 0 ? 0 : version.expires_ms - outcome.time_ms);
+    }
+  }
   reply->set_context(std::move(context));
   FillInfo(outcome, view, reply->mutable_info());
   return absl::OkStatus();

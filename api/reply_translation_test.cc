@@ -46,6 +46,20 @@ TEST(ReplyTranslation, ShowsSiblingsAndAContextThatCoversThem) {
   EXPECT_TRUE(context->vector.Covers({ReplicaId(1), 2}));
 }
 
+TEST(ReplyTranslation, SaysForHowLongEachValueLivesOnWhereOneExpires) {
+  Outcome outcome = Found({"for ever", "for a while"});
+  outcome.record.versions[1].expires_ms = 10'500;
+  outcome.time_ms = 10'000;
+  v1::GetReply reply;
+  ASSERT_TRUE(TranslateGetReply(outcome, kItem, *MakeView(), &reply).ok());
+  ASSERT_EQ(reply.ttl_left_ms_size(), 2);
+  EXPECT_EQ(reply.ttl_left_ms(0), 0u);
+  EXPECT_EQ(reply.ttl_left_ms(1), 500u);
+  v1::GetReply other;
+  ASSERT_TRUE(TranslateGetReply(Found({"for ever"}), kItem, *MakeView(), &other).ok());
+  EXPECT_EQ(other.ttl_left_ms_size(), 0);
+}
+
 TEST(ReplyTranslation, AMissingKeyIsNoError) {
   v1::GetReply reply;
   ASSERT_TRUE(TranslateGetReply(Found({}), kItem, *MakeView(), &reply).ok());

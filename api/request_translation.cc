@@ -84,6 +84,22 @@ WriteId BindToItem(const WriteId& key, const Target& target) {
   return bound;
 }
 
+absl::StatusOr<uint64_t> Ttl(std::optional<uint64_t> wanted_ms, const TableSpec& table) {
+  if (!wanted_ms.has_value()) return table.ttl_ms;
+  if (*wanted_ms > kMaxTtlMs) {
+    return InvalidField(
+        "ttl_ms", absl::StrCat(*wanted_ms, "; at most ", kMaxTtlMs, " are allowed, or 0 for ever"));
+  }
+  return *wanted_ms;
+}
+
+// The TTL of a put message, where it has one.
+template <typename Put>
+std::optional<uint64_t> TtlOf(const Put& put) {
+  if (!put.has_ttl_ms()) return std::nullopt;
+  return put.ttl_ms();
+}
+
 absl::StatusOr<WriteMode> Mode(int mode) {
   switch (mode) {
     case v1::WRITE_MODE_DEFAULT:
@@ -102,6 +118,7 @@ struct WriteParts {
   WriteKind kind;
   int mode;
   const std::string* idempotency_key;
+  std::optional<uint64_t> ttl_ms = {};  // absent: the table's, for a put
 };
 
 absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec* table,
@@ -123,8 +140,12 @@ absl::StatusOr<TranslatedWrite> TranslateWrite(WriteParts parts, const TableSpec
     return InvalidField("attempt",
                         absl::StrCat(options.attempt(), "; at most ", kMaxAttempt, " is allowed"));
   }
+  absl::StatusOr<uint64_t> ttl_ms = 0;
+  if (parts.kind == WriteKind::kPut) ttl_ms = Ttl(parts.ttl_ms, *table);
+  if (!ttl_ms.ok()) return ttl_ms.status();
   TranslatedWrite result;
   WriteIntent& intent = result.request.intent;
+  intent.ttl_ms = *ttl_ms;
   if (!parts.context->empty()) {
     absl::StatusOr<CausalContext> context =
         DecodeContext(*parts.context, table->id, target->key_hash);
@@ -188,7 +209,7 @@ absl::StatusOr<TranslatedWrite> TranslatePut(v1::PutRequest* request, const View
   if (absl::Status status = CheckValue(request->value()); !status.ok()) return status;
   absl::StatusOr<TranslatedWrite> write =
       TranslateWrite({std::move(*request->mutable_key()), &request->context(), WriteKind::kPut,
-                      request->mode(), &request->options().idempotency_key()},
+                      request->mode(), &request->options().idempotency_key(), TtlOf(*request)},
                      *table, request->options(), view);
   if (write.ok()) write->request.intent.value = std::move(*request->mutable_value());
   return write;
@@ -235,7 +256,7 @@ absl::StatusOr<TranslatedWrite> TranslateMultiPutItem(v1::MultiPutRequest* reque
   if (absl::Status status = CheckValue(item->value()); !status.ok()) return status;
   absl::StatusOr<TranslatedWrite> write =
       TranslateWrite({std::move(*item->mutable_key()), &item->context(), WriteKind::kPut,
-                      item->mode(), &item->idempotency_key()},
+                      item->mode(), &item->idempotency_key(), TtlOf(*item)},
                      *table, request->options(), view);
   if (write.ok()) write->request.intent.value = std::move(*item->mutable_value());
   return write;

@@ -26,6 +26,7 @@ std::shared_ptr<const View> MakeView() {
   names.conflict = ConflictPolicy::kLastWriteWins;
   names.durability = Durability::kPeriodic;
   names.quorum = QuorumKind::kStrict;
+  names.ttl_ms = 60'000;
   topology = *CreateTable(topology, names);
   return View::Create(topology, NodeIdFromName(topology.cluster, "n1"));
 }
@@ -212,6 +213,43 @@ TEST_F(RequestTranslation, ChecksTheContextAgainstTheItem) {
   erase.set_key("anna");
   erase.set_context("garbage");
   EXPECT_EQ(Describe(TranslateDelete(&erase, *view_)), "INVALID_FIELD context");
+}
+
+TEST_F(RequestTranslation, APutLivesAsLongAsItSaysOrElseAsItsTableDoes) {
+  const auto ttl_ms = [&](v1::PutRequest put) {
+    return TranslatePut(&put, *view_)->request.intent.ttl_ms;
+  };
+  v1::PutRequest put = Put();
+  EXPECT_EQ(ttl_ms(put), 0u);
+  put.set_ttl_ms(5);
+  EXPECT_EQ(ttl_ms(put), 5u);
+  put.set_table("names");
+  EXPECT_EQ(ttl_ms(put), 5u);
+  put.set_ttl_ms(0);
+  EXPECT_EQ(ttl_ms(put), 0u) << "for ever, whatever the table says";
+  put.clear_ttl_ms();
+  EXPECT_EQ(ttl_ms(put), 60'000u);
+  v1::MultiPutRequest multi;
+  multi.set_table("names");
+  multi.add_items()->set_key("a");
+  multi.add_items()->set_key("b");
+  multi.mutable_items(1)->set_ttl_ms(7);
+  EXPECT_EQ(TranslateMultiPutItem(&multi, 0, *view_)->request.intent.ttl_ms, 60'000u);
+  EXPECT_EQ(TranslateMultiPutItem(&multi, 1, *view_)->request.intent.ttl_ms, 7u);
+  v1::DeleteRequest erase;
+  erase.set_table("names");
+  erase.set_key("a");
+  EXPECT_EQ(TranslateDelete(&erase, *view_)->request.intent.ttl_ms, 0u);
+}
+
+TEST_F(RequestTranslation, RefusesATtlOfOverAHundredYears) {
+  v1::PutRequest put = Put();
+  put.set_ttl_ms(kMaxTtlMs);
+  EXPECT_EQ(Refusal(put), "");
+  for (const uint64_t wrong : {kMaxTtlMs + 1, UINT64_MAX}) {
+    put.set_ttl_ms(wrong);
+    EXPECT_EQ(Refusal(put), "INVALID_FIELD ttl_ms");
+  }
 }
 
 TEST_F(RequestTranslation, GivesEachItemOfAMultiPutItsOwnError) {

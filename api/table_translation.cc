@@ -29,6 +29,7 @@ void ToProto(const TableSpec& table, v1::Table* out) {
   out->set_conflict(static_cast<v1::ConflictPolicy>(table.conflict));
   out->set_durability(static_cast<v1::Durability>(table.durability));
   out->set_quorum(static_cast<v1::QuorumKind>(table.quorum));
+  out->set_ttl_ms(table.ttl_ms);
 }
 
 absl::StatusOr<TableSpec> WantedTable(const v1::Table& table, size_t members) {
@@ -62,6 +63,11 @@ absl::StatusOr<TableSpec> WantedTable(const v1::Table& table, size_t members) {
     return InvalidField("table.quorum", "sloppy and strict are allowed");
   }
   spec.quorum = static_cast<QuorumKind>(table.quorum());
+  if (table.ttl_ms() > kMaxTtlMs) {
+    return InvalidField("table.ttl_ms", absl::StrCat(table.ttl_ms(), "; at most ", kMaxTtlMs,
+                                                     " are allowed, or 0 for ever"));
+  }
+  spec.ttl_ms = table.ttl_ms();
   if (absl::Status status = ValidateTableSpec(spec); !status.ok()) {
     return InvalidField("table.name", std::string(status.message()));
   }

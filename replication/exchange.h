@@ -73,6 +73,8 @@ struct Surroundings {
   absl::FunctionRef<std::optional<Record>()> at_hand;
   // How soon peers answer. Not null; it outlives the exchange.
   PeerPace* pace;
+  // The cluster's time in milliseconds, where it is known: what has expired by it is not shown.
+  std::optional<uint64_t> time_ms = {};
 };
 
 // How gladly `node` is asked, 0 the most: this node itself, then the healthy that are not slow,

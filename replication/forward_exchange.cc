@@ -49,8 +49,9 @@ void ForwardExchange::OnReply(NodeId from, PeerBody reply, Time now, Effects* ef
   if (outcome.code != Outcome::Code::kOk) {
     // An owner that was given up has failed: the one that is asked now may still succeed.
     if (from != asked_) return;
-    const bool refused =
-        outcome.code == Outcome::Code::kOverloaded || outcome.code == Outcome::Code::kStorageFailed;
+    const bool refused = outcome.code == Outcome::Code::kOverloaded ||
+                         outcome.code == Outcome::Code::kStorageFailed ||
+                         outcome.code == Outcome::Code::kTimeUnknown;
     if (refused && !owners_.empty()) return AskNext(now, effects);
     // Those that were asked before may have taken the write in, or may do so yet.
     if (times_asked_ > 1) outcome.outcome_unknown = true;

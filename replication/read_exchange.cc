@@ -20,6 +20,7 @@ ReadExchange::ReadExchange(ReadRequest request) : request_(std::move(request)) {
 void ReadExchange::Start(const Surroundings& around, Time now, Effects* effects) {
   self_ = around.self;
   epoch_ = around.epoch;
+  time_ms_ = around.time_ms;
   deadline_ = now + request_.timeout;
   rest_at_ = now + request_.timeout / 4;
   pace_ = around.pace;
@@ -263,6 +264,18 @@ void ReadExchange::Repair(const RecordPtr& merged, Effects* effects) {
   }
 }
 
+// First what has expired goes, as if it had been deleted, and then what gave way to the last write.
+// The context covers all of it still.
+bool ReadExchange::Show(Outcome* outcome) const {
+  if (Expires(outcome->record)) {
+    if (!time_ms_.has_value()) return false;
+    DropExpired(&outcome->record, *time_ms_);
+    outcome->time_ms = *time_ms_;
+  }
+  KeepLast(&outcome->record);
+  return true;
+}
+
 void ReadExchange::End(Outcome::Code code, Effects* effects) {
   Outcome outcome;
   outcome.code = code;
@@ -282,8 +295,12 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
     } else {
       outcome.record = std::move(merged);
     }
-    KeepLast(&outcome.record);
-    outcome.context.vector = std::move(outcome.record.context);
+    if (Show(&outcome)) {
+      outcome.context.vector = std::move(outcome.record.context);
+    } else {
+      outcome.code = Outcome::Code::kTimeUnknown;
+      outcome.record = Record();
+    }
   }
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();

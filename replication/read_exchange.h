@@ -62,6 +62,8 @@ class ReadExchange final : public Exchange {
   void Decide(Time now, Effects* effects);
   void Repair(const RecordPtr& merged, Effects* effects);
   void End(Outcome::Code code, Effects* effects);
+  // Leaves of the record what is to be shown; false where only the time could tell.
+  bool Show(Outcome* outcome) const;
 
   const ReadRequest request_;
   NodeId self_;
@@ -72,6 +74,7 @@ class ReadExchange final : public Exchange {
   Time hedge_at_;         // Never: it has been done
   // Who was not asked by then is asked, whatever has become of the others.
   Time rest_at_;
+  std::optional<uint64_t> time_ms_;  // the cluster's, as the read began
   std::optional<Tally> tally_;
   std::vector<Version> at_hand_;
   std::vector<std::pair<NodeId, ExplainedRecord>> answers_;

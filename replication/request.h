@@ -72,6 +72,7 @@ struct Outcome {
     kStorageFailed,    // this node's disk failed; it acknowledges nothing more
     kCorrupt,          // the stored record failed its checks
     kFilling,          // this node lost what it had of the partition, and waits to be filled again
+    kTimeUnknown,      // what expires, or is to, needs the time, and this node does not know it yet
   };
   Code code = Code::kOk;
   Record record;          // of a read: what R replicas hold, merged
@@ -84,6 +85,7 @@ struct Outcome {
   Epoch epoch;
   NodeId coordinator;
   std::vector<ReplicaPart> parts;  // where explain was asked for
+  uint64_t time_ms = {};  // of a read that shows what will expire: the cluster's, as it began
 };
 
 }  // namespace gyre

@@ -10,6 +10,7 @@
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "api/table_translation.h"
+#include "ring/cluster_time.h"
 #include "ring/topology.h"
 #include "server/clock.h"
 #include "storage/keys.h"
@@ -22,6 +23,7 @@ namespace {
 constexpr uint32_t kRetryAfterMs = 200;
 
 struct ScanPlan {
+  MembershipSeat::TimeFigures time;
   std::string begin;
   std::string end;
   size_t limit = 0;
@@ -30,17 +32,25 @@ struct ScanPlan {
 
 absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan& plan) {
   v1::ScanPartitionReply reply;
-  absl::Status malformed;
+  const uint64_t time_ms = ClusterTime::At(MonotonicNow(), plan.time.offset_ms);
+  absl::Status refused;
   size_t bytes = 0;
   const absl::Status scanned = engine.TakeSnapshot()->Scan(
       Family::kRecords, plan.begin, plan.end, [&](std::string_view key, std::string_view value) {
         std::optional<ItemKey> item = DecodeItemKey(key);
         absl::StatusOr<Record> record = DecodeRecord(value);
         if (!item.has_value() || !record.ok()) {
-          malformed = Damaged("a stored record failed its checks", /*outcome_unknown=*/false);
+          refused = Damaged("a stored record failed its checks", /*outcome_unknown=*/false);
           return false;
         }
-        if (record->versions.empty()) return true;  // deleted, and not yet settled
+        if (Expires(*record)) {
+          if (!plan.time.known) {
+            refused = TimeUnknown(/*outcome_unknown=*/false);
+            return false;
+          }
+          DropExpired(&*record, time_ms);
+        }
+        if (record->versions.empty()) return true;  // deleted or expired, and not yet settled
         KeepLast(&*record);
         bytes += item->key.size() + ValueBytes(*record);
         const bool full = reply.items_size() > 0 && !plan.keys_only && bytes > kMaxReplyValueBytes;
@@ -59,7 +69,7 @@ absl::StatusOr<v1::ScanPartitionReply> Scan(const Engine& engine, const ScanPlan
   if (absl::IsDataLoss(scanned))
     return Damaged(std::string(scanned.message()), /*outcome_unknown=*/false);
   if (!scanned.ok()) return StorageFailed(/*outcome_unknown=*/false);
-  if (!malformed.ok()) return malformed;
+  if (!refused.ok()) return refused;
   return reply;
 }
 
@@ -246,6 +256,7 @@ void Admin::ScanPartition(const v1::ScanPartitionRequest& request,
     return done(NotAnOwner(request.slice(), owners));
   }
   ScanPlan plan;
+  plan.time = parts_.membership->time();
   plan.begin = TableBegin(partition, table->id);
   plan.end = TableEnd(partition, table->id);
   if (!request.after_key().empty()) {

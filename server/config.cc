@@ -225,6 +225,10 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   absl::StatusOr<uint64_t> hint_hours = InRange("hint_hours", wire.hint_hours(), 24, 1, 8'760);
   if (!hint_hours.ok()) return hint_hours.status();
   config->hints.max_age = Duration::Seconds(static_cast<int64_t>(*hint_hours) * 3600);
+  absl::StatusOr<uint64_t> margin =
+      InRange("expiry_margin_s", wire.expiry_margin_s(), 60, 1, 86'400);
+  if (!margin.ok()) return margin.status();
+  config->expiry.margin = Duration::Seconds(static_cast<int64_t>(*margin));
   absl::StatusOr<LogLevel> level = Level(wire.log_level());
   if (!level.ok()) return level.status();
   config->log_level = *level;

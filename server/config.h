@@ -21,6 +21,7 @@
 #include "ring/membership.h"
 #include "ring/topology.h"
 #include "server/admission_limit.h"
+#include "server/expiry_sweep.h"
 #include "server/log.h"
 #include "storage/hint_log.h"
 
@@ -61,6 +62,7 @@ struct Config {
   Duration repair_interval = Duration::Seconds(1);
   Duration periodic_sync = Duration::Seconds(1);
   HintLogOptions hints;
+  ExpirySweepOptions expiry;
   LogLevel log_level = LogLevel::kInfo;
   int shards = 0;  // 0: by the cores of the machine
 

@@ -61,6 +61,7 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   wire.set_shards(3);
   wire.set_hint_mib(7);
   wire.set_hint_hours(2);
+  wire.set_expiry_margin_s(90);
   const absl::StatusOr<Config> config = Validate(wire);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
@@ -69,6 +70,7 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   EXPECT_EQ(config->shards, 3);
   EXPECT_EQ(config->hints.max_bytes, uint64_t{7} << 20);
   EXPECT_EQ(config->hints.max_age, Duration::Seconds(7200));
+  EXPECT_EQ(config->expiry.margin, Duration::Seconds(90));
 }
 
 TEST(Config, TakesWhatIsSaidOfWaitingRequests) {
@@ -111,6 +113,7 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_periodic_sync_ms(1); }), "periodic_sync_ms"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_mib(2'000'000); }), "hint_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_hours(9'000); }), "hint_hours"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_expiry_margin_s(90'000); }), "expiry_margin_s"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_queue_target_ms(20'000); }), "queue_target_ms"));

@@ -203,6 +203,7 @@ absl::Status Gyred::OpenNode() {
   if (config_.shards == 0) config_.shards = ShardsOfThisMachine();
   options.shards = config_.shards;
   options.hints = config_.hints;
+  options.shard.expiry = config_.expiry;
   options.record_cache_bytes = config_.record_cache_bytes;
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
   standing_ = std::make_unique<StandingVote>(identity_.standing, initial_.members.size());
@@ -238,7 +239,7 @@ absl::Status Gyred::OpenNode() {
     membership_->OnView(*view, MonotonicNow());
     door_->SetView(std::move(view));
   });
-  membership_->Attach(Pointers(lanes_), *door_->view(), MonotonicNow());
+  membership_->Attach(Pointers(lanes_), *door_->view(), InstantNow());
   for (const auto& lane : lanes_) {
     for (const Member& peer : Others(initial_, self_)) lane->OnPeer(peer.id, false);
     lane->Start();

@@ -97,6 +97,10 @@ void Lane::OnLiveness(NodeId node, Liveness liveness) {
   loop_.Post([this, node, liveness](Instant) { shard_->OnLiveness(node, liveness); });
 }
 
+void Lane::OnClusterTime(std::optional<int64_t> offset_ms) {
+  loop_.Post([this, offset_ms](Instant) { shard_->OnClusterTime(offset_ms); });
+}
+
 void Lane::OnForgetful() {
   loop_.Post([this](Instant now) { shard_->OnForgetful(now); });
 }
@@ -185,6 +189,14 @@ Time Lane::Perform(Instant now) {
       NoteRead(page.status());
       loop_.Post([this, id = scan.id, page = std::move(page)](Instant then) mutable {
         shard_->OnHintScan(id, std::move(page), then);
+      });
+    });
+  }
+  for (const ExpiryScan& scan : effects.expiry_scans) {
+    pool_->Submit([this, scan](Engine* engine) {
+      absl::StatusOr<ExpiryPage> page = ScanExpired(*engine->TakeSnapshot(), scan);
+      loop_.Post([this, scan, page = std::move(page)](Instant then) mutable {
+        shard_->OnExpiryScan(scan, std::move(page), then);
       });
     });
   }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -80,6 +81,7 @@ class Lane {
   void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   void OnPeer(NodeId node, bool reachable);
   void OnLiveness(NodeId node, Liveness liveness);
+  void OnClusterTime(std::optional<int64_t> offset_ms);
   void OnForgetful();
   void OnProven();
   void OnHeardPeers();

@@ -1,5 +1,6 @@
 #include "server/membership_seat.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "server/lane.h"
@@ -7,9 +8,10 @@
 
 namespace gyre {
 
-void MembershipSeat::Attach(std::vector<Lane*> lanes, const View& view, Time now) {
+void MembershipSeat::Attach(std::vector<Lane*> lanes, const View& view, Instant now) {
   lanes_ = std::move(lanes);
-  node_->SetMembers(view, now);
+  node_->SetMembers(view, now.monotonic);
+  TellTime(now);
 }
 
 Time MembershipSeat::Perform(Instant now) {
@@ -20,8 +22,11 @@ Time MembershipSeat::Perform(Instant now) {
   }
   std::vector<Envelope> sends;
   sends.reserve(effects.sends.size());
-  for (MembershipEffects::Send& send : effects.sends) sends.push_back(Enclose(std::move(send)));
+  for (MembershipEffects::Send& send : effects.sends) {
+    sends.push_back(Enclose(std::move(send), now.wall_ms));
+  }
   if (!sends.empty()) peers_->Send(std::move(sends));
+  TellTime(now);
   return effects.wake;
 }
 
@@ -35,6 +40,27 @@ void MembershipSeat::Tell(const MembershipEffects::Change& change) {
   if (member == nullptr) return;
   Log(LogLevel::kInfo, "peer_liveness",
       {{"peer", member->name}, {"liveness", LivenessName(change.liveness)}});
+}
+
+void MembershipSeat::TellTime(Instant now) {
+  if (!heard_ && now.monotonic < look_at_) return;
+  heard_ = false;
+  look_at_ = now.monotonic + kLookAtClock;
+  const std::optional<int64_t> offset = node_->time().Offset(now);
+  {
+    const int64_t own = static_cast<int64_t>(now.wall_ms) - now.monotonic.micros() / 1000;
+    std::lock_guard<std::mutex> lock(mutex_);
+    time_ = offset.has_value() ? TimeFigures{true, own - *offset, *offset} : TimeFigures();
+  }
+  const bool known = offset.has_value() && told_.has_value();
+  if (offset == told_ || (known && std::abs(*offset - *told_) < kWorthTellingMs)) return;
+  told_ = offset;
+  for (Lane* lane : lanes_) lane->OnClusterTime(offset);
+}
+
+MembershipSeat::TimeFigures MembershipSeat::time() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return time_;
 }
 
 Liveness MembershipSeat::LivenessOf(NodeId node) const {

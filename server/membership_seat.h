@@ -1,17 +1,21 @@
 // MembershipSeat: Membership on lane 0's thread, with what it wants done performed: its messages go
 // to the peers, what it takes a peer for to every shard, and word of a newer topology to Control.
+// Its messages carry this node's clock, and what their senders' clocks come to, the cluster's time,
+// goes to every shard.
 //
 // Its messages are never sent twice nor waited for: one to a peer without a stream is lost, which
 // is what it is there to find out.
 //
-// Thread rule: lane 0's thread, but for the constructor, Attach and LivenessOf. Attach before the
-// lanes start.
+// Thread rule: lane 0's thread, but for the constructor, Attach, LivenessOf and time. Attach before
+// the lanes start.
 
 #ifndef GYRE_SERVER_MEMBERSHIP_SEAT_H_
 #define GYRE_SERVER_MEMBERSHIP_SEAT_H_
 
+#include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "ring/ids.h"
@@ -31,12 +35,13 @@ class MembershipSeat {
   MembershipSeat(Node* node, PeerLinks* peers) : node_(node), peers_(peers) {}
 
   // `lanes`: all of them; `view` is in force at their start.
-  void Attach(std::vector<Lane*> lanes, const View& view, Time now);
+  void Attach(std::vector<Lane*> lanes, const View& view, Instant now);
 
   // A newer view is in force.
   void OnView(const View& view, Time now) { node_->SetMembers(view, now); }
   void OnMessage(NodeId from, const MembershipMessage& message, Time now) {
-    node_->membership().OnMessage(from, message, now);
+    node_->OnMembership(from, message, now);
+    heard_ = true;
   }
   void OnWake(Time now) { node_->membership().OnWake(now); }
   // Before Control's effects are performed: it may have been told of a newer topology.
@@ -45,15 +50,32 @@ class MembershipSeat {
   // What the peer is taken for here. Any thread.
   Liveness LivenessOf(NodeId node) const;
 
+  struct TimeFigures {
+    bool known = false;          // the cluster's time is; otherwise there are zeroes
+    int64_t clock_ahead_ms = 0;  // of it, this node's wall clock
+    int64_t offset_ms = 0;       // of the monotonic clock, the cluster's time
+  };
+  // Any thread.
+  TimeFigures time() const;
+
  private:
+  // Less is not worth telling the shards.
+  static constexpr int64_t kWorthTellingMs = 10;
+  static constexpr Duration kLookAtClock = Duration::Seconds(1);
+
   void Tell(const MembershipEffects::Change& change);
+  void TellTime(Instant now);
 
   Node* const node_;
   PeerLinks* const peers_;
   std::vector<Lane*> lanes_;
+  bool heard_ = true;  // what may change the time
+  Time look_at_;       // at this node's clock, though nobody was heard
+  std::optional<int64_t> told_;
 
   mutable std::mutex mutex_;
   std::map<NodeId, Liveness> liveness_;  // guarded by mutex_; of those that have changed ever
+  TimeFigures time_;                     // guarded by mutex_
 };
 
 }  // namespace gyre

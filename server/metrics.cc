@@ -106,6 +106,8 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.pace.tries += one.pace.tries;
     sum.pace.hedges += one.pace.hedges;
     sum.pace.refused += one.pace.refused;
+    sum.expired += one.expired;
+    sum.expiry_lag_ms = std::max(sum.expiry_lag_ms, one.expiry_lag_ms);
     for (const auto& [owner, count] : one.hints) {
       hints.hints += count.hints;
       hints.bytes += count.bytes;
@@ -172,6 +174,11 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.pace.hedges);
   out->Counter("gyre_hedges_refused_total", "Reads that would have, but had spent their budget",
                sum.pace.refused);
+  out->Counter("gyre_expired_total", "Versions removed from the store, for their time had come",
+               sum.expired);
+  out->Gauge("gyre_expiry_lag_seconds",
+             "For how long what expired first should have been removed; it is not shown meanwhile",
+             static_cast<double>(sum.expiry_lag_ms) / 1000);
   out->Counter("gyre_record_cache_hits_total", "Looks for a record that found it decoded in memory",
                sum.record_cache.hits);
   out->Counter("gyre_record_cache_misses_total", "Looks for a record that had to ask the store",
@@ -242,6 +249,13 @@ void AddPeers(const std::vector<PeerLink::Figures>& links, const MembershipSeat&
           static_cast<double>(value(link));
     }
   };
+  const MembershipSeat::TimeFigures time = membership.time();
+  out->Gauge("gyre_time_known",
+             "1 once most members' clocks were heard: before, nothing that expires is served",
+             time.known ? 1 : 0);
+  out->Gauge("gyre_clock_ahead_seconds",
+             "How far this node's wall clock is ahead of the middle of the members' clocks",
+             static_cast<double>(time.clock_ahead_ms) / 1000);
   using Figures = PeerLink::Figures;
   family("gyre_peer_up", "1 while both streams with the peer stand", MetricType::Gauge,
          [](const Figures& link) { return link.connected ? 1 : 0; });

@@ -55,6 +55,7 @@ void Node::SetMembers(const View& view, Time now) {
     if (member.id != view.self()) others.push_back(member.id);
   }
   membership_->SetMembers(others, now);
+  time_.SetMembers(others);
   membership_->SetEpoch(view.epoch());
 }
 

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/message.h"
+#include "ring/cluster_time.h"
 #include "ring/ids.h"
 #include "ring/membership.h"
 #include "ring/random.h"
@@ -40,9 +41,10 @@ struct NodeOptions {
   MembershipOptions membership;
 };
 
-// What Membership wants sent, as a message of the node.
-inline Envelope Enclose(MembershipEffects::Send send) {
+// What Membership wants sent, as a message of the node, whose clock stands at `wall_ms`.
+inline Envelope Enclose(MembershipEffects::Send send, uint64_t wall_ms) {
   const Epoch epoch = send.message.epoch;
+  send.message.wall_ms = wall_ms;
   return {send.to, {0, epoch, PartitionId(), std::move(send.message)}};
 }
 
@@ -65,6 +67,13 @@ class Node {
   Control& control() { return *control_; }
   // What it says of others is for every shard: Shard::OnLiveness.
   Membership& membership() { return *membership_; }
+  // Hears what a peer's Membership says, and what its clock does.
+  void OnMembership(NodeId from, const MembershipMessage& message, Time now) {
+    time_.OnHeard(from, message.wall_ms, now);
+    membership_->OnMessage(from, message, now);
+  }
+  // What it says is for every shard: Shard::OnClusterTime. Of Membership's thread.
+  const ClusterTime& time() const { return time_; }
 
   // Tells Membership who there is: before its first event, and when a newer view is in force. On
   // Control's thread.
@@ -85,6 +94,7 @@ class Node {
   std::vector<Part> shards_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Membership> membership_;
+  ClusterTime time_;
 };
 
 }  // namespace gyre

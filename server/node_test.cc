@@ -223,13 +223,14 @@ TEST(Node, EnclosesWhatMembershipSaysAsAMessageOfTheNode) {
   MembershipMessage message;
   message.kind = MembershipMessage::Kind::kProbe;
   message.epoch = Epoch(7);
-  const Envelope envelope = Enclose({peer, message});
+  const Envelope envelope = Enclose({peer, message}, 1'790'000'000'000);
   EXPECT_EQ(envelope.to, peer);
   EXPECT_EQ(envelope.message.exchange, 0u);
   EXPECT_EQ(envelope.message.partition, PartitionId());
   EXPECT_EQ(envelope.message.epoch, Epoch(7));
-  EXPECT_EQ(std::get<MembershipMessage>(envelope.message.body).kind,
-            MembershipMessage::Kind::kProbe);
+  const auto& body = std::get<MembershipMessage>(envelope.message.body);
+  EXPECT_EQ(body.kind, MembershipMessage::Kind::kProbe);
+  EXPECT_EQ(body.wall_ms, 1'790'000'000'000u) << "the clock of this node, for the others";
 }
 
 TEST(Node, SharesTheRecordCacheOutToItsShards) {

@@ -11,6 +11,7 @@
 #include "replication/read_exchange.h"
 #include "replication/write_exchange.h"
 #include "ring/check.h"
+#include "ring/cluster_time.h"
 
 namespace gyre {
 namespace {
@@ -99,6 +100,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       stand_in_(view_->self(), std::move(hints),
                 Guest(store->options().limits, Random(random_.Next())), store,
                 next_exchange_ | kStandInIds),
+      sweep_(options.expiry, store),
       heard_peers_(!options.await_peers) {}
 
 // ------------------------------------------------------------------------------ client requests
@@ -181,7 +183,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
     return store_->AtHand(live.item);
   };
   const Surroundings around{view_->self(), view_->epoch(), owners, reachable,
-                            healthy,       at_hand,        &pace_};
+                            healthy,       at_hand,        &pace_, TimeMs(now)};
   Effects effects;
   live.exchange->Start(around, now.monotonic, &effects);
   Perform(id, std::move(effects), now);
@@ -245,6 +247,16 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
 
 void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
   const ItemKey item = live_.at(id).item;
+  WriteIntent& wanted = *effects.mint;
+  if (wanted.ttl_ms > 0) {
+    const std::optional<uint64_t> time_ms = TimeMs(now);
+    if (!time_ms.has_value()) {
+      return StepExchange(id, now, [&](Exchange* exchange, Effects* out) {
+        exchange->OnLocalFailure(Outcome::Code::kTimeUnknown, now.monotonic, out);
+      });
+    }
+    wanted.expires_ms = *time_ms + wanted.ttl_ms;
+  }
   if (effects.guest.has_value()) {
     MintOutcome minted =
         stand_in_.Mint(item, *std::move(effects.guest), *std::move(effects.mint), now);
@@ -674,6 +686,16 @@ void Shard::OnLiveness(NodeId node, Liveness liveness) {
   }
 }
 
+void Shard::OnClusterTime(std::optional<int64_t> offset_ms) {
+  time_offset_ms_ = offset_ms;
+  sweep_.OnClusterTime(offset_ms);
+}
+
+std::optional<uint64_t> Shard::TimeMs(Instant now) const {
+  if (!time_offset_ms_.has_value()) return std::nullopt;
+  return ClusterTime::At(now.monotonic, *time_offset_ms_);
+}
+
 void Shard::OnView(std::shared_ptr<const View> view) {
   GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
   const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
@@ -851,6 +873,30 @@ void Shard::SettleRecords(PartitionId partition, Instant now) {
   }
 }
 
+// ----------------------------------------------------------------------------------------- expiry
+
+void Shard::SweepExpired(Instant now) {
+  // It is in the way of clients no more than hand-overs are.
+  const bool behind = waiting_reads_ >= options_.max_waiting_reads / 4 ||
+                      store_->uncommitted_bytes() >= options_.max_unwritten_bytes / 4;
+  if (std::optional<ExpiryScan> scan = sweep_.OnWake(behind, now)) {
+    out_.expiry_scans.push_back(*std::move(scan));
+  }
+}
+
+void Shard::OnExpiryScan(const ExpiryScan& scan, absl::StatusOr<ExpiryPage> page, Instant now) {
+  if (failed_) return;
+  if (!page.ok()) ++figures_.unreadable;
+  for (ExpiryKey& entry : sweep_.OnScan(scan, std::move(page), now)) {
+    const ItemKey item = entry.item;
+    WithRecord(item, now,
+               [this, entry = std::move(entry)](const ItemKey&, absl::StatusOr<Record> record,
+                                                Instant then) {
+                 sweep_.OnRecord(entry, std::move(record), then);
+               });
+  }
+}
+
 // --------------------------------------------------------------------------- time and durability
 
 void Shard::OnWake(Instant now) {
@@ -869,6 +915,7 @@ void Shard::OnWake(Instant now) {
   std::erase_if(copies_given_, [&](const auto& entry) {
     return entry.second.until <= now.monotonic && !entry.second.busy;
   });
+  if (sweep_.wake() <= now.monotonic) SweepExpired(now);
   if (stand_in_.wake() <= now.monotonic) {
     StepStandIn(now, [&](StandIn::Effects* effects) { stand_in_.OnWake(now, effects); });
   }
@@ -969,11 +1016,13 @@ ShardEffects Shard::TakeEffects(Instant now) {
   figures_.repair = repair_.figures();
   figures_.damaged = damaged_.size();
   figures_.pace = pace_.figures();
+  figures_.expired = sweep_.removed();
+  figures_.expiry_lag_ms = sweep_.LagMs(now);
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_.wake(), commit_under_way_ ? Time::Never() : sync_at_);
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
-    effects.wake = std::min({effects.wake, stand_in_.wake(), mend_at_});
+    effects.wake = std::min({effects.wake, stand_in_.wake(), mend_at_, sweep_.wake()});
   }
   return effects;
 }

@@ -37,6 +37,7 @@
 #include "ring/random.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
+#include "server/expiry_sweep.h"
 #include "server/repair.h"
 #include "server/stand_in.h"
 #include "storage/hint_log.h"
@@ -64,6 +65,7 @@ struct ShardOptions {
   size_t max_waiting_reads = 10'000;
   ClockAnswerLimits clock_answers;
   PeerPaceOptions pace;
+  ExpirySweepOptions expiry;
   // The last process on this data ended in order. Then a peer that greets this node and does not
   // call it forgetful confirms the lives that it inherited. After any other end only the peers'
   // clocks do: a copy of a directory that was in use looks like it was left by a crash.
@@ -108,7 +110,8 @@ struct ShardEffects : Departures {
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
   std::vector<CopyScan> copy_scans;    // BuildCopyPage; ends in OnCopyScan
   std::vector<HintScan> hint_scans;    // ScanHints; ends in OnHintScan
-  Time wake = Time::Never();           // call OnWake then
+  std::vector<ExpiryScan> expiry_scans;  // ScanExpired; ends in OnExpiryScan
+  Time wake = Time::Never();             // call OnWake then
 };
 
 // Figures for metrics and status, as of now.
@@ -133,6 +136,8 @@ struct ShardFigures {
   StandIn::Figures stand_in;
   Repair::Figures repair;
   PeerPace::Figures pace;
+  uint64_t expired = 0;        // versions removed, for their time had come
+  uint64_t expiry_lag_ms = 0;  // now: for how long the first of them should have been
 };
 
 class Shard {
@@ -152,6 +157,7 @@ class Shard {
   void OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now);
   void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now);
   void OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now);
+  void OnExpiryScan(const ExpiryScan& scan, absl::StatusOr<ExpiryPage> page, Instant now);
   // A commit ended. That it failed says what OnDiskFailed says.
   void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
   // The disk has failed, under this shard or another part of the node. What waits for it is
@@ -163,6 +169,11 @@ class Shard {
   // What membership takes a peer for, from the next exchange on; until then, alive. Nothing that is
   // under way ends by it: only a connection that is lost does that.
   void OnLiveness(NodeId node, Liveness liveness);
+  // How far the cluster's time (ring/cluster_time.h) is ahead of the monotonic clock; nothing, and
+  // so it is at the start: it is not known. Then what expires is neither written nor read.
+  void OnClusterTime(std::optional<int64_t> offset_ms);
+  // The cluster's time in milliseconds.
+  std::optional<uint64_t> TimeMs(Instant now) const;
   // What this node found of itself is less than what it had: a peer has met its data in a later
   // state, or other data under its name. It mints under none of the ids that it found, and is
   // filled again before it answers reads (design 3, rules 1 and 4).
@@ -263,6 +274,7 @@ class Shard {
   void TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
               Durability durability);
   void SettleRecords(PartitionId partition, Instant now);
+  void SweepExpired(Instant now);
 
   void Send(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body);
   // Where goes what speaks of the partition's present state: out, or among what waits for the
@@ -304,6 +316,9 @@ class Shard {
   Repair repair_;
   StandIn stand_in_;
   Time hints_told_at_;
+
+  ExpirySweep sweep_;
+  std::optional<int64_t> time_offset_ms_;
 
   std::deque<Held> held_;  // `after` ascends
   ShardEffects out_;

@@ -31,6 +31,7 @@ Remedy RemedyFor(const FailedAttempt& failed) {
       return Remedy::kFailOver;
     case v1::ErrorDetail::QUORUM_NOT_MET:
     case v1::ErrorDetail::OVERLOADED:
+    case v1::ErrorDetail::TIME_UNKNOWN:  // of that node; another one may know it
       return Remedy::kBackOff;
     case v1::ErrorDetail::UNKNOWN_TABLE:
       return failed.table_known ? Remedy::kBackOff : Remedy::kNone;

@@ -35,6 +35,10 @@ TEST(RetryPolicy, AsksAnotherOwnerWhenOneNodesStorageFails) {
   EXPECT_EQ(RemedyFor({StatusCode::kInternal, ErrorDetail::STORAGE_FAILED}), Remedy::kFailOver);
 }
 
+TEST(RetryPolicy, AsksAnotherOwnerWhenOneDoesNotKnowTheTime) {
+  EXPECT_EQ(RemedyFor({StatusCode::kInternal, ErrorDetail::TIME_UNKNOWN}), Remedy::kBackOff);
+}
+
 TEST(RetryPolicy, FetchesTheTopologyWhenItChangedUnderTheRequest) {
   EXPECT_EQ(RemedyFor({StatusCode::kAborted}), Remedy::kRefresh);
   EXPECT_EQ(RemedyFor({StatusCode::kAborted, ErrorDetail::STALE_EPOCH}), Remedy::kRefresh);

@@ -140,7 +140,7 @@ class Script {
     }
     absl::StatusOr<PeerMessage> message = DecodePeerMessage(wire);
     if (!message.ok()) return;
-    node_->membership().OnMessage(from, std::get<MembershipMessage>(message->body), now_.monotonic);
+    node_->OnMembership(from, std::get<MembershipMessage>(message->body), now_.monotonic);
   }
 
   // Until the shard wants nothing more.
@@ -149,7 +149,10 @@ class Script {
     for (const MembershipEffects::Change& change : membership.changes) {
       shard().OnLiveness(change.node, change.liveness);
     }
-    for (MembershipEffects::Send& send : membership.sends) Send(Enclose(std::move(send)));
+    for (MembershipEffects::Send& send : membership.sends) {
+      Send(Enclose(std::move(send), now_.wall_ms));
+    }
+    shard().OnClusterTime(node_->time().Offset(now_));
     for (;;) {
       ShardEffects effects = shard().TakeEffects(now_);
       for (const Envelope& envelope : effects.sends) Send(envelope);

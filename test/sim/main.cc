@@ -100,7 +100,7 @@ int RunOne(uint64_t seed, bool trace) {
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
       "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu "
-      "hints %llu delivered %llu guests %llu copied %llu log_cuts %llu: %s\n",
+      "hints %llu delivered %llu guests %llu expired %llu copied %llu log_cuts %llu: %s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
@@ -112,6 +112,7 @@ int RunOne(uint64_t seed, bool trace) {
       static_cast<unsigned long long>(result.hints_kept),
       static_cast<unsigned long long>(result.hints_delivered),
       static_cast<unsigned long long>(result.guest_writes),
+      static_cast<unsigned long long>(result.expired),
       static_cast<unsigned long long>(result.copied),
       static_cast<unsigned long long>(result.log_cuts),
       result.violation.value_or("all promises kept").c_str());

@@ -47,9 +47,9 @@ void Nemesis::Strike() {
       Later(&Nemesis::CalmNetwork, 0);
       break;
     case 8:
-      if (!options_.clocks) break;
-      cluster_->JumpClock(node, random_.Between(-3'600'000, 3'600'000));
-      cluster_->SetDrift(node, random_.Between(-50'000, 50'000));
+      if (options_.wrong_clocks == 0) break;
+      cluster_->JumpClock(node % options_.wrong_clocks, random_.Between(-3'600'000, 3'600'000));
+      cluster_->SetDrift(node % options_.wrong_clocks, random_.Between(-50'000, 50'000));
       break;
     case 9:
       cluster_->FailDisk(node);

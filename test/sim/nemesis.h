@@ -15,7 +15,7 @@ namespace gyre {
 struct NemesisOptions {
   Duration mean_gap = Duration::Millis(2500);  // between two faults
   Duration longest = Duration::Seconds(8);     // of one fault
-  bool clocks = true;                          // breaks clocks, too
+  int wrong_clocks = 5;  // breaks the clocks of that many nodes, too, and leaves all others right
   // Once in the story one node's disk is lost, or is put back to what it was earlier. More would
   // take the only copies of what was acknowledged.
   bool disk_loss = false;

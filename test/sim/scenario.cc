@@ -20,8 +20,10 @@ TableSpec Table(const std::string& name) {
 }
 
 // With a table of periodic durability an unclean stop starts new lives: every other seed goes
-// without, so that nodes go on under their ids, and has tables with sloppy quorums instead.
-std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
+// without, so that nodes go on under their ids, and has tables with sloppy quorums, and one whose
+// values expire, instead.
+std::vector<std::unique_ptr<Workload>> Workloads(uint64_t seed, SimCluster* cluster) {
+  const bool with_periodic = seed % 2 == 0;
   std::vector<std::unique_ptr<Workload>> workloads;
   MixedOptions mixed;
   mixed.table = Table("mixed");
@@ -43,6 +45,16 @@ std::vector<std::unique_ptr<Workload>> Workloads(bool with_periodic) {
     TableSpec carts = Table("sloppy-carts");
     carts.quorum = QuorumKind::kSloppy;
     workloads.push_back(std::make_unique<CartWorkload>(carts, 6, EventId{5} << 40));
+    MixedOptions expiring;
+    expiring.table = Table("expiring");
+    if (seed % 16 >= 8) expiring.table.quorum = QuorumKind::kSloppy;
+    expiring.table.ttl_ms = 12'000;
+    expiring.keys = 10;
+    expiring.first_event = EventId{6} << 40;
+    expiring.min_ttl = Duration::Seconds(2);
+    expiring.max_ttl = Duration::Seconds(15);
+    expiring.apart = [cluster] { return cluster->TimesApart(); };
+    workloads.push_back(std::make_unique<MixedWorkload>(expiring));
     return workloads;
   }
   MixedOptions periodic;
@@ -97,7 +109,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }
   SimCluster cluster(sim);
-  const std::vector<std::unique_ptr<Workload>> workloads = Workloads(options.seed % 2 == 0);
+  const std::vector<std::unique_ptr<Workload>> workloads = Workloads(options.seed, &cluster);
   SetUp(&cluster, workloads);
 
   std::vector<std::unique_ptr<SimClients>> clients;
@@ -110,7 +122,9 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   }
   NemesisOptions faults;
   // Which write is the last can be told from outside only while all clocks are equal.
-  faults.clocks = options.seed % 4 < 2;
+  faults.wrong_clocks = options.seed % 4 < 2 ? cluster.size() : 0;
+  // What expires does so in time as long as most clocks are right.
+  if (options.seed % 8 == 5) faults.wrong_clocks = 1;
   faults.disk_loss = options.seed % 5 < 3;
   faults.story = options.length;
   Nemesis nemesis(faults, &cluster, cluster.Fork());
@@ -131,6 +145,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
   if (!cluster.violation().has_value()) cluster.JudgeHandedOver();
   if (!cluster.violation().has_value()) cluster.JudgeLiveness();
+  if (!cluster.violation().has_value()) cluster.JudgeSwept();
   for (const auto& workload : workloads) {
     if (cluster.violation().has_value()) break;
     auto wrong = workload->Check([&](const std::string& table, const std::string& key) {
@@ -156,6 +171,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.copied = figures.repair.copied;
   result.log_cuts = figures.repair.log_cuts;
   result.guest_writes = figures.stand_in.guests;
+  result.expired = figures.expired;
   result.cache = figures.record_cache;
   return result;
 }

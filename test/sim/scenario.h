@@ -1,5 +1,6 @@
 // RunScenario: one seed's story from beginning to end. Five nodes, N = 3; tables with siblings,
-// with last-write-wins and with periodic durability; mixed and cart workloads for 60 simulated
+// with last-write-wins, with periodic durability or values that expire; mixed and cart workloads
+// for 60 simulated
 // seconds under a Nemesis; then everything is healed, settles, and is judged.
 //
 // A run is named by its seed alone: same seed, same story, in any process.
@@ -38,6 +39,7 @@ struct ScenarioResult {
   uint64_t hints_kept = 0;
   uint64_t hints_delivered = 0;
   uint64_t guest_writes = 0;
+  uint64_t expired = 0;
   uint64_t copied = 0;  // whole partitions
   uint64_t log_cuts = 0;
   RecordCache::Figures cache;

@@ -66,6 +66,7 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
       GYRE_CHECK(context.ok(), "contexts come from replies");
       intent.context = *std::move(context);
     }
+    intent.ttl_ms = static_cast<uint64_t>(operation.ttl.millis());
     intent.write = {operation.event, 1};
     intent.attempt = static_cast<uint32_t>(attempt) << 16;
     sent = cluster_->Write(call->client, node, operation.table, operation.key, std::move(intent),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "replication/clock_answer.h"
@@ -69,6 +70,8 @@ void SimCluster::Open(int index) {
   options.shard.await_peers = true;
   options.store.log_kept = 16;
   options.store.fill_what_is_new = node.replaced;
+  options.shard.expiry.margin = options_.expiry_margin;
+  options.shard.expiry.portion = 4;  // so that a sweep takes several
   options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
@@ -78,6 +81,7 @@ void SimCluster::Open(int index) {
   node.shards.clear();
   node.shards.resize(options_.shards);
   node.control_wake = node.membership_wake = Time::Never();
+  node.told_ms.reset();
   node.node->SetMembers(*node.node->control().view(), NowAt(node).monotonic);
   // Nobody is there until a connection stands, which takes a moment each.
   for (int other = 0; other < options_.nodes; ++other) {
@@ -114,14 +118,52 @@ Time SimCluster::VirtualTime(const SimNode& node, Time local) const {
   return node.drift_since + Duration::Micros(since * 1'000'000 / (1'000'000 + node.drift_ppm) + 1);
 }
 
+void SimCluster::NoteAhead(SimNode* node) {
+  const auto wall_ms = static_cast<int64_t>(NowAt(*node).wall_ms - kWallOriginMs);
+  const int64_t ahead_ms = wall_ms - scheduler_.now().micros() / 1000;
+  node->least_ahead_ms = std::min(node->least_ahead_ms, ahead_ms);
+  node->most_ahead_ms = std::max(node->most_ahead_ms, ahead_ms);
+}
+
+// A node knows the time by the middle of no fewer clocks than a majority: of those that are
+// furthest behind, or ahead, at worst.
+Duration SimCluster::TimesApart() {
+  std::vector<int64_t> least, most;
+  for (SimNode& node : nodes_) {
+    NoteAhead(&node);
+    least.push_back(node.least_ahead_ms);
+    most.push_back(node.most_ahead_ms);
+  }
+  std::sort(least.begin(), least.end());
+  std::sort(most.begin(), most.end());
+  const size_t majority = nodes_.size() / 2 + 1;
+  const size_t middle = (majority - 1) / 2;
+  return Duration::Millis(most[nodes_.size() - majority + middle] - least[middle]);
+}
+
+void SimCluster::TellTime(int index) {
+  SimNode& node = nodes_[index];
+  const std::optional<int64_t> offset_ms = node.node->time().Offset(NowAt(node));
+  const bool known = offset_ms.has_value() && node.told_ms.has_value();
+  if (offset_ms == node.told_ms || (known && std::abs(*offset_ms - *node.told_ms) < 10)) return;
+  node.told_ms = offset_ms;
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    node.node->shard(shard).OnClusterTime(offset_ms);
+    PerformShard(index, shard);
+  }
+}
+
 void SimCluster::JumpClock(int index, int64_t wall_ms) {
+  NoteAhead(&nodes_[index]);
   nodes_[index].wall_offset_ms += wall_ms;
+  NoteAhead(&nodes_[index]);
   observer_.OnClocksApart();
 }
 
 void SimCluster::SetDrift(int index, int64_t ppm) {
   observer_.OnClocksApart();
   SimNode& node = nodes_[index];
+  NoteAhead(&node);
   node.drift_base_us = NowAt(node).monotonic.micros();
   node.drift_since = scheduler_.now();
   node.drift_ppm = ppm;
@@ -198,6 +240,14 @@ void SimCluster::PerformShard(int index, int shard) {
       absl::StatusOr<HintPage> page = ScanHints(*n.engine->TakeSnapshot(), scan);
       if (!page.ok()) Violate("hint scan: " + std::string(page.status().message()));
       n.node->shard(shard).OnHintScan(scan.id, std::move(page), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (const ExpiryScan& scan : effects.expiry_scans) {
+    AtNode(index, DiskDelay(), [this, shard, scan](SimNode& n) {
+      absl::StatusOr<ExpiryPage> page = ScanExpired(*n.engine->TakeSnapshot(), scan);
+      if (!page.ok()) Violate("expiry scan: " + std::string(page.status().message()));
+      n.node->shard(shard).OnExpiryScan(scan, std::move(page), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
   }
@@ -347,7 +397,10 @@ void SimCluster::PerformMembership(int index) {
     node.node->control().OnEpochOf(newer.node, newer.epoch, NowAt(node));
   }
   if (!effects.newer_epochs.empty()) PerformControl(index);
-  for (MembershipEffects::Send& send : effects.sends) Post(index, Enclose(std::move(send)));
+  for (MembershipEffects::Send& send : effects.sends) {
+    Post(index, Enclose(std::move(send), NowAt(node).wall_ms));
+  }
+  TellTime(index);
   ScheduleWake(index, &SimNode::membership_wake, effects.wake, [this](SimNode& n) {
     n.node->membership().OnWake(NowAt(n).monotonic);
     PerformMembership(IndexOf(n.id));
@@ -412,7 +465,7 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
       node.node->control().OnEpochOf(sender, message.epoch, NowAt(node));
     }
     if (const auto* membership = std::get_if<MembershipMessage>(&message.body)) {
-      node.node->membership().OnMessage(sender, *membership, NowAt(node).monotonic);
+      node.node->OnMembership(sender, *membership, NowAt(node).monotonic);
       PerformMembership(to);
     } else if (message.partition == PartitionId()) {
       node.node->control().OnMessage(sender, message, NowAt(node));
@@ -495,6 +548,8 @@ bool SimCluster::Write(int client, int index, const std::string& table, const st
                request.intent = intent;
                request.intent.conflict = spec->conflict;
                request.intent.durability = spec->durability;
+               const bool is_put = intent.kind == WriteKind::kPut;
+               if (is_put && intent.ttl_ms == 0) request.intent.ttl_ms = spec->ttl_ms;
                request.needed = spec->write_quorum;
                request.timeout = timeout;
                request.sloppy = spec->quorum == QuorumKind::kSloppy;
@@ -781,6 +836,43 @@ void SimCluster::JudgeHandedOver() {
   }
 }
 
+void SimCluster::JudgeSwept() {
+  for (const SimNode& node : nodes_) JudgeSwept(node);
+}
+
+void SimCluster::JudgeSwept(const SimNode& node) {
+  const std::optional<uint64_t> time_ms = node.node->shard(0).TimeMs(NowAt(node));
+  if (!time_ms.has_value()) return Violate(NodeName(node.id) + " does not know the time");
+  const auto long_ago_ms =
+      static_cast<uint64_t>((options_.expiry_margin + Duration::Seconds(15)).millis());
+  const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
+  size_t versions = 0, entries = 0;
+  absl::Status scanned =
+      snapshot->Scan(Family::kRecords, "", "", [&](std::string_view key, std::string_view value) {
+        const std::optional<ItemKey> item = DecodeItemKey(key);
+        const absl::StatusOr<Record> record = DecodeRecord(value);
+        for (const uint64_t moment : ExpiryIndex::MomentsOf(*record)) {
+          ++versions;
+          if (moment + long_ago_ms < *time_ms) {
+            Violate(NodeName(node.id) + " still holds what expired of " + item->key);
+          }
+          const std::string entry = EncodeExpiryKey({moment, *item});
+          if (!snapshot->Get(Family::kExpiry, entry).ok()) {
+            Violate(NodeName(node.id) + " would never remove what expires of " + item->key);
+          }
+        }
+        return true;
+      });
+  if (scanned.ok()) {
+    scanned = snapshot->Scan(Family::kExpiry, "", "", [&](std::string_view, std::string_view) {
+      ++entries;
+      return true;
+    });
+  }
+  if (!scanned.ok()) Violate("a store cannot be scanned");
+  if (entries != versions) Violate(NodeName(node.id) + " has entered what is not there");
+}
+
 void SimCluster::JudgeLiveness() {
   for (SimNode& node : nodes_) {
     for (const SimNode& other : nodes_) {
@@ -818,6 +910,11 @@ void SimCluster::JudgeSameRecord(const ItemKey& item) {
     if (stripped != *stored && node.stored.contains(key)) {
       return Violate(NodeName(owner) + " keeps what its clock says by now with " + item.key);
     }
+    // What has expired each owner removes in its own time; and whose time was far from the others',
+    // it may have removed what they still have.
+    const auto skew_ms = static_cast<uint64_t>(History::kSkew.millis());
+    const uint64_t time_ms = node.node->shard(0).TimeMs(NowAt(node)).value_or(0);
+    DropExpired(&*stored, TimesApart() > History::kSkew ? UINT64_MAX : time_ms + skew_ms);
     Fill(&*stored, clock);
     if (!first.has_value()) first = *stored;
     if (*first != *stored) return Violate("owners hold different records of " + item.key);
@@ -839,9 +936,16 @@ std::vector<std::string> SimCluster::Settled(const std::string& table, const std
       node.engine->Get(Family::kRecords, EncodeItemKey({partition, spec->id, key})));
   std::vector<std::string> values;
   if (!record.ok()) return values;
+  DropExpired(&*record, node.node->shard(0).TimeMs(NowAt(node)).value_or(0));
   KeepLast(&*record);
   for (const Version& version : record->versions) values.emplace_back(version.value);
   return values;
+}
+
+uint64_t SimCluster::Stored(Family family) const {
+  uint64_t entries = 0;
+  for (const SimNode& node : nodes_) entries += node.engine->EstimateKeys(family);
+  return entries;
 }
 
 std::string SimCluster::NodeName(NodeId id) const {
@@ -856,7 +960,8 @@ void SimCluster::Trace(const std::string& what) {
 uint64_t SimCluster::Digest() {
   for (SimNode& node : nodes_) {
     const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
-    for (Family family : {Family::kRecords, Family::kDotLog, Family::kHints, Family::kMeta}) {
+    for (Family family :
+         {Family::kRecords, Family::kDotLog, Family::kHints, Family::kMeta, Family::kExpiry}) {
       const absl::Status scanned =
           snapshot->Scan(family, "", "", [&](std::string_view key, std::string_view value) {
             scheduler_.Note(key);
@@ -916,6 +1021,7 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->pace.tries += figures.pace.tries;
     sum->pace.hedges += figures.pace.hedges;
     sum->pace.refused += figures.pace.refused;
+    sum->expired += figures.expired;
     sum->record_cache.hits += figures.record_cache.hits;
     sum->record_cache.misses += figures.record_cache.misses;
     sum->record_cache.evictions += figures.record_cache.evictions;

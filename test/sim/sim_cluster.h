@@ -48,6 +48,8 @@ struct SimOptions {
   // sixteenth. Zero: it takes no time, and nothing waits or is refused.
   Duration step = {};
   AdmissionOptions admission = {};
+  // Between the moment of expiry and the removal. Beyond what nodes' times differ by.
+  Duration expiry_margin = Duration::Seconds(5);
   bool trace = false;
 };
 
@@ -103,10 +105,19 @@ class SimCluster {
   void JudgeConvergence();
   // Nobody keeps a hint. Likewise.
   void JudgeHandedOver();
+  // What has expired is gone from every disk, and what will is entered where it is found. Likewise.
+  void JudgeSwept();
   // Every node takes every other one for alive. To be called when all is healed and quiet.
   void JudgeLiveness();
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
+
+  // How far apart the times of two nodes may have been so far: nothing, while no more than two
+  // clocks of five have ever been wrong, whoever has heard whom.
+  Duration TimesApart();
+
+  // Entries of the family in all stores together.
+  uint64_t Stored(Family family) const;
 
   // Empty while all nodes are down.
   std::vector<int> OwnersOf(PartitionId partition) const;
@@ -150,11 +161,15 @@ class SimCluster {
     std::vector<ShardSlot> shards;
     Time control_wake = Time::Never();  // the earliest that is scheduled, and so the next
     Time membership_wake = Time::Never();
+    std::optional<int64_t> told_ms;  // of the cluster's time, to the shards
     std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
     int64_t wall_offset_ms = 0;
     int64_t drift_ppm = 0;
-    Time drift_since;              // in virtual time
-    int64_t drift_base_us = 0;     // of the node's clock then
+    Time drift_since;           // in virtual time
+    int64_t drift_base_us = 0;  // of the node's clock then
+    // How far its wall clock has been ahead of virtual time.
+    int64_t least_ahead_ms = 0;
+    int64_t most_ahead_ms = 0;
     std::optional<Duration> disk;  // what its disk takes, where that is said
 
     // As in server/lane.h, of all shards together.
@@ -169,6 +184,9 @@ class SimCluster {
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
+  void NoteAhead(SimNode* node);
+  void TellTime(int node);
+  void JudgeSwept(const SimNode& node);
   // Runs `action` at the node in its present life, later where it is paused, never where it is
   // lost.
   void AtNode(int node, Duration delay, std::function<void(SimNode&)> action);

@@ -75,6 +75,12 @@ TEST(Simulation, OwnersThatAreLostAreStoodInForAndGetWhatWasKept) {
   EXPECT_GT(result.hints_delivered, 0u);
 }
 
+TEST(Simulation, ValuesExpireAndAreRemoved) {
+  const ScenarioResult result = RunScenario(Short(13));  // odd: with a table whose values expire
+  EXPECT_EQ(result.violation.value_or(""), "");
+  EXPECT_GT(result.expired, 0u);
+}
+
 TEST(Simulation, SomeStoriesKeepNoRecordsSomeAFewAndSomeAll) {
   const ScenarioResult none = RunScenario(Short(9)), few = RunScenario(Short(10)),
                        all = RunScenario(Short(11));

@@ -1,103 +1,20 @@
 // Named stories of sloppy quorums and hinted handoff, each on a network that loses nothing, so that
 // what is asked for must succeed.
 
-#include <algorithm>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
-#include "test/sim/sim_cluster.h"
+#include "test/sim/story.h"
 
 namespace gyre {
 namespace {
 
 using Strings = std::vector<std::string>;
 
-class StandInStory : public ::testing::Test {
+class StandInStory : public Story {
  protected:
-  StandInStory() : cluster_(Quiet()) {
-    TableSpec table;
-    table.name = "carts";
-    absl::StatusOr<TableSpec> made = cluster_.CreateTable(0, table);
-    EXPECT_TRUE(made.ok()) << made.status();
-    cluster_.observer().AddTable(made->id, {"carts", nullptr, true});
-    table.name = "ledger";
-    table.quorum = QuorumKind::kStrict;
-    made = cluster_.CreateTable(0, table);
-    EXPECT_TRUE(made.ok()) << made.status();
-    cluster_.observer().AddTable(made->id, {"ledger", nullptr, true});
-    cluster_.RunFor(Duration::Seconds(2));
-    owners_ = cluster_.OwnersOf(cluster_.Locate("carts", "ada"));
-    for (int node = 0; node < cluster_.size(); ++node) {
-      if (std::find(owners_.begin(), owners_.end(), node) == owners_.end()) others_.push_back(node);
-    }
-    EXPECT_EQ(owners_.size(), 3u);
-    EXPECT_EQ(others_.size(), 2u);
-  }
-  static SimOptions Quiet() {
-    SimOptions options;
-    options.seed = 5;
-    options.network.loss_per_mille = options.network.slow_per_mille = 0;
-    options.client_network.loss_per_mille = options.client_network.slow_per_mille = 0;
-    return options;
-  }
-
-  Outcome Put(int node, const std::string& value, const std::string& table = "carts",
-              const std::string& key = "ada") {
-    WriteIntent intent;
-    intent.value = value;
-    intent.mode = WriteMode::kBlind;
-    intent.attempt = kFirstAttempt;
-    intent.write = {++written_, 1};
-    return Ask([&](const SimCluster::OnOutcome& done) {
-      return cluster_.Write(0, node, table, key, intent, Duration::Seconds(2), done);
-    });
-  }
-  Outcome Get(int node) {
-    return Ask([&](const SimCluster::OnOutcome& done) {
-      return cluster_.Read(0, node, "carts", "ada", Duration::Seconds(2), done);
-    });
-  }
-  template <typename Fn>
-  Outcome Ask(Fn ask) {
-    std::optional<Outcome> result;
-    EXPECT_TRUE(ask([&](Outcome outcome) { result = std::move(outcome); }));
-    cluster_.RunFor(Duration::Seconds(4));
-    EXPECT_TRUE(result.has_value());
-    return result.value_or(Outcome{});
-  }
-  static Strings Values(const Outcome& outcome) {
-    Strings values;
-    for (const Version& version : outcome.record.versions) {
-      values.emplace_back(version.value.view());
-    }
-    std::sort(values.begin(), values.end());
-    return values;
-  }
-  void Crash(const std::vector<int>& nodes) {
-    for (int node : nodes) cluster_.Crash(node);
-    cluster_.RunFor(Duration::Seconds(3));
-  }
-  void Restart(const std::vector<int>& nodes) {
-    for (int node : nodes) cluster_.Restart(node);
-    cluster_.RunFor(Duration::Seconds(30));
-  }
-  // All is well again, and the key holds these.
-  void ExpectSettled(const Strings& values) {
-    cluster_.JudgeClaims();
-    cluster_.JudgeConvergence();
-    cluster_.JudgeHandedOver();
-    EXPECT_EQ(cluster_.violation().value_or(""), "");
-    Strings settled = cluster_.Settled("carts", "ada");
-    std::sort(settled.begin(), settled.end());
-    EXPECT_EQ(settled, values);
-  }
-
-  SimCluster cluster_;
-  std::vector<int> owners_;
-  std::vector<int> others_;
-  uint64_t written_ = 0;
+  StandInStory() : Story(Quiet()) {}
 };
 
 TEST_F(StandInStory, WithOneOwnerLeftWritesAndReadsGoOn) {

@@ -31,6 +31,7 @@ struct Action {
   std::string key;
   std::string value;
   std::string context;           // opaque; as a reply gave it
+  Duration ttl;                  // of a put; zero: as the table says
   EventId event = 0;             // of a write
   std::vector<EventId> parents;  // what the context's read showed
   // Where a write's reply gave the context: that write. Its parents are among `parents`; it itself

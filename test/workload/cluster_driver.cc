@@ -101,6 +101,7 @@ void ClusterDriver::Issue(int client) {
   write.context = action.context;
   if (action.mode == Action::Mode::kBlind) write.mode = WriteMode::kBlind;
   if (action.kind == Action::Kind::kPut) {
+    if (action.ttl > Duration()) write.ttl = absl::Milliseconds(action.ttl.millis());
     client_->Put(table, key, std::move(action.value), std::move(write), done);
   } else {
     client_->Delete(table, key, std::move(write), done);

@@ -50,6 +50,9 @@ void History::OnAsked(const Action& operation, Time now) {
   write.mode = last_write_wins_ ? Action::Mode::kDefault : operation.mode;
   write.parents = operation.parents;
   write.own = operation.own;
+  if (operation.kind == Action::Kind::kPut) {
+    write.ttl = operation.ttl > Duration() ? operation.ttl : table_ttl_;
+  }
   write.asked = now;
   for (EventId parent : operation.parents) key.children[parent].push_back(operation.event);
   if (operation.kind == Action::Kind::kDelete) key.deletes.push_back(operation.event);
@@ -70,6 +73,28 @@ void History::OnMintedAgain(const Item& item, EventId event) {
   key.minted_again.push_back(event);
 }
 
+bool History::MayHaveExpired(const Write& write, Time by) const {
+  if (write.ttl == Duration()) return false;
+  return by == Time::Never() || by + Slack() >= write.asked + write.ttl;
+}
+
+std::optional<std::string> History::JudgeExpired(const Item& item, const std::set<EventId>& shown,
+                                                 Time began) const {
+  const auto key = keys_.find(item);
+  if (key == keys_.end()) return std::nullopt;
+  for (EventId event : shown) {
+    const auto it = key->second.writes.find(event);
+    if (it == key->second.writes.end()) continue;
+    const Write& write = it->second;
+    // An attempt that was minted again has begun to live again.
+    if (write.ttl == Duration() || !write.acknowledged.has_value() || write.minted_again) continue;
+    if (began > *write.acknowledged + write.ttl + Slack()) {
+      return "event " + std::to_string(event) + " is shown though its time had come";
+    }
+  }
+  return std::nullopt;
+}
+
 Time History::EndOfEffect(const Write& write) const {
   if (!write.acknowledged.has_value()) return Time::Never();
   if (!last_write_wins_) return *write.acknowledged;
@@ -85,6 +110,9 @@ std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>&
   };
   for (EventId deleted : key.deletes) {
     if (may_have_effect(key.writes.at(deleted))) todo.push_back(deleted);
+  }
+  for (const auto& [event, write] : key.writes) {
+    if (may_have_effect(write) && MayHaveExpired(write, until)) todo.push_back(event);
   }
   if (last_write_wins_) todo.insert(todo.end(), key.minted_again.begin(), key.minted_again.end());
   std::optional<Time> last;  // end of effect of what may have replaced anything

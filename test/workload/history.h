@@ -26,10 +26,15 @@
 //     after the other was asked for, since a stamp is never below the clock of its minter. Once
 //     clocks have been apart it may be any that no acknowledged write with a context replaced.
 
+// A put that expires is not shown by reads that begin later than its time to live after it was
+// acknowledged, and only by that time after it was asked for may it be missing as if a delete had
+// named it: either within kSkew, and within what the nodes' times may have been apart besides.
+
 #ifndef GYRE_TEST_WORKLOAD_HISTORY_H_
 #define GYRE_TEST_WORKLOAD_HISTORY_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -61,6 +66,7 @@ class History {
     Action::Mode mode = Action::Mode::kContext;
     std::vector<EventId> parents;
     EventId own = 0;  // what it may have replaced besides, a write of the same client
+    Duration ttl;     // zero: for ever
     Time asked;
     std::optional<Time> acknowledged;
     bool refused = false;  // certainly without effect
@@ -73,6 +79,17 @@ class History {
   // `write_quorum`: nodes, W, that hold a write that is acknowledged.
   explicit History(ConflictPolicy conflict = ConflictPolicy::kSiblings, size_t write_quorum = 2)
       : last_write_wins_(conflict == ConflictPolicy::kLastWriteWins), write_quorum_(write_quorum) {}
+
+  // What nodes' times may differ by while most of their clocks are right: what is drifted, or under
+  // way, between two messages.
+  static constexpr Duration kSkew = Duration::Seconds(4);
+
+  // Puts that name no time to live have that of the table, zero for none. `apart`: how far apart
+  // the times of nodes may have been so far, for too many clocks were wrong.
+  void SetExpiry(Duration table_ttl, std::function<Duration()> apart) {
+    table_ttl_ = table_ttl;
+    apart_ = std::move(apart);
+  }
 
   void OnAsked(const Action& write, Time now);
   void OnEnded(const Action& write, const ActionResult& result);
@@ -100,6 +117,10 @@ class History {
   // The same when all is quiet and healed. What fewer nodes than W may have lost is there.
   std::optional<std::string> JudgeSettled(const Item& item, const std::set<EventId>& shown) const;
 
+  // Nothing, or what a read of any R that began then shows though its time had come before.
+  std::optional<std::string> JudgeExpired(const Item& item, const std::set<EventId>& shown,
+                                          Time began) const;
+
   // Nothing, or what is wrong with a replica that claims to have taken in `claimed` and shows
   // `shown`.
   std::optional<std::string> JudgeEffects(const Item& item, const std::set<EventId>& claimed,
@@ -124,6 +145,8 @@ class History {
   };
   std::optional<std::string> Judge(const Item& item, const std::set<EventId>& shown, Time began,
                                    Time ended, size_t most_lost) const;
+  Duration Slack() const { return apart_ ? kSkew + apart_() : kSkew; }
+  bool MayHaveExpired(const Write& write, Time by) const;
   std::set<EventId> AccountedFor(const Key& key, const std::set<EventId>& shown, Time until) const;
   // What was asked for from then on, the write cannot have replaced unless its context named it.
   Time EndOfEffect(const Write& write) const;
@@ -136,6 +159,8 @@ class History {
   const size_t write_quorum_;
   bool clocks_apart_ = false;
   bool mints_unseen_ = false;
+  Duration table_ttl_;
+  std::function<Duration()> apart_;
   std::map<Item, Key> keys_;
 };
 

@@ -42,6 +42,18 @@ class Story {
     return *this;
   }
 
+  // A blind put that lives for so long.
+  Story& Lives(EventId event, int64_t seconds) {
+    ttl_ = Duration::Seconds(seconds);
+    Blind(event);
+    ttl_ = Duration();
+    return *this;
+  }
+
+  // What is wrong with a read that begins then, whatever R is, by what has expired.
+  std::string Expired(int64_t began, const Events& shown) const {
+    return history_.JudgeExpired(kItem, shown, At(began)).value_or("");
+  }
   // What is wrong with a read from second `began` to the one after; "" for nothing.
   std::string Read(int64_t began, const Events& shown) const {
     return history_.JudgeRead(kItem, shown, At(began), At(began + 1)).value_or("");
@@ -66,6 +78,7 @@ class Story {
     action.key = kItem.second;
     action.event = event;
     action.parents = std::move(parents);
+    action.ttl = ttl_;
     history_.OnAsked(action, At(static_cast<int64_t>(event) * 10));
     ActionResult result;
     result.kind = end;
@@ -77,6 +90,7 @@ class Story {
 
   History history_;
   bool sent_once_ = false;
+  Duration ttl_;
 };
 
 bool Says(const std::string& judgement, const std::string& word) {
@@ -95,6 +109,51 @@ TEST(History, FindsAnAcknowledgedWriteThatIsLost) {
   Story story;
   story.Put(1, {});
   EXPECT_TRUE(Says(story.Read(15, {}), "lost: acknowledged event 1"));
+}
+
+// Write 1 is acknowledged at second 11 and lives for 30.
+TEST(History, FindsAValueThatIsLostBeforeItsTime) {
+  Story story;
+  story.Lives(1, 30);
+  EXPECT_TRUE(Says(story.Read(30, {}), "lost: acknowledged event 1"));
+  EXPECT_EQ(story.Read(30, {1}), "");
+  EXPECT_EQ(story.Read(38, {}), "") << "within the skew";
+  EXPECT_EQ(story.Read(50, {}), "");
+  EXPECT_EQ(story.Settled({}), "");
+}
+
+TEST(History, FindsAValueThatIsShownAfterItsTime) {
+  Story story;
+  story.Lives(1, 30);
+  EXPECT_EQ(story.Expired(40, {1}), "");
+  EXPECT_EQ(story.Expired(44, {1}), "") << "within the skew";
+  EXPECT_TRUE(Says(story.Expired(46, {1}), "event 1 is shown though its time had come"));
+}
+
+TEST(History, GivesValuesOfATableItsTimeToLive) {
+  Story story;
+  story.history().SetExpiry(Duration::Seconds(30), nullptr);
+  story.Blind(1).Lives(2, 90);
+  EXPECT_EQ(story.Read(50, {2}), "");
+  EXPECT_TRUE(Says(story.Expired(50, {1, 2}), "event 1 is shown"));
+}
+
+TEST(History, FindsAValueThatComesBackWhenWhatReplacedItHasExpired) {
+  Story story;
+  story.Put(1, {}).history().SetExpiry(Duration::Seconds(5), nullptr);
+  story.Put(2, {1});
+  EXPECT_EQ(story.Read(50, {}), "");
+  EXPECT_TRUE(Says(story.Read(50, {1}), "came back: event 1"));
+}
+
+TEST(History, ExcusesWhatTheTimesOfNodesWereApartBy) {
+  Story story;
+  story.history().SetExpiry(Duration(), [] { return Duration::Seconds(20); });
+  story.Lives(1, 30);
+  EXPECT_EQ(story.Read(20, {}), "");
+  EXPECT_TRUE(Says(story.Read(13, {}), "lost: acknowledged event 1"));
+  EXPECT_EQ(story.Expired(64, {1}), "");
+  EXPECT_TRUE(Says(story.Expired(66, {1}), "event 1 is shown"));
 }
 
 TEST(History, FindsOneOfTwoConcurrentWritesThatCollapsed) {

@@ -9,6 +9,7 @@ MixedWorkload::MixedWorkload(MixedOptions options)
       next_event_(options_.first_event),
       history_(options_.table.conflict, static_cast<size_t>(options_.table.write_quorum)) {
   if (!options_.mints_seen) history_.OnMintsUnseen();
+  history_.SetExpiry(Duration::Millis(static_cast<int64_t>(options_.table.ttl_ms)), options_.apart);
 }
 
 Action MixedWorkload::Next(int client, Time now, Random* random) {
@@ -50,6 +51,10 @@ Action MixedWorkload::Next(int client, Time now, Random* random) {
   if (operation.kind == Action::Kind::kPut) {
     operation.value =
         History::ValueOf(operation.event, 8 + random->Below(options_.max_value_bytes - 7));
+    if (options_.max_ttl > Duration() && random->Chance(3, 4)) {
+      operation.ttl =
+          Duration::Millis(random->Between(options_.min_ttl.millis(), options_.max_ttl.millis()));
+    }
   }
   history_.OnAsked(operation, now);
   return operation;
@@ -74,12 +79,13 @@ std::optional<std::string> MixedWorkload::OnResult(int client, const Action& ope
   const bool last_wins = options_.table.conflict == ConflictPolicy::kLastWriteWins;
   if (last_wins && result.values.size() > 1) return "more than the last write is shown";
   remembered_[{client, operation.key}] = {result.context, {shown.begin(), shown.end()}, 0};
+  const History::Item item(operation.table, operation.key);
+  if (auto wrong = history_.JudgeExpired(item, shown, result.started)) return wrong;
   if (!options_.strict) return std::nullopt;
   // With stand-ins in quorums a read need not show what was acknowledged; what it shows must still
   // hold together.
   const bool fresh = options_.table.quorum == QuorumKind::kStrict;
-  return history_.JudgeRead({operation.table, operation.key}, shown,
-                            fresh ? result.started : Time(), result.ended);
+  return history_.JudgeRead(item, shown, fresh ? result.started : Time(), result.ended);
 }
 
 std::optional<std::string> MixedWorkload::Check(const ReadFn& read) {

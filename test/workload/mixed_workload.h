@@ -5,6 +5,7 @@
 #ifndef GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_
 #define GYRE_TEST_WORKLOAD_MIXED_WORKLOAD_H_
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -33,6 +34,10 @@ struct MixedOptions {
   // Whoever drives this sees what the nodes mint, and tells the history of it
   // (History::OnMintedAgain).
   bool mints_seen = true;
+  // Three in four puts live for a while between these; zero: none names how long.
+  Duration min_ttl = {};
+  Duration max_ttl = {};
+  std::function<Duration()> apart = {};  // History::SetExpiry
 };
 
 class MixedWorkload final : public Workload {
