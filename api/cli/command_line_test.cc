@@ -157,6 +157,34 @@ TEST_F(CommandLineTest, SendsTheContextItIsGiven) {
   EXPECT_NE(garbage.err.find("--context: not base64"), std::string::npos);
 }
 
+TEST_F(CommandLineTest, PutsWithATimeToLiveAndShowsWhatIsLeft) {
+  EXPECT_EQ(Run({"put", "t", "k", "tea", "--ttl", "1h30m"}).exit, 0);
+  const auto seen = cluster_.node(cluster_.OwnerOf("k")).seen();
+  EXPECT_EQ(seen.back().put().ttl_ms(), 5'400'000u);
+  const Outcome got = Run({"get", "t", "k"});
+  EXPECT_EQ(got.out, "tea") << "the value stays clean";
+  EXPECT_EQ(got.err, "expires in 1h30m\n");
+  const Struct object = Parsed(Run({"get", "t", "k", "--json"}).out);
+  EXPECT_EQ(object.fields().at("ttl_left_ms").list_value().values(0).number_value(), 5'400'000);
+  Run({"put", "t", "k", "milk", "--ttl", "2d", "--blind"});
+  EXPECT_EQ(Run({"get", "t", "k"}).err.substr(0, 58),
+            "sibling 1 does not expire\nsibling 2 expires in 2d\ncontext ");
+}
+
+TEST_F(CommandLineTest, RefusesATimeToLiveThatIsNone) {
+  for (const char* wrong : {"0s", "-5s", "soon", "40000d"}) {
+    EXPECT_EQ(Run({"put", "t", "k", "tea", "--ttl", wrong}).exit, 2) << wrong;
+    EXPECT_EQ(Run({"table", "create", "u", "--ttl", wrong}).exit, 2) << wrong;
+  }
+}
+
+TEST_F(CommandLineTest, MakesATableWhoseValuesExpire) {
+  EXPECT_EQ(Run({"table", "create", "sessions", "--ttl", "30m"}).exit, 0);
+  EXPECT_NE(Run({"table", "describe", "sessions"}).out.find("30m"), std::string::npos);
+  EXPECT_EQ(NumberAt(Parsed(Run({"table", "describe", "sessions", "--json"}).out), "ttl_ms"),
+            1'800'000);
+}
+
 TEST_F(CommandLineTest, RefusesAnEmptyContext) {
   Run({"put", "t", "k", "before"});
   for (const std::string empty : {"", " "}) {

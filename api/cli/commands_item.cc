@@ -13,6 +13,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/json_writer.h"
 #include "api/cli/text_table.h"
+#include "api/cli/ttl.h"
 #include "ring/check.h"
 
 namespace gyre {
@@ -27,6 +28,7 @@ struct ItemArguments {
   std::optional<uint32_t> quorum;
   bool explain = false;
   bool blind = false;
+  std::string ttl;  // "": as the table says
 };
 
 // Why `base64` cannot be a context; "" where it can. An empty one would mean none, and a script
@@ -36,6 +38,10 @@ std::string WhyNoContext(const std::string& base64) {
   if (!absl::Base64Unescape(base64, &context)) return "not base64";
   if (context.empty()) return "empty; to replace whatever is there, leave the option out";
   return "";
+}
+
+std::string WhyNoTtl(const std::string& text) {
+  return std::string(ParseTtl(text).status().message());
 }
 
 std::string DecodedContext(const ItemArguments& arguments) {
@@ -161,7 +167,9 @@ Exit Put(const Invocation& invocation, const ItemArguments& arguments) {
                 {.context = DecodedContext(arguments),
                  .mode = arguments.blind ? WriteMode::kBlind : WriteMode::kDefault,
                  .write_quorum = arguments.quorum,
-                 .explain = arguments.explain})
+                 .explain = arguments.explain,
+                 .ttl = arguments.ttl.empty() ? std::optional<absl::Duration>()
+                                              : *ParseTtl(arguments.ttl)})
           .get();
   if (!put.ok()) return invocation.Fail(put.status());
   return TellWritten(invocation, arguments, *put);
@@ -202,6 +210,16 @@ void PrintValues(const Invocation& invocation, const GetResult& got) {
   }
 }
 
+// Of what expires, for how long it lives on: on standard error, so that a value stays clean.
+void TellTtl(const Invocation& invocation, const GetResult& got) {
+  for (size_t i = 0; i < got.ttl_left.size(); ++i) {
+    if (got.ttl_left.size() > 1) *invocation.err << "sibling " << i + 1 << " ";
+    const bool ever = got.ttl_left[i] != absl::InfiniteDuration();
+    *invocation.err << (ever ? "expires in " + TtlText(got.ttl_left[i]) : "does not expire")
+                    << "\n";
+  }
+}
+
 Exit Get(const Invocation& invocation, const ItemArguments& arguments) {
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
@@ -216,6 +234,14 @@ Exit Get(const Invocation& invocation, const ItemArguments& arguments) {
     std::string line;
     JsonWriter json(&line);
     json.BeginObject().Key("found").Bool(got->found()).BytesArray("values", got->values);
+    if (!got->ttl_left.empty()) {
+      json.Key("ttl_left_ms").BeginArray();  // 0: for ever
+      for (const absl::Duration left : got->ttl_left) {
+        const bool ever = left != absl::InfiniteDuration();
+        json.Number(ever ? absl::ToInt64Milliseconds(left) : 0);
+      }
+      json.EndArray();
+    }
     json.Key("context").String(context);
     WriteInfo(got->info, got->attempts, arguments.explain, json);
     json.EndObject();
@@ -223,6 +249,7 @@ Exit Get(const Invocation& invocation, const ItemArguments& arguments) {
     return ExitOf(*got);
   }
   PrintValues(invocation, *got);
+  TellTtl(invocation, *got);
   if (!got->found()) *invocation.err << "gyre: no such key\n";
   if (arguments.explain) Explain(invocation, got->info, got->attempts);
   if (arguments.explain || got->values.size() > 1) {
@@ -261,6 +288,10 @@ void AddItemCommands(CLI::App& app, Invocation& invocation) {
                           "Read the value from this file; - is standard input");
   put_command->add_flag("--blind", put->blind,
                         "Replace nothing: become a sibling of what is there");
+  put_command
+      ->add_option("--ttl", put->ttl,
+                   "How long the value lives: 90s, 1h30m, 7d, never; default: as the table says")
+      ->check(CLI::Validator([](std::string& text) { return WhyNoTtl(text); }, ""));
   AddWriteOptions(*put_command, *put);
   put_command->callback([&invocation, put] {
     invocation.run = [&invocation, put] { return Put(invocation, *put); };

@@ -11,6 +11,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/json_writer.h"
 #include "api/cli/text_table.h"
+#include "api/cli/ttl.h"
 
 namespace gyre {
 namespace {
@@ -27,13 +28,18 @@ const char* QuorumName(v1::QuorumKind quorum) {
   return quorum == v1::QUORUM_KIND_STRICT ? "strict" : "sloppy";
 }
 
+absl::Duration TtlOf(const v1::Table& table) {
+  return table.ttl_ms() == 0 ? absl::InfiniteDuration() : absl::Milliseconds(table.ttl_ms());
+}
+
 void WriteTable(const v1::Table& table, JsonWriter& json) {
   json.BeginObject().Key("name").String(table.name()).Key("id").Number(table.id());
   json.Key("replicas").Number(table.replicas());
   json.Key("r").Number(table.read_quorum()).Key("w").Number(table.write_quorum());
   json.Key("conflict").String(ConflictName(table.conflict()));
   json.Key("durability").String(DurabilityName(table.durability()));
-  json.Key("quorum").String(QuorumName(table.quorum())).EndObject();
+  json.Key("quorum").String(QuorumName(table.quorum()));
+  json.Key("ttl_ms").Number(table.ttl_ms()).EndObject();
 }
 
 Exit PrintTables(const Invocation& invocation, const std::vector<v1::Table>& tables,
@@ -51,12 +57,12 @@ Exit PrintTables(const Invocation& invocation, const std::vector<v1::Table>& tab
     *invocation.out << "no tables\n";
     return Exit::kOk;
   }
-  TextTable text({"TABLE", ">ID", ">N", ">R", ">W", "CONFLICT", "DURABILITY", "QUORUM"});
+  TextTable text({"TABLE", ">ID", ">N", ">R", ">W", "CONFLICT", "DURABILITY", "QUORUM", ">TTL"});
   for (const v1::Table& table : tables) {
     text.Add({table.name(), absl::StrCat(table.id()), absl::StrCat(table.replicas()),
               absl::StrCat(table.read_quorum()), absl::StrCat(table.write_quorum()),
               ConflictName(table.conflict()), DurabilityName(table.durability()),
-              QuorumName(table.quorum())});
+              QuorumName(table.quorum()), TtlText(TtlOf(table))});
   }
   *invocation.out << text.Render();
   return Exit::kOk;
@@ -70,6 +76,7 @@ struct TableArguments {
   bool last_write_wins = false;
   v1::Durability durability = v1::DURABILITY_FSYNC;
   bool strict = false;
+  std::string ttl = "never";
 };
 
 Exit Create(const Invocation& invocation, const TableArguments& arguments) {
@@ -83,6 +90,11 @@ Exit Create(const Invocation& invocation, const TableArguments& arguments) {
   table.set_conflict(arguments.last_write_wins ? v1::CONFLICT_POLICY_LAST_WRITE_WINS
                                                : v1::CONFLICT_POLICY_SIBLINGS);
   table.set_durability(arguments.durability);
+  const absl::StatusOr<absl::Duration> ttl = ParseTtl(arguments.ttl);
+  if (!ttl.ok()) return invocation.Fail(ttl.status());
+  if (*ttl != absl::InfiniteDuration()) {
+    table.set_ttl_ms(static_cast<uint64_t>(absl::ToInt64Milliseconds(*ttl)));
+  }
   table.set_quorum(arguments.strict ? v1::QUORUM_KIND_STRICT : v1::QUORUM_KIND_SLOPPY);
   const absl::StatusOr<v1::Table> made = (*client)->CreateTable(table);
   if (!made.ok()) return invocation.Fail(made.status());
@@ -141,6 +153,11 @@ void AddCreate(CLI::App& table, Invocation& invocation) {
       ->option_text("fsync|periodic");
   create->add_flag("--strict", arguments->strict,
                    "Only owners count in quorums; default: stand-ins do for those that are lost");
+  create
+      ->add_option("--ttl", arguments->ttl,
+                   "How long values live that are put without one: 90s, 7d; default: never expire")
+      ->check(CLI::Validator(
+          [](std::string& text) { return std::string(ParseTtl(text).status().message()); }, ""));
   create->callback([&invocation, arguments] {
     invocation.run = [&invocation, arguments] { return Create(invocation, *arguments); };
   });

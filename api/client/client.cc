@@ -32,6 +32,29 @@ std::string NewIdempotencyKey() {
   return std::string(reinterpret_cast<const char*>(words), sizeof(words));
 }
 
+// What a client may ask for: the server's limit, 100 years of 365 days.
+constexpr int64_t kLongestTtlMs = int64_t{100} * 365 * 24 * 3600 * 1000;
+
+absl::Status BadTtl(absl::Duration ttl) {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::INVALID_FIELD);
+  detail.set_field("ttl");
+  return WithErrorDetail(
+      absl::InvalidArgumentError(absl::StrCat("a TTL of ", absl::FormatDuration(ttl),
+                                              "; allowed: 1 ms to 100 years, or infinite")),
+      detail);
+}
+
+bool TtlIsAllowed(absl::Duration ttl) {
+  return ttl == absl::InfiniteDuration() ||
+         (ttl > absl::ZeroDuration() && ttl <= absl::Milliseconds(kLongestTtlMs));
+}
+
+uint64_t ToWireTtl(absl::Duration ttl) {
+  if (ttl == absl::InfiniteDuration()) return 0;
+  return static_cast<uint64_t>(absl::ToInt64Milliseconds(absl::Ceil(ttl, absl::Milliseconds(1))));
+}
+
 v1::WriteMode ToWire(WriteMode mode) {
   return mode == WriteMode::kBlind ? v1::WRITE_MODE_BLIND : v1::WRITE_MODE_DEFAULT;
 }
@@ -52,6 +75,7 @@ std::unique_ptr<Operation> MakePut(std::string_view table, std::string_view key,
   put.set_value(std::move(value));
   if (!options.context.empty()) put.set_context(std::move(options.context));
   put.set_mode(ToWire(options.mode));
+  if (options.ttl.has_value()) put.set_ttl_ms(ToWireTtl(*options.ttl));
   FillOptions(options, *put.mutable_options());
   op->size_bytes = put.key().size() + put.value().size() + put.context().size();
   op->done = std::move(done);
@@ -189,6 +213,7 @@ void Client::Start(std::unique_ptr<Operation> op, absl::Duration timeout) {
 
 void Client::Put(std::string_view table, std::string_view key, std::string value,
                  WriteOptions options, PutCallback done) {
+  if (options.ttl.has_value() && !TtlIsAllowed(*options.ttl)) return done(BadTtl(*options.ttl));
   const absl::Duration timeout = options.timeout;
   Start(MakePut(table, key, std::move(value), std::move(options), std::move(done)), timeout);
 }
@@ -252,7 +277,8 @@ void Client::MultiPut(std::string_view table, std::vector<PutItem> items,
                        .write_quorum = options.write_quorum,
                        .timeout = options.timeout,
                        .explain = options.explain,
-                       .strict = options.strict};
+                       .strict = options.strict,
+                       .ttl = item.ttl};
     Put(table, item.key, std::move(item.value), std::move(write),
         Gather<PutResult>::Item(gather, i));
   }

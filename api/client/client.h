@@ -134,6 +134,9 @@ struct WriteOptions {
   absl::Duration timeout = {};
   bool explain = false;
   bool strict = false;  // as in ReadOptions
+  // Of a put: how long the value lives. 1 ms to 100 years, rounded up to whole milliseconds;
+  // absl::InfiniteDuration(): for ever; absent: as the table says. Any other is INVALID_ARGUMENT.
+  std::optional<absl::Duration> ttl = {};
   // 16 bytes, random, never used for another write. Empty: the client draws one. Name it to retry
   // a write whose outcome is unknown, perhaps from another process, with one effect.
   std::string idempotency_key = {};
@@ -144,6 +147,7 @@ struct PutItem {
   std::string value = {};
   std::string context = {};  // as in WriteOptions
   WriteMode mode = WriteMode::kDefault;
+  std::optional<absl::Duration> ttl = {};  // as in WriteOptions
 };
 
 struct MultiWriteOptions {
@@ -184,7 +188,7 @@ class Client {
   std::future<absl::StatusOr<GetResult>> Get(std::string_view table, std::string_view key,
                                              const ReadOptions& options = {});
 
-  // `options.mode` is of no meaning here.
+  // `options.mode` and `options.ttl` are of no meaning here.
   void Delete(std::string_view table, std::string_view key, WriteOptions options,
               DeleteCallback done);
   std::future<absl::StatusOr<DeleteResult>> Delete(std::string_view table, std::string_view key,

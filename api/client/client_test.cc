@@ -94,6 +94,39 @@ TEST(Client, SendsTheOptionsOfARequest) {
   EXPECT_EQ(seen[1].get().options().read_quorum(), 2u);
 }
 
+TEST(Client, SaysHowLongAValueLivesAndHearsForHowLongItStillDoes) {
+  FakeCluster cluster(1);
+  const auto client = Connected(cluster);
+  const auto put = [&](absl::Duration ttl, WriteMode mode) {
+    return client->Put("t", "k", "v", {.mode = mode, .ttl = ttl}).get().status();
+  };
+  EXPECT_TRUE(client->Get("t", "k").get()->ttl_left.empty());
+  ASSERT_TRUE(put(absl::InfiniteDuration(), WriteMode::kBlind).ok());
+  ASSERT_TRUE(put(absl::Microseconds(1'500'001), WriteMode::kBlind).ok());
+  ASSERT_TRUE(
+      client->MultiPut("t", {{.key = "m", .ttl = absl::Seconds(9)}, {.key = "n"}}).get().ok());
+  const std::vector<v1::ClientRequest> seen = cluster.node(0).seen();
+  EXPECT_TRUE(seen[1].put().has_ttl_ms());
+  EXPECT_EQ(seen[1].put().ttl_ms(), 0u);
+  EXPECT_EQ(seen[2].put().ttl_ms(), 1501u);
+  EXPECT_EQ(seen[3].put().ttl_ms(), 9000u);
+  EXPECT_FALSE(seen[4].put().has_ttl_ms()) << "the table's";
+  EXPECT_EQ(client->Get("t", "k").get()->ttl_left,
+            (std::vector<absl::Duration>{absl::InfiniteDuration(), absl::Milliseconds(1501)}));
+}
+
+TEST(Client, RefusesATtlThatNoValueMayHave) {
+  FakeCluster cluster(1);
+  const auto client = Connected(cluster);
+  for (const absl::Duration wrong : {absl::ZeroDuration(), absl::Seconds(-1),
+                                     -absl::InfiniteDuration(), absl::Hours(24 * 36'500 + 1)}) {
+    const absl::Status status = client->Put("t", "k", "v", {.ttl = wrong}).get().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << wrong;
+    EXPECT_EQ(GetErrorDetail(status)->field(), "ttl");
+  }
+  EXPECT_TRUE(client->Put("t", "k", "v", {.ttl = absl::Hours(24 * 36'500)}).get().ok());
+}
+
 TEST(Client, SendsEachKeyToItsFirstOwner) {
   FakeCluster cluster;
   const auto client = Connected(cluster);

@@ -95,6 +95,12 @@ void Answer(const GetCallback& done, v1::ClientReply& reply, int attempts) {
                    .attempts = attempts};
   result.values.reserve(static_cast<size_t>(get.values_size()));
   for (std::string& value : *get.mutable_values()) result.values.push_back(std::move(value));
+  if (get.ttl_left_ms_size() == get.values_size()) {
+    for (const uint64_t left_ms : get.ttl_left_ms()) {
+      result.ttl_left.push_back(left_ms == 0 ? absl::InfiniteDuration()
+                                             : absl::Milliseconds(left_ms));
+    }
+  }
   done(std::move(result));
 }
 

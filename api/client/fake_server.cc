@@ -383,6 +383,7 @@ v1::ClientReply FakeCluster::Serve(const v1::ClientRequest& request) {
       std::vector<std::string>& values = values_[put.table() + "/" + put.key()];
       if (put.mode() != v1::WRITE_MODE_BLIND) values.clear();
       values.push_back(put.value());
+      if (put.ttl_ms() > 0) ttls_ms_[put.table() + "/" + put.key()] = put.ttl_ms();
     }
     reply.mutable_put()->set_context("context of " + put.key());
     reply.mutable_put()->mutable_info()->set_epoch(topology_.epoch());
@@ -399,6 +400,11 @@ v1::ClientReply FakeCluster::Serve(const v1::ClientRequest& request) {
     const auto it = values_.find(get.table() + "/" + get.key());
     got.set_found(it != values_.end());
     if (it != values_.end()) got.mutable_values()->Add(it->second.begin(), it->second.end());
+    if (const auto ttl = ttls_ms_.find(get.table() + "/" + get.key()); ttl != ttls_ms_.end()) {
+      // It stands still, and all but the last value live for ever.
+      for (int i = 1; i < got.values_size(); ++i) got.add_ttl_left_ms(0);
+      if (got.found()) got.add_ttl_left_ms(ttl->second);
+    }
     got.set_context("context of " + get.key());
     got.mutable_info()->set_epoch(topology_.epoch());
   }

@@ -151,6 +151,7 @@ class FakeCluster {
   uint32_t rotation_ = 0;
   uint32_t last_table_id_ = 1;
   std::map<std::string, std::vector<std::string>> values_;  // of all tables: table + '/' + key
+  std::map<std::string, uint64_t> ttls_ms_;  // likewise, of the last put where it had one
   std::map<std::string, int> effects_;
   std::set<std::string> idempotency_keys_;
   std::vector<std::unique_ptr<FakeNode>> nodes_;

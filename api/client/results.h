@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "api/proto/gyre.pb.h"
 
 namespace gyre {
@@ -32,6 +33,9 @@ struct GetResult {
   std::string context = {};              // hand it to the write that replaces these values
   v1::ReplyInfo info = {};
   int attempts = 1;
+  // Of each value, for how long it lives on, infinite for one that does not expire. Empty where
+  // none does.
+  std::vector<absl::Duration> ttl_left = {};
 
   bool found() const { return !values.empty(); }
 };

@@ -302,6 +302,17 @@ class Failover(OverFakeGyre):
         keys = {request.options.idempotency_key for _, request in self.served("PutRequest")}
         self.assertEqual(len(keys), 2)
 
+    def test_a_put_says_how_long_its_value_lives(self):
+        self.client.put("carts", b"k", b"v", ttl_s=1.5)
+        self.client.put("carts", b"k", b"v", ttl_s=0)
+        self.client.put("carts", b"k", b"v")
+        sent = [request for _, request in self.served("PutRequest")]
+        self.assertEqual([request.ttl_ms for request in sent], [1500, 0, 0])
+        self.assertEqual([request.HasField("ttl_ms") for request in sent], [True, True, False])
+        for wrong in (-1, 100 * 366 * 24 * 3600, float("nan")):
+            with self.assertRaises(ValueError):
+                self.client.put("carts", b"k", b"v", ttl_s=wrong)
+
     def test_a_wrong_request_is_sent_once(self):
         self.gyre.nodes[0].fail(grpc.StatusCode.INVALID_ARGUMENT)
         with self.assertRaises(StoreError) as caught:

@@ -18,6 +18,7 @@ Thread rule: any thread, after construction. The clock, sleep and random source 
 that tests take no time.
 """
 
+import math
 import random
 import secrets
 import threading
@@ -33,6 +34,7 @@ DEADLINE_S = 6.0  # of a request with all its attempts
 ATTEMPT_S = 2.0  # of one attempt; longer than the slowest healthy answer
 REST_S = 1.0  # how long a node that failed is asked last
 MAX_ATTEMPTS = 12
+MAX_TTL_S = 100 * 365 * 24 * 3600  # the server's limit
 MULTI_ROUNDS = 3
 BACKOFF_FIRST_S = 0.05  # bound of the wait after the first round, doubled after each
 BACKOFF_MOST_S = 1.0
@@ -159,13 +161,20 @@ class GyreClient:
         return items
 
     def put(self, table: str, key: bytes, value: bytes, *, context: bytes = b"",
-            blind: bool = False, explain: bool = False, deadline: float | None = None) -> Answer:
-        """With `context`: replaces what that covers. `blind`: replaces nothing."""
+            blind: bool = False, explain: bool = False, ttl_s: float | None = None,
+            deadline: float | None = None) -> Answer:
+        """With `context`: replaces what that covers. `blind`: replaces nothing. `ttl_s`: how long
+        the value lives, 0 for ever, None as the table says.
+        """
+        if ttl_s is not None and not 0 <= ttl_s <= MAX_TTL_S:
+            raise ValueError(f"a TTL of {ttl_s} s; 0 to {MAX_TTL_S} are allowed")
         messages = self.wire.messages
         request = messages.PutRequest(table=table, key=key, value=value, context=context)
         request.mode = messages.WRITE_MODE_BLIND if blind else messages.WRITE_MODE_DEFAULT
         request.options.explain = explain
         request.options.idempotency_key = secrets.token_bytes(16)
+        if ttl_s is not None:
+            request.ttl_ms = math.ceil(ttl_s * 1000)
         return self._request("Put", request, deadline)
 
     def create_table(self, table: Any, *, deadline: float | None = None) -> Answer:
