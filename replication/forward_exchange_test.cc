@@ -106,7 +106,8 @@ TEST(ForwardExchange, GoesOnWaitingWhenAnotherOwnerIsLostAndDoesNotAskThatOne) {
 }
 
 TEST(ForwardExchange, AsksTheNextOwnerWhenTheFirstCanTakeNothing) {
-  for (auto code : {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed}) {
+  for (auto code :
+       {Outcome::Code::kOverloaded, Outcome::Code::kStorageFailed, Outcome::Code::kTimeUnknown}) {
     Trial trial = ForwardFrom('z');
     trial.Start();
     EXPECT_EQ(trial.At(5).Hear('a', Reply(code)), "Forward>b, wake 305");

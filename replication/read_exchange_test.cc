@@ -95,6 +95,47 @@ TEST(ReadExchange, RepliesWhenAsManyAsNeededHaveAnswered) {
   EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
 }
 
+Version Expiring(Dot dot, uint64_t expires_ms, uint64_t stamp = 0) {
+  Version version = Value(dot, stamp);
+  version.expires_ms = expires_ms;
+  return version;
+}
+
+TEST(ReadExchange, ShowsNothingThatHasExpiredWhoeverStillHasIt) {
+  Trial trial = Read(2, {.time_ms = 5000});
+  trial.Start();
+  trial.Hear('a', Found(Holding({Expiring(kX, 5000), Expiring(kY, 5001)})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Expiring(kX, 5000), Expiring(kY, 5001)}))), "OK 2/2");
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kY});
+  EXPECT_EQ(trial.outcome().time_ms, 5000u);
+  EXPECT_TRUE(trial.outcome().context.vector.Covers(kX)) << "a write with it replaces both";
+}
+
+TEST(ReadExchange, RepairsWhoStillHasWhatAnotherHasRemoved) {
+  Trial trial = Read(2, {.time_ms = 9000});
+  trial.Start();
+  trial.Hear('a', Found(Holding({}, VersionVector{kX})));
+  EXPECT_EQ(trial.Hear('b', Found(Holding({Expiring(kX, 5000)}))), "Apply>b, OK 2/2 repaired");
+  EXPECT_TRUE(trial.outcome().record.versions.empty());
+}
+
+TEST(ReadExchange, AnExpiredLastWriteGivesWayToWhatItHadBeaten) {
+  Trial trial = Read(1, {.time_ms = 9000});
+  trial.Start();
+  trial.Hear('a', Found(Holding({Value(kX, 1), Expiring(kY, 5000, 2)})));
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX}) << "as if it were deleted";
+}
+
+TEST(ReadExchange, DoesNotGuessWhetherAValueHasExpired) {
+  Trial trial = Read(1, {.time_ms = std::nullopt});
+  trial.Start();
+  EXPECT_EQ(trial.Hear('a', Found(Holding({Value(kX), Expiring(kY, 5000)}))), "TIME_UNKNOWN 1/1");
+  EXPECT_TRUE(trial.outcome().record.versions.empty());
+  Trial other = Read(1, {.time_ms = std::nullopt});
+  other.Start();
+  EXPECT_EQ(other.Hear('a', Found(Holding({Value(kX)}))), "OK 1/1") << "which never does";
+}
+
 // As a peer answers that was told that the values are known.
 FetchReply WithoutValues(Record record) {
   FetchReply reply = Found(Record{});

@@ -34,7 +34,8 @@ class Trial {
     std::string unreachable = {};
     std::string suspected = {};
     std::optional<Record> at_hand = {};
-    PeerPace* pace = nullptr;  // null: one that has seen nothing
+    PeerPace* pace = nullptr;             // null: one that has seen nothing
+    std::optional<uint64_t> time_ms = 1;  // the cluster's
   };
 
   Trial(std::unique_ptr<Exchange> exchange, Setting setting)
@@ -58,7 +59,7 @@ class Trial {
     const auto at_hand = [this] { return setting_.at_hand; };
     return Step([&](Effects* effects) {
       exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, healthy, at_hand,
-                        setting_.pace != nullptr ? setting_.pace : pace_.get()},
+                        setting_.pace != nullptr ? setting_.pace : pace_.get(), setting_.time_ms},
                        now_, effects);
     });
   }
@@ -102,10 +103,9 @@ class Trial {
   static char Letter(NodeId node) { return static_cast<char>(node.value()); }
 
   static std::string Name(const Outcome& outcome) {
-    static constexpr std::array<const char*, 9> kCodes = {
-        "OK",     "QUORUM_NOT_MET", "TIMED_OUT",      "TOO_MANY_SIBLINGS",
-        "STALE",  "OVERLOADED",     "STORAGE_FAILED", "CORRUPT",
-        "FILLING"};
+    static constexpr std::array<const char*, 10> kCodes = {
+        "OK",         "QUORUM_NOT_MET", "TIMED_OUT", "TOO_MANY_SIBLINGS", "STALE",
+        "OVERLOADED", "STORAGE_FAILED", "CORRUPT",   "FILLING",           "TIME_UNKNOWN"};
     std::string text = kCodes.at(static_cast<size_t>(outcome.code));
     text += " " + std::to_string(outcome.answered) + "/" + std::to_string(outcome.needed);
     if (outcome.stand_ins > 0) text += " stand-ins " + std::to_string(outcome.stand_ins);
