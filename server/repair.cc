@@ -144,7 +144,7 @@ void Repair::AskNext(Instant now, Effects* effects) {
   }
   if (view_->Owners(partition).size() == 1) {
     const std::optional<VersionVector> bases = store_->DurableBases(partition);
-    if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {});
+    if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {}, now.monotonic);
   }
   if (!peers.empty()) Begin(partition, peers[pass % peers.size()], now, effects);
 }

@@ -442,7 +442,7 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
-      ServeClockAsk(from, message.exchange, message.partition, std::move(*ask));
+      ServeClockAsk(from, message.exchange, message.partition, std::move(*ask), now);
     } else if (auto* copy = std::get_if<CopyAsk>(&message.body)) {
       ServeCopyAsk(from, message.exchange, message.partition, std::move(*copy), now);
     } else {
@@ -763,7 +763,8 @@ void Shard::PerformRepair(Repair::Effects&& effects, Instant now) {
   }
 }
 
-void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask) {
+void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask,
+                          Instant now) {
   store_->NoteSeen(partition, ask.clock);
   NoteShown(partition, from);
   if (ask.durable_bases.has_value()) {
@@ -771,7 +772,7 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     for (NodeId owner : view_->Owners(partition)) {
       if (owner != view_->self()) others.push_back(owner);
     }
-    store_->OnReport(partition, from, *ask.durable_bases, others);
+    store_->OnReport(partition, from, *ask.durable_bases, others, now.monotonic);
   }
   const PartitionClock& mine = store_->Clock(partition);
   if (mine.ContainsAll(ask.clock)) repair_.OnNothingNew(partition, from);

@@ -259,7 +259,8 @@ class Shard {
   void ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Instant now);
   template <typename Step>
   void StepStandIn(Instant now, Step step);
-  void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask);
+  void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask,
+                     Instant now);
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
   void PerformRepair(Repair::Effects&& effects, Instant now);

@@ -126,6 +126,16 @@ std::optional<PartitionId> DecodeClockKey(std::string_view bytes) {
   return ReadPartition(bytes.substr(1));
 }
 
+std::string EncodeRemainsKey(const ItemKey& item) { return "u" + EncodeItemKey(item); }
+
+std::optional<ItemKey> DecodeRemainsKey(std::string_view bytes) {
+  if (bytes.empty() || bytes[0] != 'u') return std::nullopt;
+  return DecodeItemKey(bytes.substr(1));
+}
+
+std::string RemainsBegin(PartitionId partition) { return "u" + PartitionBegin(partition); }
+std::string RemainsEnd(PartitionId partition) { return "u" + PartitionEnd(partition); }
+
 std::string PartitionBegin(PartitionId partition) {
   std::string out;
   AppendPartition(&out, partition.value());

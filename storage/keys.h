@@ -8,6 +8,7 @@
 //                                                     family kExpiry; storage/expiry_index.h
 //   clock      := 'c' partition(3)                    family kMeta; storage/partition_state.h
 //   node       := 'n' name(*)                         family kMeta; storage/identity.h
+//   remains    := 'u' item                            family kMeta; storage/replica_store.h
 //   partition  := replicas(1) slice(2)
 //
 // All integers big endian, so that a partition's items, and a replica's log entries in the order of
@@ -78,6 +79,12 @@ std::string HintItemPrefix(NodeId owner, const ItemKey& item);
 std::string HintPartitionPrefix(NodeId owner, PartitionId partition);
 // The first key behind all that begin with `prefix`. REQUIRES: some byte of it is not 0xff.
 std::string PrefixEnd(std::string prefix);
+
+// That of an item without versions a context is left; and the range of those of a partition.
+std::string EncodeRemainsKey(const ItemKey& item);
+std::optional<ItemKey> DecodeRemainsKey(std::string_view bytes);
+std::string RemainsBegin(PartitionId partition);
+std::string RemainsEnd(PartitionId partition);
 
 // The range of all items, log entries, or expiry entries, of a partition: [PartitionBegin,
 // PartitionEnd).

@@ -47,6 +47,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     const size_t share = options_.remembered_writes / partitions.size();
     if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
     if (absl::Status status = expiry_.Open(*snapshot, id); !status.ok()) return status;
+    if (absl::Status status = RecallRemains(*snapshot, id); !status.ok()) return status;
     partition.inherited = partition.state.self != ReplicaId();
   }
   return absl::OkStatus();
@@ -78,6 +79,27 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
     if (!malformed.ok()) return malformed;
   }
   return absl::OkStatus();
+}
+
+absl::Status ReplicaStore::RecallRemains(const Snapshot& snapshot, PartitionId id) {
+  absl::Status malformed;
+  const absl::Status scanned = snapshot.Scan(
+      Family::kMeta, RemainsBegin(id), RemainsEnd(id),
+      [&](std::string_view key, std::string_view value) {
+        std::optional<ItemKey> item = DecodeRemainsKey(key);
+        absl::StatusOr<VersionVector> context = DecodeVersionVector(value);
+        if (!item.has_value() || !context.ok()) {
+          malformed = absl::DataLossError("remains of an item: malformed");
+          return false;
+        }
+        const bool first =
+            At(id)
+                .unsettled.insert_or_assign(*std::move(item), Unsettled{*std::move(context), true})
+                .second;
+        unsettled_ += first ? 1 : 0;
+        return true;
+      });
+  return scanned.ok() ? malformed : scanned;
 }
 
 ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) {
@@ -303,25 +325,34 @@ void ReplicaStore::Store(const ItemKey& item, Record record, Durability durabili
   Touch(item.partition);
 }
 
-void ReplicaStore::NoteUnsettled(const ItemKey& item, const VersionVector& context) {
-  std::map<ItemKey, VersionVector>& unsettled = At(item.partition).unsettled;
-  if (context.empty()) {
-    unsettled_ -= unsettled.erase(item);
-  } else if (auto it = unsettled.find(item); it != unsettled.end()) {
-    it->second = context;
-  } else if (unsettled_ < options_.unsettled_items) {
-    unsettled.emplace(item, context);
+void ReplicaStore::NoteUnsettled(const ItemKey& item, const Record& stored, WriteBatch* batch) {
+  std::map<ItemKey, Unsettled>& unsettled = At(item.partition).unsettled;
+  auto it = unsettled.find(item);
+  if (it == unsettled.end()) {
+    if (stored.context.empty() || unsettled_ >= options_.unsettled_items) return;
+    it = unsettled.try_emplace(item).first;
     ++unsettled_;
   }
+  it->second.context = stored.context;
+  const bool remains = stored.versions.empty() && !stored.context.empty();
+  if (remains) {
+    batch->Put(Family::kMeta, EncodeRemainsKey(item), EncodeVersionVector(stored.context));
+  } else if (it->second.noted) {
+    batch->Erase(Family::kMeta, EncodeRemainsKey(item));
+  }
+  it->second.noted = remains;
+  if (!stored.context.empty()) return;
+  unsettled.erase(it);
+  --unsettled_;
 }
 
 std::vector<ItemKey> ReplicaStore::Settleable(PartitionId id, size_t most) const {
   const Partition& partition = At(id);
   const VersionVector bases = partition.state.clock.Bases();
   std::vector<ItemKey> items;
-  for (const auto& [item, context] : partition.unsettled) {
+  for (const auto& [item, unsettled] : partition.unsettled) {
     if (items.size() == most) break;
-    if (bases.CoversAny(context)) items.push_back(item);
+    if (bases.CoversAny(unsettled.context)) items.push_back(item);
   }
   return items;
 }
@@ -329,7 +360,15 @@ std::vector<ItemKey> ReplicaStore::Settleable(PartitionId id, size_t most) const
 void ReplicaStore::Settle(const ItemKey& item, Record stored) {
   const size_t entries = stored.context.size();
   Strip(&stored, At(item.partition).state.clock);
-  if (stored.context.size() == entries) return NoteUnsettled(item, stored.context);
+  if (stored.context.size() == entries) {
+    // Nothing to store. What is remembered of the item may be of an earlier record, though.
+    const auto it = At(item.partition).unsettled.find(item);
+    if (it == At(item.partition).unsettled.end()) return;
+    if (entries > 0) {
+      it->second.context = stored.context;
+      return;
+    }
+  }
   // Losing this in a power cut loses nothing: no sync.
   const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
   Store(item, std::move(stored), Durability::kPeriodic, expiring);
@@ -350,8 +389,11 @@ size_t ReplicaStore::RemoveExpired(const ExpiryKey& entry, Record stored, uint64
 void ReplicaStore::EraseTable(PartitionId id, TableId table) {
   const std::string begin = TableBegin(id, table), end = TableEnd(id, table);
   gathering_.EraseRange(Family::kRecords, begin, end);
-  unsettled_ -=
-      std::erase_if(At(id).unsettled, [&](const auto& one) { return one.first.table == table; });
+  unsettled_ -= std::erase_if(At(id).unsettled, [&](const auto& one) {
+    if (one.first.table != table) return false;
+    if (one.second.noted) gathering_.Erase(Family::kMeta, EncodeRemainsKey(one.first));
+    return true;
+  });
   // The items that gather are written after the range.
   for (PendingItem* pending : dirty_items_) {
     if (pending->first >= begin && pending->first < end) pending->second.stored = Record{};
@@ -442,7 +484,7 @@ void ReplicaStore::JoinAll(PartitionId id, const PartitionClock& clock) {
 }
 
 void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& bases,
-                            absl::Span<const NodeId> other_owners) {
+                            absl::Span<const NodeId> other_owners, Time now) {
   Partition& partition = At(id);
   partition.reports[owner] = bases;
   VersionVector low = partition.state.clock.Bases();
@@ -456,10 +498,23 @@ void ReplicaStore::OnReport(PartitionId id, NodeId owner, const VersionVector& b
     }
     low = std::move(meet);
   }
+  PruneLog(id, low, now);
+}
+
+void ReplicaStore::PruneLog(PartitionId id, const VersionVector& low, Time now) {
+  Partition& partition = At(id);
+  if (now >= partition.seen_turn) {
+    partition.seen_turn = now + options_.log_age;
+    partition.seen_before = std::exchange(partition.seen_lately, low);
+  }
   for (const auto& entry : low.entries()) {
     const uint64_t pruned = partition.pruned.Get(entry.replica);
-    if (entry.counter < pruned + 2 * options_.log_kept) continue;
-    const uint64_t last = entry.counter - options_.log_kept;
+    // An owner that lost its state since then is not to miss what it had.
+    uint64_t last = std::min(partition.seen_before.Get(entry.replica), entry.counter);
+    if (entry.counter >= pruned + 2 * options_.log_kept) {
+      last = std::max(last, entry.counter - options_.log_kept);
+    }
+    if (last <= pruned) continue;
     gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
                           EncodeLogKey(id, {entry.replica, last + 1}));
     partition.pruned.RaiseTo({entry.replica, last});
@@ -512,7 +567,7 @@ Commit ReplicaStore::TakeCommit() {
     const Partition& partition = At(item.partition);
     Strip(&item.stored, partition.state.clock);
     if (!item.stored.context.empty() || !partition.unsettled.empty()) {
-      NoteUnsettled(*DecodeItemKey(key), item.stored.context);
+      NoteUnsettled(*DecodeItemKey(key), item.stored, &commit.batch);
     }
     if (Erasable(item.stored)) {
       commit.batch.Erase(Family::kRecords, key);

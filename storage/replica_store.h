@@ -66,10 +66,10 @@ class ReplicaStore {
  public:
   struct Options {
     MintLimits limits = {};
-    // Log entries of a replica id in a partition that stay although every owner has seen them: they
-    // tell a retry after a restart of all owners. At 20,000 writes a second over 256 partitions and
-    // 3 minters, the default of 1,024 is 40 seconds. And how many are dropped at once: an erased
-    // range is not free to keep.
+    // Log entries of a replica id in a partition that stay although every owner has seen them, for
+    // log_age: they tell a retry after a restart of all owners. At 20,000 writes a second over 256
+    // partitions and 3 minters, the default of 1,024 is 40 seconds. And how many are dropped at
+    // once: an erased range is not free to keep.
     uint64_t log_kept = 1024;
     // How many writes are remembered by their idempotency key, over all partitions of the shard.
     // Formula: writes a second × the longest retry, here 13 s at 20,000/s. Too small, and a late
@@ -77,8 +77,8 @@ class ReplicaStore {
     size_t remembered_writes = 262'144;
     // How many items are remembered, over all partitions of the shard, whose stored record still
     // has a context that a base will cover in time. Each takes about 100 bytes. One that does not
-    // fit, or is forgotten in a restart, keeps some 10 bytes a replica id until it is written
-    // again.
+    // fit keeps some 10 bytes a replica id until it is written again; so does one that has versions
+    // and is forgotten in a restart. Of what was deleted a restart forgets nothing.
     size_t unsettled_items = 65'536;
     // Bytes of decoded records that are kept as the engine holds them, so that a read, and the look
     // that every write takes at the record it replaces, need neither the engine nor the disk.
@@ -89,6 +89,11 @@ class ReplicaStore {
     // The data directory may be a lost one's successor: a partition of which it holds nothing yet
     // is to be filled.
     bool fill_what_is_new = false;
+    // For how long a log entry that every owner has seen stays, for retries of its write that meet
+    // owners which have restarted. Default 10 min; a client's retries last a minute. Sooner it goes
+    // only where log_kept newer ones of its replica id are there. Longer keeps the key of what was
+    // deleted on the disk for longer.
+    Duration log_age = Duration::Seconds(600);
   };
 
   // `random` gives new replica ids. REQUIRES: engine outlives the store.
@@ -176,10 +181,10 @@ class ReplicaStore {
   // Takes over the clock of a copy, bitmap included. REQUIRES: likewise.
   void JoinAll(PartitionId partition, const PartitionClock& clock);
   // Owner `owner` durably holds everything up to `bases`. When all of `owners` have said so, log
-  // entries that they all have seen are dropped, but for the newest. A sole owner reports to
-  // itself.
+  // entries that they all have seen are dropped: those that they had seen log_age ago, and sooner
+  // all but the newest. A sole owner reports to itself.
   void OnReport(PartitionId partition, NodeId owner, const VersionVector& bases,
-                absl::Span<const NodeId> other_owners);
+                absl::Span<const NodeId> other_owners, Time now);
   // What `owner` reported holds no longer: it may have lost its state (rule 4).
   void ForgetReports(NodeId owner);
   // The bases as far as they would survive a power cut, or nothing while a part is not synced.
@@ -235,14 +240,22 @@ class ReplicaStore {
       absl::FunctionRef<void(PartitionId, ReplicaId, const PartitionClock&)> visit) const;
 
  private:
+  // An item whose stored record has a context that a base will cover in time.
+  struct Unsettled {
+    VersionVector context;
+    bool noted = false;  // in the store, for the next process: nothing but the context is left
+  };
   struct Partition {
     PartitionState state;
     bool inherited = false;
     uint64_t logged = 0;  // dots, since the state was written
     CommitSeq last_change = 0;
     std::map<NodeId, VersionVector> reports;
-    VersionVector pruned;                        // up to where the log has been dropped since Open
-    std::map<ItemKey, VersionVector> unsettled;  // items by what their stored context covers
+    VersionVector pruned;       // up to where the log has been dropped since Open
+    VersionVector seen_before;  // by all owners, log_age ago at least
+    VersionVector seen_lately;  // and as of the last turn of the two
+    Time seen_turn;             // the next one
+    std::map<ItemKey, Unsettled> unsettled;
   };
   using PendingItem = RecordCache::Entry;
 
@@ -261,8 +274,12 @@ class ReplicaStore {
   // `expiring`: of the record whose place it takes.
   void Store(const ItemKey& item, Record record, Durability durability,
              const ExpiryIndex::Moments& expiring);
-  void NoteUnsettled(const ItemKey& item, const VersionVector& context);
+  // `batch`: that stores the record.
+  void NoteUnsettled(const ItemKey& item, const Record& stored, WriteBatch* batch);
+  absl::Status RecallRemains(const Snapshot& snapshot, PartitionId id);
   void Log(const ItemKey& item, const Minted& minted);
+  // All owners have seen `low`.
+  void PruneLog(PartitionId id, const VersionVector& low, Time now);
   void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
   void DropSuperseded(Record* record, const Minted& minted) const;
   absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);

@@ -446,6 +446,50 @@ TEST(ReplicaStore, WhatNoBaseWillEverCoverDoesNotKeepTheRestOfAContextFromSettli
   EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty()) << "once for each base that catches up";
 }
 
+// b hears of a's delete before the put: what is left of the item is a context, which must go when
+// the put has come, also where b has been started anew in between.
+TEST(ReplicaStore, WhatIsLeftOfADeletedItemSettlesAfterARestartToo) {
+  LoneOwner a(1), b(2);
+  const MintOutcome other = a.Put("other", "x");
+  const MintOutcome put = a.Put("key", "x");
+  const MintOutcome deleted = a.Delete("key");
+  b.Apply(kItem, deleted);
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 1u) << "it covers what b has not seen";
+  b.Reopen(/*new_lives=*/false);
+  b.Apply(LoneOwner::Item("other"), other);
+  b.store().JoinBases(kPartition, a.clock().Bases());
+  ASSERT_EQ(b.store().Settleable(kPartition, 10), std::vector<ItemKey>{kItem});
+  b.store().Settle(kItem, b.Stored(kItem));
+  b.CommitAll();
+  EXPECT_EQ(b.Entries(Family::kRecords).size(), 1u) << "the other one";
+  b.Reopen(/*new_lives=*/false);
+  EXPECT_TRUE(b.store().Settleable(kPartition, 10).empty());
+  for (const auto& [key, value] : b.Entries(Family::kMeta)) {
+    EXPECT_FALSE(DecodeRemainsKey(key).has_value());
+  }
+}
+
+TEST(ReplicaStore, WhatIsLeftOfADeletedItemIsForgottenWhenItIsPutAnewOrItsTableDropped) {
+  LoneOwner a(1), b(2);
+  a.Put("key", "x");
+  const MintOutcome deleted = a.Delete("key");
+  const auto remains = [&] {
+    size_t count = 0;
+    for (const auto& [key, value] : b.Entries(Family::kMeta))
+      count += DecodeRemainsKey(key) ? 1 : 0;
+    return count;
+  };
+  b.Apply(kItem, deleted);
+  EXPECT_EQ(remains(), 1u);
+  b.Put("key", "y");
+  EXPECT_EQ(remains(), 0u);
+  b.Delete("key");
+  EXPECT_EQ(remains(), 1u);
+  b.store().EraseTable(kPartition, kItem.table);
+  b.CommitAll();
+  EXPECT_EQ(remains(), 0u);
+}
+
 TEST(ReplicaStore, SettlingWhatIsSettledWritesNothing) {
   LoneOwner owner(1);
   owner.Put("key", "milk");
@@ -806,9 +850,9 @@ void PutMany(LoneOwner* owner) {
 TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
   LoneOwner owner(1);
   PutMany(&owner);
-  owner.store().OnReport(kPartition, kB, {{owner.self(), 3500}}, kOthers);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), 3500}}, kOthers, Time());
   EXPECT_FALSE(owner.store().dirty()) << "the other owner has not reported";
-  owner.store().OnReport(kPartition, kC, {{owner.self(), 3000}}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), 3000}}, kOthers, Time());
   owner.CommitAll();
   const std::vector<uint64_t> left = owner.LoggedCounters(owner.self());
   ASSERT_EQ(left.size(), 2024u);
@@ -816,10 +860,47 @@ TEST(ReplicaStore, TheLogIsDroppedBehindWhatAllOwnersReport) {
   EXPECT_EQ(left.back(), kMany);
 }
 
+void Report(LoneOwner* owner, uint64_t counter, Time now) {
+  for (NodeId other : kOthers) {
+    owner->store().OnReport(kPartition, other, {{owner->self(), counter}}, kOthers, now);
+  }
+  if (owner->store().dirty()) owner->CommitAll();
+}
+
+Time AtMinute(int64_t minute) { return Time() + Duration::Seconds(60 * minute); }
+
+TEST(ReplicaStore, NothingOfTheLogIsLeftThatAllOwnersHadSeenAWhileAgo) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 9; ++i) owner.Put("tea", "x");
+  Report(&owner, 6, AtMinute(1));
+  Report(&owner, 9, AtMinute(10));
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 9u) << "they tell of retries";
+  Report(&owner, 9, AtMinute(11));
+  EXPECT_EQ(owner.LoggedCounters(owner.self()), (std::vector<uint64_t>{7, 8, 9}));
+  Report(&owner, 9, AtMinute(21));
+  EXPECT_TRUE(owner.LoggedCounters(owner.self()).empty());
+  const PartitionClock before = owner.clock();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.clock(), before);
+  EXPECT_EQ(DotOf(owner.Put("tea", "x")).counter, 10u);
+}
+
+TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatHasLostWhatAllHadSeen) {
+  LoneOwner owner(1);
+  for (int i = 0; i < 9; ++i) owner.Put("tea", "x");
+  Report(&owner, 9, AtMinute(1));
+  Report(&owner, 2, AtMinute(11));
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).front(), 3u);
+  owner.store().ForgetReports(kB);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), 9}}, kOthers, AtMinute(40));
+  EXPECT_FALSE(owner.store().dirty());
+}
+
 TEST(ReplicaStore, ASoleOwnerDropsItsLogByItself) {
   LoneOwner owner(1);
   PutMany(&owner);
-  owner.store().OnReport(kPartition, NodeId(1), *owner.store().DurableBases(kPartition), {});
+  owner.store().OnReport(kPartition, NodeId(1), *owner.store().DurableBases(kPartition), {},
+                         Time());
   owner.CommitAll();
   EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 1024u);
 }
@@ -829,7 +910,7 @@ TEST(ReplicaStore, ADroppedLogTakesNothingFromTheClock) {
   PutMany(&owner);
   const PartitionClock before = owner.clock();
   for (NodeId other : kOthers) {
-    owner.store().OnReport(kPartition, other, {{owner.self(), kMany}}, kOthers);
+    owner.store().OnReport(kPartition, other, {{owner.self(), kMany}}, kOthers, Time());
   }
   owner.CommitAll();
   EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 1024u);
@@ -841,17 +922,17 @@ TEST(ReplicaStore, ADroppedLogTakesNothingFromTheClock) {
 TEST(ReplicaStore, AReportThatIsForgottenHoldsTheLog) {
   LoneOwner owner(1);
   PutMany(&owner);
-  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers, Time());
   owner.store().ForgetReports(kB);
-  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers);
+  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers, Time());
   EXPECT_FALSE(owner.store().dirty());
 }
 
 TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatKnowsNothingOfAReplicaId) {
   LoneOwner owner(1);
   PutMany(&owner);
-  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
-  owner.store().OnReport(kPartition, kC, {{ReplicaId(77), kMany}}, kOthers);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers, Time());
+  owner.store().OnReport(kPartition, kC, {{ReplicaId(77), kMany}}, kOthers, Time());
   EXPECT_FALSE(owner.store().dirty());
   EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), kMany);
 }
@@ -859,9 +940,9 @@ TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatKnowsNothingOfAReplicaId) {
 TEST(ReplicaStore, ANewerLowerReportOfAnOwnerThatLostStateHoldsTheLog) {
   LoneOwner owner(1);
   PutMany(&owner);
-  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers);
-  owner.store().OnReport(kPartition, kB, {}, kOthers);
-  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers);
+  owner.store().OnReport(kPartition, kB, {{owner.self(), kMany}}, kOthers, Time());
+  owner.store().OnReport(kPartition, kB, {}, kOthers, Time());
+  owner.store().OnReport(kPartition, kC, {{owner.self(), kMany}}, kOthers, Time());
   EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), kMany);
   EXPECT_FALSE(owner.store().dirty());
 }
@@ -875,8 +956,8 @@ TEST(ReplicaStore, TheLogIsNeverDroppedAboveItsOwnBase) {
     }
   }
   b.CommitAll();
-  b.store().OnReport(kPartition, kB, {{a.self(), 2 * kMany}}, kOthers);
-  b.store().OnReport(kPartition, kC, {{a.self(), 2 * kMany}}, kOthers);
+  b.store().OnReport(kPartition, kB, {{a.self(), 2 * kMany}}, kOthers, Time());
+  b.store().OnReport(kPartition, kC, {{a.self(), 2 * kMany}}, kOthers, Time());
   b.CommitAll();
   const std::vector<uint64_t> left = b.LoggedCounters(a.self());
   EXPECT_EQ(left.front(), kMany - 1024 + 1);

@@ -50,6 +50,11 @@ struct SimOptions {
   AdmissionOptions admission = {};
   // Between the moment of expiry and the removal. Beyond what nodes' times differ by.
   Duration expiry_margin = Duration::Seconds(5);
+  // ReplicaStore::Options::log_age, beyond what a client retries for.
+  Duration log_age = Duration::Seconds(40);
+  // So many times rarer do nodes compare clocks and probe each other while nothing is the matter: a
+  // month that is idle takes no longer then than a busy hour.
+  int64_t unhurried = 1;
   bool trace = false;
 };
 
