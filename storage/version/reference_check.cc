@@ -125,6 +125,16 @@ void ReferenceModel::Settle() {
   }
   if (failure_) return;
   Check();
+  // Each removes what has expired by itself.
+  ForEach(owners_, [&](int node) {
+    for (int key = 0; key < kKeys; ++key) {
+      const Events shown = Shown(nodes_[node].memory.copies[key].record);
+      ForEach(shown, [&](int event) {
+        if (expiry_[event] >= 0) RemoveExpired(node, key, event);
+      });
+    }
+  });
+  Check();
   CheckAgreement();
 }
 

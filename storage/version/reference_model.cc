@@ -91,6 +91,7 @@ void ReferenceModel::Step() {
       {scenario_.refill, &ReferenceModel::Refill},
       {scenario_.move, &ReferenceModel::StartMove},
       {scenario_.copy, &ReferenceModel::CopyChunk},
+      {scenario_.expire, &ReferenceModel::Expire},
   };
   int total = 0;
   for (const auto& [weight, step] : steps) total += weight;
@@ -198,6 +199,7 @@ int ReferenceModel::NewEvent(int key, const Seen& seen) {
   }
   dots_[event] = Dot();
   copies_lost_[event] = 0;
+  expiry_[event] = -1;
   return event;
 }
 
@@ -248,6 +250,38 @@ void ReferenceModel::Apply(int node, int key, const Copy& copy, Events dots) {
   ForEach(dots, [&](int event) { memory.clock.Add(dots_[event]); });
   memory.log |= dots;
   Store(node, key, std::move(merged), memory.copies[key].history | copy.history);
+}
+
+// Its time has come, at the latest now, and an owner removes it.
+void ReferenceModel::Expire() {
+  const int owner = Pick(Targets());
+  const auto key = static_cast<int>(random_.Below(kKeys));
+  const auto& versions = nodes_[owner].memory.copies[key].record.versions;
+  if (versions.empty()) return;
+  const int event = versions[random_.Below(versions.size())].value.view()[0];
+  if (expiry_[event] < 0) {
+    if (events_ == kMaxEvents) return;
+    const int expiry = events_++;
+    past_[expiry] = Bit(event);
+    puts_ &= ~Bit(expiry);
+    dots_[expiry] = Dot();  // it needs none
+    copies_lost_[expiry] = 0;
+    expiry_[expiry] = -1;
+    expiry_[event] = expiry;
+  }
+  Note("expire", event, owner, key);
+  RemoveExpired(owner, key, event);
+}
+
+void ReferenceModel::RemoveExpired(int node, int key, int event) {
+  const Copy& copy = nodes_[node].memory.copies[key];
+  Record record = copy.record;
+  for (Version& version : record.versions) {
+    if (version.dot == dots_[event]) version.expires_ms = 1;
+  }
+  DropExpired(&record, 1);
+  if (Broken(kCovered)) record.context.EraseCoveredBy(VersionVector{dots_[event]});
+  Store(node, key, std::move(record), copy.history | Bit(expiry_[event]));
 }
 
 void ReferenceModel::SyncDisk(int node) {

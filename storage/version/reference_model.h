@@ -5,8 +5,10 @@
 // Three owners out of four nodes hold two keys; two stand-ins keep hints; three clients read and
 // write with contexts. Messages are lost, delayed and duplicated, owners crash and lose what was
 // not synced, are wiped and refilled, are replaced while writes go on; anti-entropy breaks in the
-// middle; stand-ins mint as guests. The rules of the protocol around the algebra are in here in
-// their simplest form, and each can be broken, to see that the checks notice.
+// middle; stand-ins mint as guests. Versions expire: to the reference that is one event, which knew
+// that version alone, and which each owner takes in by itself, whenever it likes. The rules of the
+// protocol around the algebra are in here in their simplest form, and each can be broken, to see
+// that the checks notice.
 //
 // Checked after each step, where something changed: the versions shown are the maximal writes of
 // the reference history; nothing that the filled context covers is outside of it; no clock claims a
@@ -58,6 +60,7 @@ enum Rule : uint32_t {
   kLostHint = 1 << 14,   // a hint whose owner was replaced goes to all of today's owners
   kExplain = 1 << 15,    // a repair carries the dots that explain what it reflects
   kStartAnew = 1 << 16,  // a copy that lost its source begins again from nothing
+  kCovered = 1 << 17,    // what has expired stays covered where it was removed
 };
 
 // How often what happens. Weights are relative; percentages are of 100.
@@ -68,6 +71,7 @@ struct Scenario {
   int write, deliver, read, anti_entropy, hand_off, report, crash, wipe, refill, move, copy;
   int guest_percent;  // writes that reach no owner
   int hint_percent;   // replica writes that go to a stand-in
+  int expire = {};    // an owner removes a version that has expired
 };
 
 class ReferenceModel {
@@ -169,6 +173,7 @@ class ReferenceModel {
   void StartMove();
   void CopyChunk();
   void FinishMove();
+  void Expire();
   void Settle();
   void Exchange(int to, int from, bool breaks);
 
@@ -180,6 +185,7 @@ class ReferenceModel {
   void TakeOver(const Transfer& transfer);
   void Advance(Transfer* transfer, uint8_t sources);
   void CopyKey(Transfer* transfer);
+  void RemoveExpired(int node, int key, int event);
   void SyncDisk(int node);
   void StartEmpty(int node);
   void ForgetReports(int node);
@@ -231,6 +237,7 @@ class ReferenceModel {
   Events acknowledged_ = 0;                  // on W owners' disks
   Events sloppy_ = 0;                        // acknowledged with the help of hints
   std::array<int, kMaxEvents> copies_lost_;  // by wiped disks
+  std::array<int, kMaxEvents> expiry_;       // the event that is its expiry; -1: it has not expired
 
   uint8_t touched_ = 0;  // owners to check after this step
   std::optional<std::string> failure_;

@@ -10,8 +10,10 @@ namespace gyre {
 namespace {
 
 // The columns: name, least and most steps; the weights of write, deliver, read, anti-entropy, hand
-// off, report, crash, wipe, refill, move, copy; guest and hint percent.
+// off, report, crash, wipe, refill, move, copy; guest and hint percent; and the weight of expire.
 constexpr Scenario kMixture{"mixture", 12, 40, 100, 120, 80, 40, 30, 60, 10, 4, 20, 7, 30, 6, 20};
+constexpr Scenario kExpiring{"expiring", 12, 40, 80, 120, 80, 40, 60, 40,
+                             10,         4,  20, 7,  30,  10, 30, 60};
 constexpr Scenario kLong{"long", 60, 90, 60, 120, 80, 40, 30, 60, 10, 4, 20, 7, 30, 6, 20};
 constexpr Scenario kStorm{"storm", 12, 40, 100, 100, 60, 60, 0, 60, 40, 10, 40, 0, 0, 0, 0};
 constexpr Scenario kStandIns{"stand-ins", 12, 40, 100, 80, 60, 40, 120,
@@ -63,6 +65,10 @@ TEST(ReferenceModel, AgreesInStormsHandOffsMovesWipesAndRepairs) {
   ExpectHolds(kWipes, 1, kScale);
   ExpectHolds(kInterrupted, 1, kScale);
   ExpectHolds(kRepairs, 1, 3 * kScale);
+}
+
+TEST(ReferenceModel, AgreesWhileEachOwnerRemovesByItselfWhatHasExpired) {
+  ExpectHolds(kExpiring, 1, 5 * kScale);
 }
 
 TEST(ReferenceModel, PlaysASeedTheSameWayTwice) {
@@ -131,6 +137,10 @@ TEST(ReferenceModel, NoticesAHintThatIsDroppedWithItsOwner) {
 
 TEST(ReferenceModel, NoticesACopyThatGoesOnAfterItsSourceLostState) {
   ExpectNoticed(kInterrupted, kStartAnew, 10'000);
+}
+
+TEST(ReferenceModel, NoticesAnExpiredVersionThatIsNotCoveredAnyMore) {
+  ExpectNoticed(kExpiring, kCovered, 1'000);
 }
 
 TEST(ReferenceModel, NoticesARepairThatDoesNotExplainItself) {
