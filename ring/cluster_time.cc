@@ -24,7 +24,7 @@ void ClusterTime::SetMembers(const std::vector<NodeId>& others) {
 
 void ClusterTime::OnHeard(NodeId from, uint64_t wall_ms, Time now) {
   const auto member = members_.find(from);
-  if (member == members_.end() || wall_ms == 0 || wall_ms > INT64_MAX) return;
+  if (member == members_.end() || wall_ms == 0 || wall_ms > kLatestMs) return;
   Heard& heard = member->second;
   if (heard.count == 0) ++heard_;
   heard.offsets_ms[heard.count++ % kHeard] = Ahead(wall_ms, now);

@@ -41,6 +41,9 @@ class ClusterTime {
   // Messages of a member that count. More, and a clock that was set back is believed later.
   static constexpr size_t kHeard = 8;
 
+  // No clock shows more, and no moment is later, whatever a peer says: some 70,000 years on.
+  static constexpr uint64_t kLatestMs = uint64_t{1} << 51;
+
   // Milliseconds of the time that `offset_ms`, of Offset, makes of a monotonic reading.
   static uint64_t At(Time monotonic, int64_t offset_ms) {
     return static_cast<uint64_t>(monotonic.micros() / 1000 + offset_ms);
@@ -50,7 +53,7 @@ class ClusterTime {
   void SetMembers(const std::vector<NodeId>& others);
 
   // A member's clock stood at `wall_ms` (0: it did not say) when it sent what arrives now. Does
-  // nothing where it is no member.
+  // nothing where it is no member, or that is beyond kLatestMs.
   void OnHeard(NodeId from, uint64_t wall_ms, Time now);
 
   // How far the time is ahead of this node's monotonic clock, in milliseconds; nothing while too

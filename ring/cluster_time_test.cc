@@ -33,7 +33,9 @@ TEST(ClusterTime, IsNotKnownBeforeMostMembersAreHeard) {
   time.OnHeard(NodeId(1), kNoon, At(0));
   time.OnHeard(NodeId(9), kNoon, At(0));
   time.OnHeard(NodeId(2), 0, At(0));
-  EXPECT_EQ(TimeAt(time, 0, kNoon), std::nullopt) << "two of five, a stranger, and one mute";
+  time.OnHeard(NodeId(3), UINT64_MAX, At(0));
+  EXPECT_EQ(TimeAt(time, 0, kNoon), std::nullopt)
+      << "two of five; a stranger, one mute, and one that raves";
   time.OnHeard(NodeId(2), kNoon, At(0));
   EXPECT_EQ(TimeAt(time, 0, kNoon), kNoon);
 }

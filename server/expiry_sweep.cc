@@ -7,18 +7,12 @@
 #include "ring/cluster_time.h"
 
 namespace gyre {
-namespace {
-
-// No moment is later than that, whatever a peer says: some 140,000 years on.
-constexpr uint64_t kLatestMs = uint64_t{1} << 52;
-
-}  // namespace
 
 Time ExpirySweep::wake() const {
   if (!offset_ms_.has_value() || under_way_.has_value()) return Time::Never();
   const std::optional<ExpiryIndex::Due> due = store_->expiry().Next();
   if (!due.has_value()) return Time::Never();
-  const auto expires_ms = static_cast<int64_t>(std::min(due->expires_ms, kLatestMs));
+  const auto expires_ms = static_cast<int64_t>(std::min(due->expires_ms, ClusterTime::kLatestMs));
   return std::max(rest_until_,
                   Time() + Duration::Millis(expires_ms - *offset_ms_) + options_.margin);
 }
@@ -84,8 +78,8 @@ uint64_t ExpirySweep::LagMs(Instant now) const {
       under_way_.has_value() ? under_way_ : store_->expiry().Next();
   if (!due.has_value()) return 0;
   const uint64_t time_ms = ClusterTime::At(now.monotonic, *offset_ms_);
-  const uint64_t by_ms =
-      std::min(due->expires_ms, kLatestMs) + static_cast<uint64_t>(options_.margin.millis());
+  const uint64_t by_ms = std::min(due->expires_ms, ClusterTime::kLatestMs) +
+                         static_cast<uint64_t>(options_.margin.millis());
   return time_ms > by_ms ? time_ms - by_ms : 0;
 }
 

@@ -160,7 +160,7 @@ class Script {
       GYRE_CHECK(answered_ <= asked_, "each request is answered at most once");
       if (!effects.commit.has_value() && effects.disk_reads.empty() &&
           effects.clock_scans.empty() && effects.copy_scans.empty() && effects.listings.empty() &&
-          effects.hint_scans.empty()) {
+          effects.hint_scans.empty() && effects.expiry_scans.empty()) {
         return;
       }
       if (effects.commit.has_value()) {
@@ -187,6 +187,9 @@ class Script {
       }
       for (const HintScan& scan : effects.hint_scans) {
         shard().OnHintScan(scan.id, ScanHints(*engine_.TakeSnapshot(), scan), now_);
+      }
+      for (const ExpiryScan& scan : effects.expiry_scans) {
+        shard().OnExpiryScan(scan, ScanExpired(*engine_.TakeSnapshot(), scan), now_);
       }
     }
   }
