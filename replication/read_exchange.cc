@@ -13,6 +13,12 @@ bool SameVersions(const Record& a, const Record& b) {
                     [](const Version& x, const Version& y) { return x.dot == y.dot; });
 }
 
+bool LivesAny(const Record& record, uint64_t time_ms) {
+  return std::any_of(record.versions.begin(), record.versions.end(), [&](const Version& one) {
+    return one.expires_ms == 0 || one.expires_ms > time_ms;
+  });
+}
+
 }  // namespace
 
 ReadExchange::ReadExchange(ReadRequest request) : request_(std::move(request)) {}
@@ -204,11 +210,12 @@ bool ReadExchange::HasAnswered(NodeId node) const {
                      [&](const auto& answer) { return answer.first == node; });
 }
 
-// That nothing is there a stand-in cannot know.
+// That nothing is there, or nothing any more that lives, a stand-in cannot know.
 bool ReadExchange::IsSaidByWhoKnows() const {
   return tally_->answered() > tally_->stand_ins() ||
-         std::any_of(answers_.begin(), answers_.end(),
-                     [](const auto& answer) { return !answer.second.record->versions.empty(); });
+         std::any_of(answers_.begin(), answers_.end(), [this](const auto& answer) {
+           return LivesAny(*answer.second.record, time_ms_.value_or(0));
+         });
 }
 
 bool ReadExchange::OwnersAreLost() const {

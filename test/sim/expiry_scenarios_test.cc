@@ -97,6 +97,8 @@ TEST_F(ExpiryStory, AGuestsValueExpiresToo) {
   EXPECT_EQ(PutFor(others_[0], "milk", 30).code, Outcome::Code::kOk);
   EXPECT_EQ(Values(Get(others_[1])), Strings{"milk"});
   cluster_.RunFor(Duration::Seconds(30));
+  EXPECT_EQ(Get(others_[1]).code, Outcome::Code::kQuorumNotMet)
+      << "an owner may have another value";
   Restart(owners_);
   ExpectEverywhere({});
   ExpectSettled({});
