@@ -163,8 +163,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     result.operations += each->operations();
     result.succeeded += each->succeeded();
   }
-  // No owner has lost its state, so there is nothing that a log no longer tells.
-  if (figures.repair.log_cuts > 0 && !result.violation.has_value()) {
+  // Where no owner lost its state there is nothing that a log no longer tells.
+  if (!faults.disk_loss && figures.repair.log_cuts > 0 && !result.violation.has_value()) {
     result.violation = "a dot log was cut before all owners had what it tells";
   }
   result.read_repairs = figures.read_repairs;
