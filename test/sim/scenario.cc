@@ -111,6 +111,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   SimCluster cluster(sim);
   const std::vector<std::unique_ptr<Workload>> workloads = Workloads(options.seed, &cluster);
   SetUp(&cluster, workloads);
+  // Where nothing is to fail, nobody asks before all nodes have heard of each other.
+  if (!options.faults) cluster.RunFor(Duration::Seconds(1));
 
   std::vector<std::unique_ptr<SimClients>> clients;
   for (size_t i = 0; i < workloads.size(); ++i) {
