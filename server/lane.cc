@@ -193,7 +193,7 @@ Time Lane::Perform(Instant now) {
     });
   }
   for (const ExpiryScan& scan : effects.expiry_scans) {
-    pool_->Submit([this, scan](Engine* engine) {
+    pool_->Submit(StorePool::ReadLane::kRepair, [this, scan](Engine* engine) {
       absl::StatusOr<ExpiryPage> page = ScanExpired(*engine->TakeSnapshot(), scan);
       loop_.Post([this, scan, page = std::move(page)](Instant then) mutable {
         shard_->OnExpiryScan(scan, std::move(page), then);

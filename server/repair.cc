@@ -1,6 +1,7 @@
 #include "server/repair.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 
 namespace gyre {
@@ -11,6 +12,9 @@ constexpr uint64_t kIds = uint64_t{1} << 32;
 
 // Before what was refused is asked for again, where a partition is to be filled.
 constexpr Duration kLater = Duration::Seconds(1);
+
+// Of the log that comes with a copy: some 10 MB.
+constexpr size_t kMostLogRows = 65'536;
 
 }  // namespace
 
@@ -248,9 +252,15 @@ void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
 // ------------------------------------------------------------------------------------ copies
 
 void Repair::BeginCopies(Instant now, Effects* effects) {
-  while (copies_.size() < options_.max_copies && !to_copy_.empty()) {
-    const auto [peer, partition] = *to_copy_.begin();
-    to_copy_.erase(to_copy_.begin());
+  for (auto next = to_copy_.begin();
+       next != to_copy_.end() && copies_.size() < options_.max_copies;) {
+    const auto [peer, partition] = *next;
+    // Two at once would each bring back what the other has seen deleted.
+    if (IsCopied(partition)) {
+      ++next;
+      continue;
+    }
+    next = to_copy_.erase(next);
     if (!Reachable(peer) || !store_->Owns(partition)) continue;
     const ExchangeId id = first_id_ + ids_++ % kIds;
     Copying& copying =
@@ -258,6 +268,11 @@ void Repair::BeginCopies(Instant now, Effects* effects) {
             .first->second;
     effects->asks.push_back({peer, id, partition, copying.copy.Question()});
   }
+}
+
+bool Repair::IsCopied(PartitionId partition) const {
+  return std::any_of(copies_.begin(), copies_.end(),
+                     [&](const auto& entry) { return entry.second.copy.partition() == partition; });
 }
 
 void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects) {
@@ -270,7 +285,12 @@ void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effe
   }
   store_->NoteSeen(copy.partition(), page.clock);
   figures_.copied_items += page.items.size();
-  it->second.log = std::move(page.log);
+  std::deque<LogRow>& log = it->second.log;
+  log.insert(log.end(), std::make_move_iterator(page.log.begin()),
+             std::make_move_iterator(page.log.end()));
+  if (log.size() > kMostLogRows) {
+    log.erase(log.begin(), log.end() - static_cast<ptrdiff_t>(kMostLogRows));
+  }
   Arrive(id, copy.OnPage(&page, now.monotonic), &it->second, now, effects);
 }
 
@@ -297,7 +317,6 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
   PartitionCopy& copy = copying->copy;
   const PartitionId partition = copy.partition();
   const NodeId peer = copy.peer();
-  for (const LogRow& row : std::exchange(copying->log, {})) store_->TakeOver(row.item, row.minted);
   switch (copy.OnTakenIn()) {
     case PartitionCopy::Next::kAsk:
       effects->asks.push_back({peer, id, partition, copy.Question()});
@@ -306,6 +325,7 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       effects->listings.push_back({id, copy.Range()});
       return;
     case PartitionCopy::Next::kJoinClock:
+      for (const LogRow& row : copying->log) store_->TakeOver(row.item, row.minted);
       store_->JoinAll(partition, copy.clock());
       ++figures_.copied;
       NoteInStep(partition, peer, effects);

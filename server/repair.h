@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -141,8 +142,10 @@ class Repair {
 
   struct Copying {
     PartitionCopy copy;
-    size_t arriving = 0;      // items that have not been taken in
-    std::vector<LogRow> log;  // of the last page: to be taken over behind its items
+    size_t arriving = 0;  // items that have not been taken in
+    // To be taken over with the clock, and not before: the log tells of deletes, too, and what they
+    // deleted may still reach this node. Of a longer one the end.
+    std::deque<LogRow> log;
   };
   using Pair = std::pair<NodeId, PartitionId>;
 
@@ -156,6 +159,7 @@ class Repair {
   void LessenMissing(UnderWay* under_way);
   void ForgetMissing(PartitionId partition, NodeId owner);
   void SumMissing();
+  bool IsCopied(PartitionId partition) const;
   void BeginCopies(Instant now, Effects* effects);
   void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
               Effects* effects);

@@ -35,10 +35,10 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     Partition& partition = partitions_[id];
     places_[id] = &partition;
     partition.state = *std::move(state);
-    if (fill_what_is_new_ && partition.state.clock.empty()) {
-      // One that nobody has written to holds nothing either, but has a state.
-      partition.state.filling =
-          partition.state.filling || !snapshot->Get(Family::kMeta, EncodeClockKey(id)).ok();
+    // Its log may hold what came since; what was lost is said by the state alone.
+    if (fill_what_is_new_ && !snapshot->Get(Family::kMeta, EncodeClockKey(id)).ok()) {
+      partition.state.filling = true;
+      WriteState(id);
     }
     if (new_lives && partition.state.self != ReplicaId()) {
       partition.state.self = ReplicaId();
@@ -286,6 +286,7 @@ void ReplicaStore::BeginFilling() {
     partition.state.filling = true;
     WriteState(id);
   }
+  gathering_needs_sync_ = true;  // who is told so is told once
 }
 
 void ReplicaStore::EndFilling(PartitionId id) {

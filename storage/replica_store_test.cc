@@ -53,6 +53,19 @@ Dot DotOf(const MintOutcome& outcome) { return outcome.minted.back().dot; }
 
 // ---- minting
 
+TEST(ReplicaStore, APartitionThatIsToBeFilledStaysSoWhateverCameSince) {
+  LoneOwner other(2);
+  LoneOwner owner(1, {.fill_what_is_new = true});
+  ASSERT_TRUE(owner.store().Filling(kPartition));
+  owner.Apply(kItem, other.Put("key", "live"));  // which need not write the state
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_TRUE(owner.store().Filling(kPartition));
+  owner.store().EndFilling(kPartition);
+  owner.CommitAll();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_FALSE(owner.store().Filling(kPartition));
+}
+
 TEST(ReplicaStore, WhatIsRestoredIsNotHeldAgainstTheClockThatHasSeenIt) {
   LoneOwner owner(1);
   const MintOutcome put = owner.Put("key", "value");

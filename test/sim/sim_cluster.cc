@@ -247,7 +247,7 @@ void SimCluster::PerformShard(int index, int shard) {
     });
   }
   for (const ExpiryScan& scan : effects.expiry_scans) {
-    AtNode(index, DiskDelay(), [this, shard, scan](SimNode& n) {
+    AtNode(index, DiskDelay(node), [this, shard, scan](SimNode& n) {
       absl::StatusOr<ExpiryPage> page = ScanExpired(*n.engine->TakeSnapshot(), scan);
       if (!page.ok()) Violate("expiry scan: " + std::string(page.status().message()));
       n.node->shard(shard).OnExpiryScan(scan, std::move(page), NowAt(n));
