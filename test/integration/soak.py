@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A long run: a cluster of five real nodes under load and faults, judged as the simulator is.
 
-    soak.py MINUTES [--seed N] [--rate N]
+    soak.py MINUTES [--seed N] [--rate N] [--wipe]
 
 In rounds of a minute or so: three workloads (test/workload) run, each on a table of its own, while
 a nemesis breaks the nodes, their disks and the network between them, all kinds of fault in turn, in
@@ -47,12 +47,12 @@ class Nemesis:
     """Breaks a cluster, one fault after another; what it breaks it mends after a while.
 
     A node has one fault at a time, and the network one, so that each mend finds what it is to mend.
-    Nothing is excused by a fault. A directory is wiped once in each run: W = 2 nodes have each
-    acknowledged write, and after a run all owners do again.
+    Nothing is excused by a fault. Where `wipes` is set a directory is wiped once in each run: W = 2
+    nodes have each acknowledged write, and after a run all owners do again.
     """
 
     def __init__(self, cluster: Cluster, node_disks: dict[str, disks.LoopDisk],
-                 rng: random.Random):
+                 rng: random.Random, wipes: bool):
         self.counts: Counter[str] = Counter()
         self._cluster = cluster
         self._disks = node_disks
@@ -60,8 +60,10 @@ class Nemesis:
         self._broken: set[str] = set()  # names of nodes
         self._mends: list[tuple[float, Mend]] = []
         self._kinds: list[Callable[[], bool]] = [
-            self.kill, self.kill_as_it_starts, self.kill_all, self.pause, self.restart, self.wipe,
+            self.kill, self.kill_as_it_starts, self.kill_all, self.pause, self.restart,
         ]
+        if wipes:
+            self._kinds.append(self.wipe)
         if cluster.network is not None:
             self._kinds += [self.cut_one_way, self.cut_both_ways, self.cut_connections,
                             self.isolate]
@@ -327,13 +329,13 @@ def rounds_of(seconds: float) -> list[float]:
     return [ROUND_S] * (number - 1) + [seconds - ROUND_S * (number - 1)]
 
 
-def soak(minutes: float, seed: int, rate: int) -> int:
+def soak(minutes: float, seed: int, rate: int, wipes: bool) -> int:
     total = Verdict(0, 0, 0, 0, 0, 0)
     faults: Counter[str] = Counter()
     sound = False
     cluster, node_disks = new_cluster()
     try:
-        nemesis = Nemesis(cluster, node_disks, random.Random(seed))
+        nemesis = Nemesis(cluster, node_disks, random.Random(seed), wipes)
         faults = nemesis.counts
         cluster.start()
         for number, seconds in enumerate(rounds_of(minutes * 60.0), start=1):
@@ -363,6 +365,7 @@ def main() -> int:
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", type=int, default=None, help="of the faults; default: drawn")
     parser.add_argument("--rate", type=int, default=100, help="actions a second, of each workload")
+    parser.add_argument("--wipe", action="store_true", help="wipe a directory in each round, too")
     options = parser.parse_args()
     if not 0.1 <= options.minutes <= 100_000:
         parser.error("MINUTES must be 0.1 to 100000")
@@ -373,7 +376,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupted)
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     print(f"gyre-soak: seed {seed}", flush=True)
-    return soak(options.minutes, seed, options.rate)
+    return soak(options.minutes, seed, options.rate, options.wipe)
 
 
 if __name__ == "__main__":
