@@ -28,6 +28,9 @@ void AdmissionLimit::OnRound(size_t in_flight, size_t answered, Time now) {
   answered_ += answered;
   const Duration span = now - began_;
   if (span < options_.interval) return;
+  // A lane whose rounds are long goes round few times in an interval: it lasts until enough are in.
+  const Waits& lane = waits_.at(static_cast<size_t>(Stage::kLane));
+  if (lane.count < kFewestWaits && lane.shortest > options_.target) return;
   const Duration wait = Standing();
   standing_ = wait > Duration();
   if (standing_) {

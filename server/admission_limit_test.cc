@@ -80,6 +80,17 @@ TEST(AdmissionLimit, RisesByAnEighthAnIntervalOnceTheQueueIsGone) {
   EXPECT_EQ(lane.limit().limit(), 1'000u) << "and not beyond the most";
 }
 
+TEST(AdmissionLimit, ALaneWhoseRoundsOutlastTheIntervalIsSeenToBeOverloaded) {
+  AdmissionLimit limit(kOptions);
+  for (int i = 1; i <= 3; ++i) {
+    EXPECT_FALSE(limit.standing());
+    limit.OnWait(Stage::kLane, Duration::Millis(400));
+    limit.OnRound(800, 10, Time() + Duration::Millis(400 * i));
+  }
+  EXPECT_TRUE(limit.standing());
+  EXPECT_EQ(limit.limit(), 600u);
+}
+
 TEST(AdmissionLimit, RisesWhileTheLaneIsIdleToo) {
   AdmissionLimit limit(kOptions);
   for (int i = 1; i <= 20; ++i) {
