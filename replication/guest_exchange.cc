@@ -14,6 +14,15 @@ void GuestExchange::Start(const Surroundings& around, Time now, Effects* effects
   deadline_ = now + request_.timeout;
   look_until_ = now + request_.timeout / 4;
   tally_.emplace(owners_, request_.needed);
+  // A write that no owner can be asked about may be late: its client was served elsewhere long ago.
+  // One that says what it has seen replaces that again, which does no harm; another would take
+  // along what came since.
+  if (!request_.intent.context.has_value()) {
+    if (request_.intent.kind == WriteKind::kDelete) {
+      return End(Outcome::Code::kQuorumNotMet, effects);
+    }
+    request_.intent.mode = WriteMode::kBlind;
+  }
   effects->stand_ins = true;
   effects->wake = look_until_;
 }

@@ -48,6 +48,24 @@ MintOutcome Minted() {
   return outcome;
 }
 
+TEST(GuestExchange, AWriteWithoutAContextReplacesNothingThatItMayBeOlderThan) {
+  WriteRequest late = Put(2);
+  Trial put = Guest(late);
+  put.Start();
+  put.StandIns("z");
+  EXPECT_EQ(put.outcome().code, Outcome::Code::kQuorumNotMet) << "two copies need two nodes";
+  Trial enough = Guest(late);
+  enough.Start();
+  enough.StandIns("zw");
+  enough.Hear('z', Keeps({}));
+  enough.Hear('w', Keeps({}));
+  EXPECT_EQ(enough.effects().mint->mode, WriteMode::kBlind);
+  late.intent.kind = WriteKind::kDelete;
+  EXPECT_EQ(Guest(late).Start(), "QUORUM_NOT_MET 0/2");
+  late.intent.context.emplace();
+  EXPECT_EQ(Guest(late).Start(), "stand-ins?, wake 500") << "it replaces what it has seen";
+}
+
 TEST(GuestExchange, LooksAmongTheHintsThenMintsAndHasACopyKeptForEachOwner) {
   Trial trial = Guest(Put(2));
   EXPECT_EQ(trial.Start(), "stand-ins?, wake 500");
