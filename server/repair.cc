@@ -185,6 +185,10 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
     return;
   }
   store_->NoteSeen(partition, answer.bases);
+  // It asked long ago, and has had meanwhile what the log no longer tells.
+  if (answer.log_cut && store_->Clock(partition).Bases().CoversAll(answer.bases)) {
+    answer.log_cut = false;
+  }
   NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
   if (answer.log_cut) ++figures_.log_cuts;

@@ -1171,6 +1171,7 @@ ClockAnswer Cut() {
   ClockAnswer cut;
   cut.log_cut = true;
   cut.missing = 9;
+  cut.bases = {{ReplicaId(77), 9}};
   return cut;
 }
 
@@ -1193,6 +1194,15 @@ TEST(Shard, WhereTheLogNoLongerTellsItTakesAWholeCopyAndThenTheClock) {
   EXPECT_EQ(bench.Read(1, "key", 1).Take(), "reply 1 OK copied");
   EXPECT_EQ(bench.Read(2, "deleted-there", 1).Take(), "reply 2 OK");
   EXPECT_EQ(bench.shard().figures().repair.copied, 1u);
+}
+
+TEST(Shard, WhatTheLogNoLongerTellsAndIsHereByNowNeedsNoCopy) {
+  Bench bench;
+  bench.Wake(0).Take();
+  ClockAnswer late = Cut();
+  bench.Hear("c", bench.ApplyOf("key", "x", 1), 5).CommitAll();
+  late.bases = {{ReplicaId(77), 1}};
+  EXPECT_EQ(bench.Hear("b", late).Take(), "ClockAsk>b") << "it asks again";
 }
 
 TEST(Shard, ACopyThatBreaksOffHasJoinedNothing) {
@@ -1277,7 +1287,7 @@ TEST(Shard, WhatIsToBeFilledGivesNoCopies) {
 
 TEST(Shard, ADirectoryThatProvesToBeTheFirstHasNothingToBeFilledWith) {
   Bench bench({.fill_what_is_new = true});
-  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).CommitAll(), "Failed>b");
   bench.shard().OnProven();
   bench.CommitAll();
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "FetchReply>b");
