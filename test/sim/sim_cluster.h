@@ -238,6 +238,7 @@ class SimCluster {
   std::vector<SimNode> nodes_;
   uint64_t next_token_ = 1;
   std::optional<std::string> violation_;
+  bool disk_lost_ = false;
   ShardFigures past_;  // of lives that have ended
   uint64_t refused_ = 0;
 };
