@@ -140,7 +140,9 @@ struct BodyEncoder {
     wire->set_log_cut(answer.log_cut);
     wire->set_missing(answer.missing);
     for (const auto& [table, dots] : answer.missing_by_table) {
-      (*wire->mutable_missing_by_table())[table.value()] = dots;
+      peer::ClockAnswer::TableDots* const one = wire->add_missing_by_table();
+      one->set_table(table.value());
+      one->set_dots(dots);
     }
   }
   void operator()(const CopyAsk& ask) const {
@@ -354,11 +356,14 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
   answer.complete = wire->complete();
   answer.log_cut = wire->log_cut();
   answer.missing = wire->missing();
-  for (const auto& [table, dots] : wire->missing_by_table()) {
-    if (table > UINT16_MAX) return Malformed("table");
-    answer.missing_by_table.emplace_back(TableId(static_cast<uint16_t>(table)), dots);
+  for (const peer::ClockAnswer::TableDots& one : wire->missing_by_table()) {
+    const TableId table(static_cast<uint16_t>(one.table()));
+    if (one.table() > UINT16_MAX ||
+        (!answer.missing_by_table.empty() && table <= answer.missing_by_table.back().first)) {
+      return Malformed("table");
+    }
+    answer.missing_by_table.emplace_back(table, one.dots());
   }
-  std::sort(answer.missing_by_table.begin(), answer.missing_by_table.end());
   return answer;
 }
 

@@ -150,7 +150,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     }
     case 7: {
       ClockAnswer answer{{}, AnyVector(), Flag(), Flag(), Word()};
-      if (Flag()) answer.missing_by_table = {{TableId(1), Word()}};
+      if (Flag()) answer.missing_by_table = {{TableId(1), Word()}, {TableId(7), Word()}};
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
       return answer;
     }
@@ -325,6 +325,18 @@ TEST(PeerTranslation, RefusesWhatNoNodeSends) {
     wire->mutable_apply()->mutable_change()->set_key("k");
     wire->mutable_apply()->mutable_change()->set_record("\xff\xff");
   }));
+  const auto counts = [&](std::vector<uint32_t> tables) {
+    return !refused([&](peer::PeerMessage* wire) {
+      wire->mutable_clock_answer()->set_bases(EncodeVersionVector(VersionVector()));
+      for (const uint32_t table : tables) {
+        wire->mutable_clock_answer()->add_missing_by_table()->set_table(table);
+      }
+    });
+  };
+  EXPECT_TRUE(counts({0, 1, UINT16_MAX}));
+  EXPECT_FALSE(counts({1, 1}));
+  EXPECT_FALSE(counts({2, 1}));
+  EXPECT_FALSE(counts({UINT16_MAX + 1}));
 }
 
 TEST(PeerTranslation, AMembershipMessageKnowsTheEpochOfItsSender) {

@@ -59,6 +59,7 @@ HASH_CONTAINER = re.compile(
     r"\b(?:(?:flat|node)_hash_(?:map|set)|unordered_(?:multi)?(?:map|set))\s*<")
 
 COROUTINE = re.compile(r"\bco_(await|return|yield)\b")
+PROTO_MAP = re.compile(r"^\s*map\s*<", re.M)
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
 SWITCHED_OFF = re.compile(r"\bDISABLED" r"_\w+|\bGTEST" r"_SKIP\b")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.M)
@@ -229,6 +230,14 @@ def hash_order(tree: Tree):
                 yield path, line, f"walks {name}, whose hash order differs between processes"
 
 
+def proto_map(tree: Tree):
+    """libprotobuf lays a map field out otherwise where it is compiled for ThreadSanitizer."""
+    for file in tree.files.values():
+        if file.name.endswith(".proto"):
+            for path, line, _ in each_match(PROTO_MAP, file, file.text):
+                yield path, line, "a map field crashes under ThreadSanitizer; repeat a message"
+
+
 def header_shape(tree: Tree):
     for file in tree.cpp:
         if not file.name.endswith(".h"):
@@ -274,8 +283,8 @@ def top_level(tree: Tree):
             yield folder, 1, "is none of the rooms; see docs/architecture.md"
 
 
-RULES = [layering, empty_name, unlisted_source, coroutine, impure, hash_order, header_shape,
-         long_line, not_executable, unfinished, switched_off_test, top_level]
+RULES = [layering, empty_name, unlisted_source, coroutine, impure, hash_order, proto_map,
+         header_shape, long_line, not_executable, unfinished, switched_off_test, top_level]
 
 
 def findings(root: Path) -> list[Finding]:

@@ -129,6 +129,10 @@ class TidyTest(unittest.TestCase):
             "ring/a.h": header("ring/a.h", "struct A { absl::flat_hash_set<int> ids_; };\n"),
             "ring/a.cc": "void F() { for (int id : ids_) {} }\n", **listed("ring", "a.cc")})
 
+    def test_a_map_field_of_a_proto_file_is_caught(self):
+        self.assert_clean({"api/proto/a.proto": "message A { repeated B b = 1; }  // map<\n"})
+        self.assert_caught("proto_map", {"api/proto/a.proto": "  map<uint32, uint64> b = 1;\n"})
+
     def test_a_header_without_its_guard_or_its_opening_comment_is_caught(self):
         good = header("ring/a.h")
         self.assert_clean({"ring/a.h": good})
