@@ -10,13 +10,13 @@ void ClockExchange::OnAnswer(const ClockAnswer& answer, Time now) {
   deadline_ = now + kPatience;
   ++answers_;
   complete_ = answer.complete;
-  log_cut_ = answer.log_cut;
+  cuts_ = answer.log_cut ? cuts_ + 1 : 0;
   bases_ = answer.bases;
 }
 
 ClockExchange::Next ClockExchange::OnTakenIn() {
-  if (log_cut_) return Next::kCopy;
-  if (complete_) return Next::kJoinBases;
+  if (cuts_ > 1) return Next::kCopy;
+  if (complete_ && cuts_ == 0) return Next::kJoinBases;
   if (answers_ >= kMostAnswers) return Next::kGiveUp;
   expecting_ = true;
   return Next::kAskAgain;

@@ -5,6 +5,9 @@
 // Every question carries the newest clock, so that nothing is remembered at the peer between two
 // answers, and an exchange that breaks in the middle has joined nothing (design 3, rule 2).
 //
+// Where a peer's log no longer tells what this owner lacked when it asked, the clock of now may
+// have come by it in another way, and is asked with; only if that lacks it too is a copy needed.
+//
 // Source: Gonçalves et al., DottedDB (SRDS 2017), section IV.
 
 #ifndef GYRE_REPLICATION_CLOCK_EXCHANGE_H_
@@ -33,7 +36,7 @@ class ClockExchange {
   enum class Next : uint8_t {
     kJoinBases,  // everything is in: join the peer's bases; the exchange is over
     kAskAgain,   // some is in: ask again with the clock of now
-    kCopy,       // the peer's log was cut: only a copy of the partition can help
+    kCopy,       // its log was cut, also for the clock of now: only a copy can help
     kGiveUp,     // this has gone on for long enough
   };
 
@@ -58,7 +61,7 @@ class ClockExchange {
   int answers_ = 0;
   bool expecting_ = true;
   bool complete_ = false;
-  bool log_cut_ = false;
+  int cuts_ = 0;  // answers in a row whose log no longer told all
   VersionVector bases_;
 };
 

@@ -38,7 +38,23 @@ TEST(ClockExchange, JoinsNothingWhenThePeersLogHasBeenCut) {
   ClockAnswer cut = Answer(true);
   cut.log_cut = true;
   exchange.OnAnswer(cut, At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain) << "what it lacked may be here by now";
+  exchange.OnAnswer(cut, At(2));
   EXPECT_EQ(exchange.OnTakenIn(), Next::kCopy);
+}
+
+TEST(ClockExchange, NeedsNoCopyWhereTheClockOfNowLacksNothingThatWasCut) {
+  ClockExchange exchange = Started();
+  ClockAnswer cut = Answer(true);
+  cut.log_cut = true;
+  exchange.OnAnswer(cut, At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(Answer(false), At(2));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(cut, At(3));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain) << "two cuts in a row, of one clock each";
+  exchange.OnAnswer(Answer(true), At(4));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kJoinBases);
 }
 
 TEST(ClockExchange, ExpectsOneAnswerToEachQuestion) {

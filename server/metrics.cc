@@ -136,7 +136,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_read_repairs_total", "Reads that found a replica behind", sum.read_repairs);
   out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges", sum.repair.items);
   out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.repair.exchanges);
-  out->Counter("gyre_log_cuts_total", "Clock exchanges that found a peer's dot log cut",
+  out->Counter("gyre_log_cuts_total", "Clock exchanges that came to need a whole copy",
                sum.repair.log_cuts);
   out->Counter("gyre_sheds_total",
                "Peers' questions refused, for the disk does not keep up or too many are served",

@@ -185,13 +185,8 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
     return;
   }
   store_->NoteSeen(partition, answer.bases);
-  // It asked long ago, and has had meanwhile what the log no longer tells.
-  if (answer.log_cut && store_->Clock(partition).Bases().CoversAll(answer.bases)) {
-    answer.log_cut = false;
-  }
   NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
-  if (answer.log_cut) ++figures_.log_cuts;
   it->second.arriving = answer.items.size();
   if (answer.items.empty()) return EndAnswer(id, now, effects);
   for (ExplainedRecord& change : answer.items) {
@@ -232,6 +227,7 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
       NoteInStep(partition, peer, effects);
       break;
     case ClockExchange::Next::kCopy:
+      ++figures_.log_cuts;
       to_copy_.emplace(peer, partition);
       break;
     case ClockExchange::Next::kGiveUp:
