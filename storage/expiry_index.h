@@ -5,11 +5,12 @@
 // nothing.
 //
 //   ExpiryIndex index;
-//   index.Open(snapshot, partition);                             // for each partition
-//   index.OnStored(item, before, record, seq, &batch);           // with every record that is
-//   stored if (auto due = index.Next()) ...                             // nothing expires before
-//   that ScanExpired(snapshot, index.Begin(due->partition, by_ms, durable))   // off the thread
-//   index.End(partition, page.next_ms);
+//   index.Open(snapshot, partition);                            // for each partition
+//   index.OnStored(item, before, record, seq, &batch);          // with every record that is stored
+//   auto due = index.Next();                                    // nothing expires before that
+//   auto scan = index.Begin(due->partition, now_ms, most, durable);
+//   auto page = ScanExpired(snapshot, scan);                    // off the thread
+//   index.End(scan.partition, page->next_ms);
 //
 // Always: an entry that is stored is of a moment at or after what Next says of its partition. A
 // version that expires has an entry; an entry without a version (of a table that was dropped) is

@@ -4,8 +4,7 @@
 //   state  := version(1)=1 self(8 big endian) clock          nothing was lost
 //           | version(1)=2 self(8 big endian) clock          `filling`
 //   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
-//   minted_rest := attempt(varint) [ write(16) ]       write is there when attempt's lowest bit is
-//   1
+//   minted_rest := attempt(varint) [ write(16) ]       the lowest bit of attempt: write is there
 //
 // `clock` is the grammar of storage/version/version_codec.h. Plain values; any thread.
 //
