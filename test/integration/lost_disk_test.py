@@ -1,7 +1,6 @@
 """A node loses its data directory, or gets an older one back: it is filled again from the others
 before it answers reads, and nothing that was acknowledged is lost."""
 
-import json
 import shutil
 import subprocess
 
@@ -27,10 +26,12 @@ class LostDiskTest(gyre_processes.ClusterTest):
         return cluster, client
 
     def load(self, cluster, count: int) -> None:
-        lines = (json.dumps({"key": f"item-{i}", "value": f"value-{i}"}) for i in range(count))
-        subprocess.run([CLI, "load", "-", "--table", "carts", "--connect",
-                        ",".join(cluster.addresses)], input="\n".join(lines), text=True,
-                       check=True, capture_output=True)
+        # Not JSON, which is read into a map field: libprotobuf and its headers lay those out
+        # differently when the latter are compiled for ThreadSanitizer.
+        lines = "".join(f"item-{i}\tvalue-{i}\n" for i in range(count))
+        subprocess.run([CLI, "load", "-", "--format", "tsv", "--in-flight", "256",
+                        "--table", "carts", "--connect", ",".join(cluster.addresses)],
+                       input=lines, text=True, check=True, capture_output=True)
 
     def shows(self, client, value: bytes) -> None:
         for key in KEYS:
