@@ -8,9 +8,9 @@
 // same. An attempt that was not acknowledged, and that nobody in reach knows, may so be minted
 // again; when the owners come to know both, the later attempt replaces the earlier (ReplicaStore).
 //
-// A first attempt may come late, too, after its client has been served elsewhere. Where this
-// owner's record reflects what has not come here, and the write would replace all of it, the first
-// attempt asks like a retry.
+// A first attempt may come late, too, after its client has been served elsewhere. It asks like a
+// retry where it would replace all of this owner's record, and either that reflects what has not
+// come here, or a later attempt may have begun by now (WriteIntent::fresh_until).
 //
 // Where the table's quorum is sloppy, an owner that cannot be reached, is suspected, refuses, or is
 // silent for a quarter of the timeout is stood in for: the next node that is no owner keeps its

@@ -91,10 +91,11 @@ class Door::MultiCall {
 // What came together, on its way to the lanes.
 class Door::Round {
  public:
-  Round(Door* door, std::shared_ptr<Caller> caller, Duration patience)
+  Round(Door* door, std::shared_ptr<Caller> caller, Duration patience, std::optional<Time> sent)
       : door_(door),
         caller_(std::move(caller)),
         patience_(patience),
+        sent_(sent),
         view_(door->view()),
         now_(MonotonicNow()),
         asks_(door->lanes_.size()) {}
@@ -171,6 +172,9 @@ class Door::Round {
   }
 
   void Ask(std::variant<WriteRequest, ReadRequest> request, Lane::Reply reply) {
+    if (auto* const write = std::get_if<WriteRequest>(&request)) {
+      write->intent.fresh_until = sent_.has_value() ? *sent_ + write->timeout / 2 : Time();
+    }
     const PartitionId partition =
         std::visit([](const auto& typed) { return typed.item.partition; }, request);
     std::visit([&](auto& typed) { typed.timeout = std::min(typed.timeout, patience_); }, request);
@@ -313,6 +317,7 @@ class Door::Round {
   Door* const door_;
   const std::shared_ptr<Caller> caller_;
   const Duration patience_;
+  const std::optional<Time> sent_;
   const std::shared_ptr<const View> view_;
   const Time now_;
   std::vector<std::shared_ptr<std::vector<Lane::Ask>>> asks_;  // by lane
@@ -328,8 +333,9 @@ Door::Door(Options options, std::shared_ptr<const View> view)
 void Door::Attach(std::vector<Lane*> lanes) { lanes_ = std::move(lanes); }
 
 void Door::Serve(absl::Span<v1::ClientRequest* const> requests,
-                 const std::shared_ptr<Caller>& caller, Duration patience) {
-  Round round(this, caller, patience);
+                 const std::shared_ptr<Caller>& caller, Duration patience,
+                 std::optional<Time> sent) {
+  Round round(this, caller, patience, sent);
   for (v1::ClientRequest* request : requests) round.Add(request);
   round.Submit();
 }

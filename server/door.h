@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -46,9 +47,10 @@ class Door {
   void Attach(std::vector<Lane*> lanes);
 
   // Serves requests that came together; takes them apart. No reply later than `patience` asks for.
-  // Replies that need no lane are flushed before it returns.
+  // Replies that need no lane are flushed before it returns. `sent`: they left their client no
+  // sooner, by MonotonicNow (ClientFrame::clock_us); of some it is not known.
   void Serve(absl::Span<v1::ClientRequest* const> requests, const std::shared_ptr<Caller>& caller,
-             Duration patience);
+             Duration patience, std::optional<Time> sent = std::nullopt);
 
   void SetView(std::shared_ptr<const View> view);
   std::shared_ptr<const View> view() const;

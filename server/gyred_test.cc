@@ -928,6 +928,51 @@ TEST(ThreeNodes, MayHaveDifferentNumbersOfShardsAndOtherOnesAfterARestart) {
   }
 }
 
+TEST(ThreeNodes, AskTheOthersOfAWriteThatMayBeLate) {
+  LocalCluster cluster(3);
+  cluster.StartAll("carts");
+  const std::unique_ptr<v1::Gyre::Stub> stub = cluster.Connect(0);
+  ASSERT_TRUE(Put(stub.get(), PutOf("key", "first")).status.ok());
+  const auto late = [&] {
+    uint64_t sum = 0;
+    for (int i = 0; i < 3; ++i) {
+      const Address& http = cluster.config(i).http_listen;
+      const auto metrics = httplib::Client(http.host, http.port).Get("/metrics");
+      const size_t at = metrics->body.find("\ngyre_late_attempts_total ");
+      EXPECT_NE(at, std::string::npos);
+      sum += std::stoull(metrics->body.substr(at + 26));
+    }
+    return sum;
+  };
+  grpc::ClientContext context;
+  const auto session = stub->Session(&context);
+  uint64_t clock_us = 0;
+  const auto put = [&](uint64_t id, uint64_t clock) {
+    v1::ClientFrame frame;
+    frame.set_clock_us(clock);
+    frame.add_requests()->set_id(id);
+    *frame.mutable_requests(0)->mutable_put() = PutOf("key", std::to_string(id));
+    frame.mutable_requests(0)->mutable_put()->mutable_options()->set_idempotency_key(
+        std::string(16, static_cast<char>(id)));
+    frame.mutable_requests(0)->mutable_put()->mutable_options()->set_timeout_ms(kPatienceMs);
+    v1::ServerFrame answer;
+    ASSERT_TRUE(session->Write(frame) && session->Read(&answer));
+    ASSERT_TRUE(answer.replies(0).has_put()) << answer.replies(0).error().message();
+    EXPECT_GT(answer.clock_us(), clock_us);
+    clock_us = answer.clock_us();
+  };
+  // Forwarded to an owner, it asks in any case: so each of the three is an owner here.
+  put(1, 0);
+  EXPECT_EQ(late(), 1u) << "nothing is known of its age";
+  put(2, clock_us);
+  EXPECT_EQ(late(), 1u);
+  put(3, 1);
+  EXPECT_EQ(late(), 2u) << "sent when the machine was started";
+  put(4, clock_us + 3'600'000'000);
+  EXPECT_EQ(late(), 3u) << "nobody has heard of that yet";
+  EXPECT_EQ(ValuesOf(stub.get(), "key"), std::vector<std::string>{"4"});
+}
+
 // A table of which each record has one owner.
 v1::Table Single() {
   v1::Table table;

@@ -88,6 +88,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.quorum_failures += one.quorum_failures;
     sum.overloads += one.overloads;
     sum.read_repairs += one.read_repairs;
+    sum.late_attempts += one.late_attempts;
     sum.repair.items += one.repair.items;
     sum.repair.exchanges += one.repair.exchanges;
     sum.repair.log_cuts += one.repair.log_cuts;
@@ -134,6 +135,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.quorum_failures);
   out->Counter("gyre_shard_overloads_total", "Requests refused by a full shard", sum.overloads);
   out->Counter("gyre_read_repairs_total", "Reads that found a replica behind", sum.read_repairs);
+  out->Counter("gyre_late_attempts_total",
+               "First attempts of writes that may have come late, and so asked other owners",
+               sum.late_attempts);
   out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges", sum.repair.items);
   out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.repair.exchanges);
   out->Counter("gyre_log_cuts_total", "Clock exchanges that came to need a whole copy",

@@ -1,10 +1,12 @@
 #include "server/session.h"
 
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "api/error_translation.h"
 #include "api/limits.h"
+#include "server/clock.h"
 
 namespace gyre {
 
@@ -49,7 +51,10 @@ void Session::OnReadDone(bool ok) {
       std::lock_guard<std::mutex> lock(mutex_);
       in_flight_ += requests.size();
     }
-    door_->Serve(requests, shared_from_this(), Duration::Millis(kMaxTimeoutMs));
+    const Time sent = Time::FromMicros(static_cast<int64_t>(incoming_->clock_us()));
+    const bool known = sent > Time() && sent <= MonotonicNow();
+    door_->Serve(requests, shared_from_this(), Duration::Millis(kMaxTimeoutMs),
+                 known ? std::optional(sent) : std::nullopt);
   }
   std::unique_lock<std::mutex> lock(mutex_);
   reading_ = false;
@@ -114,6 +119,7 @@ void Session::Proceed(std::unique_lock<std::mutex> lock) {
     writing_ = true;
     outgoing_.Clear();
     outgoing_.set_epoch(door_->epoch().value());
+    outgoing_.set_clock_us(static_cast<uint64_t>(MonotonicNow().micros()));
     in_frame_ = ready_.FillFrame(&outgoing_);
   }
   const bool read = !reading_ && !reads_ended_ && !broken_ && !draining_ &&

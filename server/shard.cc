@@ -264,33 +264,39 @@ void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
       exchange->OnMinted(std::move(minted), now.monotonic, out);
     });
   }
-  WithRecord(
-      item, now,
-      [this, id, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
-          const ItemKey& its, absl::StatusOr<Record> record, Instant then) mutable {
-        // Nobody waits any more: what has not been minted need not be.
-        if (!live_.contains(id)) return;
-        if (record.ok() && adopt.has_value()) {
-          repair_.OnChange(its, *adopt->record);
-          store_->Apply(its, *std::move(record), *adopt->record, adopt->minted, intent.durability);
-          std::optional<Record> again = store_->AtHand(its);
-          GYRE_CHECK(again.has_value(), "what was just stored is at hand");
-          record = *std::move(again);
-        }
-        if (!record.ok()) {
-          StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-            exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
-          });
-          return;
-        }
-        if (store_->Inherited(its.partition) && !Confirmed(its.partition)) {
-          store_->StartLife(its.partition);
-        }
-        MintOutcome minted = store_->Mint(its, *std::move(record), std::move(intent), then.wall_ms);
-        StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
-          exchange->OnMinted(std::move(minted), then.monotonic, out);
-        });
-      });
+  WithRecord(item, now,
+             [this, id, intent = std::move(*effects.mint), adopt = std::move(effects.adopt)](
+                 const ItemKey& its, absl::StatusOr<Record> record, Instant then) mutable {
+               // Nobody waits any more: what has not been minted need not be.
+               if (!live_.contains(id)) return;
+               if (record.ok() && adopt.has_value()) {
+                 repair_.OnChange(its, *adopt->record);
+                 store_->Apply(its, *std::move(record), *adopt->record, adopt->minted,
+                               intent.durability);
+                 std::optional<Record> again = store_->AtHand(its);
+                 GYRE_CHECK(again.has_value(), "what was just stored is at hand");
+                 record = *std::move(again);
+               }
+               if (!record.ok()) {
+                 StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+                   exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
+                 });
+                 return;
+               }
+               MintOutcome minted = Mint(its, *std::move(record), std::move(intent), then);
+               StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+                 exchange->OnMinted(std::move(minted), then.monotonic, out);
+               });
+             });
+}
+
+MintOutcome Shard::Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now) {
+  if (store_->Inherited(item.partition) && !Confirmed(item.partition)) {
+    store_->StartLife(item.partition);
+  }
+  MintOutcome minted = store_->Mint(item, std::move(stored), std::move(intent), now);
+  if (minted.kind == MintOutcome::Kind::kBehind) ++figures_.late_attempts;
+  return minted;
 }
 
 bool Shard::Confirmed(PartitionId partition) const {

@@ -124,6 +124,7 @@ struct ShardFigures {
   uint64_t quorum_failures = 0;
   uint64_t overloads = 0;
   uint64_t read_repairs = 0;
+  uint64_t late_attempts = 0;  // first attempts of writes that asked other owners, as retries do
   uint64_t sheds = 0;        // peers' questions refused: the disk is behind, or too many scans run
   uint64_t misdirected = 0;  // peers' messages that spoke of another partition or item: dropped
   uint64_t damaged = 0;      // records that failed their checks and have not been mended
@@ -225,6 +226,7 @@ class Shard {
              Instant now, size_t forwarded_bytes = 0);
   void Perform(ExchangeId id, Effects&& effects, Instant now);
   void PerformMint(ExchangeId id, Effects&& effects, Instant now);
+  MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now);
   // The item's record failed its checks: it is served to nobody, and fetched again.
   void NoteDamaged(const ItemKey& item, Instant now);
   void Mend(Instant now);

@@ -43,7 +43,7 @@ class DiskOwner {
     return *std::move(read);
   }
   MintOutcome Mint(const ItemKey& item, WriteIntent intent) {
-    return store_->Mint(item, Stored(item), std::move(intent), 0);
+    return store_->Mint(item, Stored(item), std::move(intent), {});
   }
   void Apply(const ItemKey& item, const MintOutcome& change) {
     store_->Apply(item, Stored(item), change.record, change.minted, Durability::kFsync);

@@ -75,7 +75,7 @@ class LoneOwner {
 
   // ---- the same, left to gather
   MintOutcome GatherMint(const ItemKey& item, WriteIntent intent, uint64_t wall_ms = 0) {
-    return store_->Mint(item, Stored(item), std::move(intent), wall_ms);
+    return store_->Mint(item, Stored(item), std::move(intent), {Time(), wall_ms});
   }
   void CommitAll() { End(Begin()); }
   // A commit that is under way between the two.

@@ -36,6 +36,9 @@ struct WriteIntent {
   // Mint nothing where this owner has not seen all that the item's record reflects, and the write
   // would replace the record as it is here: what it has not seen may be this very write.
   bool unless_behind = false;
+  // With it: nor where there is anything to replace, once this has passed. Until then, by the clock
+  // of the node that mints, no later attempt of the write has begun.
+  Time fresh_until = Time::Never();
   ConflictPolicy conflict = ConflictPolicy::kSiblings;
   Durability durability = Durability::kFsync;
   uint64_t ttl_ms = {};      // of a put: how long it lives; 0: for ever

@@ -168,7 +168,7 @@ Record ReplicaStore::Filled(PartitionId partition, Record stored) const {
 }
 
 MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent intent,
-                               uint64_t wall_ms) {
+                               Instant now) {
   const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
   // Context that its clock does not say: the record reflects dots that have not come here.
   Strip(&stored, At(item.partition).state.clock);
@@ -185,10 +185,11 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
             std::move(minted),
             {}};
   }
-  const uint64_t stamp = NextStamp(record, wall_ms);
+  const uint64_t stamp = NextStamp(record, now.wall_ms);
   const bool last_wins = intent.conflict == ConflictPolicy::kLastWriteWins;
   const bool replaces_all = ReplacesAll(intent);
-  if (intent.unless_behind && behind && replaces_all) {
+  const bool late = now.monotonic >= intent.fresh_until && !record.versions.empty();
+  if (intent.unless_behind && (behind || late) && replaces_all) {
     return {MintOutcome::Kind::kBehind, std::move(record), {}, {}, std::move(intent)};
   }
   if (intent.context.has_value()) {

@@ -127,8 +127,9 @@ class ReplicaStore {
   // The record as others may see it. It rests on the partition's state: mind LastChange.
   Record Filled(PartitionId partition, Record stored) const;
 
-  // Mints a dot for `intent` on top of `stored`. `wall_ms` feeds last-write-wins only.
-  MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, uint64_t wall_ms);
+  // Mints a dot for `intent` on top of `stored`. Its wall clock feeds last-write-wins
+  // only.
+  MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now);
 
   // Merges `incoming` (filled, with the dots that explain it) into `stored`.
   void Apply(const ItemKey& item, Record stored, const Record& incoming,

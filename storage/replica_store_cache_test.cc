@@ -227,7 +227,7 @@ class Story {
         if (random_.Chance(1, 20)) Restart();
         break;
       default:
-        a_.store().Mint(item, Look(item), Intent(), 0);
+        a_.store().Mint(item, Look(item), Intent(), {});
     }
     kept_ += Kept(&a_).size();
     Look(item);

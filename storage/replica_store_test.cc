@@ -787,6 +787,24 @@ TEST(ReplicaStore, ALateFirstAttemptDoesNotReplaceWhatItsOwnerHasHeardOnlyInPart
   EXPECT_EQ(a.Values("key"), Strings{"new"});
 }
 
+// The same, where a has heard of neither.
+TEST(ReplicaStore, ALateFirstAttemptReplacesNothingUnasked) {
+  LoneOwner a(1);
+  WriteIntent late = PutOf("old");
+  late.write = {7, 7};
+  late.attempt = 1;
+  late.unless_behind = true;
+  late.fresh_until = Time();
+  EXPECT_EQ(a.Mint(kItem, late).kind, Kind::kMinted) << "there is nothing";
+  for (const uint64_t again : {8, 9}) {
+    late.write = {7, again};
+    EXPECT_EQ(a.GatherMint(kItem, late).kind, Kind::kBehind);
+  }
+  EXPECT_EQ(a.Values("key"), Strings{"old"});
+  late.fresh_until = Time::FromMicros(1);
+  EXPECT_EQ(a.Mint(kItem, late).kind, Kind::kMinted);
+}
+
 TEST(ReplicaStore, OnlyAWriteThatWouldReplaceAllAsksNotToBeMintedBehind) {
   LoneOwner a(1), b(2);
   b.Put("elsewhere", "missed");

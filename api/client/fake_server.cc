@@ -145,9 +145,14 @@ std::vector<v1::ClientRequest> FakeNode::seen() const {
   return seen_;
 }
 
+std::vector<uint64_t> FakeNode::clocks_seen() const {
+  const std::lock_guard lock(mutex_);
+  return clocks_seen_;
+}
+
 size_t FakeNode::frames() const {
   const std::lock_guard lock(mutex_);
-  return frames_;
+  return clocks_seen_.size();
 }
 
 void FakeNode::AwaitSeen(size_t requests) {
@@ -165,12 +170,13 @@ void FakeNode::OnFrame(Stream* stream, const v1::ClientFrame& frame) {
   {
     const std::lock_guard lock(mutex_);
     script = script_;
-    ++frames_;
+    clocks_seen_.push_back(frame.clock_us());
     for (const v1::ClientRequest& request : frame.requests()) seen_.push_back(request);
     seen_more_.notify_all();
   }
   v1::ServerFrame answer;
   answer.set_epoch(cluster_->epoch());
+  answer.set_clock_us(kClockUs);
   bool drop = false;
   for (const v1::ClientRequest& request : frame.requests()) {
     const Verdict verdict = script ? script(request) : Verdict{};

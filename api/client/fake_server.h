@@ -61,6 +61,10 @@ class FakeNode final : public v1::Gyre::CallbackService {
   void Stop();
   void Restart();
 
+  // The clock that it shows with its answers; each frame that has come said one, too.
+  static constexpr uint64_t kClockUs = 1'000'000;
+  std::vector<uint64_t> clocks_seen() const;
+
   std::vector<v1::ClientRequest> seen() const;
   size_t frames() const;
   // Returns when the node has seen so many requests since it was made.
@@ -107,7 +111,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   Script script_;
   bool holding_ = false;
   std::vector<v1::ClientRequest> seen_;
-  size_t frames_ = 0;
+  std::vector<uint64_t> clocks_seen_;  // one of each frame
   std::set<Stream*> streams_;
 };
 

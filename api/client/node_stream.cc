@@ -30,6 +30,10 @@ constexpr size_t kKeptFrameBytes = 32 << 10;  // of replies, beside their values
 constexpr char kSessionMethod[] = "/gyre.v1.Gyre/Session";
 constexpr uint8_t kRequestsTag =
     v1::ClientFrame::kRequestsFieldNumber << 3 | 2;  // length-delimited; one byte
+constexpr uint8_t kClockTag = v1::ClientFrame::kClockUsFieldNumber << 3;  // a varint; one byte
+
+// Of what has passed here, for clocks that do not run alike.
+constexpr int64_t kDriftPerMille = 1;
 
 void FillForAttempt(Operation& op, uint64_t id, absl::Time now) {
   ++op.attempts;
@@ -137,14 +141,20 @@ void NodeStream::WriteLocked() {
   if (session_ == nullptr) {
     ++sessions_running_;
     session_ = new Session(this);
+    last_clock_us_ = 0;
   }
   if (session_->broken || session_->writing || free_slots_.empty()) return;
 
   std::vector<Slot*> frame;
   frame.reserve(std::min<size_t>(queue_.size(), options_.max_frame_requests));
-  const size_t frame_bytes = FillWindowLocked(frame);
-  grpc::Slice slice(frame_bytes);
+  const uint64_t clock_us = ServerClockLocked(MonotonicNow());
+  const size_t clock_bytes = clock_us == 0 ? 0 : 1 + CodedOutputStream::VarintSize64(clock_us);
+  grpc::Slice slice(clock_bytes + FillWindowLocked(frame));
   auto* out = const_cast<uint8_t*>(slice.begin());
+  if (clock_us != 0) {
+    *out++ = kClockTag;
+    out = CodedOutputStream::WriteVarint64ToArray(clock_us, out);
+  }
   for (const Slot* slot : frame) {
     const v1::ClientRequest& request = slot->op->request;
     *out++ = kRequestsTag;
@@ -155,6 +165,12 @@ void NodeStream::WriteLocked() {
   Count(counters_->frames_sent);
   Count(counters_->attempts, frame.size());
   session_->Write(slice);
+}
+
+uint64_t NodeStream::ServerClockLocked(absl::Time now) const {
+  if (last_clock_us_ == 0) return 0;
+  const int64_t passed_us = absl::ToInt64Microseconds(now - last_frame_at_);
+  return last_clock_us_ + static_cast<uint64_t>(passed_us - passed_us * kDriftPerMille / 1000);
 }
 
 // Moves requests from the queue to the window, as many as one frame takes. Returns its bytes.
@@ -200,6 +216,7 @@ void NodeStream::OnFrame(Session* session, v1::ServerFrame& frame) {
   {
     const std::lock_guard lock(mutex_);
     last_frame_at_ = MonotonicNow();
+    if (session == session_) last_clock_us_ = frame.clock_us();
     epoch_changed = frame.epoch() != 0 && frame.epoch() != last_epoch_;
     if (epoch_changed) last_epoch_ = frame.epoch();
     for (v1::ClientReply& reply : *frame.mutable_replies()) {

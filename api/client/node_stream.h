@@ -123,6 +123,8 @@ class NodeStream {
   void OnEnded(Session* session, const absl::Status& why);
 
   void WriteLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // ClientFrame::clock_us of a frame that leaves now; 0: no frame of this session has come.
+  uint64_t ServerClockLocked(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   size_t FillWindowLocked(std::vector<Slot*>& frame) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   uint32_t FreeSlotLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::unique_ptr<Operation> TakeSlotLocked(uint32_t index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -148,6 +150,8 @@ class NodeStream {
   std::vector<uint32_t> free_slots_ ABSL_GUARDED_BY(mutex_);
   uint64_t sent_ ABSL_GUARDED_BY(mutex_) = 0;  // makes the ids of one slot differ
   absl::Time last_frame_at_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  // What the last frame of this session said of the server's clock; 0: none has come.
+  uint64_t last_clock_us_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_epoch_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

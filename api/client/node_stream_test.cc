@@ -95,6 +95,24 @@ TEST_F(NodeStreamTest, OpensWithTheFirstRequestAndAnswersIt) {
   EXPECT_EQ(recorder_.epochs(), std::vector<uint64_t>{cluster_.epoch()});
 }
 
+TEST_F(NodeStreamTest, EachFrameSaysWhatTheClockOfTheNodeWasAtLeast) {
+  for (size_t i = 1; i <= 2; ++i) {
+    EXPECT_EQ(stream_.Submit(Put("k")), nullptr);
+    recorder_.AwaitAnswered(i);
+  }
+  std::vector<uint64_t> clocks = node_.clocks_seen();
+  ASSERT_EQ(clocks.size(), 2u);
+  EXPECT_EQ(clocks[0], 0u) << "nothing was heard of it yet";
+  EXPECT_GE(clocks[1], FakeNode::kClockUs);
+  node_.SetScript([](const auto&) { return Verdict{.kind = Verdict::kDropStream}; });
+  EXPECT_EQ(stream_.Submit(Put("k")), nullptr);
+  recorder_.AwaitLost(1);
+  node_.SetScript(nullptr);
+  EXPECT_EQ(stream_.Submit(Put("k")), nullptr);
+  recorder_.AwaitAnswered(3);
+  EXPECT_EQ(node_.clocks_seen().back(), 0u) << "another stream, and maybe another clock";
+}
+
 TEST_F(NodeStreamTest, FillsFramesUpToTheirBoundAndTheWindow) {
   node_.Hold();
   {

@@ -533,8 +533,20 @@ void SimCluster::Arrive(int index, std::function<void(SimNode&)> action) {
 
 SimCluster::OnOutcome SimCluster::ToClient(int index, int client, OnOutcome done) {
   return [this, index, client, done = std::move(done)](Outcome outcome) {
-    client_network_.Send(index, options_.nodes + client, [done, outcome] { done(outcome); });
+    const Reading reading{nodes_[index].life, NowAt(nodes_[index]).monotonic};
+    client_network_.Send(index, options_.nodes + client, [=, this] {
+      readings_[{client, index}] = {reading.life, reading.clock, scheduler_.now()};
+      done(outcome);
+    });
   };
+}
+
+std::optional<Time> SimCluster::ClockAtLeast(int client, int index) const {
+  const auto reading = readings_.find({client, index});
+  if (reading == readings_.end() || reading->second.life != nodes_[index].life) return std::nullopt;
+  const Duration passed = scheduler_.now() - reading->second.heard;
+  // Clocks are off by as much as the nemesis makes them.
+  return reading->second.clock + Duration::Micros(passed.micros() - passed.micros() / 20);
 }
 
 bool SimCluster::Write(int client, int index, const std::string& table, const std::string& key,
@@ -542,13 +554,15 @@ bool SimCluster::Write(int client, int index, const std::string& table, const st
   if (nodes_[index].node == nullptr) return false;
   done = ToClient(index, client, std::move(done));
   FromClient(client, index, std::move(done),
-             [this, index, table, key, intent, timeout](SimNode& node, const OnOutcome& answer) {
+             [this, index, table, key, intent, timeout, sent = ClockAtLeast(client, index)](
+                 SimNode& node, const OnOutcome& answer) {
                const View& view = *node.node->control().view();
                const TableSpec* spec = view.FindTable(table);
                if (spec == nullptr) return;
                WriteRequest request;
                request.item = {view.Locate(*spec, key), spec->id, key};
                request.intent = intent;
+               request.intent.fresh_until = sent.has_value() ? *sent + timeout / 2 : Time();
                request.intent.conflict = spec->conflict;
                request.intent.durability = spec->durability;
                const bool is_put = intent.kind == WriteKind::kPut;
@@ -1013,6 +1027,7 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     const ShardFigures& figures = node.node->shard(shard).figures();
     sum->exchanges += figures.exchanges;
     sum->read_repairs += figures.read_repairs;
+    sum->late_attempts += figures.late_attempts;
     sum->repair.items += figures.repair.items;
     sum->repair.log_cuts += figures.repair.log_cuts;
     sum->repair.copied += figures.repair.copied;

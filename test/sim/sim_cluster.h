@@ -203,6 +203,9 @@ class SimCluster {
                   std::function<void(SimNode&, OnOutcome)> request);
   bool Admits(SimNode& node);
   OnOutcome ToClient(int node, int client, OnOutcome done);
+  // What the node's clock shows at least, by what the client last heard of it (the SDK's
+  // ClientFrame::clock_us).
+  std::optional<Time> ClockAtLeast(int client, int node) const;
   void PerformShard(int node, int shard);
   void PerformControl(int node);
   void PerformMembership(int node);
@@ -232,6 +235,12 @@ class SimCluster {
   Random random_;
   SimNetwork network_;
   SimNetwork client_network_;
+  struct Reading {
+    uint64_t life = 0;  // of the node
+    Time clock;         // as it showed
+    Time heard = {};    // in virtual time
+  };
+  std::map<std::pair<int, int>, Reading> readings_;  // the last, by client and node
   Observer observer_;
   Topology initial_;
   std::map<NodeId, int> index_;

@@ -96,8 +96,9 @@ std::optional<std::string> History::JudgeExpired(const Item& item, const std::se
 }
 
 Time History::EndOfEffect(const Write& write) const {
-  if (!write.acknowledged.has_value() || write.minted_again) return Time::Never();
-  return last_write_wins_ ? *write.acknowledged + kStampUnit : *write.acknowledged;
+  if (!write.acknowledged.has_value()) return Time::Never();
+  if (!last_write_wins_) return *write.acknowledged;
+  return write.minted_again ? Time::Never() : *write.acknowledged + kStampUnit;
 }
 
 std::set<EventId> History::AccountedFor(const Key& key, const std::set<EventId>& shown,
