@@ -1,4 +1,4 @@
-#!/ usr / bin / env python3
+#!/usr/bin/env python3
 """What failure detection costs, and how soon it suspects, against the number of nodes.
 
     test/sim/membership_scale.py --svg docs/plots/membership.svg
@@ -22,9 +22,8 @@ def run(program: Path, nodes: int, paused: int, minutes: int) -> dict[str, float
         check=True, stdout=subprocess.PIPE, text=True).stdout.strip().splitlines()[-1]
     print(line, flush=True)
     fields = dict(field.split("=") for field in line.split()[1:])
-    return {
-name: float(fields[name]) for name in ("bytes_per_node_s", "suspected_ms")
-}
+    return {name: float(fields[name]) for name in ("bytes_per_node_s", "suspected_ms")}
+
 
 def plot(figures: dict[str, list[dict[str, float]]], path: str) -> None:
     import matplotlib

@@ -6,6 +6,7 @@ for each a small tree that it catches. Code rules look at C++ with comments and 
 that prose may name what code must not do. Python's standard library alone; no state, no network.
 """
 
+import ast
 import functools
 import os
 import re
@@ -265,6 +266,20 @@ def not_executable(tree: Tree):
             yield file.path, 1, "a script that is run by its name needs its execute bit"
 
 
+def garbled_script(tree: Tree):
+    """A formatter of another language leaves text that its interpreter does not know."""
+    for file in tree.files.values():
+        first = file.text.split("\n", 1)[0]
+        scripted = file.name.endswith((".py", ".sh")) and first.startswith("#!")
+        if scripted and not re.fullmatch(r"#!/usr/bin/env (bash|python3)", first):
+            yield file.path, 1, f"{first} names no interpreter"
+        if file.name.endswith(".py"):
+            try:
+                ast.parse(file.text)
+            except SyntaxError as error:
+                yield file.path, error.lineno or 1, f"does not parse: {error.msg}"
+
+
 def unfinished(tree: Tree):
     for file in tree.files.values():
         for path, line, what in each_match(UNFINISHED, file, file.text):
@@ -284,7 +299,8 @@ def top_level(tree: Tree):
 
 
 RULES = [layering, empty_name, unlisted_source, coroutine, impure, hash_order, proto_map,
-         header_shape, long_line, not_executable, unfinished, switched_off_test, top_level]
+         header_shape, long_line, not_executable, garbled_script, unfinished, switched_off_test,
+         top_level]
 
 
 def findings(root: Path) -> list[Finding]:

@@ -158,6 +158,11 @@ class TidyTest(unittest.TestCase):
         self.assert_caught("not_executable", {"test/a.sh": "#!/usr/bin/env bash\n"})
         self.assert_clean({"test/a.sh": "# shellcheck shell=bash\n"})  # to be sourced
 
+    def test_a_garbled_script_is_caught(self):
+        self.assert_caught("garbled_script", {"test/a.py": "#!/ usr / bin / env python3\n"})
+        self.assert_caught("garbled_script", {"test/a.py": "fields = {\n"})
+        self.assert_clean({"test/a.py": "#!/usr/bin/env python3\nfields = {}\n"})
+
     def test_a_top_level_folder_that_is_no_room_is_caught(self):
         self.assert_caught("top_level", {"extras/a.txt": ""})
         self.assert_clean({"docs/a.md": "", ".ci/run": "", "build/x/utils.cc": ""})
