@@ -259,6 +259,7 @@ struct BodyEncoder {
     wire->set_about(message.about.value());
     wire->set_incarnation(message.incarnation);
     wire->set_load_version(message.load_version);
+    wire->set_load(static_cast<uint32_t>(message.load));
     wire->set_wall_ms(message.wall_ms);
     for (const Rumour& rumour : message.rumours) {
       peer::Membership::Rumour* one = wire->add_rumours();
@@ -524,7 +525,7 @@ absl::StatusOr<PeerBody> DecodeHandoff(PartitionId partition, peer::Handoff* wir
 
 absl::StatusOr<PeerBody> DecodeMembership(Epoch epoch, const peer::Membership& wire) {
   if (!InRange(wire.kind(), MembershipMessage::Kind::kAskAll) ||
-      wire.rumours_size() > static_cast<int>(kMaxRumours)) {
+      !InRange(wire.load(), Load::kFull) || wire.rumours_size() > static_cast<int>(kMaxRumours)) {
     return Malformed("membership message");
   }
   MembershipMessage message;
@@ -534,6 +535,7 @@ absl::StatusOr<PeerBody> DecodeMembership(Epoch epoch, const peer::Membership& w
   message.epoch = epoch;
   message.incarnation = wire.incarnation();
   message.load_version = wire.load_version();
+  message.load = static_cast<Load>(wire.load());
   message.wall_ms = wire.wall_ms();
   message.rumours.reserve(static_cast<size_t>(wire.rumours_size()));
   for (const peer::Membership::Rumour& rumour : wire.rumours()) {

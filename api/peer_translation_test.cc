@@ -112,6 +112,7 @@ MembershipMessage AnyMembership() {
   message.about = NodeId(Word());
   message.incarnation = Word();
   message.load_version = Word();
+  message.load = static_cast<Load>(In(0, 3));
   message.wall_ms = Word();
   for (int i = In(0, 5); i > 0; --i) {
     message.rumours.push_back({NodeId(Word()), static_cast<Liveness>(In(0, 2)), Word(),
@@ -360,6 +361,7 @@ TEST(PeerTranslation, RefusesAMembershipMessageThatNoNodeSends) {
   EXPECT_FALSE(refused([](peer::PeerMessage*) {})) << "as many rumours as there may be";
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_membership()->add_rumours(); }));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_membership()->set_kind(6); }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_membership()->set_load(4); }));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
     wire->mutable_membership()->mutable_rumours(1)->set_liveness(3);
   }));

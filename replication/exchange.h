@@ -78,11 +78,17 @@ struct Surroundings {
 };
 
 // How gladly `node` is asked, 0 the most: this node itself, then the healthy that are not slow,
-// then those that are, then whoever can be reached, then the rest.
+// then those that are, then whoever can be reached, then the rest; and among each of these those
+// that say that they are busy last.
 inline int AskingRank(const Surroundings& around, NodeId node, Time now) {
   if (node == around.self) return 0;
-  if (around.healthy(node)) return around.pace->IsPrompt(node, now) ? 1 : 2;
-  return around.reachable(node) ? 3 : 4;
+  int rank = 4;
+  if (around.healthy(node)) {
+    rank = around.pace->IsPrompt(node, now) ? 1 : 2;
+  } else if (around.reachable(node)) {
+    rank = 3;
+  }
+  return rank * (PeerPace::kMostBurden + 1) + around.pace->Burden(node);
 }
 
 class Exchange {

@@ -47,6 +47,19 @@ void PeerPace::NoteTry(NodeId node, Time now) {
   peer.until = now + options_.slow_most;
 }
 
+void PeerPace::OnLoad(NodeId node, Load load) {
+  if (load < Load::kBusy) {
+    burdens_.erase(node);
+  } else {
+    burdens_[node] = load == Load::kBusy ? 1 : kMostBurden;
+  }
+}
+
+int PeerPace::BurdenOf(NodeId node) const {
+  const auto found = burdens_.find(node);
+  return found == burdens_.end() ? 0 : found->second;
+}
+
 void PeerPace::OnAnswer(NodeId node, Duration took, bool late) {
   Peer& peer = peers_[node];
   peer.times.Add(took);

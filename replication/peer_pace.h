@@ -14,6 +14,9 @@
 //             (Nygard, "Release It!", 2007). It is a matter of order only: who is slow is asked
 //             where nobody better is there.
 //
+//   load      of those that are not slow, the ones that say of themselves that they are busy are
+//             asked last: seen by nobody yet, for it is asked by others. A matter of order as well.
+//
 //   prompt --silences in a row--> slow --time--> one read tries it --in time--> prompt
 //                                   ^--------------silence--------------'
 //
@@ -30,6 +33,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "replication/recent_times.h"
 #include "ring/ids.h"
+#include "ring/rumour.h"
 
 namespace gyre {
 
@@ -81,6 +85,12 @@ class PeerPace {
   void OnAsked(NodeId peer, Time now) {
     if (figures_.slow > 0) NoteTry(peer, now);
   }
+  // It says, by gossip, that it is so busy.
+  void OnLoad(NodeId peer, Load load);
+  // How much later than others that are as prompt it is to be asked: 0 up to half of what it can
+  // do, so that a cluster that is not busy keeps its order, then 1, then 2.
+  int Burden(NodeId peer) const { return burdens_.empty() ? 0 : BurdenOf(peer); }
+  static constexpr int kMostBurden = 2;
   // It answered, not before others were asked too where `late`.
   void OnAnswer(NodeId peer, Duration took, bool late);
   // It did not answer in time, or refused for it has too much to do.
@@ -98,13 +108,15 @@ class PeerPace {
     Duration slow_for;   // the next time
   };
   bool IsLeftAlone(NodeId peer, Time now) const;
+  int BurdenOf(NodeId peer) const;
   void NoteTry(NodeId peer, Time now);
 
   const PeerPaceOptions options_;
   const int64_t gain_;  // of a read, in hundredths of a token, as is all below
   const int64_t most_;
   int64_t tokens_;
-  absl::flat_hash_map<NodeId, Peer> peers_;  // looked up, never walked over
+  absl::flat_hash_map<NodeId, Peer> peers_;   // looked up, never walked over
+  absl::flat_hash_map<NodeId, int> burdens_;  // likewise; of those that have any
   Figures figures_;
 };
 

@@ -118,6 +118,20 @@ TEST(PeerPace, ATryThatNobodyHearsOfAgainIsFollowedByAnother) {
   EXPECT_TRUE(pace.IsPrompt(kB, AtMs(3'100)));
 }
 
+TEST(PeerPace, ThoseThatSayThatTheyAreBusyAreAskedLater) {
+  PeerPace pace;
+  EXPECT_EQ(pace.Burden(kB), 0);
+  pace.OnLoad(kB, Load::kLight);
+  EXPECT_EQ(pace.Burden(kB), 0) << "a cluster that is not busy keeps its order";
+  pace.OnLoad(kB, Load::kBusy);
+  pace.OnLoad(kC, Load::kFull);
+  EXPECT_LT(pace.Burden(kB), pace.Burden(kC));
+  EXPECT_GT(pace.Burden(kB), 0);
+  EXPECT_LE(pace.Burden(kC), PeerPace::kMostBurden);
+  pace.OnLoad(kC, Load::kIdle);
+  EXPECT_EQ(pace.Burden(kC), 0);
+}
+
 TEST(PeerPace, APeerThatIsSlowOnceMoreIsTriedAsSoonAsTheFirstTime) {
   PeerPace pace;
   Silent(&pace, kB, 5, AtMs(0));

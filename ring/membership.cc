@@ -47,6 +47,7 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
     if (peer.known.liveness != Liveness::kAlive) {
       out_.changes.push_back({node, Liveness::kAlive});
     }
+    if (peer.known.load != Load::kIdle) out_.loads.push_back({node, Load::kIdle});
     rumours_.Drop(node);
     ending_.erase({peer.dead_at, node});
     if (probe_.has_value() && probe_->target == node) probe_.reset();
@@ -70,12 +71,14 @@ void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time n
   if (!peers_.contains(from)) return;
   if (message.epoch > epoch_) out_.newer_epochs.push_back({from, message.epoch});
   // An earlier life of it has said more than it knows of.
-  const Rumour& known = peers_.at(from).known;
+  Peer& sender = peers_.at(from);
+  const Rumour& known = sender.known;
   if (message.incarnation < known.incarnation || message.load_version < known.load_version) {
     MembershipMessage remind = NewMessage(Kind::kGossip);
     remind.rumours.push_back(known);
     out_.sends.push_back({from, std::move(remind)});
   }
+  HearLoad(&sender, message.load_version, message.load);
   for (const Rumour& rumour : message.rumours) Hear(from, rumour, now);
   switch (message.kind) {
     case Kind::kProbe:
@@ -283,6 +286,7 @@ MembershipMessage Membership::NewMessage(Kind kind) const {
   message.epoch = epoch_;
   message.incarnation = self_rumour_.incarnation;
   message.load_version = self_rumour_.load_version;
+  message.load = self_rumour_.load;
   return message;
 }
 
@@ -321,16 +325,20 @@ void Membership::Hear(NodeId from, const Rumour& rumour, Time now) {
   const auto it = peers_.find(rumour.node);
   if (it == peers_.end()) return;
   Peer& peer = it->second;
-  if (rumour.load_version > peer.known.load_version) {
-    peer.known.load_version = rumour.load_version;
-    peer.known.load = rumour.load;
-    rumours_.Add(peer.known);
-  }
+  HearLoad(&peer, rumour.load_version, rumour.load);
   if (rumour.liveness == Liveness::kSuspect) {
     Suspect(rumour.node, rumour.incarnation, rumour.by, now);
   } else if (rumour.Supersedes(peer.known)) {
     Believe(&peer, rumour);
   }
+}
+
+void Membership::HearLoad(Peer* peer, uint64_t version, Load load) {
+  if (version <= peer->known.load_version || version > kMaxCount) return;
+  if (load != peer->known.load) out_.loads.push_back({peer->known.node, load});
+  peer->known.load_version = version;
+  peer->known.load = load;
+  rumours_.Add(peer->known);
 }
 
 void Membership::HearOfSelf(NodeId from, const Rumour& rumour, Time now) {

@@ -84,12 +84,18 @@ struct MembershipEffects {
     NodeId node;
     Liveness liveness;
   };
+  struct Loaded {
+    NodeId node;
+    Load load;
+    friend bool operator==(const Loaded&, const Loaded&) = default;
+  };
   struct Newer {
     NodeId node;
     Epoch epoch;
     friend bool operator==(const Newer&, const Newer&) = default;
   };
   std::vector<Change> changes;  // in their order; what requests are routed by
+  std::vector<Loaded> loads;    // in their order; who is asked last among those who are equal
   // Messages whose senders know a newer topology document than this node.
   std::vector<Newer> newer_epochs;
   std::vector<Send> sends;
@@ -101,7 +107,8 @@ class Membership {
   Membership(NodeId self, MembershipOptions options, Random random);
 
   // The other members from now on; those that are new count as alive until a probe tells otherwise.
-  // Of whoever is none any more and did not count as alive a change says that it does.
+  // Of whoever is none any more and did not count as alive a change says that it does, and of whose
+  // load was heard that it is idle.
   void SetMembers(const std::vector<NodeId>& others, Time now);
   void SetEpoch(Epoch epoch) { epoch_ = epoch; }
   // Told to all where it has changed, at most once in a probe_interval.
@@ -113,6 +120,7 @@ class Membership {
 
   // kDead for who is no member.
   Liveness LivenessOf(NodeId node) const;
+  // As it last said itself; kIdle for who is no member.
   Load LoadOf(NodeId node) const;
   const LocalHealth& health() const { return health_; }
   uint64_t incarnation() const { return self_rumour_.incarnation; }
@@ -157,6 +165,7 @@ class Membership {
   MembershipMessage NewMessage(MembershipMessage::Kind kind) const;
   void TellAll(NodeId to);
   void Hear(NodeId from, const Rumour& rumour, Time now);
+  void HearLoad(Peer* peer, uint64_t version, Load load);
   void HearOfSelf(NodeId from, const Rumour& rumour, Time now);
   void Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now);
   void Believe(Peer* peer, const Rumour& rumour);

@@ -31,9 +31,11 @@ struct MembershipMessage {
   uint64_t sequence = 0;  // of the probe; an answer repeats it
   NodeId about;           // kHelp
   Epoch epoch;            // of the topology document that the sender knows
-  // What the sender knows of itself: who has heard of more reminds it.
+  // What the sender knows of itself: who has heard of more reminds it. So its load need not reach
+  // everybody by gossip: whoever missed that hears it with the sender's next message.
   uint64_t incarnation = 0;
   uint64_t load_version = 0;
+  Load load = Load::kIdle;
   // The sender's wall clock as the message left: what it adds to ClusterTime. Whoever performs
   // Membership sets it; 0: not known.
   uint64_t wall_ms = {};

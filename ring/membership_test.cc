@@ -32,6 +32,7 @@ class MembershipTest : public testing::Test {
     wake_ = effects.wake;
     for (auto& send : effects.sends) sends_.push_back(std::move(send));
     for (auto& change : effects.changes) changes_.push_back(change);
+    for (const auto& loaded : effects.loads) loads_.push_back(loaded);
     for (const auto& newer : effects.newer_epochs) newer_.push_back(newer);
   }
   // Time passes, with every wake-up in it.
@@ -82,6 +83,7 @@ class MembershipTest : public testing::Test {
   Membership membership_{kSelf, MembershipOptions(), Random(1)};
   Sends sends_;
   std::vector<MembershipEffects::Change> changes_;
+  std::vector<MembershipEffects::Loaded> loads_;
   std::vector<MembershipEffects::Newer> newer_;
 };
 
@@ -462,6 +464,59 @@ TEST_F(MembershipTest, TakesTheNewestLoad) {
   EXPECT_EQ(membership_.LoadOf(kPeer), Load::kFull);
   say(3, Load::kLight);
   EXPECT_EQ(membership_.LoadOf(kPeer), Load::kLight);
+}
+
+TEST_F(MembershipTest, SaysOnceThatTheLoadOfAMemberHasChanged) {
+  Begin(2);
+  MembershipMessage message;
+  for (const uint64_t version : {1, 1, 2}) {
+    message.rumours = {{kPeer, Liveness::kAlive, 0, kPeer, version, Load::kFull}};
+    Hear(kPeer, message);
+  }
+  EXPECT_EQ(loads_, (std::vector<MembershipEffects::Loaded>{{kPeer, Load::kFull}}));
+}
+
+TEST_F(MembershipTest, HearsTheLoadOfWhoSendsAMessageAndPassesItOn) {
+  Begin(3);
+  MembershipMessage message;
+  message.load_version = 4;
+  message.load = Load::kBusy;
+  Hear(kPeer, message);
+  EXPECT_EQ(membership_.LoadOf(kPeer), Load::kBusy);
+  EXPECT_EQ(loads_, (std::vector<MembershipEffects::Loaded>{{kPeer, Load::kBusy}}));
+  sends_.clear();
+  Pass(Duration::Millis(200));
+  const Sends gossip = Sent(Kind::kGossip);
+  ASSERT_FALSE(gossip.empty());
+  ASSERT_EQ(gossip[0].message.rumours.size(), 1u);
+  EXPECT_EQ(gossip[0].message.rumours[0].load, Load::kBusy);
+  message.load_version = 3;
+  message.load = Load::kFull;
+  Hear(kPeer, message);
+  EXPECT_EQ(membership_.LoadOf(kPeer), Load::kBusy) << "an older message";
+  message.load_version = UINT64_MAX;
+  Hear(kPeer, message);
+  EXPECT_EQ(membership_.LoadOf(kPeer), Load::kBusy) << "a count that nobody reaches";
+}
+
+TEST_F(MembershipTest, SaysItsLoadWithEachMessage) {
+  Begin(2);
+  membership_.SetLoad(Load::kFull);
+  const auto first = NextProbe();
+  EXPECT_EQ(first.message.load, Load::kFull);
+  EXPECT_EQ(first.message.load_version, 1u);
+}
+
+TEST_F(MembershipTest, WhoIsNoMemberAnyMoreIsNotLoadedEither) {
+  Begin(3);
+  MembershipMessage message;
+  message.load_version = 1;
+  message.load = Load::kFull;
+  Hear(kPeer, message);
+  membership_.SetMembers({NodeId(3)}, now_);
+  Take();
+  EXPECT_EQ(loads_,
+            (std::vector<MembershipEffects::Loaded>{{kPeer, Load::kFull}, {kPeer, Load::kIdle}}));
 }
 
 TEST_F(MembershipTest, SendsNoMessageWithMoreRumoursThanItMay) {

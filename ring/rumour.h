@@ -39,6 +39,21 @@ inline const char* LivenessName(Liveness liveness) {
 // How busy a member is, in quarters of what it can do. For routing, and never more than a hint.
 enum class Load : uint8_t { kIdle = 0, kLight = 1, kBusy = 2, kFull = 3 };
 
+// As operators read it.
+inline const char* LoadName(Load load) {
+  switch (load) {
+    case Load::kIdle:
+      return "idle";
+    case Load::kLight:
+      return "light";
+    case Load::kBusy:
+      return "busy";
+    case Load::kFull:
+      break;
+  }
+  return "full";
+}
+
 struct Rumour {
   NodeId node;
   Liveness liveness = Liveness::kAlive;

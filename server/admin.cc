@@ -216,7 +216,9 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     peer->set_node(link.name);
     peer->set_connected(link.connected);
     peer->set_liveness(LivenessName(parts_.membership->LivenessOf(link.id)));
+    peer->set_load(LoadName(parts_.membership->LoadOf(link.id)));
   }
+  reply.set_load(LoadName(parts_.membership->load()));
   reply.set_partitions_owned(view->OwnedBy(view->self()).size());
   reply.set_requests_in_flight(parts_.door->in_flight());
   parts_.pool->Submit(StorePool::ReadLane::kAdmin,

@@ -14,11 +14,10 @@ constexpr size_t kFewestWaits = 3;
 
 }  // namespace
 
-Duration AdmissionLimit::Standing() const {
+Duration AdmissionLimit::Waiting() const {
   Duration longest;
   for (const Waits& waits : waits_) {
-    if (waits.count < kFewestWaits || waits.shortest <= options_.target) continue;
-    longest = std::max(longest, waits.shortest);
+    if (waits.count >= kFewestWaits) longest = std::max(longest, waits.shortest);
   }
   return longest;
 }
@@ -31,8 +30,12 @@ void AdmissionLimit::OnRound(size_t in_flight, size_t answered, Time now) {
   // A lane whose rounds are long goes round few times in an interval: it lasts until enough are in.
   const Waits& lane = waits_.at(static_cast<size_t>(Stage::kLane));
   if (lane.count < kFewestWaits && lane.shortest > options_.target) return;
-  const Duration wait = Standing();
-  standing_ = wait > Duration();
+  const Duration wait = Waiting();
+  standing_ = wait > options_.target;
+  load_percent_ =
+      static_cast<int>(std::clamp(std::max(wait.micros() * 100 / options_.target.micros(),
+                                           static_cast<int64_t>(most_in_flight_ * 100 / limit_)),
+                                  int64_t{0}, int64_t{100}));
   if (standing_) {
     // What was not in flight did not wait: the limit begins where the queue is.
     const auto from = static_cast<int64_t>(std::min(limit_, most_in_flight_));

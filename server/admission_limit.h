@@ -63,6 +63,9 @@ class AdmissionLimit {
   size_t limit() const { return limit_; }
   // A queue stood in the last interval.
   bool standing() const { return standing_; }
+  // How busy the lane was in the last interval, in percent of what it can do, 0 to 100: by the
+  // shortest wait of its target, or by the most requests in flight of the limit, whichever is more.
+  int load_percent() const { return load_percent_; }
   // When to come again: by then as many requests have been answered as are in flight, at the pace
   // of the last interval. 10 ms to 1 s.
   Duration retry_after() const { return retry_after_; }
@@ -72,12 +75,13 @@ class AdmissionLimit {
     size_t count = 0;
     Duration shortest;
   };
-  // The wait of the queue that stands, or zero.
-  Duration Standing() const;
+  // The longer of the stages' shortest waits, of those that are no moment.
+  Duration Waiting() const;
 
   const AdmissionOptions options_;
   size_t limit_;
   bool standing_ = false;
+  int load_percent_ = 0;
   Duration retry_after_ = Duration::Millis(10);
 
   // Of the interval that runs.

@@ -121,5 +121,24 @@ TEST(AdmissionLimit, SaysToComeAgainWhenWhatIsInFlightWillHaveBeenAnswered) {
             Duration::Seconds(1));
 }
 
+TEST(AdmissionLimit, TheLoadIsTheWaitByItsTarget) {
+  EXPECT_EQ(Lane().Interval(Duration::Millis(0), 0).limit().load_percent(), 0);
+  EXPECT_EQ(Lane().Interval(Duration::Millis(5), 0).limit().load_percent(), 25);
+  EXPECT_EQ(Lane().Interval(Duration::Seconds(3), 0).limit().load_percent(), 100);
+  Lane lane;
+  for (int i = 0; i < 3; ++i) lane.Disk(Duration::Millis(15));
+  EXPECT_EQ(lane.Interval(Duration::Millis(0), 0).limit().load_percent(), 75);
+}
+
+TEST(AdmissionLimit, TheLoadIsNoLessThanWhatIsInFlightByTheLimit) {
+  EXPECT_EQ(Lane().Interval(Duration(), 300).limit().load_percent(), 30);
+  Lane lane = Lane().Interval(Duration::Millis(40), 320);
+  ASSERT_EQ(lane.limit().limit(), 240u);
+  EXPECT_EQ(lane.Interval(Duration(), 240).limit().load_percent(), 100);
+  EXPECT_EQ(lane.Interval(Duration(), 0).limit().load_percent(), 88)
+      << "of the interval, at its most";
+  EXPECT_EQ(lane.Interval(Duration(), 0).limit().load_percent(), 0);
+}
+
 }  // namespace
 }  // namespace gyre

@@ -484,7 +484,7 @@ TEST_F(OneNode, ShowsMetricsAndHealthOverHttp) {
   for (const char* line :
        {"gyre_in_flight 0\n", "gyre_delay_overloads_total 0\n", "gyre_admission_limit 10000\n",
         "gyre_slow_peers 0\n", "gyre_slow_peers_total 0\n", "gyre_slow_peer_tries_total 0\n",
-        "gyre_hedges_total 0\n", "gyre_hedges_refused_total 0\n",
+        "gyre_hedges_total 0\n", "gyre_hedges_refused_total 0\n", "gyre_load 0\n",
         "gyre_store_reads_waiting{lane=\"data\"} 0\n",
         "gyre_store_reads_waiting{lane=\"repair\"} 0\n",
         "gyre_store_reads_waiting{lane=\"admin\"} 0\n"}) {

@@ -97,6 +97,10 @@ void Lane::OnLiveness(NodeId node, Liveness liveness) {
   loop_.Post([this, node, liveness](Instant) { shard_->OnLiveness(node, liveness); });
 }
 
+void Lane::OnLoad(NodeId node, Load load) {
+  loop_.Post([this, node, load](Instant) { shard_->OnLoad(node, load); });
+}
+
 void Lane::OnClusterTime(std::optional<int64_t> offset_ms) {
   loop_.Post([this, offset_ms](Instant) { shard_->OnClusterTime(offset_ms); });
 }
@@ -219,6 +223,8 @@ void Lane::NoteRound(size_t answered, Time now) {
   admission_.OnWait(AdmissionLimit::Stage::kLane, loop_.waited());
   admission_.OnRound(in_flight, answered, now);
   limit_.store(admission_.limit(), std::memory_order_relaxed);
+  load_percent_.store(std::max(admission_.load_percent(), shard_->load_percent()),
+                      std::memory_order_relaxed);
   retry_after_ms_.store(static_cast<uint32_t>(admission_.retry_after().millis()),
                         std::memory_order_relaxed);
 }

@@ -77,10 +77,18 @@ class Lane {
   // When a client that found no room is to come again.
   uint32_t retry_after_ms() const { return retry_after_ms_.load(std::memory_order_relaxed); }
   size_t admission_limit() const { return limit_.load(std::memory_order_relaxed); }
+  // How busy it was when it last went round, in percent of what it can do: with clients
+  // (AdmissionLimit::load_percent) or with peers (Shard::load_percent), whichever is more.
+  int load_percent() const { return load_percent_.load(std::memory_order_relaxed); }
+  // Has it go round, so that what it says of itself is of now.
+  void GoRound() {
+    loop_.Post([](Instant) {});
+  }
   // `ticket` is let go of once the messages have been taken in: the link reads on then.
   void OnMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   void OnPeer(NodeId node, bool reachable);
   void OnLiveness(NodeId node, Liveness liveness);
+  void OnLoad(NodeId node, Load load);
   void OnClusterTime(std::optional<int64_t> offset_ms);
   void OnForgetful();
   void OnProven();
@@ -142,6 +150,7 @@ class Lane {
   std::atomic<size_t> in_flight_{0};
   std::atomic<size_t> limit_;  // as admission_ says, and so is the next
   std::atomic<uint32_t> retry_after_ms_{0};
+  std::atomic<int> load_percent_{0};
 
   mutable std::mutex figures_mutex_;
   ShardFigures figures_;  // guarded by figures_mutex_, and so is the next

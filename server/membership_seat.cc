@@ -1,5 +1,6 @@
 #include "server/membership_seat.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <utility>
 
@@ -15,8 +16,10 @@ void MembershipSeat::Attach(std::vector<Lane*> lanes, const View& view, Instant 
 }
 
 Time MembershipSeat::Perform(Instant now) {
+  if (look_at_load_ <= now.monotonic) LookAtLoad(now.monotonic);
   MembershipEffects effects = node_->membership().TakeEffects(now.monotonic);
   for (const MembershipEffects::Change& change : effects.changes) Tell(change);
+  for (const MembershipEffects::Loaded& loaded : effects.loads) Tell(loaded);
   for (const MembershipEffects::Newer& newer : effects.newer_epochs) {
     node_->control().OnEpochOf(newer.node, newer.epoch, now);
   }
@@ -42,6 +45,27 @@ void MembershipSeat::Tell(const MembershipEffects::Change& change) {
       {{"peer", member->name}, {"liveness", LivenessName(change.liveness)}});
 }
 
+void MembershipSeat::Tell(const MembershipEffects::Loaded& loaded) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    loads_[loaded.node] = loaded.load;
+  }
+  for (Lane* lane : lanes_) lane->OnLoad(loaded.node, loaded.load);
+}
+
+// The busiest lane's: a request that meets it waits, whatever the others do.
+void MembershipSeat::LookAtLoad(Time now) {
+  look_at_load_ = now + kLookAtLoad;
+  int percent = 0;
+  for (Lane* lane : lanes_) {
+    percent = std::max(percent, lane->load_percent());
+    if (lane->load_percent() > 0) lane->GoRound();  // it may have nothing to do any more
+  }
+  node_->OnLoad(percent, now);
+  std::lock_guard<std::mutex> lock(mutex_);
+  load_ = node_->load();
+}
+
 void MembershipSeat::TellTime(Instant now) {
   if (!heard_ && now.monotonic < look_at_) return;
   heard_ = false;
@@ -61,6 +85,17 @@ void MembershipSeat::TellTime(Instant now) {
 MembershipSeat::TimeFigures MembershipSeat::time() const {
   std::lock_guard<std::mutex> lock(mutex_);
   return time_;
+}
+
+Load MembershipSeat::LoadOf(NodeId node) const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  const auto it = loads_.find(node);
+  return it == loads_.end() ? Load::kIdle : it->second;
+}
+
+Load MembershipSeat::load() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return load_;
 }
 
 Liveness MembershipSeat::LivenessOf(NodeId node) const {

@@ -268,6 +268,16 @@ void AddPeers(const std::vector<PeerLink::Figures>& links, const MembershipSeat&
          "not alive",
          MetricType::Gauge,
          [&](const Figures& link) { return static_cast<int>(membership.LivenessOf(link.id)); });
+  family(
+      "gyre_peer_load",
+      "How busy the peer says that it is: 0 idle, 1 light, 2 busy, 3 full; of owners that are as "
+      "good otherwise, others are asked before who is busy or full",
+      MetricType::Gauge,
+      [&](const Figures& link) { return static_cast<int>(membership.LoadOf(link.id)); });
+  out->Gauge("gyre_load",
+             "How busy this node says that it is, in quarters of what it can do: 0 idle, 1 light, "
+             "2 busy, 3 full",
+             static_cast<int>(membership.load()));
   family("gyre_peer_queued_bytes", "Waiting to be sent", MetricType::Gauge,
          [](const Figures& link) { return link.queued_bytes; });
   family("gyre_peer_frames_total", "Frames sent", MetricType::Counter,

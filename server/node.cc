@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
 
   options.shard.clean_start = clean_stop;
   options.store.cached_bytes = options.record_cache_bytes / options.shards;
-  std::unique_ptr<Node> node(new Node());
+  std::unique_ptr<Node> node(new Node(options.load));
   node->shards_.resize(options.shards);
   for (int i = 0; i < options.shards; ++i) {
     Part& part = node->shards_[i];

@@ -22,6 +22,7 @@
 #include "ring/topology.h"
 #include "ring/view.h"
 #include "server/control.h"
+#include "server/node_load.h"
 #include "server/shard.h"
 #include "storage/engine.h"
 #include "storage/hint_log.h"
@@ -39,6 +40,7 @@ struct NodeOptions {
   // ReplicaStore::Options::cached_bytes, of all shards together. Default 32 MiB.
   size_t record_cache_bytes = size_t{32} << 20;
   MembershipOptions membership;
+  NodeLoadOptions load;
 };
 
 // What Membership wants sent, as a message of the node, whose clock stands at `wall_ms`.
@@ -65,13 +67,20 @@ class Node {
   }
   Shard& shard(int index) { return *shards_[index].shard; }
   Control& control() { return *control_; }
-  // What it says of others is for every shard: Shard::OnLiveness.
+  // What it says of others is for every shard: Shard::OnLiveness and Shard::OnLoad.
   Membership& membership() { return *membership_; }
   // Hears what a peer's Membership says, and what its clock does.
   void OnMembership(NodeId from, const MembershipMessage& message, Time now) {
     time_.OnHeard(from, message.wall_ms, now);
     membership_->OnMessage(from, message, now);
   }
+  // How busy this node is, in percent of what it can do, which Membership tells the others in time.
+  // On Membership's thread.
+  void OnLoad(int percent, Time now) {
+    load_.OnShare(percent, now);
+    membership_->SetLoad(load_.level());
+  }
+  Load load() const { return load_.level(); }
   // What it says is for every shard: Shard::OnClusterTime. Of Membership's thread.
   const ClusterTime& time() const { return time_; }
 
@@ -88,13 +97,14 @@ class Node {
     std::unique_ptr<ReplicaStore> store;
     std::unique_ptr<Shard> shard;
   };
-  Node() = default;
+  explicit Node(NodeLoadOptions load) : load_(load) {}
   std::vector<PartitionId> PartitionsOf(int shard, const View& view) const;
 
   std::vector<Part> shards_;
   std::unique_ptr<Control> control_;
   std::unique_ptr<Membership> membership_;
   ClusterTime time_;
+  NodeLoad load_;
 };
 
 }  // namespace gyre

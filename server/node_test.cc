@@ -245,5 +245,24 @@ TEST(Node, SharesTheRecordCacheOutToItsShards) {
   }
 }
 
+TEST(Node, TellsOthersHowBusyItIsOnceItHasBeenSoForAWhile) {
+  MemoryEngine engine;
+  NodeOptions options;
+  options.load.rise_after = Duration::Seconds(2);
+  const auto node = *Node::Open(options, &engine, Initial(), Self(), true, Random(1));
+  node->SetMembers(*View::Create(Initial(), Self()), Time());
+  const auto load_said_at = [&](int64_t ms) {
+    const Time now = Time() + Duration::Millis(ms);
+    node->OnLoad(100, now);
+    node->membership().OnWake(now);
+    const MembershipEffects effects = node->membership().TakeEffects(now);
+    return effects.sends.empty() ? Load::kIdle : effects.sends.back().message.load;
+  };
+  EXPECT_EQ(load_said_at(1'000), Load::kIdle);
+  EXPECT_EQ(load_said_at(2'500), Load::kIdle);
+  EXPECT_EQ(load_said_at(4'000), Load::kFull);
+  EXPECT_EQ(node->load(), Load::kFull);
+}
+
 }  // namespace
 }  // namespace gyre

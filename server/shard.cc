@@ -236,13 +236,26 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
   if (ends) {
     Finish(id, *std::move(effects.outcome));
   } else if (effects.stand_ins) {
-    std::vector<NodeId> nodes = view_->StandIns(
-        partition, 2 * kMaxReplicas, [&](NodeId node) { return node == self || Healthy(node); });
+    std::vector<NodeId> nodes = StandInsFor(partition);
     StepExchange(id, now, [&](Exchange* exchange, Effects* next) {
       exchange->OnStandIns(std::move(nodes), now.monotonic, next);
     });
   }
   for (PeerBody& body : here) Serve(self, answer_to, std::move(body), now);
+}
+
+std::vector<NodeId> Shard::StandInsFor(PartitionId partition) const {
+  const NodeId self = view_->self();
+  std::vector<NodeId> nodes = view_->StandIns(
+      partition, 2 * kMaxReplicas, [&](NodeId node) { return node == self || Healthy(node); });
+  // The busy last, but only among as many as whoever tries a write again, or is a guest, looks at
+  // anyway: nobody may miss a hint for another's word of how busy it is.
+  const size_t others = view_->Owners(partition).size() - 1;
+  const auto looked_at =
+      nodes.begin() + static_cast<std::ptrdiff_t>(std::min(nodes.size(), others));
+  std::stable_sort(nodes.begin(), looked_at,
+                   [&](NodeId a, NodeId b) { return pace_.Burden(a) < pace_.Burden(b); });
+  return nodes;
 }
 
 void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
@@ -557,8 +570,12 @@ bool Shard::Crowded(const PeerBody& body) const {
   if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
   const bool writes = handoff || std::holds_alternative<Apply>(body) ||
                       std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body);
-  return writes && store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_ >=
-                       options_.max_unwritten_bytes / share;
+  return writes && UnwrittenBytes() >= options_.max_unwritten_bytes / share;
+}
+
+int Shard::load_percent() const {
+  return static_cast<int>(std::max(UnwrittenBytes() * 100 / options_.max_unwritten_bytes,
+                                   waiting_reads_ * 100 / options_.max_waiting_reads));
 }
 
 void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer) {

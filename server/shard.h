@@ -170,6 +170,9 @@ class Shard {
   // What membership takes a peer for, from the next exchange on; until then, alive. Nothing that is
   // under way ends by it: only a connection that is lost does that.
   void OnLiveness(NodeId node, Liveness liveness);
+  // How busy a peer says that it is, from the next exchange on; until then, idle. Among owners, and
+  // among stand-ins, that are as good otherwise, the busy are asked last; and that is all.
+  void OnLoad(NodeId node, Load load) { pace_.OnLoad(node, load); }
   // How far the cluster's time (ring/cluster_time.h) is ahead of the monotonic clock; nothing, and
   // so it is at the start: it is not known. Then what expires is neither written nor read.
   void OnClusterTime(std::optional<int64_t> offset_ms);
@@ -190,6 +193,9 @@ class Shard {
   const ReplicaStore& store() const { return *store_; }
   const ShardFigures& figures() const { return figures_; }
   bool failed() const { return failed_; }
+  // How much of what it takes in from peers, until it refuses them, is taken: bytes that are not
+  // durable or under way, or reads that wait for the disk, whichever is more. 0 to 100 and beyond.
+  int load_percent() const;
   // Whether no partition's life, of those that an earlier process began, still waits for an owner
   // to confirm it.
   bool AllConfirmed() const;
@@ -250,6 +256,11 @@ class Shard {
   // What a peer, or this node itself, asks of this node as an owner.
   void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
   Outcome Overloaded() const;
+  // Nodes that may stand in for the partition's owners, the first to be asked first.
+  std::vector<NodeId> StandInsFor(PartitionId partition) const;
+  size_t UnwrittenBytes() const {
+    return store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_;
+  }
   // Whether the disk is so far behind that this may not be taken in from a peer.
   bool Crowded(const PeerBody& body) const;
   void Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer);

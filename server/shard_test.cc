@@ -146,6 +146,10 @@ class Bench {
     shard_->OnLiveness(Id(peer), liveness);
     return *this;
   }
+  Bench& HearThatItIs(const std::string& peer, Load load) {
+    shard_->OnLoad(Id(peer), load);
+    return *this;
+  }
   Bench& Wake(int64_t after_ms) {
     now_.monotonic = now_.monotonic + Duration::Millis(after_ms);
     shard_->OnWake(now_);
@@ -603,6 +607,35 @@ TEST(Shard, AsksWhomNobodySuspectsFirstUntilItIsTakenForAliveAgain) {
   EXPECT_EQ(bench.Suspect(peer, Liveness::kAlive).Read(3, "key", 2).Take(), first);
 }
 
+TEST(Shard, AsksOwnersThatAreBusyAfterThoseThatAreNot) {
+  Bench bench;
+  const std::string first = bench.Read(1, "key", 2).Take();
+  const std::string peer = first.substr(first.size() - 1), other = peer == "b" ? "c" : "b";
+  EXPECT_EQ(bench.HearThatItIs(peer, Load::kLight).Read(2, "key", 2).Take(), first);
+  for (const Load load : {Load::kBusy, Load::kFull}) {
+    EXPECT_EQ(bench.HearThatItIs(peer, load).Read(3, "key", 2).Take(), "Fetch>" + other);
+  }
+  EXPECT_EQ(bench.HearThatItIs(other, Load::kBusy).Read(4, "key", 2).Take(), "Fetch>" + other)
+      << "the less busy of two";
+  EXPECT_EQ(bench.HearThatItIs(other, Load::kFull).Read(5, "key", 2).Take(), first);
+}
+
+TEST(Shard, ABusyOwnerIsBetterThanOneThatIsSuspected) {
+  Bench bench;
+  const std::string first = bench.Read(1, "key", 2).Take();
+  const std::string peer = first.substr(first.size() - 1), other = peer == "b" ? "c" : "b";
+  bench.HearThatItIs(peer, Load::kFull).Suspect(other);
+  EXPECT_EQ(bench.Read(2, "key", 2).Take(), first);
+  EXPECT_EQ(bench.Suspect(peer).Read(3, "key", 2).Take(), "Fetch>" + other)
+      << "of two that are, the one that is not busy";
+}
+
+TEST(Shard, EveryOwnerHasItsCopyOfAWriteHoweverBusyItIs) {
+  Bench bench;
+  bench.HearThatItIs("b", Load::kFull).HearThatItIs("c", Load::kFull);
+  EXPECT_EQ(Sorted(bench.Write(1, "key", "x", 2).CommitAll()), "Apply>b, Apply>c");
+}
+
 TEST(Shard, ASuspicionEndsNothingThatIsUnderWay) {
   Bench bench;
   bench.Write(1, "key", "x", 2).CommitAll();
@@ -912,8 +945,10 @@ TEST(Shard, RefusesPeersWritesWhileTheDiskIsTooFarBehind) {
   EXPECT_EQ(bench.sent<ForwardReply>(0).outcome.code, Outcome::Code::kOverloaded);
   EXPECT_FALSE(bench.sent<ForwardReply>(0).outcome.outcome_unknown);
   EXPECT_EQ(bench.shard().figures().sheds, 2u);
+  EXPECT_GE(bench.shard().load_percent(), 100);
   EXPECT_EQ(bench.Hear("c", Fetch{bench.Item("key")}, 8).Take(), "") << "waits for the commit";
   EXPECT_EQ(Sorted(bench.Commit().Take()), "ApplyReply>b, FetchReply>c");
+  EXPECT_EQ(bench.shard().load_percent(), 0);
   EXPECT_EQ(bench.Hear("c", bench.ApplyOf("key", "y", 2), 9).Take(), "commit");
 }
 
@@ -940,6 +975,7 @@ TEST(Shard, RefusesPeersWhileTooMuchWaitsForReads) {
   Bench bench({.options = options});
   bench.engine().AnswerNeedsDisk(1, 1);
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "read key");
+  EXPECT_EQ(bench.shard().load_percent(), 50);
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "");
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 7).Take(), "Failed>b") << "two wait";
   EXPECT_EQ(bench.EndRead().Take(), "FetchReply>b, FetchReply>b");
@@ -1553,6 +1589,35 @@ TEST(Shard, ASloppyWriteGoesToTheNodeThatStandsIn) {
       << "not before it is durable here";
   bench.HearAbout(item.partition, bench.topology().epoch, stand_in, HintReply{});
   EXPECT_EQ(bench.Take(), "reply 1 OK");
+}
+
+TEST(Shard, OfThoseThatMayStandInTheBusyAreAskedLast) {
+  Bench bench({.members = {"a", "b", "c", "d", "e", "f"}, .slices = 16});
+  const ItemKey item = bench.Mine();
+  const auto view = View::Create(bench.topology(), bench.Id("a"));
+  const auto any = [](NodeId) { return true; };
+  std::vector<std::string> stand_ins;
+  for (const NodeId node : view->StandIns(item.partition, 10, any)) {
+    stand_ins.push_back(bench.NameOf(node));
+  }
+  ASSERT_EQ(stand_ins.size(), 3u);
+  std::string owner;
+  for (const NodeId node : view->Owners(item.partition)) {
+    if (node != bench.Id("a")) owner = bench.NameOf(node);
+  }
+  bench.Lose(owner).Take();
+  const auto hinted = [&](Token token) {
+    bench.WriteSloppily(token, item, "milk", 3).CommitAll();
+    for (const Envelope& send : bench.effects().sends) {
+      if (std::holds_alternative<Hint>(send.message.body)) return bench.NameOf(send.to);
+    }
+    return std::string("nobody");
+  };
+  EXPECT_EQ(hinted(1), stand_ins[0]);
+  bench.HearThatItIs(stand_ins[0], Load::kBusy);
+  EXPECT_EQ(hinted(2), stand_ins[1]);
+  bench.HearThatItIs(stand_ins[1], Load::kFull);
+  EXPECT_EQ(hinted(3), stand_ins[0]) << "and never one beyond those that a retry looks at";
 }
 
 TEST(Shard, ACoordinatorThatStandsInItselfLooksAmongItsOwnHints) {

@@ -59,6 +59,7 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.Key("partitions_owned").Number(status.partitions_owned());
   json.Key("disk_bytes").Number(status.disk_bytes());
   json.Key("requests_in_flight").Number(status.requests_in_flight());
+  json.Key("load").String(status.load());
   json.Key("missing_dots").Number(status.missing_dots());
   json.Key("missing_by_table").BeginObject();
   for (const v1::TableStaleness& table : status.staleness()) {
@@ -71,7 +72,8 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   for (const v1::PeerStatus& peer : status.peers()) {
     json.BeginObject().Key("node").String(peer.node());
     json.Key("connected").Bool(peer.connected());
-    json.Key("liveness").String(peer.liveness()).EndObject();
+    json.Key("liveness").String(peer.liveness());
+    json.Key("load").String(peer.load()).EndObject();
   }
   json.EndArray().EndObject();
 }
@@ -103,12 +105,12 @@ Exit Status(const Invocation& invocation) {
                   << (topology->tables_size() == 1 ? " table, " : " tables, ") << serving << " of "
                   << topology->members_size() << " nodes serving\n\n";
   TextTable table({"NODE", "ZONE", "ADDRESS", "STATE", ">EPOCH", ">UPTIME", ">OWNS", ">TO FILL",
-                   ">DISK", ">IN FLIGHT", ">MISSING", ">LOG", ">PEERS"});
+                   ">DISK", ">IN FLIGHT", "LOAD", ">MISSING", ">LOG", ">PEERS"});
   for (const MemberStatus& member : all) {
     const v1::TopologyMember& who = member.member;
     if (!member.status.ok()) {
       table.Add({who.name(), who.zone(), who.client_address(), "unreachable", "-", "-", "-", "-",
-                 "-", "-", "-", "-", "-"});
+                 "-", "-", "-", "-", "-", "-"});
       continue;
     }
     const v1::NodeStatusReply& status = *member.status;
@@ -116,8 +118,8 @@ Exit Status(const Invocation& invocation) {
                absl::StrCat(status.epoch()), HumanSeconds(status.uptime_s()),
                absl::StrCat(status.partitions_owned()), absl::StrCat(status.partitions_to_fill()),
                HumanBytes(status.disk_bytes()), absl::StrCat(status.requests_in_flight()),
-               absl::StrCat(status.missing_dots()), absl::StrCat(status.log_entries()),
-               PeersOf(status)});
+               status.load(), absl::StrCat(status.missing_dots()),
+               absl::StrCat(status.log_entries()), PeersOf(status)});
   }
   *invocation.out << table.Render();
   for (const MemberStatus& member : all) {

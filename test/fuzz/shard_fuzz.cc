@@ -149,6 +149,9 @@ class Script {
     for (const MembershipEffects::Change& change : membership.changes) {
       shard().OnLiveness(change.node, change.liveness);
     }
+    for (const MembershipEffects::Loaded& loaded : membership.loads) {
+      shard().OnLoad(loaded.node, loaded.load);
+    }
     for (MembershipEffects::Send& send : membership.sends) {
       Send(Enclose(std::move(send), now_.wall_ms));
     }

@@ -145,6 +145,48 @@ TEST_F(OverloadStory, ReadsGoRoundANodeWhoseDiskIsSlowAndHedgeWithinTheirBudget)
   ExpectNothingLost();
 }
 
+// Only what it is asked for is too much for it: with its disk it keeps up, as the others do.
+TEST_F(OverloadStory, ReadsGoRoundANodeThatSaysThatItIsBusyUntilItIsNot) {
+  const Told before = Drive(Duration::Seconds(5), 100);
+  EXPECT_EQ(before.refused + before.failed, 0);
+  // Reads whose coordinators are others, of keys that node 1 owns; how many of them it was asked.
+  const auto asked_of_it = [&](int reads) {
+    const uint64_t fetches = cluster_.fetches(1);
+    int read = 0;
+    for (auto at = acknowledged_.begin(); read < reads; ++at) {
+      if (at == acknowledged_.end()) at = acknowledged_.begin();
+      const std::vector<int> owners = cluster_.OwnersOf(cluster_.Locate("orders", at->first));
+      if (owners[1] != 1) continue;
+      ++read;
+      EXPECT_TRUE(cluster_.Read(0, owners[0], "orders", at->first, Duration::Seconds(2),
+                                [](const Outcome&) {}));
+      cluster_.RunFor(Duration::Millis(10));
+    }
+    return cluster_.fetches(1) - fetches;
+  };
+  EXPECT_EQ(asked_of_it(100), 100u);
+
+  // Each read that a node coordinates takes it two steps of a millisecond, and each other one.
+  auto asking = std::make_shared<bool>(true);
+  std::function<void()> ask = [&, asking] {
+    if (!*asking) return;
+    EXPECT_TRUE(cluster_.Read(0, 1, "orders", acknowledged_.begin()->first, Duration::Seconds(2),
+                              [](const Outcome&) {}));
+    cluster_.scheduler().After(Duration::Micros(700), ask);
+  };
+  ask();
+  cluster_.RunFor(Duration::Seconds(10));
+  for (const int node : {0, 2, 3, 4}) EXPECT_EQ(cluster_.LoadAt(node, 1), Load::kFull);
+  EXPECT_LT(asked_of_it(500), 50u) << "but for hedges";
+  cluster_.RunFor(Duration::Seconds(10));
+  EXPECT_LE(cluster_.load_changes(), 3u) << "it does not go back and forth";
+  *asking = false;
+  cluster_.RunFor(Duration::Seconds(10));
+  for (const int node : {0, 2, 3, 4}) EXPECT_EQ(cluster_.LoadAt(node, 1), Load::kIdle);
+  EXPECT_EQ(asked_of_it(100), 100u);
+  ExpectNothingLost();
+}
+
 TEST_F(OverloadStory, WithASlowDiskAndThreeTimesTooMuchTheOthersServeOn) {
   cluster_.SlowDisk(1, Duration::Millis(100));
   const int best = Best();

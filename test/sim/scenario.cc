@@ -105,6 +105,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   sim.seed = options.seed;
   sim.trace = options.trace;
   DrawCache(options.seed, &sim);
+  sim.false_loads = options.faults && options.seed % 7 < 3;
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }

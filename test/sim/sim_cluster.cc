@@ -385,8 +385,25 @@ void SimCluster::PerformControl(int index) {
   });
 }
 
+int SimCluster::LoadPercent(const SimNode& node) const {
+  if (options_.false_loads) {
+    // Drawn by the time, not from random_: what else happens is the same with and without.
+    const int64_t window = scheduler_.now().micros() / Duration::Seconds(8).micros();
+    return static_cast<int>(
+        Random(options_.seed ^ node.id.value() ^ static_cast<uint64_t>(window)).Below(100));
+  }
+  int percent = node.admission.load_percent();
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    percent = std::max(percent, node.node->shard(shard).load_percent());
+  }
+  return percent;
+}
+
 void SimCluster::PerformMembership(int index) {
   SimNode& node = nodes_[index];
+  const Load before = node.node->load();
+  node.node->OnLoad(LoadPercent(node), NowAt(node).monotonic);
+  if (node.node->load() != before) ++load_changes_;
   MembershipEffects effects = node.node->membership().TakeEffects(NowAt(node).monotonic);
   for (const MembershipEffects::Change& change : effects.changes) {
     scheduler_.Note(change.node.value(), static_cast<uint64_t>(change.liveness));
@@ -394,6 +411,14 @@ void SimCluster::PerformMembership(int index) {
           LivenessName(change.liveness));
     for (int shard = 0; shard < options_.shards; ++shard) {
       node.node->shard(shard).OnLiveness(change.node, change.liveness);
+    }
+  }
+  for (const MembershipEffects::Loaded& loaded : effects.loads) {
+    scheduler_.Note(loaded.node.value(), static_cast<uint64_t>(loaded.load));
+    Trace(NodeName(node.id) + " hears that " + NodeName(loaded.node) + " is " +
+          LoadName(loaded.load));
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      node.node->shard(shard).OnLoad(loaded.node, loaded.load);
     }
   }
   for (const MembershipEffects::Newer& newer : effects.newer_epochs) {
@@ -454,6 +479,7 @@ void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
   if (nodes_[to].left) return;
   Arrive(to, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
+    if (std::holds_alternative<Fetch>(message.body)) ++node.fetches;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
           "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",

@@ -55,6 +55,9 @@ struct SimOptions {
   // So many times rarer do nodes compare clocks and probe each other while nothing is the matter: a
   // month that is idle takes no longer then than a busy hour.
   int64_t unhurried = 1;
+  // Nodes say that they are as busy as chance has it, which changes every few seconds: nothing that
+  // is promised may depend on it.
+  bool false_loads = false;
   bool trace = false;
 };
 
@@ -114,6 +117,14 @@ class SimCluster {
   void JudgeSwept();
   // Every node takes every other one for alive. To be called when all is healed and quiet.
   void JudgeLiveness();
+  // What node `at` has heard of how busy node `about` is.
+  Load LoadAt(int at, int about) const {
+    return nodes_[at].node->membership().LoadOf(nodes_[about].id);
+  }
+  // How often nodes have changed what they say of that.
+  uint64_t load_changes() const { return load_changes_; }
+  // Reads that peers have asked the node to answer.
+  uint64_t fetches(int node) const { return nodes_[node].fetches; }
   // What a settled key shows, from the first owner's store.
   std::vector<std::string> Settled(const std::string& table, const std::string& key);
 
@@ -183,6 +194,7 @@ class SimCluster {
     AdmissionLimit admission;
     size_t in_flight = 0;  // of clients
     size_t answered = 0;   // of those, since the limit was told
+    uint64_t fetches = 0;
   };
 
   void Open(int node);
@@ -191,6 +203,7 @@ class SimCluster {
   Time VirtualTime(const SimNode& node, Time local) const;
   void NoteAhead(SimNode* node);
   void TellTime(int node);
+  int LoadPercent(const SimNode& node) const;
   void JudgeSwept(const SimNode& node);
   // Runs `action` at the node in its present life, later where it is paused, never where it is
   // lost.
@@ -250,6 +263,7 @@ class SimCluster {
   bool disk_lost_ = false;
   ShardFigures past_;  // of lives that have ended
   uint64_t refused_ = 0;
+  uint64_t load_changes_ = 0;
 };
 
 }  // namespace gyre
