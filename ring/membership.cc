@@ -1,6 +1,7 @@
 #include "ring/membership.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "ring/check.h"
@@ -14,6 +15,9 @@ constexpr uint64_t kMaxCount = uint64_t{1}
                                << 62;    // of what a member counts: one more is no overflow
 constexpr size_t kMaxFavours = 100;      // beyond it, who asks for help is told that there is none
 constexpr int kNoneBeforeEndTenths = 8;  // of the probe timeout: an asker hears in its own time
+// Before its suspicion ends, in probe intervals, a suspect is probed itself: the first time long
+// enough that who stands still in it is likely back for the second.
+constexpr std::array<int, 2> kLastCalls = {8, 2};
 
 using Kind = MembershipMessage::Kind;
 
@@ -68,7 +72,7 @@ void Membership::SetMembers(const std::vector<NodeId>& others, Time now) {
 // ------------------------------------------------------------------------------------------ events
 
 void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time now) {
-  if (!peers_.contains(from)) return;
+  if (!peers_.contains(from)) return AnswerStranger(from, message);
   if (message.epoch > epoch_) out_.newer_epochs.push_back({from, message.epoch});
   // An earlier life of it has said more than it knows of.
   Peer& sender = peers_.at(from);
@@ -79,6 +83,9 @@ void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time n
     out_.sends.push_back({from, std::move(remind)});
   }
   HearLoad(&sender, message.load_version, message.load);
+  if (message.incarnation > known.incarnation && message.incarnation <= kMaxCount) {
+    Believe(&sender, {from, Liveness::kAlive, message.incarnation, from, 0, Load::kIdle});
+  }
   for (const Rumour& rumour : message.rumours) Hear(from, rumour, now);
   switch (message.kind) {
     case Kind::kProbe:
@@ -89,7 +96,7 @@ void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time n
       if (probe_.has_value() && probe_->sequence == message.sequence) probe_->answered = true;
       const auto favour = favours_.find(message.sequence);
       if (favour == favours_.end()) return;
-      Send(favour->second.asker, Kind::kAnswer, favour->second.sequence);
+      AnswerFavour(favour->second);
       favours_.erase(favour);
       return;
     }
@@ -103,6 +110,13 @@ void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time n
     case Kind::kAskAll:
       return TellAll(from);
   }
+}
+
+void Membership::AnswerStranger(NodeId from, const MembershipMessage& message) {
+  if (message.kind != Kind::kProbe) return;
+  MembershipMessage answer = NewMessage(Kind::kAnswer);
+  answer.sequence = message.sequence;
+  out_.sends.push_back({from, std::move(answer)});
 }
 
 void Membership::OnWake(Time now) {
@@ -175,7 +189,7 @@ void Membership::BeginProbe(Time now) {
   }
   if (peers_.empty()) return;
   Probe probe;
-  probe.target = NextTarget();
+  probe.target = NextTarget(now);
   probe.sequence = next_sequence_++;
   probe.repeat_at = now + health_.Stretch(options_.probe_timeout) / 2;
   probe.help_at = now + health_.Stretch(options_.probe_timeout);
@@ -188,23 +202,42 @@ void Membership::BeginProbe(Time now) {
 void Membership::AskHelpers() {
   probe_->helped = true;
   for (const NodeId helper : SomeOf(options_.helpers, probe_->target)) {
-    ++probe_->nones_missing;
+    ++probe_->helpers_asked;
     Send(helper, Kind::kHelp, probe_->sequence, probe_->target);
   }
+  probe_->nones_missing = probe_->helpers_asked;
 }
 
 void Membership::EndProbe(Time now) {
   const Probe probe = *probe_;
   probe_.reset();
-  if (probe.answered) return health_.Improve();
+  if (probe.answered) {
+    Withdraw(probe.target);
+    return health_.Improve();
+  }
   const Rumour& known = peers_.at(probe.target).known;
   if (known.liveness == Liveness::kDead) return;  // as was to be expected
   // Helpers that said nothing at all make it likelier that the fault is here.
   health_.Worsen(nodes() > 2 ? probe.nones_missing : 1);
-  Suspect(probe.target, known.incarnation, self_, now);
+  const bool kept = probe.helpers_asked > 0 && probe.nones_missing == probe.helpers_asked;
+  Suspect(probe.target, known.incarnation, self_, kept, now);
 }
 
-NodeId Membership::NextTarget() {
+std::optional<NodeId> Membership::LastCall(Time now) {
+  for (const auto& [at, node] : ending_) {
+    if (at > now + options_.probe_interval * kLastCalls.front()) break;
+    size_t& called = peers_.at(node).called;
+    if (called == kLastCalls.size() || at > now + options_.probe_interval * kLastCalls[called]) {
+      continue;
+    }
+    ++called;
+    return node;
+  }
+  return std::nullopt;
+}
+
+NodeId Membership::NextTarget(Time now) {
+  if (const std::optional<NodeId> suspect = LastCall(now)) return *suspect;
   const auto dead = [this](NodeId node) { return LivenessOf(node) == Liveness::kDead; };
   if (++probes_ % static_cast<uint64_t>(options_.probes_of_the_dead) == 0) {
     std::vector<NodeId> gone;
@@ -230,6 +263,7 @@ void Membership::Help(NodeId asker, const MembershipMessage& message, Time now) 
   }
   Favour favour;
   favour.asker = asker;
+  favour.about = message.about;
   favour.sequence = message.sequence;
   // The asker waits half an interval for it, as a rule: a "none" must come before that.
   const Duration patience = options_.probe_interval - options_.probe_timeout;
@@ -237,6 +271,24 @@ void Membership::Help(NodeId asker, const MembershipMessage& message, Time now) 
   favour.ends_at = now + options_.probe_interval * 2;
   Send(message.about, Kind::kProbe, next_sequence_);
   favours_.emplace(next_sequence_++, favour);
+}
+
+// With what is known of whom it is about: if the asker suspects it, it has refuted that here, and
+// the asker may be one whom it cannot tell.
+void Membership::AnswerFavour(const Favour& favour) {
+  Send(favour.asker, Kind::kAnswer, favour.sequence);
+  const auto about = peers_.find(favour.about);
+  if (about == peers_.end()) return;
+  std::vector<Rumour>& rumours = out_.sends.back().message.rumours;
+  if (rumours.size() == options_.max_rumours) rumours.pop_back();
+  rumours.push_back(about->second.Told());
+}
+
+// What was kept need not be refuted: only this node has ever said it.
+void Membership::Withdraw(NodeId node) {
+  Peer& peer = peers_.at(node);
+  if (!peer.kept) return;
+  Believe(&peer, {node, Liveness::kAlive, peer.known.incarnation, node, 0, Load::kIdle});
 }
 
 void Membership::TendFavours(Time now) {
@@ -313,7 +365,7 @@ void Membership::TellAll(NodeId to) {
         peer.known.liveness == Liveness::kAlive) {
       continue;  // what anybody takes it for
     }
-    message.rumours.push_back(peer.known);
+    message.rumours.push_back(peer.Told());
     if (message.rumours.size() == options_.max_rumours) tell();
   }
   tell();
@@ -327,7 +379,7 @@ void Membership::Hear(NodeId from, const Rumour& rumour, Time now) {
   Peer& peer = it->second;
   HearLoad(&peer, rumour.load_version, rumour.load);
   if (rumour.liveness == Liveness::kSuspect) {
-    Suspect(rumour.node, rumour.incarnation, rumour.by, now);
+    Suspect(rumour.node, rumour.incarnation, rumour.by, /*kept=*/false, now);
   } else if (rumour.Supersedes(peer.known)) {
     Believe(&peer, rumour);
   }
@@ -338,7 +390,7 @@ void Membership::HearLoad(Peer* peer, uint64_t version, Load load) {
   if (load != peer->known.load) out_.loads.push_back({peer->known.node, load});
   peer->known.load_version = version;
   peer->known.load = load;
-  rumours_.Add(peer->known);
+  rumours_.Add(peer->Told());
 }
 
 void Membership::HearOfSelf(NodeId from, const Rumour& rumour, Time now) {
@@ -362,28 +414,38 @@ void Membership::HearOfSelf(NodeId from, const Rumour& rumour, Time now) {
   }
 }
 
-void Membership::Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now) {
+void Membership::Suspect(NodeId node, uint64_t incarnation, NodeId by, bool kept, Time now) {
   Peer& peer = peers_.at(node);
   const Rumour rumour{node, Liveness::kSuspect, incarnation, by, 0, Load::kIdle};
   if (rumour.Supersedes(peer.known)) {
     const auto least = options_.probe_interval * options_.suspicion_least *
                        (Rumours::Limit(nodes()) / Rumours::kRepeats);
     const int others = static_cast<int>(nodes()) - 2;  // who could confirm it
-    Believe(&peer, rumour);
+    Believe(&peer, rumour, kept);
     peer.suspicion.emplace(by, least, least * options_.suspicion_most,
                            std::clamp(others, 0, kConfirmations));
     peer.suspected_at = now;
-  } else if (peer.known.liveness == Liveness::kSuspect && peer.known.incarnation == incarnation &&
-             peer.suspicion->Confirm(by)) {
-    peer.known.by = by;
-    rumours_.Add(peer.known);
-  } else {
-    return;
+    peer.called = 0;
+    SetDeadAt(&peer, std::max(now + peer.suspicion->Timeout(), judge_from_));
+  } else if (peer.known.liveness == Liveness::kSuspect && peer.known.incarnation == incarnation) {
+    Confirm(&peer, by, kept, now);
   }
-  SetDeadAt(&peer, std::max(peer.suspected_at + peer.suspicion->Timeout(), judge_from_));
 }
 
-void Membership::Believe(Peer* peer, const Rumour& rumour) {
+void Membership::Confirm(Peer* peer, NodeId by, bool kept, Time now) {
+  const bool confirmed = !kept && peer->suspicion->Confirm(by);
+  const bool first_told = peer->kept && !kept;
+  if (!confirmed && !first_told) return;
+  peer->kept = false;
+  peer->known.by = by;
+  rumours_.Add(peer->known);
+  if (peer->called > 0) return;  // it is about to end, and is to have its last calls
+  const Time calls_end = now + options_.probe_interval * (kLastCalls.back() + 1);
+  const Time suspicion_ends = peer->suspected_at + peer->suspicion->Timeout();
+  SetDeadAt(peer, std::max({suspicion_ends, calls_end, judge_from_}));
+}
+
+void Membership::Believe(Peer* peer, const Rumour& rumour, bool kept) {
   Rumour& known = peer->known;
   if (rumour.liveness != known.liveness) out_.changes.push_back({known.node, rumour.liveness});
   known.liveness = rumour.liveness;
@@ -391,7 +453,8 @@ void Membership::Believe(Peer* peer, const Rumour& rumour) {
   known.by = rumour.by;
   peer->suspicion.reset();
   SetDeadAt(peer, Time::Never());
-  rumours_.Add(known);
+  peer->kept = kept;
+  if (!kept) rumours_.Add(known);
 }
 
 void Membership::EndSuspicions(Time now) {
@@ -400,7 +463,7 @@ void Membership::EndSuspicions(Time now) {
     Rumour dead = peer.known;
     dead.liveness = Liveness::kDead;
     dead.by = self_;
-    Believe(&peer, dead);
+    Believe(&peer, dead, peer.kept);
   }
 }
 

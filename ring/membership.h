@@ -12,15 +12,21 @@
 //   cluster that are, find each other again.
 //
 // A suspicion changes where requests go, and nothing else: who owns what is the topology document's
-// to say. Members are the document's; what is said of others is ignored.
+// to say. Members are the document's; what is said of others, or by them, is ignored. A stranger's
+// probe is answered, though: it may go by a newer document, or by an older one, and both live.
 //
 // Sources: SWIM (ring/rumours.h), sections 3 and 4: probes in a random round, helpers, suspicion,
 // incarnations; gossip rides on probes, and goes by itself every gossip_interval while there is
 // any. Lifeguard (ring/local_health.h): a node that gets few answers waits longer; helpers tell
 // that they got none; a member is told of what is said of it with the first message to it.
 // Ours: a node that was stopped itself, and notices, judges nobody by what it missed; the second
-// probe, so that a lost message makes no suspect; and who refutes its death, whom no gossip has
-// reached meanwhile, asks for all that is known.
+// probe, so that a lost message makes no suspect; who refutes its death, whom no gossip has reached
+// meanwhile, asks for all that is known; and the last calls. Gossip reaches everybody but with a
+// probability (ring/rumours.h): among 1,000 nodes of which 1 % stand still for seconds, somebody
+// misses a refutation three times an hour. So the incarnation of who sends a message counts as said
+// by it, and a suspect is probed itself, twice, before its suspicion ends. And who gets no word
+// from any helper keeps its suspicion to itself: it may be the one whom messages do not reach, or
+// do not leave, and then it would have all others suspect each other.
 //
 // Pure code: (event, now) -> effects. Belongs to one thread.
 //
@@ -131,6 +137,13 @@ class Membership {
     std::optional<Suspicion> suspicion;
     Time suspected_at;
     Time dead_at = Time::Never();  // when the suspicion ends
+    size_t called = 0;             // probed in it since it was about to end
+    bool kept = false;             // the liveness is this node's own word, and told to nobody
+    Rumour Told() const {
+      Rumour told = known;
+      if (kept) told.liveness = Liveness::kAlive;
+      return told;
+    }
   };
   struct Probe {
     NodeId target;
@@ -138,7 +151,8 @@ class Membership {
     bool answered = false;
     bool repeated = false;
     bool helped = false;  // helpers were asked
-    int nones_missing = 0;
+    int helpers_asked = 0;
+    int nones_missing = 0;  // of those
     Time repeat_at;
     Time help_at;
     Time ends_at;
@@ -146,6 +160,7 @@ class Membership {
   // What this node probes for another.
   struct Favour {
     NodeId asker;
+    NodeId about;
     uint64_t sequence = 0;  // the asker's
     Time none_at;
     bool told_none = false;
@@ -154,10 +169,13 @@ class Membership {
 
   size_t nodes() const { return peers_.size() + 1; }
   void Send(NodeId to, MembershipMessage::Kind kind, uint64_t sequence, NodeId about = NodeId());
+  void AnswerFavour(const Favour& favour);
+  void Withdraw(NodeId node);
   void BeginProbe(Time now);
   void EndProbe(Time now);
   void AskHelpers();
-  NodeId NextTarget();
+  NodeId NextTarget(Time now);
+  std::optional<NodeId> LastCall(Time now);
   void Help(NodeId asker, const MembershipMessage& message, Time now);
   // Different ones, drawn from those that are not taken for dead; fewer where there are.
   std::vector<NodeId> SomeOf(int count, NodeId except);
@@ -167,8 +185,11 @@ class Membership {
   void Hear(NodeId from, const Rumour& rumour, Time now);
   void HearLoad(Peer* peer, uint64_t version, Load load);
   void HearOfSelf(NodeId from, const Rumour& rumour, Time now);
-  void Suspect(NodeId node, uint64_t incarnation, NodeId by, Time now);
-  void Believe(Peer* peer, const Rumour& rumour);
+  void AnswerStranger(NodeId from, const MembershipMessage& message);
+  // Kept where it is not to be told.
+  void Suspect(NodeId node, uint64_t incarnation, NodeId by, bool kept, Time now);
+  void Confirm(Peer* peer, NodeId by, bool kept, Time now);
+  void Believe(Peer* peer, const Rumour& rumour, bool kept = false);
   void EndSuspicions(Time now);
   void TendFavours(Time now);
   void SetDeadAt(Peer* peer, Time at);

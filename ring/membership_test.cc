@@ -70,6 +70,33 @@ class MembershipTest : public testing::Test {
     sends_.clear();
     return sent;
   }
+  // Time passes, and everybody answers but one, of whom helpers say that they have no answer if
+  // they are heard.
+  void PassWithout(NodeId silent, bool helpers_heard, Duration duration) {
+    for (const Time end = now_ + duration; now_ < end;) {
+      Pass(Duration::Millis(100));
+      for (const auto& send : std::exchange(sends_, {})) {
+        told_.push_back(send);
+        MembershipMessage answer;
+        answer.sequence = send.message.sequence;
+        answer.kind = send.message.kind == Kind::kHelp ? Kind::kNone : Kind::kAnswer;
+        const bool heard = send.message.kind == Kind::kHelp
+                               ? helpers_heard
+                               : send.message.kind == Kind::kProbe && send.to != silent;
+        if (heard) Hear(send.to, answer);
+      }
+    }
+  }
+  // Messages of those that PassWithout took, to others, which say that the node is not alive.
+  int64_t ToldOf(NodeId suspect) const {
+    return std::count_if(told_.begin(), told_.end(), [&](const auto& send) {
+      const auto& rumours = send.message.rumours;
+      return send.to != suspect &&
+             std::any_of(rumours.begin(), rumours.end(), [&](const auto& one) {
+               return one.node == suspect && one.liveness != Liveness::kAlive;
+             });
+    });
+  }
   MembershipEffects::Send NextProbe() {
     for (;;) {
       Sends probes = Sent(Kind::kProbe);
@@ -82,6 +109,7 @@ class MembershipTest : public testing::Test {
   Time wake_;
   Membership membership_{kSelf, MembershipOptions(), Random(1)};
   Sends sends_;
+  Sends told_;
   std::vector<MembershipEffects::Change> changes_;
   std::vector<MembershipEffects::Loaded> loads_;
   std::vector<MembershipEffects::Newer> newer_;
@@ -320,11 +348,7 @@ TEST_F(MembershipTest, IgnoresWhoIsNoMember) {
   Begin(3);
   HearThat(Liveness::kSuspect, NodeId(50), 1, kPeer);
   HearThat(Liveness::kDead, NodeId(3), 1, NodeId(50), NodeId(50));
-  MembershipMessage probe;
-  probe.kind = Kind::kProbe;
-  Hear(NodeId(50), probe);
   EXPECT_TRUE(changes_.empty());
-  EXPECT_TRUE(Sent(Kind::kAnswer).empty());
   EXPECT_EQ(membership_.LivenessOf(NodeId(50)), Liveness::kDead);
 }
 
@@ -382,6 +406,119 @@ TEST_F(MembershipTest, GivesASuspectTimeAfterItStoodStillWhateverComesFirst) {
   EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kSuspect);
   HearThat(Liveness::kAlive, NodeId(3), 1, NodeId(3));
   EXPECT_EQ(membership_.LivenessOf(NodeId(3)), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, KeepsToItselfWhatNoHelperBearsOut) {
+  Begin(6);
+  PassWithout(kPeer, /*helpers_heard=*/false, Duration::Seconds(20));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kSuspect) << "and asks others first";
+  MembershipMessage ask_all;
+  ask_all.kind = Kind::kAskAll;
+  Hear(NodeId(3), ask_all);
+  PassWithout(kPeer, /*helpers_heard=*/false, Duration::Seconds(80));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kDead);
+  EXPECT_EQ(ToldOf(kPeer), 0);
+  HearThat(Liveness::kDead, kPeer, 1, NodeId(6), NodeId(6));
+  PassWithout(kPeer, false, Duration::Seconds(1));
+  EXPECT_GT(ToldOf(kPeer), 0) << "somebody else came to the same";
+}
+
+TEST_F(MembershipTest, WithdrawsWhatItKeptOnceThereIsAnAnswer) {
+  Begin(6);
+  PassWithout(kPeer, /*helpers_heard=*/false, Duration::Seconds(80));
+  ASSERT_EQ(membership_.LivenessOf(kPeer), Liveness::kDead);
+  PassWithout(NodeId(), true, Duration::Seconds(20));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, TellsWhoAskedForHelpWhatIsKnownOfTheOther) {
+  Begin(30);
+  MembershipMessage help;
+  help.kind = Kind::kHelp;
+  help.sequence = 70;
+  help.about = NodeId(3);
+  Hear(kPeer, help);
+  const Sends probes = Sent(Kind::kProbe);
+  ASSERT_EQ(probes.size(), 1u);
+  MembershipMessage answer;
+  answer.kind = Kind::kAnswer;
+  answer.sequence = probes[0].message.sequence;
+  answer.incarnation = 5;
+  Hear(NodeId(3), answer);
+  const Sends answers = Sent(Kind::kAnswer);
+  ASSERT_EQ(answers.size(), 1u);
+  ASSERT_FALSE(answers[0].message.rumours.empty());
+  EXPECT_EQ(answers[0].message.rumours.back().node, NodeId(3));
+  EXPECT_EQ(answers[0].message.rumours.back().incarnation, 5u);
+}
+
+TEST_F(MembershipTest, TellsWhatItKeptOnceAHelperBearsItOut) {
+  Begin(6);
+  PassWithout(kPeer, /*helpers_heard=*/false, Duration::Seconds(10));
+  ASSERT_EQ(membership_.LivenessOf(kPeer), Liveness::kSuspect);
+  ASSERT_EQ(ToldOf(kPeer), 0);
+  PassWithout(kPeer, /*helpers_heard=*/true, Duration::Seconds(10));
+  EXPECT_GT(ToldOf(kPeer), 0);
+}
+
+TEST_F(MembershipTest, AnswersTheProbeOfAStrangerAndBelievesNothingElseOfIt) {
+  Begin(3);
+  MembershipMessage probe;
+  probe.kind = Kind::kProbe;
+  probe.sequence = 9;
+  probe.epoch = Epoch(9);
+  probe.rumours.push_back({kPeer, Liveness::kSuspect, 0, NodeId(50), 0, Load::kIdle});
+  Hear(NodeId(50), probe);
+  const Sends answers = Sent(Kind::kAnswer);
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].to, NodeId(50));
+  EXPECT_EQ(answers[0].message.sequence, 9u);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+  EXPECT_TRUE(newer_.empty());
+}
+
+TEST_F(MembershipTest, BelievesASuspectThatHasRefutedWhateverMessageItSends) {
+  Begin(30);
+  HearThat(Liveness::kSuspect, kPeer, 0, NodeId(3));
+  MembershipMessage probe;
+  probe.kind = Kind::kProbe;
+  Hear(kPeer, probe);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kSuspect) << "it has not heard of it yet";
+  probe.incarnation = 1;
+  Hear(kPeer, probe);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+  HearThat(Liveness::kSuspect, kPeer, 0, NodeId(3));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, CallsASuspectTwiceBeforeItTakesItForDead) {
+  Begin(200);
+  HearThat(Liveness::kSuspect, kPeer, 0, NodeId(3));
+  sends_.clear();
+  PassWithout(kPeer, /*helpers_heard=*/true, Duration::Seconds(60));
+  std::set<uint64_t> probes;
+  for (; membership_.LivenessOf(kPeer) == Liveness::kSuspect; told_.clear()) {
+    PassWithout(kPeer, true, Duration::Millis(100));
+    for (const auto& send : told_) {
+      const bool called = send.message.kind == Kind::kProbe && send.to == kPeer;
+      if (called) probes.insert(send.message.sequence);
+    }
+    ASSERT_LT(now_, Time::FromMicros(0) + Duration::Seconds(100));
+  }
+  EXPECT_EQ(probes.size(), 2u);
+  EXPECT_GT(now_, Time::FromMicros(0) + Duration::Seconds(72))
+      << "the calls put its end not forward";
+}
+
+TEST_F(MembershipTest, ASuspicionThatIsConfirmedLateLeavesTimeForTheCalls) {
+  Begin(200);
+  HearThat(Liveness::kSuspect, kPeer, 0, NodeId(3));
+  PassWithout(kPeer, /*helpers_heard=*/true, Duration::Seconds(50));
+  for (uint64_t by = 4; by <= 6; ++by) HearThat(Liveness::kSuspect, kPeer, 0, NodeId(by));
+  PassWithout(kPeer, true, Duration::Millis(2'500));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kSuspect);
+  PassWithout(kPeer, true, Duration::Millis(1'000));
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kDead);
 }
 
 TEST_F(MembershipTest, TellsAMemberWhatAnEarlierLifeOfItHasSaid) {
