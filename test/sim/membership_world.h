@@ -1,6 +1,8 @@
 // MembershipWorld: many nodes that watch each other (ring/membership.h) over a hostile network, on
 // virtual time. Nodes die, come back as new processes, and stand still for a while, as a stopped or
-// starved process does: what reaches them meanwhile waits for them.
+// starved process does: what reaches them meanwhile waits for them. Links are cut, one way or both.
+// Members join and leave: each change is a newer document, which one node has at first; whoever
+// hears from Membership of a newer one asks for it, as Control does.
 //
 // One seed is one history. One thread.
 
@@ -10,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "ring/membership.h"
@@ -35,7 +38,12 @@ class MembershipWorld {
     uint64_t bytes = 0;       // as they would be on the wire, without its own headers
     uint64_t suspicions = 0;  // of nodes that live, each by each node that heard of it
     uint64_t false_dead = 0;  // the same, taken for dead
+    // The same, suspected or taken for dead, where neither who says so nor of whom it is said was
+    // ever at an end of a cut, or stood still.
+    uint64_t bystanders = 0;
     uint64_t pauses = 0;
+    uint64_t joins = 0;
+    uint64_t leaves = 0;
   };
 
   explicit MembershipWorld(Options options);
@@ -48,8 +56,16 @@ class MembershipWorld {
   void Restart(int node);
   // No message passes between the first `nodes` and the others, either way.
   void Split(int nodes);
+  // No message passes from one to the other. The other way all do.
+  void CutOneWay(int from, int to);
+  // Nothing reaches the node; nothing leaves it.
+  void Deafen(int node);
+  void Mute(int node);
   void Heal() { network_.HealAll(); }
-  void SetEpoch(int node, Epoch epoch) { nodes_[Index(node)].membership->SetEpoch(epoch); }
+  // A newer document, which `at` has at once. Answers who joins.
+  int Join(int at);
+  // Likewise. Who is no member any more ends once it knows. REQUIRES: a member, and not `at`.
+  void Leave(int node, int at);
   void SetLoad(int node, Load load) { nodes_[Index(node)].membership->SetLoad(load); }
 
   Time now() const { return scheduler_.now(); }
@@ -59,9 +75,12 @@ class MembershipWorld {
   // What the live nodes but itself think of it.
   int Count(int node, Liveness liveness) const;
   int live() const { return live_; }
-  // Nodes that have heard of an epoch that is newer than theirs.
-  int heard_of_newer_epochs() const;
-  // Each node that lives takes each other for what it is.
+  bool alive(int node) const { return nodes_[Index(node)].alive; }
+  // Of the newest document, dead or alive.
+  const std::set<int>& members() const { return documents_.back(); }
+  // Each node that lives knows the newest document, and is a member of it.
+  bool AllKnowTheNewest() const;
+  // And each takes each other member for what it is.
   bool Agrees() const;
 
  private:
@@ -69,8 +88,10 @@ class MembershipWorld {
     std::unique_ptr<Membership> membership;
     bool alive = true;
     bool paused = false;
-    bool heard_of_newer_epoch = false;
+    bool touched = false;  // by a cut or a pause, ever
     int lives = 0;
+    size_t document = 0;  // the newest that it knows
+    Time asked_until;     // a newer one
     Time wake = Time::Never();
     std::vector<std::function<void()>> waiting;  // what arrived while it stood still
   };
@@ -80,6 +101,11 @@ class MembershipWorld {
   static int NodeOf(NodeId id) { return static_cast<int>(id.value()) - 1; }
 
   void Start(int node);
+  void Tell(int node);
+  void Install(int node, size_t document);
+  void AskForDocument(int node, int whom);
+  // Runs what arrives at the node: later where it stands still, never where it is dead.
+  void Arrive(int node, const std::function<void()>& action);
   // REQUIRES: the node lives and does not stand still.
   void Perform(int node);
   void Wake(int node);
@@ -92,6 +118,7 @@ class MembershipWorld {
   Random random_;
   SimNetwork network_;
   std::vector<Node> nodes_;
+  std::vector<std::set<int>> documents_;  // by their epochs: the members
   int live_ = 0;
   Figures figures_;
 };

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 namespace gyre {
 namespace {
@@ -16,6 +17,15 @@ MembershipWorld::Options Hostile(int nodes, uint64_t seed) {
   options.seed = seed;
   options.network.loss_per_mille = 50;
   options.paused_per_mille = 10;
+  return options;
+}
+
+// Nothing is lost, and nobody stands still.
+MembershipWorld::Options Calm(int nodes, uint64_t seed) {
+  MembershipWorld::Options options;
+  options.nodes = nodes;
+  options.seed = seed;
+  options.network.loss_per_mille = 0;
   return options;
 }
 
@@ -101,7 +111,7 @@ TEST_P(MembershipOfMany, HearsTheLoadOfANodeThatWasBackBeforeItWasMissed) {
   EXPECT_TRUE(everybody_knows(Load::kIdle));
 }
 
-TEST_P(MembershipOfMany, HasEverybodyHearOfALoadAndOfANewerDocument) {
+TEST_P(MembershipOfMany, HasEverybodyHearOfALoad) {
   MembershipWorld world(Hostile(GetParam(), 7));
   world.RunFor(Duration::Seconds(5));
   world.SetLoad(0, Load::kFull);
@@ -111,10 +121,124 @@ TEST_P(MembershipOfMany, HasEverybodyHearOfALoadAndOfANewerDocument) {
     }
     return true;
   }));
-  world.SetEpoch(0, Epoch(2));
-  // Each that heard would ask for it and tell others; here it is the one node's probes alone.
-  EXPECT_TRUE(
-      world.RunUntil(Duration::Seconds(10), [&] { return world.heard_of_newer_epochs() > 0; }));
+}
+
+TEST_P(MembershipOfMany, BringsWhoJoinsAndWhoLeavesToEverybody) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Hostile(GetParam(), seed));
+    world.RunFor(Duration::Seconds(10));
+    const int joined = world.Join(0);
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(20), [&] { return world.AllKnowTheNewest(); }))
+        << "seed " << seed;
+    EXPECT_TRUE(
+        world.RunUntil(Duration::Seconds(20),
+                       [&] { return world.Count(joined, Liveness::kAlive) == world.live() - 1; }))
+        << "seed " << seed;
+    world.Leave(1, joined);
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(20), [&] { return world.AllKnowTheNewest(); }))
+        << "seed " << seed;
+    EXPECT_FALSE(world.alive(1)) << "who leaves has heard of it";
+    EXPECT_EQ(world.live(), GetParam());
+    EXPECT_EQ(world.figures().false_dead, 0u) << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, TakesNobodyForDeadWhileMembersJoinAndLeave) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Hostile(GetParam(), seed));
+    Random random(seed);
+    for (int change = 0; change < 20; ++change) {
+      world.RunFor(Duration::Millis(random.Between(100, 12'000)));
+      const std::vector<int> members(world.members().begin(), world.members().end());
+      const int at = members[random.Below(members.size())];
+      const int other = members[random.Below(members.size())];
+      if (!world.alive(at)) continue;
+      if (at == other || members.size() < 3) {
+        world.Join(at);
+      } else if (random.Chance(1, 2)) {
+        world.Join(other);
+      } else {
+        world.Leave(other, at);
+      }
+    }
+    EXPECT_GT(world.figures().joins, 3u);
+    EXPECT_GT(world.figures().leaves, 1u);
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(60), [&] { return world.AllKnowTheNewest(); }))
+        << "seed " << seed;
+    EXPECT_EQ(world.figures().false_dead, 0u) << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, WhoJoinsOrLeavesHasNobodySuspected) {
+  MembershipWorld world(Calm(GetParam(), 5));
+  for (int change = 0; change < 4; ++change) {
+    world.RunFor(Duration::Seconds(7));
+    const int joined = world.Join(0);
+    world.RunFor(Duration::Seconds(7));
+    world.Leave(joined, 0);
+  }
+  world.RunFor(Duration::Seconds(20));
+  EXPECT_TRUE(world.Agrees());
+  EXPECT_EQ(world.figures().suspicions, 0u);
+}
+
+// Whoever is at neither end of it hears from both.
+TEST_P(MembershipOfMany, ALinkThatIsCutOneWayHasNobodyElseSuspectedAndNobodyTakenForDead) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Calm(GetParam(), seed));
+    world.CutOneWay(0, 1);
+    world.RunFor(Duration::Seconds(300));
+    EXPECT_EQ(world.figures().bystanders, 0u) << "seed " << seed;
+    EXPECT_EQ(world.figures().false_dead, 0u) << "seed " << seed;
+    if (GetParam() > 3) {
+      // Of three there is one helper, and a word of it may come late.
+      EXPECT_EQ(world.figures().suspicions, 0u) << "seed " << seed;
+    }
+  }
+}
+
+TEST_P(MembershipOfMany, WhoHearsNobodyHasNoOtherSuspected) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Calm(GetParam(), seed));
+    world.RunFor(Duration::Seconds(10));
+    world.Deafen(0);
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(120),
+                               [&] { return world.Count(0, Liveness::kDead) == world.live() - 1; }))
+        << "seed " << seed;
+    world.RunFor(Duration::Seconds(60));
+    EXPECT_EQ(world.figures().bystanders, 0u) << "seed " << seed;
+    world.Heal();
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(120), [&] { return world.Agrees(); }))
+        << "seed " << seed;
+    EXPECT_EQ(world.figures().bystanders, 0u) << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, WhoIsHeardByNobodyHasNoOtherSuspected) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld world(Calm(GetParam(), seed));
+    world.RunFor(Duration::Seconds(10));
+    world.Mute(0);
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(120),
+                               [&] { return world.Count(0, Liveness::kDead) == world.live() - 1; }))
+        << "seed " << seed;
+    world.RunFor(Duration::Seconds(60));
+    world.Heal();
+    EXPECT_TRUE(world.RunUntil(Duration::Seconds(120), [&] { return world.Agrees(); }))
+        << "seed " << seed;
+    EXPECT_EQ(world.figures().bystanders, 0u) << "seed " << seed;
+  }
+}
+
+TEST_P(MembershipOfMany, LinksThatAreCutOneWayHaveNobodyTakenForDeadWhileMessagesAreLost) {
+  for (uint64_t seed = 1; seed <= 3; ++seed) {
+    MembershipWorld::Options options = Hostile(GetParam(), seed);
+    MembershipWorld world(options);
+    // Each end has others who hear it and whom it hears.
+    for (int node = 0; node + 2 < GetParam(); node += 3) world.CutOneWay(node, node + 1);
+    world.RunFor(Duration::Seconds(300));
+    EXPECT_EQ(world.figures().false_dead, 0u) << "seed " << seed;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Nodes, MembershipOfMany, testing::Values(3, 10, 100));
