@@ -23,6 +23,7 @@
 #include "server/admission_limit.h"
 #include "server/expiry_sweep.h"
 #include "server/log.h"
+#include "server/node_load.h"
 #include "storage/hint_log.h"
 
 namespace gyre {
@@ -72,8 +73,9 @@ struct Config {
   Duration keepalive = Duration::Seconds(10);
   Duration keepalive_timeout = Duration::Seconds(5);
   Duration handshake = Duration::Seconds(10);
-  // Not of the file either. Nodes that differ in it judge each other unevenly.
+  // Not of the file either. Nodes that differ in these judge each other unevenly.
   MembershipOptions membership;
+  NodeLoadOptions load;
 
   // The member that is this node.
   const Member& self() const;

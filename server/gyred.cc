@@ -208,6 +208,7 @@ absl::Status Gyred::OpenNode() {
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
   standing_ = std::make_unique<StandingVote>(identity_.standing, initial_.members.size());
   options.membership = config_.membership;
+  options.load = config_.load;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
   if (!node.ok()) return node.status();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <httplib.h>
 
+#include <memory>
 #include <string>
 
 #include "server/local_cluster.h"
@@ -50,6 +51,44 @@ TEST(MembershipSeat, SuspectsANodeThatStoppedUntilItIsBack) {
   EXPECT_NE(metrics->body.find("gyre_peer_liveness{peer=\"n2\"} 1\n"), std::string::npos);
   ASSERT_TRUE(cluster.Start(2).ok());
   EXPECT_TRUE(OthersTakeItFor(cluster, "alive"));
+}
+
+// Two requests may be in flight at node 0, so that one is half of what it can do.
+TEST(MembershipSeat, TellsPeersHowBusyANodeIs) {
+  LocalCluster cluster(3);
+  cluster.config(0).max_in_flight = 2;
+  cluster.config(0).load.rise_after = Duration::Millis(200);
+  cluster.config(0).load.fall_after = Duration::Millis(500);
+  StartThree(&cluster, 1'000'000);
+  const std::unique_ptr<v1::Gyre::Stub> stub = cluster.Connect(0);
+  const auto write = [&] {
+    grpc::ClientContext context;
+    v1::PutRequest put;
+    v1::PutReply reply;
+    put.set_table("carts");
+    put.set_key("anna");
+    put.set_value("apples");
+    return stub->Put(&context, put, &reply).ok();
+  };
+  const auto load_at = [&](int at) {
+    const v1::NodeStatusReply status = cluster.Status(at);
+    for (const v1::PeerStatus& peer : status.peers()) {
+      if (peer.node() == "n0") return peer.load();
+    }
+    return status.load();
+  };
+  EXPECT_EQ(load_at(1), "idle");
+  const auto shows = [&](int at, const std::string& line) {
+    const Address& http = cluster.config(at).http_listen;
+    const auto metrics = httplib::Client(http.host, http.port).Get("/metrics");
+    return metrics && metrics->body.find("\n" + line + "\n") != std::string::npos;
+  };
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    for (int i = 0; i < 50; ++i) write();
+    return load_at(0) == "busy" && load_at(1) == "busy" && load_at(2) == "busy" &&
+           shows(0, "gyre_load 2") && shows(1, "gyre_peer_load{peer=\"n0\"} 2");
+  }));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return load_at(1) == "idle"; }));
 }
 
 TEST(MembershipSeat, TakesANodeThatStaysAwayForDeadUntilItIsBack) {

@@ -365,12 +365,18 @@ TEST_F(CommandLineTest, TellsTheStatusOfEveryMember) {
   EXPECT_EQ(all.exit, 0);
   EXPECT_NE(all.out.find("3 of 3 nodes serving"), std::string::npos);
   EXPECT_NE(all.out.find("n2"), std::string::npos);
+  EXPECT_NE(all.out.find("LOAD"), std::string::npos);
+  EXPECT_NE(all.out.find(" busy "), std::string::npos);
   cluster_.node(1).Stop();
   const Outcome one_less = Run({"status"});
   EXPECT_EQ(one_less.exit, 3);
   EXPECT_NE(one_less.out.find("unreachable"), std::string::npos);
   const Struct object = Parsed(Run({"status", "--json"}).out);
   EXPECT_EQ(NumberAt(object, "serving"), 2);
+  const Struct& first = object.fields().at("members").list_value().values(0).struct_value();
+  EXPECT_EQ(first.fields().at("load").string_value(), "busy");
+  const Struct& peer = first.fields().at("peers").list_value().values(0).struct_value();
+  EXPECT_EQ(peer.fields().at("load").string_value(), "light");
   EXPECT_EQ(object.fields().at("members").list_value().values_size(), 3);
 }
 

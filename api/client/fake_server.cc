@@ -282,12 +282,14 @@ grpc::ServerUnaryReactor* FakeNode::NodeStatus(grpc::CallbackServerContext* cont
   reply->set_node(name_);
   reply->set_cluster_name("fake");
   reply->set_state("serving");
+  reply->set_load("busy");
   reply->set_epoch(cluster_->epoch());
   for (size_t i = 0; i < cluster_->size(); ++i) {
     if (cluster_->node(i).name() == name_) continue;
     v1::PeerStatus* peer = reply->add_peers();
     peer->set_node(cluster_->node(i).name());
     peer->set_connected(true);
+    peer->set_load("light");
   }
   return Done(context);
 }
