@@ -4,7 +4,8 @@
     test/sim/membership_scale.py --svg docs/plots/membership.svg
 
 Runs gyre_membership for clusters of 10 to 1,000 nodes, and prints a line for each. With 5 % of
-messages lost; once with no node standing still, and once with 1 % of them.
+messages lost; once with no node standing still, and once with 1 % of them. The plot takes Debian's
+python3-matplotlib.
 """
 
 import argparse
@@ -25,12 +26,10 @@ def run(program: Path, nodes: int, paused: int, minutes: int) -> dict[str, float
     return {name: float(fields[name]) for name in ("bytes_per_node_s", "suspected_ms")}
 
 
-def plot(figures: dict[str, list[dict[str, float]]], path: str) -> None:
-    import matplotlib
-    matplotlib.use("svg")
-    from matplotlib import pyplot
+def plot(pyplot, figures: dict[str, list[dict[str, float]]], path: str) -> None:
     panes = (("bytes_per_node_s", "bytes a node sends, a second"),
              ("suspected_ms", "ms until 99 % suspect a dead node"))
+    pyplot.switch_backend("svg")
     _, axes = pyplot.subplots(1, len(panes), figsize=(9, 3.5))
     for axis, (name, title) in zip(axes, panes):
         for label, runs in figures.items():
@@ -51,10 +50,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=5, help="virtual time of each; default 5")
     parser.add_argument("--svg", help="where to write a plot")
     options = parser.parse_args()
+    if options.svg:  # before minutes of runs: it may not be installed
+        from matplotlib import pyplot
     figures = {label: [run(options.program, nodes, paused, options.minutes) for nodes in SIZES]
                for label, paused in PAUSED.items()}
     if options.svg:
-        plot(figures, options.svg)
+        plot(pyplot, figures, options.svg)
 
 
 if __name__ == "__main__":
