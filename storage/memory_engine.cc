@@ -6,6 +6,12 @@
 #include "ring/check.h"
 
 namespace gyre {
+namespace {
+
+// A format that no codec knows.
+constexpr std::string_view kDamaged = "\x0f";
+
+}  // namespace
 
 // The present of its engine, seen through what was replaced since the snapshot was taken.
 class MemorySnapshot final : public Snapshot {
@@ -127,7 +133,10 @@ std::unique_ptr<Snapshot> MemoryEngine::TakeSnapshot() const {
 void MemoryEngine::Crash(Random* random) {
   const size_t most = unsynced_.size() + (failed_batch_.has_value() ? 1 : 0);
   const size_t kept = random->Below(most + 1);
-  if (kept > unsynced_.size()) Apply(*failed_batch_, nullptr);
+  if (kept > unsynced_.size()) {
+    Apply(*failed_batch_, nullptr);
+    ++counters_.failed_found;
+  }
   while (unsynced_.size() > kept) {
     Revert(std::move(unsynced_.back()));
     unsynced_.pop_back();
@@ -149,6 +158,15 @@ void MemoryEngine::FailNextWrite(absl::Status status) {
   GYRE_CHECK(!status.ok(), "a failure needs an error");
   next_failure_ = std::move(status);
 }
+
+void MemoryEngine::Damage(Family family, std::string_view key) {
+  Map& map = At(family);
+  const auto it = map.find(key);
+  GYRE_CHECK(it != map.end(), "what is damaged is there");
+  it->second = kDamaged;
+}
+
+bool MemoryEngine::IsDamaged(std::string_view value) { return value == kDamaged; }
 
 void MemoryEngine::AnswerNeedsDisk(uint32_t one_in, uint64_t seed) {
   needs_disk_one_in_ = one_in;

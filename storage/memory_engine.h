@@ -41,6 +41,7 @@ class MemoryEngine final : public Engine {
     uint64_t snapshots = 0;  // taken
     uint64_t crashes = 0;
     uint64_t lost_batches = 0;  // undone by crashes
+    uint64_t failed_found = 0;  // whose Write had failed, and which a crash left in the store
   };
 
   MemoryEngine() = default;
@@ -67,6 +68,12 @@ class MemoryEngine final : public Engine {
 
   // Fault point: the next Write fails with `status` and, as Engine says, so do all after it.
   void FailNextWrite(absl::Status status);
+
+  // Fault point: until the key is written again its value fails its checks, as by a bad block:
+  // whoever reads it, through older snapshots too, gets bytes that no decoder takes. REQUIRES: the
+  // key is there.
+  void Damage(Family family, std::string_view key);
+  static bool IsDamaged(std::string_view value);
 
   // Fault point: from now on one TryGet in `one_in` answers kNeedsDisk; 0 (the default) means none.
   void AnswerNeedsDisk(uint32_t one_in, uint64_t seed);

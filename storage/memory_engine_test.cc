@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ring/check.h"
+#include "storage/version/version_codec.h"
 
 namespace gyre {
 namespace {
@@ -129,6 +130,18 @@ TEST(MemoryEngine, NeedsTheDiskAsOftenAsItIsTold) {
   EXPECT_GT(needs_disk, 900);
   EXPECT_LT(needs_disk, 1100);
   EXPECT_EQ(engine.Get(Family::kRecords, "a").value_or("-"), "1");
+}
+
+TEST(MemoryEngine, GivesWhatIsDamagedToNobodyUntilItIsWrittenAgain) {
+  MemoryEngine engine;
+  ASSERT_TRUE(engine.Write(PutBatch("a", "1"), WalSync::kYes).ok());
+  const std::unique_ptr<Snapshot> before = engine.TakeSnapshot();
+  engine.Damage(Family::kRecords, "a");
+  EXPECT_TRUE(MemoryEngine::IsDamaged(*engine.Get(Family::kRecords, "a")));
+  EXPECT_TRUE(MemoryEngine::IsDamaged(*before->Get(Family::kRecords, "a"))) << "it is one block";
+  EXPECT_FALSE(DecodeRecord(*engine.Get(Family::kRecords, "a")).ok());
+  ASSERT_TRUE(engine.Write(PutBatch("a", "2"), WalSync::kYes).ok());
+  EXPECT_EQ(State(engine), "2....");
 }
 
 TEST(MemoryEngine, CountsWhatItDid) {

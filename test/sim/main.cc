@@ -3,6 +3,7 @@
 //
 //   gyre_sim --seeds 500 --first 1 --jobs 2     many seeds
 //   gyre_sim --seeds 120 --fresh                seeds that no run has had before
+//   gyre_sim --seeds 400 --every-fault          fails, too, if some kind of fault is never hit
 //   gyre_sim --replay 17                        one seed, with a readable trace
 //   gyre_sim --digest 17                        one seed's digest alone
 
@@ -11,9 +12,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <climits>
 #include <cstdint>
 #include <cstdio>
 #include <random>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "CLI/CLI.hpp"
@@ -25,7 +29,10 @@ namespace {
 struct Tally {
   uint64_t failed = 0;
   int64_t simulated_us = 0;
+  FaultCounts faults;
 };
+// A share is told through a pipe at one stroke.
+static_assert(std::is_trivially_copyable_v<Tally> && sizeof(Tally) <= PIPE_BUF);
 
 // One process's share: every jobs-th seed.
 Tally RunShare(uint64_t first, uint64_t seeds, uint64_t job, uint64_t jobs) {
@@ -35,6 +42,7 @@ Tally RunShare(uint64_t first, uint64_t seeds, uint64_t job, uint64_t jobs) {
     options.seed = first + i;
     const ScenarioResult result = RunScenario(options);
     tally.simulated_us += result.simulated.micros();
+    tally.faults.Join(result.faults);
     if (!result.violation.has_value()) continue;
     ++tally.failed;
     std::printf("seed %llu: %s\n  replay: test/sim.sh --replay %llu\n",
@@ -52,7 +60,26 @@ uint64_t DrawFirst() {
   return (high << 16 ^ device()) & ((uint64_t{1} << 48) - 1);
 }
 
-int RunMany(uint64_t first, uint64_t seeds, uint64_t jobs) {
+void PrintFaults(const FaultCounts& faults) {
+  std::printf("faults:");
+  for (size_t i = 0; i < kFaultKinds; ++i) {
+    const auto kind = static_cast<FaultKind>(i);
+    std::printf(" %s=%llu", std::string(FaultName(kind)).c_str(),
+                static_cast<unsigned long long>(faults.Of(kind)));
+  }
+  std::printf("\n");
+}
+
+// Names the kinds of fault that were not carried out; false: there are some.
+bool EveryFaultHit(const FaultCounts& faults) {
+  const std::vector<FaultKind> unhit = faults.Unhit();
+  for (const FaultKind kind : unhit) {
+    std::printf("no seed had the fault %s\n", std::string(FaultName(kind)).c_str());
+  }
+  return unhit.empty();
+}
+
+int RunMany(uint64_t first, uint64_t seeds, uint64_t jobs, bool every_fault) {
   const auto started = std::chrono::steady_clock::now();
   int pipe_ends[2];
   if (pipe(pipe_ends) != 0) {
@@ -78,18 +105,24 @@ int RunMany(uint64_t first, uint64_t seeds, uint64_t jobs) {
   while (read(pipe_ends[0], &part, sizeof part) == sizeof part) {
     sum.failed += part.failed;
     sum.simulated_us += part.simulated_us;
+    sum.faults.Join(part.faults);
     ++heard;
   }
   while (wait(nullptr) > 0) {
   }
   if (heard != jobs) sum.failed += jobs - heard;  // a share that died has failed
+  PrintFaults(sum.faults);
+  const bool complete = !every_fault || EveryFaultHit(sum.faults);
   const double wall_s =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
-  std::printf("gyre-sim: seeds=%llu failed=%llu seeds_per_min=%.0f simulated_per_wall=%.0f\n",
-              static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(sum.failed),
-              static_cast<double>(seeds) * 60 / wall_s,
-              static_cast<double>(sum.simulated_us) / 1e6 / wall_s);
-  return sum.failed == 0 ? 0 : 1;
+  std::printf(
+      "gyre-sim: seeds=%llu failed=%llu kinds=%zu faults=%llu seeds_per_min=%.0f "
+      "simulated_per_wall=%.0f\n",
+      static_cast<unsigned long long>(seeds), static_cast<unsigned long long>(sum.failed),
+      kFaultKinds - sum.faults.Unhit().size(), static_cast<unsigned long long>(sum.faults.Sum()),
+      static_cast<double>(seeds) * 60 / wall_s,
+      static_cast<double>(sum.simulated_us) / 1e6 / wall_s);
+  return sum.failed == 0 && complete ? 0 : 1;
 }
 
 int RunOne(uint64_t seed, bool trace) {
@@ -100,7 +133,8 @@ int RunOne(uint64_t seed, bool trace) {
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
       "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu "
-      "hints %llu delivered %llu guests %llu expired %llu copied %llu log_cuts %llu: %s\n",
+      "hints %llu delivered %llu guests %llu expired %llu copied %llu log_cuts %llu mended %llu: "
+      "%s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
@@ -115,6 +149,7 @@ int RunOne(uint64_t seed, bool trace) {
       static_cast<unsigned long long>(result.expired),
       static_cast<unsigned long long>(result.copied),
       static_cast<unsigned long long>(result.log_cuts),
+      static_cast<unsigned long long>(result.mended),
       result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }
@@ -130,6 +165,8 @@ int main(int argc, char** argv) {
   app.add_option("--jobs", jobs, "processes")->check(CLI::Range(1, 64));
   bool fresh = false;
   app.add_flag("--fresh", fresh, "draws the first seed, and says which")->excludes(first_option);
+  bool every_fault = false;
+  app.add_flag("--every-fault", every_fault, "fails where some kind of fault is never carried out");
   auto* replay_option = app.add_option("--replay", replay, "one seed, with a readable trace");
   auto* digest_option = app.add_option("--digest", digest, "one seed, its digest alone");
   CLI11_PARSE(app, argc, argv);
@@ -140,5 +177,5 @@ int main(int argc, char** argv) {
     std::printf("first seed: %llu\n", static_cast<unsigned long long>(first));
     std::fflush(stdout);  // before there are more processes to say it
   }
-  return gyre::RunMany(first, seeds, std::min(jobs, seeds));
+  return gyre::RunMany(first, seeds, std::min(jobs, seeds), every_fault);
 }

@@ -1,5 +1,7 @@
 #include "test/sim/nemesis.h"
 
+#include <iterator>
+#include <optional>
 #include <vector>
 
 namespace gyre {
@@ -13,7 +15,7 @@ void Nemesis::Next() {
   });
 }
 
-void Nemesis::Later(void (Nemesis::*mend)(int), int node) {
+void Nemesis::Later(Deed mend, int node) {
   const Duration span = Duration::Micros(random_.Between(10'000, options_.longest.micros()));
   cluster_->scheduler().After(span, [this, mend, node] {
     if (!stopped_) (this->*mend)(node);
@@ -21,85 +23,79 @@ void Nemesis::Later(void (Nemesis::*mend)(int), int node) {
 }
 
 void Nemesis::Strike() {
+  // Named as often as it is to happen among the others.
+  static constexpr Deed kDeeds[] = {
+      &Nemesis::Crash,       &Nemesis::Crash,           &Nemesis::Crash,
+      &Nemesis::Crash,       &Nemesis::CrashAndRestart, &Nemesis::CrashAsItStarts,
+      &Nemesis::CrashOwners, &Nemesis::CrashAll,        &Nemesis::Stop,
+      &Nemesis::Stop,        &Nemesis::StopAndRestart,  &Nemesis::Pause,
+      &Nemesis::Pause,       &Nemesis::CutHalves,       &Nemesis::CutHalves,
+      &Nemesis::CutPair,     &Nemesis::Isolate,         &Nemesis::LoseMany,
+      &Nemesis::SlowLink,    &Nemesis::BreakConnection, &Nemesis::BreakClock,
+      &Nemesis::BreakClock,  &Nemesis::FailDisk,        &Nemesis::FailDisk,
+      &Nemesis::SlowDisk,    &Nemesis::DamageRecord,    &Nemesis::DamageRecord,
+      &Nemesis::Burst,       &Nemesis::ChangeTopology,
+  };
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
-  switch (random_.Below(13)) {
-    case 0:
-    case 1:
-    case 2:
-      cluster_->Crash(node);
-      Later(&Nemesis::Restart, node);
-      break;
-    case 3:
-      cluster_->Crash(node);  // and back at once
-      cluster_->Restart(node);
-      break;
-    case 4:
-      cluster_->Pause(node);
-      Later(&Nemesis::Resume, node);
-      break;
-    case 5:
-    case 6:
-      CutSome();
-      Later(&Nemesis::HealNetwork, 0);
-      break;
-    case 7:
-      cluster_->SetLoss(static_cast<int>(random_.Between(50, 300)));
-      Later(&Nemesis::CalmNetwork, 0);
-      break;
-    case 8:
-      if (options_.wrong_clocks == 0) break;
-      cluster_->JumpClock(node % options_.wrong_clocks, random_.Between(-3'600'000, 3'600'000));
-      cluster_->SetDrift(node % options_.wrong_clocks, random_.Between(-50'000, 50'000));
-      break;
-    case 9:
-      cluster_->FailDisk(node);
-      Later(&Nemesis::CrashAndRestart, node);
-      break;
-    case 10:
-      cluster_->Stop(node);
-      Later(&Nemesis::Restart, node);
-      break;
-    case 11:
-      StopAndRestart(node);
-      break;
-    case 12:
-      CrashSeveral();
-      break;
-  }
+  (this->*kDeeds[random_.Below(std::size(kDeeds))])(node);
 }
 
-// All nodes, or all owners of a partition, at once; each is back in its own time.
-void Nemesis::CrashSeveral() {
-  std::vector<int> nodes;
-  if (random_.Chance(1, 4)) {
-    for (int node = 0; node < cluster_->size(); ++node) nodes.push_back(node);
-  } else {
-    const auto slice = static_cast<uint32_t>(random_.Below(cluster_->slices()));
-    nodes = cluster_->OwnersOf(PartitionId(3, slice));
-  }
-  for (int node : nodes) {
-    cluster_->Crash(node);
-    Later(&Nemesis::Restart, node);
-  }
+// --------------------------------------------------------------------------------------- processes
+
+void Nemesis::Crash(int node) {
+  cluster_->Crash(node);
+  Later(&Nemesis::Restart, node);
 }
 
-void Nemesis::PlanDiskLoss() {
-  const auto node = static_cast<int>(random_.Below(cluster_->size()));
-  const bool wipe = random_.Chance(1, 2);
-  const Duration lost = Duration::Micros(
-      random_.Between(options_.story.micros() / 3, options_.story.micros() * 9 / 10));
-  const Duration kept = Duration::Micros(random_.Between(0, lost.micros()));
-  if (!wipe) cluster_->scheduler().After(kept, [this, node] { cluster_->Keep(node); });
-  cluster_->scheduler().After(lost, [this, node, wipe] {
-    wipe ? cluster_->Wipe(node) : cluster_->PutBack(node);
-    Later(&Nemesis::Restart, node);
+void Nemesis::CrashAndRestart(int node) {
+  cluster_->Crash(node);
+  cluster_->Restart(node);
+}
+
+void Nemesis::CrashAsItStarts(int node) {
+  CrashAndRestart(node);
+  const Duration soon = Duration::Micros(random_.Between(1000, 400'000));
+  cluster_->scheduler().After(soon, [this, node] {
+    if (!stopped_) CrashAndRestart(node);
   });
 }
 
+void Nemesis::CrashOwners(int) {
+  const auto slice = static_cast<uint32_t>(random_.Below(cluster_->slices()));
+  const std::vector<int> owners = cluster_->OwnersOf(PartitionId(3, slice));
+  if (owners.empty()) return;  // all nodes are down
+  cluster_->Count(FaultKind::kCrashOfAllOwners);
+  for (const int owner : owners) Crash(owner);
+}
+
+// Each is back in its own time.
+void Nemesis::CrashAll(int) {
+  cluster_->Count(FaultKind::kCrashOfAllNodes);
+  for (int node = 0; node < cluster_->size(); ++node) Crash(node);
+}
+
+void Nemesis::Stop(int node) {
+  cluster_->Stop(node);
+  Later(&Nemesis::Restart, node);
+}
+
+void Nemesis::StopAndRestart(int node) {
+  cluster_->Stop(node);
+  cluster_->Restart(node);
+}
+
+void Nemesis::Pause(int node) {
+  cluster_->Pause(node);
+  Later(&Nemesis::Resume, node);
+}
+
+// ----------------------------------------------------------------------------------------- network
+
 // Splits the nodes in two; half of the time only one side goes unheard.
-void Nemesis::CutSome() {
-  const uint64_t side = random_.Next();
+void Nemesis::CutHalves(int) {
+  const uint64_t side = 1 + random_.Below((uint64_t{1} << cluster_->size()) - 2);
   const bool both = random_.Chance(1, 2);
+  cluster_->Count(both ? FaultKind::kCutBothWays : FaultKind::kCutOneWay);
   for (int a = 0; a < cluster_->size(); ++a) {
     for (int b = 0; b < cluster_->size(); ++b) {
       const bool a_in = (side >> a & 1) != 0;
@@ -108,7 +104,103 @@ void Nemesis::CutSome() {
       if (both || a_in) cluster_->Cut(a, b);
     }
   }
+  Later(&Nemesis::HealNetwork, 0);
 }
+
+void Nemesis::CutPair(int node) {
+  const int other = Other(node);
+  cluster_->Count(FaultKind::kPairCut);
+  cluster_->Cut(node, other);
+  cluster_->Cut(other, node);
+  Later(&Nemesis::HealNetwork, 0);
+}
+
+void Nemesis::Isolate(int node) {
+  cluster_->Count(FaultKind::kNodeIsolated);
+  for (int other = 0; other < cluster_->size(); ++other) {
+    if (other == node) continue;
+    cluster_->Cut(node, other);
+    cluster_->Cut(other, node);
+  }
+  Later(&Nemesis::HealNetwork, 0);
+}
+
+void Nemesis::LoseMany(int) {
+  cluster_->Count(FaultKind::kManyLost);
+  cluster_->SetLoss(static_cast<int>(random_.Between(50, 300)));
+  Later(&Nemesis::CalmNetwork, 0);
+}
+
+void Nemesis::SlowLink(int node) {
+  cluster_->SlowLink(node, Other(node), Duration::Millis(random_.Between(20, 1500)));
+  Later(&Nemesis::HealNetwork, 0);
+}
+
+void Nemesis::BreakConnection(int node) { cluster_->BreakConnection(node, Other(node)); }
+
+// -------------------------------------------------------------------------------- clocks and disks
+
+void Nemesis::BreakClock(int node) {
+  if (options_.wrong_clocks == 0) return;
+  cluster_->JumpClock(node % options_.wrong_clocks, random_.Between(-3'600'000, 3'600'000));
+  cluster_->SetDrift(node % options_.wrong_clocks, random_.Between(-50'000, 50'000));
+}
+
+void Nemesis::FailDisk(int node) {
+  cluster_->FailDisk(node);
+  Later(&Nemesis::CrashAndRestart, node);
+}
+
+void Nemesis::SlowDisk(int node) {
+  cluster_->SlowDisk(node, Duration::Millis(random_.Between(20, 500)));
+  Later(&Nemesis::EaseDisk, node);
+}
+
+void Nemesis::DamageRecord(int node) {
+  if (!options_.damage) return;
+  cluster_->DamageRecord(cluster_->damaged_node().value_or(node), &random_);
+}
+
+void Nemesis::PlanDiskLoss() {
+  const int64_t story_us = options_.story.micros();
+  const auto node = static_cast<int>(random_.Below(cluster_->size()));
+  const bool wipe = random_.Chance(1, 2);
+  const bool again = options_.disk_losses > 1;
+  const Duration lost = Duration::Micros(again ? random_.Between(story_us / 8, story_us / 2)
+                                               : random_.Between(story_us / 3, story_us * 9 / 10));
+  const Duration kept = Duration::Micros(random_.Between(0, lost.micros()));
+  if (!wipe) cluster_->scheduler().After(kept, [this, node] { cluster_->Keep(node); });
+  cluster_->scheduler().After(lost, [this, node, wipe, again] {
+    LoseDisk(node, wipe);
+    if (again) LoseAnotherDisk();
+  });
+}
+
+void Nemesis::LoseDisk(int node, bool wipe) {
+  wipe ? cluster_->Wipe(node) : cluster_->PutBack(node);
+  Later(&Nemesis::Restart, node);
+}
+
+// Looks every now and then whether it may.
+void Nemesis::LoseAnotherDisk() {
+  cluster_->scheduler().After(Duration::Seconds(1), [this] {
+    if (stopped_) return;
+    if (!cluster_->HasRecovered()) return LoseAnotherDisk();
+    LoseDisk(static_cast<int>(random_.Below(cluster_->size())), true);
+  });
+}
+
+// ------------------------------------------------------------------------------- load and topology
+
+void Nemesis::Burst(int node) { cluster_->Burst(node, "mixed", 300); }
+
+void Nemesis::ChangeTopology(int node) {
+  if (!options_.topology) return;
+  cluster_->ChangeTopology(node, "passing", !table_made_);
+  table_made_ = !table_made_;
+}
+
+// --------------------------------------------------------------------------------------------- end
 
 void Nemesis::StopAndHeal() {
   stopped_ = true;
@@ -117,12 +209,18 @@ void Nemesis::StopAndHeal() {
   // A power cut of everything shows what was durable, a stop what is taken up again, and nodes that
   // go on what they settle.
   const uint64_t end = random_.Below(3);
+  const std::optional<int> damaged = cluster_->damaged_node();
   for (int node = 0; node < cluster_->size(); ++node) {
     cluster_->Resume(node);
-    if (end == 0 || cluster_->disk_failed(node)) cluster_->Crash(node);  // lifts a failed disk
+    EaseDisk(node);
+    // A crash lifts a failed disk, and takes what is in memory of what is damaged on the disk.
+    if (end == 0 || cluster_->disk_failed(node) || node == damaged) cluster_->Crash(node);
     if (end == 1) cluster_->Stop(node);
     cluster_->Restart(node);
   }
+  if (!damaged.has_value()) return;
+  cluster_->scheduler().After(Duration::Seconds(10),
+                              [this, damaged] { cluster_->ReadDamaged(*damaged); });
 }
 
 }  // namespace gyre

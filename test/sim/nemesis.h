@@ -1,11 +1,15 @@
 // Nemesis: breaks a SimCluster, seeded: crashes, of one node or several, orderly stops, pauses,
-// cuts in one or both directions, clocks that drift and jump, disks that fail, loss that comes and
-// goes. What it breaks it mends after a while.
+// cuts in one or both directions, slow links and connections that break, clocks that drift and
+// jump, disks that fail, are slow, damaged or lost, loss that comes and goes, bursts of requests,
+// topologies that change. What it breaks it mends after a while. Each kind is counted where it is
+// carried out (fault_counts.h).
 //
 // One thread.
 
 #ifndef GYRE_TEST_SIM_NEMESIS_H_
 #define GYRE_TEST_SIM_NEMESIS_H_
+
+#include <optional>
 
 #include "ring/random.h"
 #include "test/sim/sim_cluster.h"
@@ -13,13 +17,17 @@
 namespace gyre {
 
 struct NemesisOptions {
-  Duration mean_gap = Duration::Millis(2500);  // between two faults
+  Duration mean_gap = Duration::Millis(2000);  // between two faults
   Duration longest = Duration::Seconds(8);     // of one fault
   int wrong_clocks = 5;  // breaks the clocks of that many nodes, too, and leaves all others right
-  // Once in the story one node's disk is lost, or is put back to what it was earlier. More would
-  // take the only copies of what was acknowledged.
-  bool disk_loss = false;
-  Duration story = Duration::Seconds(60);  // within which that happens
+  // So many times in the story a node's disk is lost, or is put back to what it was earlier. Again
+  // only once all owners have what there was when it was lost the first time: sooner it would take
+  // the only copies of what was acknowledged.
+  int disk_losses = 0;
+  // Records are damaged, of one node at a time: likewise.
+  bool damage = false;
+  bool topology = false;                   // tables come and go
+  Duration story = Duration::Seconds(60);  // within which disks are lost
 };
 
 class Nemesis {
@@ -29,35 +37,59 @@ class Nemesis {
 
   void Start() {
     Next();
-    if (options_.disk_loss) PlanDiskLoss();
+    if (options_.disk_losses > 0) PlanDiskLoss();
   }
   // Breaks nothing any more and mends everything.
   void StopAndHeal();
 
  private:
+  using Deed = void (Nemesis::*)(int node);
+
   void Next();
   void Strike();
-  void CutSome();
-  void CrashSeveral();
+  void Later(Deed mend, int node);
+
+  void Crash(int node);
+  void CrashAndRestart(int node);
+  void CrashAsItStarts(int node);
+  void CrashOwners(int node);
+  void CrashAll(int node);
+  void Stop(int node);
+  void StopAndRestart(int node);
+  void Pause(int node);
+  void CutHalves(int node);
+  void CutPair(int node);
+  void Isolate(int node);
+  void LoseMany(int node);
+  void SlowLink(int node);
+  void BreakConnection(int node);
+  void BreakClock(int node);
+  void FailDisk(int node);
+  void SlowDisk(int node);
+  void DamageRecord(int node);
+  void Burst(int node);
+  void ChangeTopology(int node);
+
   void PlanDiskLoss();
-  void Later(void (Nemesis::*mend)(int), int node);
+  void LoseDisk(int node, bool wipe);
+  void LoseAnotherDisk();
+
   void Restart(int node) { cluster_->Restart(node); }
   void Resume(int node) { cluster_->Resume(node); }
   void HealNetwork(int) { cluster_->HealNetwork(); }
-  void CalmNetwork(int) { cluster_->SetLoss(10); }
-  void StopAndRestart(int node) {
-    cluster_->Stop(node);
-    cluster_->Restart(node);
-  }
-  void CrashAndRestart(int node) {
-    cluster_->Crash(node);
-    cluster_->Restart(node);
+  void CalmNetwork(int) { cluster_->SetLoss(kUsualLoss); }
+  void EaseDisk(int node) { cluster_->SlowDisk(node, std::nullopt); }
+
+  static constexpr int kUsualLoss = 10;  // per mille
+  int Other(int node) {
+    return (node + 1 + static_cast<int>(random_.Below(cluster_->size() - 1))) % cluster_->size();
   }
 
   const NemesisOptions options_;
   SimCluster* const cluster_;
   Random random_;
   bool stopped_ = false;
+  bool table_made_ = false;
 };
 
 }  // namespace gyre

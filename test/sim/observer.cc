@@ -94,8 +94,10 @@ std::optional<std::string> Observer::JudgeClaims(PartitionId partition, const Pa
   for (const auto& [item, events] : claimed) {
     auto table = tables_.find(item.table);
     if (table == tables_.end() || table->second.history == nullptr) continue;
+    const std::optional<Record> stored = load(item);
+    if (!stored.has_value()) continue;
     std::set<EventId> shown;
-    for (const Version& version : load(item).versions) {
+    for (const Version& version : stored->versions) {
       shown.insert(History::EventOf(version.value));
     }
     auto wrong = table->second.history->JudgeEffects({table->second.name, item.key}, events, shown);
@@ -110,6 +112,14 @@ std::set<ItemKey> Observer::Items(PartitionId partition) const {
     for (const auto& [dot, seen] : dots->second) items.insert(seen.item);
   }
   return items;
+}
+
+std::vector<Dot> Observer::Dots(PartitionId partition) const {
+  std::vector<Dot> seen;
+  if (auto dots = dots_.find(partition); dots != dots_.end()) {
+    for (const auto& [dot, what] : dots->second) seen.push_back(dot);
+  }
+  return seen;
 }
 
 }  // namespace gyre

@@ -41,12 +41,15 @@ class Observer {
   std::optional<std::string> OnBatch(const WriteBatch& batch);
 
   // Of one replica: does what it stores bear out what its clock claims?
-  using LoadFn = std::function<Record(const ItemKey&)>;
+  // Nothing where it cannot say, for what it stores of the item is damaged.
+  using LoadFn = std::function<std::optional<Record>(const ItemKey&)>;
   std::optional<std::string> JudgeClaims(PartitionId partition, const PartitionClock& clock,
                                          const LoadFn& load) const;
 
   // Items of the partition that some dot was minted for.
   std::set<ItemKey> Items(PartitionId partition) const;
+  // All dots of the partition that were ever seen.
+  std::vector<Dot> Dots(PartitionId partition) const;
 
  private:
   struct Seen {

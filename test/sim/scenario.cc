@@ -98,6 +98,31 @@ void DrawCache(uint64_t seed, SimOptions* sim) {
   }
 }
 
+// Bounds that stories reach now and then, and no others.
+void DrawBounds(uint64_t seed, SimOptions* sim) {
+  sim->max_exchanges = 60;
+  sim->max_waiting_reads = 24;
+  if (seed % 8 == 3) sim->max_hint_bytes = 1500;
+}
+
+// Which faults a story has besides those that all have.
+NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
+  NemesisOptions faults;
+  const uint64_t seed = options.seed;
+  // Which write is the last can be told from outside only while all clocks are equal.
+  faults.wrong_clocks = seed % 4 < 2 ? nodes : 0;
+  // What expires does so in time as long as most clocks are right.
+  if (seed % 8 == 5) faults.wrong_clocks = 1;
+  const uint64_t disks = seed % 5;
+  faults.disk_losses = disks == 2 ? 2 : disks < 2 ? 1 : 0;
+  // A damaged record is a lost copy, which a lost disk must not come on top of. And who voted for a
+  // change of the topology and lost its disk has forgotten that it did.
+  faults.damage = faults.disk_losses == 0;
+  faults.topology = faults.disk_losses == 0;
+  faults.story = options.length;
+  return faults;
+}
+
 }  // namespace
 
 ScenarioResult RunScenario(const ScenarioOptions& options) {
@@ -106,6 +131,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   sim.trace = options.trace;
   DrawCache(options.seed, &sim);
   sim.false_loads = options.faults && options.seed % 7 < 3;
+  DrawBounds(options.seed, &sim);
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }
@@ -123,13 +149,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
         std::make_unique<SimClients>(client, &cluster, workloads[i].get(), cluster.Fork()));
     clients.back()->Start();
   }
-  NemesisOptions faults;
-  // Which write is the last can be told from outside only while all clocks are equal.
-  faults.wrong_clocks = options.seed % 4 < 2 ? cluster.size() : 0;
-  // What expires does so in time as long as most clocks are right.
-  if (options.seed % 8 == 5) faults.wrong_clocks = 1;
-  faults.disk_loss = options.seed % 5 < 3;
-  faults.story = options.length;
+  const NemesisOptions faults = DrawFaults(options, cluster.size());
   Nemesis nemesis(faults, &cluster, cluster.Fork());
   if (options.faults) nemesis.Start();
   const Duration slice = Duration::Seconds(5);
@@ -167,7 +187,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     result.succeeded += each->succeeded();
   }
   // Where no owner lost its state there is nothing that a log no longer tells.
-  if (!faults.disk_loss && figures.repair.log_cuts > 0 && !result.violation.has_value()) {
+  if (faults.disk_losses == 0 && figures.repair.log_cuts > 0 && !result.violation.has_value()) {
     result.violation = "a dot log was cut before all owners had what it tells";
   }
   result.read_repairs = figures.read_repairs;
@@ -179,7 +199,9 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.log_cuts = figures.repair.log_cuts;
   result.guest_writes = figures.stand_in.guests;
   result.expired = figures.expired;
+  result.mended = cluster.Figures().mended;
   result.cache = figures.record_cache;
+  result.faults = cluster.Faults();
   return result;
 }
 

@@ -14,6 +14,7 @@
 
 #include "ring/ids.h"
 #include "storage/record_cache.h"
+#include "test/sim/fault_counts.h"
 
 namespace gyre {
 
@@ -42,7 +43,9 @@ struct ScenarioResult {
   uint64_t expired = 0;
   uint64_t copied = 0;  // whole partitions
   uint64_t log_cuts = 0;
+  uint64_t mended = 0;  // damaged records
   RecordCache::Figures cache;
+  FaultCounts faults;  // that were carried out
 };
 
 ScenarioResult RunScenario(const ScenarioOptions& options);

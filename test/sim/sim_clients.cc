@@ -36,6 +36,7 @@ void SimClients::Next(int client) {
     call->operation = workload_->Next(client, cluster_->scheduler().now(), &random_);
     call->result.started = cluster_->scheduler().now();
     ++operations_;
+    NoteContext(*call);
     Try(call);
   });
 }
@@ -46,7 +47,12 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
   const Action& operation = call->operation;
   // Each attempt is answered once; what comes later is void.
   auto answer = [this, call, attempt](const Outcome* outcome) {
-    if (call->answered >= attempt) return;
+    if (call->answered >= attempt) {
+      if (outcome != nullptr && call->given_up >= attempt) {
+        cluster_->Count(FaultKind::kAnswerTooLate);
+      }
+      return;
+    }
     call->answered = attempt;
     OnAttempt(call, outcome);
   };
@@ -80,8 +86,23 @@ void SimClients::Try(const std::shared_ptr<Call>& call) {
                   operation.table + "/" + operation.key + " event " +
                   std::to_string(operation.event) + Describe(operation));
   if (!sent) return answer(nullptr);
+  if (call->maybe_written && operation.event != 0) cluster_->Count(FaultKind::kClientRetried);
   call->maybe_written = true;
-  cluster_->scheduler().After(options_.client_timeout, [answer] { answer(nullptr); });
+  cluster_->scheduler().After(options_.client_timeout, [this, call, attempt, answer] {
+    if (call->answered < attempt) {
+      call->given_up = attempt;
+      cluster_->Count(FaultKind::kClientGaveUp);
+    }
+    answer(nullptr);
+  });
+}
+
+// A write with a context, of a key that others have written since its client was told of it.
+void SimClients::NoteContext(const Call& call) {
+  const Action& write = call.operation;
+  if (write.event == 0 || write.mode != Action::Mode::kContext || write.context.empty()) return;
+  const Key key(write.table, write.key);
+  if (heard_[{call.client, key}] < acknowledged_[key]) cluster_->Count(FaultKind::kContextOutrun);
 }
 
 void SimClients::OnAttempt(const std::shared_ptr<Call>& call, const Outcome* outcome) {
@@ -109,7 +130,12 @@ void SimClients::End(const std::shared_ptr<Call>& call, ActionResult::Kind kind)
     result.values.emplace_back(version.value);
   }
   result.context = EncodeCausalContext(call->outcome.context);
-  if (kind == ActionResult::Kind::kOk) ++succeeded_;
+  if (kind == ActionResult::Kind::kOk) {
+    ++succeeded_;
+    const Key key(call->operation.table, call->operation.key);
+    if (call->operation.event != 0) ++acknowledged_[key];
+    heard_[{call->client, key}] = acknowledged_[key];
+  }
   std::string shown;
   for (const std::string& value : result.values) {
     shown += " " + std::to_string(History::EventOf(value));

@@ -7,7 +7,10 @@
 #define GYRE_TEST_SIM_SIM_CLIENTS_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "ring/random.h"
 #include "test/sim/sim_cluster.h"
@@ -43,12 +46,14 @@ class SimClients {
     int attempt = 0;
     bool maybe_written = false;  // some attempt may take effect yet
     int answered = 0;            // the newest attempt that was answered, or given up
+    int given_up = 0;            // likewise, the latter alone
     Outcome outcome;
   };
   void Next(int client);
   void Try(const std::shared_ptr<Call>& call);
   void OnAttempt(const std::shared_ptr<Call>& call, const Outcome* outcome);
   void End(const std::shared_ptr<Call>& call, ActionResult::Kind kind);
+  void NoteContext(const Call& call);
 
   const ClientOptions options_;
   SimCluster* const cluster_;
@@ -56,6 +61,11 @@ class SimClients {
   Random random_;
   bool stopped_ = false;
   uint64_t next_write_ = 1;
+  // Writes that were acknowledged, of each key; and as many as there were when a client was last
+  // answered about it.
+  using Key = std::pair<std::string, std::string>;  // table, key
+  std::map<Key, uint64_t> acknowledged_;
+  std::map<std::pair<int, Key>, uint64_t> heard_;
   uint64_t operations_ = 0;
   uint64_t succeeded_ = 0;
 };

@@ -71,6 +71,9 @@ void SimCluster::Open(int index) {
   options.membership.probe_interval = options.membership.probe_interval * options_.unhurried;
   options.membership.gossip_interval = options.membership.gossip_interval * options_.unhurried;
   options.shard.await_peers = true;
+  options.shard.max_exchanges = options_.max_exchanges;
+  options.shard.max_waiting_reads = options_.max_waiting_reads;
+  options.hints.max_bytes = options_.max_hint_bytes;
   options.store.log_kept = 16;
   options.store.fill_what_is_new = node.replaced;
   options.shard.expiry.margin = options_.expiry_margin;
@@ -81,6 +84,7 @@ void SimCluster::Open(int index) {
                  std::exchange(node.stopped_clean, false), Random(random_.Next()));
   if (!opened.ok()) return Violate("node does not open: " + std::string(opened.status().message()));
   node.node = *std::move(opened);
+  node.started = scheduler_.now();
   node.shards.clear();
   node.shards.resize(options_.shards);
   node.control_wake = node.membership_wake = Time::Never();
@@ -161,9 +165,11 @@ void SimCluster::JumpClock(int index, int64_t wall_ms) {
   nodes_[index].wall_offset_ms += wall_ms;
   NoteAhead(&nodes_[index]);
   observer_.OnClocksApart();
+  Count(wall_ms < 0 ? FaultKind::kClockBack : FaultKind::kClockAhead);
 }
 
 void SimCluster::SetDrift(int index, int64_t ppm) {
+  Count(FaultKind::kClockDrifts);
   observer_.OnClocksApart();
   SimNode& node = nodes_[index];
   NoteAhead(&node);
@@ -212,7 +218,7 @@ void SimCluster::PerformShard(int index, int shard) {
       const ClockAnswerLimits limits{8, 4096};
       absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
           *n.engine->TakeSnapshot(), scan.partition, scan.theirs, limits, scan.count);
-      if (!answer.ok()) Violate("clock scan: " + std::string(answer.status().message()));
+      JudgeScan(n, "clock scan", answer.status());
       n.node->shard(shard).OnClockScan(scan, std::move(answer), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
@@ -223,7 +229,7 @@ void SimCluster::PerformShard(int index, int shard) {
       const CopyPageLimits limits{8, 4096};
       absl::StatusOr<CopyPage> page =
           BuildCopyPage(*scan.snapshot, scan.partition, scan.ask, limits);
-      if (!page.ok()) Violate("copy: " + std::string(page.status().message()));
+      JudgeScan(n, "copy", page.status());
       n.node->shard(shard).OnCopyScan(std::move(scan), std::move(page), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
@@ -261,6 +267,7 @@ void SimCluster::PerformShard(int index, int shard) {
       Violate("a request was answered twice");
       continue;
     }
+    if (reply.outcome.code == Outcome::Code::kOverloaded) Count(FaultKind::kRequestsRefused);
     OnOutcome done = std::move(it->second);
     node.shards[shard].waiting.erase(it);
     done(std::move(reply.outcome));
@@ -287,6 +294,7 @@ void SimCluster::WriteCommit(SimNode& node, int shard) {
 void SimCluster::OnDiskFailed(int index) {
   SimNode& node = nodes_[index];
   if (std::exchange(node.left, true)) return;
+  Count(FaultKind::kSyncFails);
   Trace("LEAVES " + NodeName(node.id));
   for (int shard = 0; shard < options_.shards; ++shard) {
     node.node->shard(shard).OnDiskFailed(NowAt(node));
@@ -310,6 +318,7 @@ void SimCluster::ObserveStored(const SimNode& node) {
   for (Family family : {Family::kDotLog, Family::kRecords}) {
     const absl::Status scanned = snapshot->Scan(family, "", std::string(300, '\xff'),
                                                 [&](std::string_view key, std::string_view value) {
+                                                  if (MemoryEngine::IsDamaged(value)) return true;
                                                   stored.Put(family, key, value);
                                                   return true;
                                                 });
@@ -472,11 +481,14 @@ void SimCluster::Post(int from, Envelope envelope) {
   scheduler_.Note(static_cast<uint64_t>(from) << 32 | static_cast<uint64_t>(to),
                   envelope.message.exchange ^ envelope.message.body.index());
   auto message = std::make_shared<const PeerMessage>(std::move(envelope.message));
-  network_.Send(from, to, [this, from, to, message] { Deliver(from, to, *message); });
+  network_.Send(from, to, [this, from, to, life = nodes_[from].life, message] {
+    Deliver(from, to, life, *message);
+  });
 }
 
-void SimCluster::Deliver(int from, int to, const PeerMessage& message) {
+void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& message) {
   if (nodes_[to].left) return;
+  if (nodes_[from].life != life && up(from)) Count(FaultKind::kMessageOfFormerLife);
   Arrive(to, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
     if (std::holds_alternative<Fetch>(message.body)) ++node.fetches;
@@ -525,6 +537,7 @@ void SimCluster::FromClient(int client, int index, OnOutcome done,
     if (node.life != life || node.node == nullptr) return;
     if (!Admits(node)) {
       ++refused_;
+      Count(FaultKind::kRequestsRefused);
       node.free_at = std::max(node.free_at, scheduler_.now()) + options_.step / 16;
       Outcome outcome;
       outcome.code = Outcome::Code::kOverloaded;
@@ -656,26 +669,38 @@ void SimCluster::Crash(int index) {
   SimNode& node = nodes_[index];
   if (node.node == nullptr) return;
   Trace("CRASH " + NodeName(node.id));
+  CountCrash(node);
   // What was on its way to the disk may have arrived, unsynced and unacknowledged.
   std::vector<WriteBatch> arrived;
   for (ShardSlot& slot : node.shards) {
-    if (!slot.writing.has_value() || random_.Chance(1, 2)) continue;
+    if (!slot.writing.has_value()) continue;
+    if (random_.Chance(1, 2)) {
+      Count(FaultKind::kWriteUnderWayLost);
+      continue;
+    }
     if (!node.engine->Write(slot.writing->batch, WalSync::kNo).ok()) break;  // a failed disk
     arrived.push_back(std::move(slot.writing->batch));
   }
   End(index);
   Random draw(random_.Next());
+  const MemoryEngine::Counters before = node.engine->counters();
   node.engine->Crash(&draw);
+  const MemoryEngine::Counters& after = node.engine->counters();
+  if (after.lost_batches > before.lost_batches) Count(FaultKind::kUnsyncedLost);
+  if (after.failed_found > before.failed_found) Count(FaultKind::kFailedWriteFoundStored);
   observer_.OnPowerCut(index, std::exchange(node.synced, scheduler_.now()), scheduler_.now());
   // What the power cut took after all has never been minted: no message spoke of it.
   for (const WriteBatch& batch : arrived) {
-    if (Survived(*node.engine, batch)) Observe(node, batch);
+    if (!Survived(*node.engine, batch)) continue;
+    Count(FaultKind::kWriteUnderWayStored);
+    Observe(node, batch);
   }
   TellReachability(index, false);
 }
 
 void SimCluster::Wipe(int index) {
   Trace("WIPE " + NodeName(nodes_[index].id));
+  Count(FaultKind::kDiskWiped);
   LoseDisk(index, std::make_unique<MemoryEngine>());
 }
 
@@ -684,6 +709,7 @@ void SimCluster::Keep(int index) { nodes_[index].kept = nodes_[index].engine->Co
 void SimCluster::PutBack(int index) {
   if (nodes_[index].kept == nullptr) return;
   Trace("PUT BACK " + NodeName(nodes_[index].id));
+  Count(FaultKind::kDiskPutBack);
   LoseDisk(index, std::move(nodes_[index].kept));
 }
 
@@ -694,10 +720,12 @@ void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
   if (options_.needs_disk_one_in > 0) {
     node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
   }
+  if (disk_lost_) Count(FaultKind::kSecondDiskLost);
   node.replaced = node.lost_state = disk_lost_ = true;
   node.stopped_clean = false;
   // Of what was not synced elsewhere this copy is gone, however long it was on this disk.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
+  NoteHeld();
 }
 
 // As gyred does: the store takes what was handed to it, and nobody steps the shards any more; what
@@ -706,6 +734,7 @@ void SimCluster::Stop(int index) {
   SimNode& node = nodes_[index];
   if (node.node == nullptr || node.paused) return;
   Trace("STOP " + NodeName(node.id));
+  Count(FaultKind::kStop);
   for (ShardSlot& slot : node.shards) {
     if (!slot.writing.has_value()) continue;
     if (node.engine->Write(slot.writing->batch, slot.writing->sync).ok()) {
@@ -772,6 +801,7 @@ void SimCluster::Tell(int index, int about, bool reachable) {
 void SimCluster::Pause(int index) {
   if (!up(index)) return;
   Trace("PAUSE " + NodeName(nodes_[index].id));
+  Count(FaultKind::kPause);
   nodes_[index].paused = true;
 }
 
@@ -787,11 +817,6 @@ void SimCluster::Resume(int index) {
 void SimCluster::Cut(int from, int to) {
   Trace("CUT " + NodeName(nodes_[from].id) + " -> " + NodeName(nodes_[to].id));
   network_.Cut(from, to);
-}
-
-void SimCluster::SlowDisk(int index, Duration each) {
-  Trace("SLOW DISK " + NodeName(nodes_[index].id));
-  nodes_[index].disk = each;
 }
 
 void SimCluster::HealNetwork() {
@@ -822,9 +847,11 @@ void SimCluster::JudgeClaims() {
   for (SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
     const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
-    const auto load = [&](const ItemKey& item) {
-      absl::StatusOr<Record> read =
-          ReplicaStore::Decode(snapshot->Get(Family::kRecords, EncodeItemKey(item)));
+    const auto load = [&](const ItemKey& item) -> std::optional<Record> {
+      const absl::StatusOr<std::string> stored =
+          snapshot->Get(Family::kRecords, EncodeItemKey(item));
+      if (stored.ok() && MemoryEngine::IsDamaged(*stored)) return std::nullopt;
+      absl::StatusOr<Record> read = ReplicaStore::Decode(stored);
       if (!read.ok()) Violate("a record cannot be read");
       return read.value_or(Record{});
     };
@@ -843,8 +870,9 @@ void SimCluster::JudgeKept() {
     if (node.node == nullptr) continue;
     for (int shard = 0; shard < options_.shards; ++shard) {
       node.node->shard(shard).store().cache().ForEachClean([&](const RecordCache::Entry& kept) {
-        const absl::StatusOr<Record> held =
-            ReplicaStore::Decode(node.engine->Get(Family::kRecords, kept.first));
+        const absl::StatusOr<std::string> stored = node.engine->Get(Family::kRecords, kept.first);
+        if (stored.ok() && MemoryEngine::IsDamaged(*stored)) return;
+        const absl::StatusOr<Record> held = ReplicaStore::Decode(stored);
         if (!held.ok() || *held != kept.second.stored) {
           Violate(NodeName(node.id) + " keeps what its store does not hold of " +
                   DecodeItemKey(kept.first)->key);
@@ -894,6 +922,10 @@ void SimCluster::JudgeSwept(const SimNode& node) {
       snapshot->Scan(Family::kRecords, "", "", [&](std::string_view key, std::string_view value) {
         const std::optional<ItemKey> item = DecodeItemKey(key);
         const absl::StatusOr<Record> record = DecodeRecord(value);
+        if (!record.ok()) {
+          Violate(NodeName(node.id) + " holds a damaged record of " + item->key);
+          return false;
+        }
         for (const uint64_t moment : ExpiryIndex::MomentsOf(*record)) {
           ++versions;
           if (moment + long_ago_ms < *time_ms) {
@@ -1062,6 +1094,9 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->disk_reads += figures.disk_reads;
     sum->stand_in.kept += figures.stand_in.kept;
     sum->stand_in.delivered += figures.stand_in.delivered;
+    sum->stand_in.refused += figures.stand_in.refused;
+    sum->sheds += figures.sheds;
+    sum->mended += figures.mended;
     sum->stand_in.guests += figures.stand_in.guests;
     sum->reads += figures.reads;
     sum->pace.slowed += figures.pace.slowed;

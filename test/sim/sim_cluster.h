@@ -24,6 +24,7 @@
 #include "server/admission_limit.h"
 #include "server/node.h"
 #include "storage/memory_engine.h"
+#include "test/sim/fault_counts.h"
 #include "test/sim/observer.h"
 #include "test/sim/scheduler.h"
 #include "test/sim/sim_network.h"
@@ -48,6 +49,11 @@ struct SimOptions {
   // sixteenth. Zero: it takes no time, and nothing waits or is refused.
   Duration step = {};
   AdmissionOptions admission = {};
+  // Bounds of what a node takes on, where a story is to reach them: requests of a shard, reads of a
+  // shard that wait for the disk, bytes of hints of a node.
+  size_t max_exchanges = ShardOptions().max_exchanges;
+  size_t max_waiting_reads = ShardOptions().max_waiting_reads;
+  uint64_t max_hint_bytes = HintLogOptions().max_bytes;
   // Between the moment of expiry and the removal. Beyond what nodes' times differ by.
   Duration expiry_margin = Duration::Seconds(5);
   // ReplicaStore::Options::log_age, beyond what a client retries for.
@@ -74,6 +80,8 @@ class SimCluster {
             Duration timeout, OnOutcome done);
   // Creates the table through `node` and runs until that is done.
   absl::StatusOr<TableSpec> CreateTable(int node, TableSpec table);
+  // So many reads at one moment, whose answers nobody heeds.
+  void Burst(int node, const std::string& table, int reads);
 
   // ---- what may fail
   void Crash(int node);    // a power cut: what was not synced may be gone
@@ -87,9 +95,19 @@ class SimCluster {
   void Pause(int node);  // stands still; what arrives waits
   void Resume(int node);
   void Cut(int from, int to);
-  void HealNetwork();
-  // From now on the node's disk takes so long for everything.
-  void SlowDisk(int node, Duration each);
+  void SlowLink(int from, int to, Duration more);
+  void HealNetwork();  // of all of these
+  // The connection of two nodes breaks, with what is under way; a moment later it stands again.
+  void BreakConnection(int one, int other);
+  // From now on the node's disk takes so long for everything; nothing: as long as ever.
+  void SlowDisk(int node, std::optional<Duration> each);
+  // A record that the node stores, if it stores any, fails its checks until it is written again.
+  // What is kept of it in memory hides that until then.
+  void DamageRecord(int node, Random* random);
+  // Peers read whatever is damaged there, and so the node meets it.
+  void ReadDamaged(int node);
+  // The topology changes: a table is made or dropped, through the node, when it can be.
+  void ChangeTopology(int node, const std::string& table, bool make);
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
   void JumpClock(int node, int64_t wall_ms);
   void SetDrift(int node, int64_t ppm);
@@ -97,6 +115,11 @@ class SimCluster {
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
   bool disk_failed(int node) const { return nodes_[node].disk_failed; }
+  // The first node with a damaged record on its disk.
+  std::optional<int> damaged_node() const;
+  // Of all that some node still had when a disk was last lost, each owner has everything again. So
+  // that another disk's loss takes no last copy.
+  bool HasRecovered() const;
   // Whether peers can have connections with it.
   bool reachable(int node) const { return up(node) && !nodes_[node].left; }
 
@@ -148,6 +171,10 @@ class SimCluster {
   void Trace(const std::string& what);
   // Of everything that happened and everything that is stored.
   uint64_t Digest();
+  // The faults that were carried out so far. Whoever else carries one out (a nemesis, clients)
+  // counts it here.
+  void Count(FaultKind kind) { faults_.Add(kind); }
+  FaultCounts Faults() const;
   // Of all lives of all nodes.
   ShardFigures Figures() const;
   // Clients' requests that a node refused, for they would have waited too long.
@@ -166,7 +193,8 @@ class SimCluster {
     std::unique_ptr<Node> node;  // null while down
     uint64_t life = 0;
     bool paused = false;
-    bool disk_failed = false;            // or will at the next write
+    bool disk_failed = false;  // or will at the next write
+    Time started;
     bool left = false;                   // it has found that out, and speaks to nobody any more
     std::unique_ptr<MemoryEngine> kept;  // a copy of the store at an earlier time
     bool replaced = false;               // this is not the first store of the node
@@ -199,6 +227,11 @@ class SimCluster {
 
   void Open(int node);
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
+  void CountCrash(const SimNode& node);
+  void NoteHeld();
+  static std::vector<std::string> DamagedKeys(const SimNode& node);
+  // A scan or read went wrong, though nothing is damaged that it could have met.
+  void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
   void NoteAhead(SimNode* node);
@@ -226,7 +259,7 @@ class SimCluster {
   void ScheduleWake(int node, int shard, Time local);
   // `due` is where the node notes the wake-up.
   void ScheduleWake(int node, Time SimNode::*due, Time local, std::function<void(SimNode&)> wake);
-  void Deliver(int from, int to, const PeerMessage& message);
+  void Deliver(int from, int to, uint64_t life, const PeerMessage& message);
   void Post(int from, Envelope envelope);
   void WriteCommit(SimNode& node, int shard);
   void Observe(const SimNode& node, const WriteBatch& batch);
@@ -261,6 +294,9 @@ class SimCluster {
   uint64_t next_token_ = 1;
   std::optional<std::string> violation_;
   bool disk_lost_ = false;
+  // What some owner or hint still told of when a disk was last lost.
+  std::map<PartitionId, std::vector<Dot>> held_;
+  FaultCounts faults_;
   ShardFigures past_;  // of lives that have ended
   uint64_t refused_ = 0;
   uint64_t load_changes_ = 0;

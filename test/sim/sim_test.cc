@@ -1,25 +1,35 @@
 // The simulator's own promises: a run is named by its seed alone, in whatever process it runs.
 
 #include <cstdio>
+#include <set>
 #include <string>
+#include <string_view>
 
 #include "gtest/gtest.h"
+#include "test/sim/fault_counts.h"
 #include "test/sim/scenario.h"
 #include "test/sim/sim_cluster.h"
 
 namespace gyre {
 namespace {
 
-// What a process of its own says of one seed.
-std::string DigestInAnotherProcess(int seed) {
-  const std::string command = std::string(GYRE_SIM) + " --digest " + std::to_string(seed);
-  FILE* process = popen(command.c_str(), "r");
+// What a process of its own says, and how it ended.
+std::string InAnotherProcess(const std::string& arguments, int* status) {
+  FILE* process = popen((std::string(GYRE_SIM) + " " + arguments).c_str(), "r");
   if (process == nullptr) return "";
   std::string said;
   for (int c = std::fgetc(process); c != EOF; c = std::fgetc(process)) {
     said.push_back(static_cast<char>(c));
   }
-  EXPECT_EQ(pclose(process), 0) << said;
+  *status = pclose(process);
+  return said;
+}
+
+// Of one seed.
+std::string DigestInAnotherProcess(int seed) {
+  int status = 0;
+  const std::string said = InAnotherProcess("--digest " + std::to_string(seed), &status);
+  EXPECT_EQ(status, 0) << said;
   return said;
 }
 
@@ -27,7 +37,7 @@ ScenarioOptions Short(uint64_t seed) {
   ScenarioOptions options;
   options.seed = seed;
   options.length = Duration::Seconds(20);
-  options.settle = Duration::Seconds(15);
+  options.settle = Duration::Seconds(40);
   return options;
 }
 
@@ -93,6 +103,36 @@ TEST(Simulation, SomeStoriesKeepNoRecordsSomeAFewAndSomeAll) {
     EXPECT_EQ(result->violation.value_or(""), "");
     EXPECT_GT(result->disk_reads, 0u) << "whatever is kept";
   }
+}
+
+TEST(Simulation, WhereAKindOfFaultIsMissedTheRunFailsAndNamesIt) {
+  int status = 0;
+  const std::string said = InAnotherProcess("--seeds 1 --first 1 --every-fault", &status);
+  EXPECT_NE(status, 0);
+  EXPECT_NE(said.find("no seed had the fault disk_"), std::string::npos) << said;
+  EXPECT_NE(said.find("failed=0"), std::string::npos) << said;
+}
+
+TEST(FaultCounts, EveryKindHasANameOfItsOwn) {
+  std::set<std::string_view> names;
+  for (size_t i = 0; i < kFaultKinds; ++i) {
+    EXPECT_NE(FaultName(static_cast<FaultKind>(i)), "");
+    names.insert(FaultName(static_cast<FaultKind>(i)));
+  }
+  EXPECT_EQ(names.size(), kFaultKinds);
+  EXPECT_EQ(FaultName(FaultKind::kNoRoomForHints), "no_room_for_hints") << "and in their order";
+}
+
+TEST(FaultCounts, NamesTheKindsThatWereNotHit) {
+  FaultCounts one, other;
+  EXPECT_EQ(one.Unhit().size(), kFaultKinds);
+  one.Add(FaultKind::kPause, 2);
+  other.Add(FaultKind::kPause);
+  other.Add(FaultKind::kDiskSlow);
+  one.Join(other);
+  EXPECT_EQ(one.Of(FaultKind::kPause), 3u);
+  EXPECT_EQ(one.Sum(), 4u);
+  EXPECT_EQ(one.Unhit().size(), kFaultKinds - 2);
 }
 
 // Nobody hears of node 0 any more, though connections seem to stand.
