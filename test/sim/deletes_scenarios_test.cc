@@ -136,10 +136,8 @@ TEST_F(DeletesStory, RestartsAndReplayedLogsBringNothingBack) {
   Restart(owners_);
   Wait();
   ExpectNothingLeft();
-  std::vector<int> all = owners_;
-  all.insert(all.end(), others_.begin(), others_.end());
-  Crash(all);
-  Restart(all);
+  Crash(All());
+  Restart(All());
   Wait();
   ExpectNothingLeft();
 }

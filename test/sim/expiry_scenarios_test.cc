@@ -21,11 +21,6 @@ class ExpiryStory : public Story {
   Outcome PutFor(int node, const std::string& value, int64_t seconds) {
     return Put(node, value, "carts", "ada", Duration::Seconds(seconds));
   }
-  std::vector<int> All() const {
-    std::vector<int> all = owners_;
-    all.insert(all.end(), others_.begin(), others_.end());
-    return all;
-  }
   void ExpectEverywhere(const Strings& values) {
     for (int node : All()) EXPECT_EQ(Values(Get(node)), values) << "node " << node;
   }

@@ -74,6 +74,7 @@ void SimCluster::Open(int index) {
   options.shard.max_exchanges = options_.max_exchanges;
   options.shard.max_waiting_reads = options_.max_waiting_reads;
   options.hints.max_bytes = options_.max_hint_bytes;
+  options.hints.max_age = options_.max_hint_age;
   options.store.log_kept = 16;
   options.store.fill_what_is_new = node.replaced;
   options.shard.expiry.margin = options_.expiry_margin;
@@ -1095,8 +1096,10 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->stand_in.kept += figures.stand_in.kept;
     sum->stand_in.delivered += figures.stand_in.delivered;
     sum->stand_in.refused += figures.stand_in.refused;
+    sum->stand_in.expired += figures.stand_in.expired;
     sum->sheds += figures.sheds;
     sum->mended += figures.mended;
+    sum->unreadable += figures.unreadable;
     sum->stand_in.guests += figures.stand_in.guests;
     sum->reads += figures.reads;
     sum->pace.slowed += figures.pace.slowed;

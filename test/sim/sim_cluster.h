@@ -50,10 +50,11 @@ struct SimOptions {
   Duration step = {};
   AdmissionOptions admission = {};
   // Bounds of what a node takes on, where a story is to reach them: requests of a shard, reads of a
-  // shard that wait for the disk, bytes of hints of a node.
+  // shard that wait for the disk, bytes of hints of a node, and how old they may be.
   size_t max_exchanges = ShardOptions().max_exchanges;
   size_t max_waiting_reads = ShardOptions().max_waiting_reads;
   uint64_t max_hint_bytes = HintLogOptions().max_bytes;
+  Duration max_hint_age = HintLogOptions().max_age;
   // Between the moment of expiry and the removal. Beyond what nodes' times differ by.
   Duration expiry_margin = Duration::Seconds(5);
   // ReplicaStore::Options::log_age, beyond what a client retries for.

@@ -69,9 +69,7 @@ TEST_F(StandInStory, AllNodesAreKilledAtOnceAndNothingAcknowledgedIsLost) {
   Crash(owners_);
   EXPECT_EQ(Put(others_[0], "milk").code, Outcome::Code::kOk);
   Crash(others_);
-  std::vector<int> all = owners_;
-  all.insert(all.end(), others_.begin(), others_.end());
-  Restart(all);
+  Restart(All());
   ExpectSettled({"milk"});
 }
 

@@ -75,9 +75,22 @@ class Story : public ::testing::Test {
       return cluster_.Write(0, node, table, key, intent, Duration::Seconds(2), done);
     });
   }
-  Outcome Get(int node, const std::string& key = "ada") {
+  // Of what a read showed.
+  Outcome PutOver(const Outcome& read, int node, const std::string& value) {
+    WriteIntent intent;
+    intent.value = value;
+    intent.context = read.context;
+    return Write(node, "carts", "ada", std::move(intent));
+  }
+  Outcome DeleteOver(const Outcome& read, int node) {
+    WriteIntent intent;
+    intent.kind = WriteKind::kDelete;
+    intent.context = read.context;
+    return Write(node, "carts", "ada", std::move(intent));
+  }
+  Outcome Get(int node, const std::string& key = "ada", const std::string& table = "carts") {
     return Ask([&](const SimCluster::OnOutcome& done) {
-      return cluster_.Read(0, node, "carts", key, Duration::Seconds(2), done);
+      return cluster_.Read(0, node, table, key, Duration::Seconds(2), done);
     });
   }
   template <typename Fn>
@@ -95,6 +108,19 @@ class Story : public ::testing::Test {
     }
     std::sort(values.begin(), values.end());
     return values;
+  }
+  std::vector<int> All() const {
+    std::vector<int> all = owners_;
+    all.insert(all.end(), others_.begin(), others_.end());
+    return all;
+  }
+  // From now on the node and the others of the cluster do not hear each other.
+  void CutOff(int node) {
+    for (int other = 0; other < cluster_.size(); ++other) {
+      if (other == node) continue;
+      cluster_.Cut(node, other);
+      cluster_.Cut(other, node);
+    }
   }
   void Crash(const std::vector<int>& nodes) {
     for (int node : nodes) cluster_.Crash(node);

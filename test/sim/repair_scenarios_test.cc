@@ -1,0 +1,212 @@
+// Named stories of copies that become equal again: hints and their bounds, repair by clocks, and
+// records that fail their checks.
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "test/sim/story.h"
+
+namespace gyre {
+namespace {
+
+using Strings = std::vector<std::string>;
+
+class RepairStory : public Story {
+ protected:
+  RepairStory() : Story(Tight()) {}
+  // Room for some ten hints, which are too old after a minute.
+  static SimOptions Tight() {
+    SimOptions options = Quiet();
+    options.max_hint_bytes = 1500;
+    options.max_hint_age = Duration::Seconds(60);
+    return options;
+  }
+  // So many keys, of all partitions; `acknowledged`: whether it is to be.
+  void PutMany(int keys, const std::string& value) {
+    for (int i = 0; i < keys; ++i) {
+      const std::string key = "key-" + std::to_string(i);
+      const std::vector<int> owners = cluster_.OwnersOf(cluster_.Locate("carts", key));
+      const auto up = std::find_if(owners.begin(), owners.end(),
+                                   [this](int node) { return cluster_.up(node); });
+      WriteIntent intent;
+      intent.value = value;
+      intent.attempt = kFirstAttempt;
+      intent.write = {++written_, 1};
+      EXPECT_TRUE(cluster_.Write(
+          0, *up, "carts", key, intent, Duration::Seconds(2),
+          [](const Outcome& outcome) { EXPECT_EQ(outcome.code, Outcome::Code::kOk); }));
+      cluster_.RunFor(Duration::Millis(100));
+    }
+  }
+  void ExpectMany(int keys, const std::string& value) {
+    for (int i = 0; i < keys; ++i) ExpectSettled({value}, "key-" + std::to_string(i));
+  }
+};
+
+// ------------------------------------------------------------------------------------------- hints
+
+TEST_F(RepairStory, WhatNoHintHadRoomForRepairBrings) {
+  Crash({owners_[0]});
+  PutMany(60, "milk");  // by two owners each, whatever becomes of the hint
+  EXPECT_GT(cluster_.Figures().stand_in.refused, 0u) << "the bound is a figure";
+  Restart({owners_[0]});
+  EXPECT_GT(cluster_.Figures().repair.items, 0u);
+  ExpectMany(60, "milk");
+}
+
+TEST_F(RepairStory, WhatAHintWasTooOldForRepairBrings) {
+  Crash({owners_[2]});
+  EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
+  EXPECT_GT(cluster_.Stored(Family::kHints), 0u);
+  cluster_.RunFor(Duration::Seconds(3600));
+  EXPECT_EQ(cluster_.Stored(Family::kHints), 0u);
+  EXPECT_GT(cluster_.Figures().stand_in.expired, 0u);
+  Restart({owners_[2]});
+  ExpectSettled({"milk"});
+}
+
+TEST_F(RepairStory, AHintThatNoOwnerHasIsNeverTooOld) {
+  Crash(owners_);
+  EXPECT_EQ(Put(others_[0], "milk").code, Outcome::Code::kOk);
+  cluster_.RunFor(Duration::Seconds(3600));
+  EXPECT_GT(cluster_.Stored(Family::kHints), 0u);
+  Restart(owners_);
+  ExpectSettled({"milk"});
+}
+
+// A hint goes when its owner has synced it, and no sooner.
+TEST_F(RepairStory, AnOwnerThatDiesAgainAndAgainWhileItIsHandedHintsGetsThemAll) {
+  Crash(owners_);
+  for (const char* value : {"milk", "eggs", "tea"}) {
+    EXPECT_EQ(Put(others_[0], value).code, Outcome::Code::kOk);
+  }
+  for (int i = 0; i < 12; ++i) {
+    for (const int owner : owners_) cluster_.Restart(owner);
+    cluster_.RunFor(Duration::Millis(100 + 30 * i));
+    for (const int owner : owners_) cluster_.Crash(owner);
+  }
+  Restart(owners_);
+  ExpectSettled({"eggs", "milk", "tea"});
+  EXPECT_EQ(cluster_.Stored(Family::kHints), 0u);
+}
+
+// ------------------------------------------------------------------------------- repair by clocks
+
+// Connections seem to stand, but what is sent to one owner is lost: there is no hint for it.
+TEST_F(RepairStory, WhatAnOwnerMissedUnnoticedComesByItself) {
+  for (const int node : All()) {
+    if (node != owners_[2]) cluster_.Cut(node, owners_[2]);
+  }
+  EXPECT_EQ(Put(owners_[0], "milk", "ledger", "ada").code, Outcome::Code::kOk);
+  cluster_.HealNetwork();
+  const uint64_t before = cluster_.Figures().repair.items;
+  cluster_.RunFor(Duration::Seconds(30));
+  EXPECT_EQ(cluster_.Figures().repair.items, before + 1) << "that one, and nothing else";
+  EXPECT_EQ(cluster_.Settled("ledger", "ada"), Strings{"milk"});
+  ExpectSettled({});
+}
+
+TEST_F(RepairStory, AConnectionThatBreaksAgainAndAgainLosesNothing) {
+  for (int i = 0; i < 20; ++i) {
+    cluster_.scheduler().After(Duration::Millis(150 * i), [this, i] {
+      cluster_.BreakConnection(owners_[i % 3], owners_[(i + 1) % 3]);
+    });
+  }
+  PutMany(30, "milk");
+  cluster_.RunFor(Duration::Seconds(30));
+  ExpectMany(30, "milk");
+}
+
+TEST_F(RepairStory, AnOwnerThatHangsForAMinuteLosesNothing) {
+  cluster_.scheduler().After(Duration::Millis(500), [this] { cluster_.Pause(owners_[0]); });
+  PutMany(60, "milk");
+  cluster_.RunFor(Duration::Seconds(60));
+  cluster_.Resume(owners_[0]);
+  cluster_.RunFor(Duration::Seconds(30));
+  ExpectMany(60, "milk");
+}
+
+TEST_F(RepairStory, ATopologyThatChangedWhileANodeWasDownReachesIt) {
+  Crash({owners_[1]});
+  cluster_.ChangeTopology(owners_[0], "more", true);
+  cluster_.RunFor(Duration::Seconds(5));
+  EXPECT_EQ(cluster_.Faults().Of(FaultKind::kTopologyMissed), 1u);
+  Restart({owners_[1]});
+  EXPECT_EQ(Put(owners_[1], "milk", "more").code, Outcome::Code::kOk);
+  ExpectSettled({});
+}
+
+// --------------------------------------------------------------------------------- damaged records
+
+class DamageStory : public Story {
+ protected:
+  DamageStory() : Story(Quiet()) {
+    EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
+    cluster_.RunFor(Duration::Seconds(30));
+  }
+  void Damage(int node) {
+    Random random(1);
+    cluster_.DamageRecord(node, &random);
+    EXPECT_EQ(cluster_.damaged_node(), node);
+  }
+};
+
+TEST_F(DamageStory, ADamagedRecordIsServedByTheOthersAndFetchedAgain) {
+  for (const int owner : owners_) {
+    Damage(owner);
+    EXPECT_EQ(Values(Get(owner)), Strings{"milk"});
+    cluster_.ReadDamaged(owner);
+    cluster_.RunFor(Duration::Seconds(15));
+    EXPECT_EQ(cluster_.damaged_node(), std::nullopt);
+    ExpectSettled({"milk"});
+  }
+  EXPECT_EQ(cluster_.Figures().mended, 3u);
+  EXPECT_GE(cluster_.Figures().unreadable, 3u);
+}
+
+TEST_F(DamageStory, ADamagedRecordIsNoCopyOfAWrite) {
+  Damage(owners_[0]);
+  Crash({owners_[1]});
+  EXPECT_EQ(Get(owners_[2]).code, Outcome::Code::kOk) << "sloppy: one owner is enough to tell";
+  WriteIntent over;
+  over.value = "eggs";
+  EXPECT_EQ(Write(owners_[2], "carts", "ada", over).code, Outcome::Code::kOk);
+  EXPECT_EQ(Values(Get(owners_[2])), Strings{"eggs"});
+  EXPECT_EQ(cluster_.damaged_node(), owners_[0]) << "it waits for all nodes";
+  Restart({owners_[1]});
+  EXPECT_EQ(cluster_.damaged_node(), std::nullopt);
+  ExpectSettled({"eggs"});
+}
+
+TEST_F(DamageStory, ADamagedRecordKeepsNothingAliveThatIsDeletedMeanwhile) {
+  Damage(owners_[0]);
+  EXPECT_EQ(Delete(owners_[1]).code, Outcome::Code::kOk);
+  cluster_.ReadDamaged(owners_[0]);
+  cluster_.RunFor(Duration::Seconds(60));
+  EXPECT_EQ(cluster_.damaged_node(), std::nullopt);
+  ExpectSettled({});
+  for (const int node : All()) EXPECT_EQ(Values(Get(node)), Strings{});
+}
+
+// An owner that lacks it asks the only one that is left, whose copy is damaged.
+TEST_F(DamageStory, ADamagedRecordIsNeitherServedNorSpread) {
+  Crash({owners_[2], others_[0], others_[1]});
+  WriteIntent over;
+  over.value = "eggs";
+  EXPECT_EQ(Write(owners_[1], "carts", "ada", over).code, Outcome::Code::kOk);
+  Damage(owners_[0]);
+  Crash({owners_[1]});
+  Restart({owners_[2]});
+  EXPECT_GT(cluster_.Figures().unreadable, 0u);
+  for (const int node : {owners_[0], owners_[2]}) {
+    EXPECT_EQ(Get(node).code, Outcome::Code::kQuorumNotMet);
+  }
+  EXPECT_EQ(cluster_.damaged_node(), owners_[0]);
+  Restart({owners_[1], others_[0], others_[1]});
+  EXPECT_EQ(cluster_.damaged_node(), std::nullopt);
+  ExpectSettled({"eggs"});
+}
+
+}  // namespace
+}  // namespace gyre
