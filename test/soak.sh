@@ -2,7 +2,7 @@
 # A long run of a real five-node cluster under load and faults of every kind (processes, network,
 # disks), judged by the checker of the simulator:
 #
-#   test/soak.sh MINUTES [--seed N] [--rate N] [--wipe]
+#   test/soak.sh MINUTES [--seed N] [--rate N] [--no-wipe]
 #
 # Builds first where that is needed. What the machine forbids (namespaces take root or user
 # namespaces, disk images take root) is skipped with the reason. The last line is

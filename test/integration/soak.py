@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A long run: a cluster of five real nodes under load and faults, judged as the simulator is.
 
-    soak.py MINUTES [--seed N] [--rate N] [--wipe]
+    soak.py MINUTES [--seed N] [--rate N] [--no-wipe]
 
 In rounds of a minute or so: three workloads (test/workload) run, each on a table of its own, while
 a nemesis breaks the nodes, their disks and the network between them, all kinds of fault in turn, in
@@ -47,6 +47,7 @@ class Nemesis:
     """Breaks a cluster, one fault after another; what it breaks it mends after a while.
 
     A node has one fault at a time, and the network one, so that each mend finds what it is to mend.
+    What the simulator does as well has its word for it (test/sim/fault_counts.h).
     Nothing is excused by a fault. Where `wipes` is set a directory is wiped once in each run: W = 2
     nodes have each acknowledged write, and after a run all owners do again.
     """
@@ -60,20 +61,20 @@ class Nemesis:
         self._broken: set[str] = set()  # names of nodes
         self._mends: list[tuple[float, Mend]] = []
         self._kinds: list[Callable[[], bool]] = [
-            self.kill, self.kill_as_it_starts, self.kill_all, self.pause, self.restart,
+            self.crash, self.crash_as_it_starts, self.crash_of_all_nodes, self.pause, self.stop,
         ]
         if wipes:
-            self._kinds.append(self.wipe)
+            self._kinds.append(self.disk_wiped)
         if cluster.network is not None:
-            self._kinds += [self.cut_one_way, self.cut_both_ways, self.cut_connections,
-                            self.isolate]
+            self._kinds += [self.pair_cut_one_way, self.pair_cut, self.connection_cut,
+                            self.node_isolated]
         if node_disks:
-            self._kinds += [self.fill_disk, self.cut_power]
+            self._kinds += [self.disk_full, self.power_cut]
         why = disks.why_no_failing_syncs()
         if why:
             print(f"skipped: failing syncs: {why}")
         else:
-            self._kinds.append(self.fail_syncs)
+            self._kinds.append(self.sync_fails)
         self._turn: list[Callable[[], bool]] = []
         self._may_wipe = True
 
@@ -127,14 +128,14 @@ class Nemesis:
 
     # --- processes
 
-    def kill(self) -> bool:
+    def crash(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
         victim.kill()
         return self._later(lambda: self._launch(victim))
 
-    def kill_as_it_starts(self) -> bool:
+    def crash_as_it_starts(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
@@ -147,7 +148,7 @@ class Nemesis:
         self._mends.append((time.monotonic() + self._rng.uniform(0.0, 1.5), again))
         return True
 
-    def kill_all(self) -> bool:
+    def crash_of_all_nodes(self) -> bool:
         self._mend_due(float("inf"))
         for node in self._cluster.nodes:
             node.send(signal.SIGKILL)
@@ -167,7 +168,7 @@ class Nemesis:
             self._broken.discard(victim.name)
         return self._later(resume)
 
-    def restart(self) -> bool:
+    def stop(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
@@ -178,7 +179,7 @@ class Nemesis:
             self._launch(victim)
         return self._later(start)
 
-    def wipe(self) -> bool:
+    def disk_wiped(self) -> bool:
         victim = self._victim() if self._may_wipe else None
         if victim is None:
             return False
@@ -202,28 +203,28 @@ class Nemesis:
     def _pair(self) -> list[Node]:
         return self._rng.sample(self._cluster.nodes, 2)
 
-    def cut_one_way(self) -> bool:
+    def pair_cut_one_way(self) -> bool:
         if not self._network_fault():
             return False
         source, target = self._pair()
         self._cluster.network.drop(source.host, target.host)
         return True
 
-    def cut_both_ways(self) -> bool:
+    def pair_cut(self) -> bool:
         if not self._network_fault():
             return False
         one, other = self._pair()
         self._cluster.network.drop_both_ways(one.host, other.host)
         return True
 
-    def cut_connections(self) -> bool:
+    def connection_cut(self) -> bool:
         if not self._network_fault():
             return False
         source, target = self._pair()
         self._cluster.network.drop_connections(source.host, target.host, target.peer_port)
         return True
 
-    def isolate(self) -> bool:
+    def node_isolated(self) -> bool:
         if not self._network_fault():
             return False
         self._cluster.network.isolate(self._rng.choice(self._cluster.nodes).host)
@@ -238,10 +239,11 @@ class Nemesis:
             raise Expired(f"{node.name} ended by itself, with {node.exit_code}")
         node.kill()
 
-    def fail_syncs(self) -> bool:
+    def sync_fails(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
+        victim.wait_until_ready()
         try:
             syncs = disks.FailingSyncs(victim.pid)
         except OSError as error:  # strace comes too late for a thread that has just ended
@@ -255,10 +257,11 @@ class Nemesis:
             self._launch(victim)
         return self._later(replace)
 
-    def fill_disk(self) -> bool:
+    def disk_full(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
+        victim.wait_until_ready()  # on a full disk it would rightly not start
         self._disks[victim.name].fill()
 
         def make_room() -> None:
@@ -267,7 +270,7 @@ class Nemesis:
             self._launch(victim)
         return self._later(make_room)
 
-    def cut_power(self) -> bool:
+    def power_cut(self) -> bool:
         victim = self._victim()
         if victim is None:
             return False
@@ -365,7 +368,7 @@ def main() -> int:
     parser.add_argument("minutes", type=float)
     parser.add_argument("--seed", type=int, default=None, help="of the faults; default: drawn")
     parser.add_argument("--rate", type=int, default=100, help="actions a second, of each workload")
-    parser.add_argument("--wipe", action="store_true", help="wipe a directory in each round, too")
+    parser.add_argument("--no-wipe", action="store_true", help="wipe no directory")
     options = parser.parse_args()
     if not 0.1 <= options.minutes <= 100_000:
         parser.error("MINUTES must be 0.1 to 100000")
@@ -376,7 +379,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupted)
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     print(f"gyre-soak: seed {seed}", flush=True)
-    return soak(options.minutes, seed, options.rate, options.wipe)
+    return soak(options.minutes, seed, options.rate, not options.no_wipe)
 
 
 if __name__ == "__main__":
