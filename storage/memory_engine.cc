@@ -9,7 +9,9 @@ namespace gyre {
 namespace {
 
 // A format that no codec knows.
-constexpr std::string_view kDamaged = "\x0f";
+constexpr std::string_view kGarbled = "\x0f";
+
+absl::Status ChecksumFails() { return absl::DataLossError("simulated checksum mismatch"); }
 
 }  // namespace
 
@@ -35,9 +37,9 @@ class MemorySnapshot final : public Snapshot {
       Family family, std::string_view begin, std::string_view end,
       absl::FunctionRef<bool(std::string_view key, std::string_view value)> visit) const override {
     ++engine_->scans_;
-    Merge(At(family), engine_->At(family), begin, end, visit);
+    absl::Status status = Merge(family, begin, end, visit);
     --engine_->scans_;
-    return absl::OkStatus();
+    return status;
   }
 
   // The key is about to change: keeps what it held, unless an older value is kept already.
@@ -53,9 +55,11 @@ class MemorySnapshot final : public Snapshot {
 
   const Kept& At(Family family) const { return kept_[static_cast<size_t>(family)]; }
 
-  static void Merge(const Kept& kept, const MemoryEngine::Map& present, std::string_view begin,
-                    std::string_view end,
-                    absl::FunctionRef<bool(std::string_view key, std::string_view value)> visit) {
+  absl::Status Merge(
+      Family family, std::string_view begin, std::string_view end,
+      absl::FunctionRef<bool(std::string_view key, std::string_view value)> visit) const {
+    const Kept& kept = At(family);
+    const MemoryEngine::Map& present = engine_->At(family);
     auto old = kept.lower_bound(begin);
     auto now = present.lower_bound(begin);
     const auto in_range = [end](const auto& it, const auto& map) {
@@ -64,14 +68,15 @@ class MemorySnapshot final : public Snapshot {
     for (;;) {
       const bool more_old = in_range(old, kept);
       const bool more_now = in_range(now, present);
-      if (!more_old && !more_now) return;
+      if (!more_old && !more_now) return absl::OkStatus();
       if (!more_old || (more_now && now->first < old->first)) {
-        if (!visit(now->first, now->second)) return;
+        if (engine_->IsDamaged(family, now->first)) return ChecksumFails();
+        if (!visit(now->first, now->second)) return absl::OkStatus();
         ++now;
         continue;
       }
       if (more_now && now->first == old->first) ++now;
-      if (old->second.has_value() && !visit(old->first, *old->second)) return;
+      if (old->second.has_value() && !visit(old->first, *old->second)) return absl::OkStatus();
       ++old;
     }
   }
@@ -114,6 +119,7 @@ Peek MemoryEngine::TryGet(Family family, std::string_view key, std::string* valu
   const Map& map = At(family);
   const auto it = map.find(key);
   if (it == map.end()) return Peek::kAbsent;
+  if (IsDamaged(family, key)) return Peek::kNeedsDisk;
   *value = it->second;
   return Peek::kFound;
 }
@@ -122,6 +128,7 @@ absl::StatusOr<std::string> MemoryEngine::Get(Family family, std::string_view ke
   const Map& map = At(family);
   const auto it = map.find(key);
   if (it == map.end()) return absl::NotFoundError("no such key");
+  if (IsDamaged(family, key)) return ChecksumFails();
   return it->second;
 }
 
@@ -159,18 +166,49 @@ void MemoryEngine::FailNextWrite(absl::Status status) {
   next_failure_ = std::move(status);
 }
 
-void MemoryEngine::Damage(Family family, std::string_view key) {
+void MemoryEngine::Garble(Family family, std::string_view key) {
   Map& map = At(family);
   const auto it = map.find(key);
-  GYRE_CHECK(it != map.end(), "what is damaged is there");
-  it->second = kDamaged;
+  GYRE_CHECK(it != map.end(), "what is garbled is there");
+  it->second = kGarbled;
 }
 
-bool MemoryEngine::IsDamaged(std::string_view value) { return value == kDamaged; }
+bool MemoryEngine::IsGarbled(std::string_view value) { return value == kGarbled; }
 
 void MemoryEngine::AnswerNeedsDisk(uint32_t one_in, uint64_t seed) {
   needs_disk_one_in_ = one_in;
   needs_disk_ = Random(seed);
+}
+
+bool MemoryEngine::Damage(Family family, std::string_view key) {
+  if (!IsDurable(family, key)) return false;
+  damaged_.emplace(family, key);
+  return true;
+}
+
+bool MemoryEngine::Lose(Family family, std::string_view key) {
+  if (!IsDurable(family, key)) return false;
+  Erase(family, At(family).find(key), nullptr);
+  return true;
+}
+
+bool MemoryEngine::Change(Family family, std::string_view key, std::string_view value) {
+  if (!IsDurable(family, key)) return false;
+  Put(family, key, value, nullptr);
+  return true;
+}
+
+bool MemoryEngine::IsDurable(Family family, std::string_view key) const {
+  if (!At(family).contains(key)) return false;
+  return std::none_of(unsynced_.begin(), unsynced_.end(), [&](const Undo& undo) {
+    return std::any_of(undo.begin(), undo.end(), [&](const Before& before) {
+      return before.family == family && before.key == key;
+    });
+  });
+}
+
+bool MemoryEngine::IsDamaged(Family family, std::string_view key) const {
+  return !damaged_.empty() && damaged_.contains({family, std::string(key)});
 }
 
 void MemoryEngine::Apply(const WriteBatch& batch, Undo* undo) {
@@ -193,6 +231,7 @@ void MemoryEngine::Apply(const WriteBatch& batch, Undo* undo) {
 }
 
 void MemoryEngine::Put(Family family, std::string_view key, std::string_view value, Undo* undo) {
+  if (!damaged_.empty()) damaged_.erase({family, std::string(key)});
   Map& map = At(family);
   const auto it = map.lower_bound(key);
   if (it == map.end() || it->first != key) {
@@ -207,6 +246,7 @@ void MemoryEngine::Put(Family family, std::string_view key, std::string_view val
 }
 
 MemoryEngine::Map::iterator MemoryEngine::Erase(Family family, Map::iterator entry, Undo* undo) {
+  if (!damaged_.empty()) damaged_.erase({family, entry->first});
   KeepForSnapshots(family, entry->first, &entry->second);
   if (undo != nullptr) undo->push_back({family, entry->first, std::move(entry->second)});
   return At(family).erase(entry);

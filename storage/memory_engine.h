@@ -21,8 +21,10 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -69,14 +71,24 @@ class MemoryEngine final : public Engine {
   // Fault point: the next Write fails with `status` and, as Engine says, so do all after it.
   void FailNextWrite(absl::Status status);
 
-  // Fault point: until the key is written again its value fails its checks, as by a bad block:
-  // whoever reads it, through older snapshots too, gets bytes that no decoder takes. REQUIRES: the
+  // Fault point: until the key is written again whoever reads it, through older snapshots too, gets
+  // bytes that no decoder takes, as of memory that was bad when they were written. REQUIRES: the
   // key is there.
-  void Damage(Family family, std::string_view key);
-  static bool IsDamaged(std::string_view value);
+  void Garble(Family family, std::string_view key);
+  static bool IsGarbled(std::string_view value);
 
   // Fault point: from now on one TryGet in `one_in` answers kNeedsDisk; 0 (the default) means none.
   void AnswerNeedsDisk(uint32_t one_in, uint64_t seed);
+
+  // Fault points: what a disk may do, without a word, to what it holds under a key. Damaged, it
+  // fails its checksum until it is written again: no reader gets it, and scans end there. Lost, it
+  // was never written; changed, it was another value. False, and nothing is done: nothing is there,
+  // or it may be undone by a crash yet.
+  bool Damage(Family family, std::string_view key);
+  bool Lose(Family family, std::string_view key);
+  bool Change(Family family, std::string_view key, std::string_view value);
+  // Keys that are damaged, and have not been written since.
+  size_t damaged() const { return damaged_.size(); }
 
   const Counters& counters() const { return counters_; }
   // Batches that a crash may lose.
@@ -103,11 +115,14 @@ class MemoryEngine final : public Engine {
   Map::iterator Erase(Family family, Map::iterator entry, Undo* undo);
   void Revert(Undo undo);
   void KeepForSnapshots(Family family, std::string_view key, const std::string* value) const;
+  bool IsDamaged(Family family, std::string_view key) const;
+  bool IsDurable(Family family, std::string_view key) const;
 
   std::array<Map, kFamilies> families_;
   std::vector<Undo> unsynced_;  // one each batch, in the order of the writes
   std::optional<absl::Status> next_failure_;
   std::optional<WriteBatch> failed_batch_;  // writes are refused while it is there
+  std::set<std::pair<Family, std::string>> damaged_;
   uint32_t needs_disk_one_in_ = 0;
   mutable Random needs_disk_{0};
   mutable std::vector<class MemorySnapshot*> snapshots_;  // those not yet released

@@ -132,16 +132,54 @@ TEST(MemoryEngine, NeedsTheDiskAsOftenAsItIsTold) {
   EXPECT_EQ(engine.Get(Family::kRecords, "a").value_or("-"), "1");
 }
 
-TEST(MemoryEngine, GivesWhatIsDamagedToNobodyUntilItIsWrittenAgain) {
+TEST(MemoryEngine, GivesGarbledBytesUntilTheyAreWrittenAgain) {
   MemoryEngine engine;
   ASSERT_TRUE(engine.Write(PutBatch("a", "1"), WalSync::kYes).ok());
   const std::unique_ptr<Snapshot> before = engine.TakeSnapshot();
-  engine.Damage(Family::kRecords, "a");
-  EXPECT_TRUE(MemoryEngine::IsDamaged(*engine.Get(Family::kRecords, "a")));
-  EXPECT_TRUE(MemoryEngine::IsDamaged(*before->Get(Family::kRecords, "a"))) << "it is one block";
+  engine.Garble(Family::kRecords, "a");
+  EXPECT_TRUE(MemoryEngine::IsGarbled(*engine.Get(Family::kRecords, "a")));
+  EXPECT_TRUE(MemoryEngine::IsGarbled(*before->Get(Family::kRecords, "a"))) << "it is one block";
   EXPECT_FALSE(DecodeRecord(*engine.Get(Family::kRecords, "a")).ok());
   ASSERT_TRUE(engine.Write(PutBatch("a", "2"), WalSync::kYes).ok());
   EXPECT_EQ(State(engine), "2....");
+}
+
+TEST(MemoryEngine, ADamagedKeyIsGivenToNobodyUntilItIsWrittenAgain) {
+  MemoryEngine engine;
+  ASSERT_TRUE(engine.Write(PutBatch("a", "1"), WalSync::kYes).ok());
+  ASSERT_TRUE(engine.Write(PutBatch("b", "1"), WalSync::kYes).ok());
+  ASSERT_TRUE(engine.Damage(Family::kRecords, "b"));
+  std::string value;
+  EXPECT_EQ(engine.TryGet(Family::kRecords, "b", &value), Peek::kNeedsDisk);
+  EXPECT_TRUE(absl::IsDataLoss(engine.Get(Family::kRecords, "b").status()));
+  std::string seen;
+  const auto scan = [&] {
+    return engine.TakeSnapshot()->Scan(Family::kRecords, "", "",
+                                       [&](std::string_view key, std::string_view) {
+                                         seen.append(key);
+                                         return true;
+                                       });
+  };
+  EXPECT_TRUE(absl::IsDataLoss(scan()));
+  EXPECT_EQ(seen, "a") << "a scan ends where the damage is";
+  EXPECT_EQ(engine.Copy()->Get(Family::kRecords, "b").value_or("-"), "1") << "what was written";
+  ASSERT_TRUE(engine.Write(PutBatch("b", "2"), WalSync::kYes).ok());
+  EXPECT_EQ(engine.Get(Family::kRecords, "b").value_or("-"), "2");
+  EXPECT_TRUE(scan().ok());
+  EXPECT_EQ(engine.damaged(), 0U);
+}
+
+TEST(MemoryEngine, LosesAndChangesWithoutAWordWhatIsDurable) {
+  MemoryEngine engine;
+  ASSERT_TRUE(engine.Write(PutBatch("a", "1"), WalSync::kYes).ok());
+  ASSERT_TRUE(engine.Write(PutBatch("b", "1"), WalSync::kYes).ok());
+  EXPECT_TRUE(engine.Lose(Family::kRecords, "a"));
+  EXPECT_TRUE(absl::IsNotFound(engine.Get(Family::kRecords, "a").status()));
+  EXPECT_TRUE(engine.Change(Family::kRecords, "b", "9"));
+  EXPECT_EQ(engine.Get(Family::kRecords, "b").value_or("-"), "9");
+  EXPECT_FALSE(engine.Lose(Family::kRecords, "a")) << "nothing is there";
+  ASSERT_TRUE(engine.Write(PutBatch("b", "2"), WalSync::kNo).ok());
+  EXPECT_FALSE(engine.Change(Family::kRecords, "b", "3")) << "a crash may undo it";
 }
 
 TEST(MemoryEngine, CountsWhatItDid) {

@@ -158,7 +158,7 @@ void Nemesis::SlowDisk(int node) {
 
 void Nemesis::DamageRecord(int node) {
   if (!options_.damage) return;
-  cluster_->DamageRecord(cluster_->damaged_node().value_or(node), &random_);
+  cluster_->GarbleRecord(cluster_->damaged_node().value_or(node), &random_);
 }
 
 void Nemesis::PlanDiskLoss() {

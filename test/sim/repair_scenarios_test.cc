@@ -147,7 +147,7 @@ class DamageStory : public Story {
   }
   void Damage(int node) {
     Random random(1);
-    cluster_.DamageRecord(node, &random);
+    cluster_.GarbleRecord(node, &random);
     EXPECT_EQ(cluster_.damaged_node(), node);
   }
 };

@@ -239,7 +239,7 @@ void SimCluster::PerformShard(int index, int shard) {
     AtNode(index, DiskDelay(node), [this, shard, listing = std::move(listing)](SimNode& n) {
       constexpr size_t kFew = 5;
       absl::StatusOr<ItemList> list = ListItems(*n.engine->TakeSnapshot(), listing.range, kFew);
-      if (!list.ok()) Violate("listing: " + std::string(list.status().message()));
+      JudgeScan(n, "listing", list.status());
       n.node->shard(shard).OnListed(listing.exchange, std::move(list), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
@@ -248,7 +248,7 @@ void SimCluster::PerformShard(int index, int shard) {
     AtNode(index, DiskDelay(node), [this, shard, scan = std::move(scan)](SimNode& n) mutable {
       scan.most = std::min<size_t>(scan.most, 8);  // so that passes take several
       absl::StatusOr<HintPage> page = ScanHints(*n.engine->TakeSnapshot(), scan);
-      if (!page.ok()) Violate("hint scan: " + std::string(page.status().message()));
+      JudgeScan(n, "hint scan", page.status());
       n.node->shard(shard).OnHintScan(scan.id, std::move(page), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
@@ -256,7 +256,7 @@ void SimCluster::PerformShard(int index, int shard) {
   for (const ExpiryScan& scan : effects.expiry_scans) {
     AtNode(index, DiskDelay(node), [this, shard, scan](SimNode& n) {
       absl::StatusOr<ExpiryPage> page = ScanExpired(*n.engine->TakeSnapshot(), scan);
-      if (!page.ok()) Violate("expiry scan: " + std::string(page.status().message()));
+      JudgeScan(n, "expiry scan", page.status());
       n.node->shard(shard).OnExpiryScan(scan, std::move(page), NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
@@ -274,6 +274,11 @@ void SimCluster::PerformShard(int index, int shard) {
     done(std::move(reply.outcome));
   }
   ScheduleWake(index, shard, effects.wake);
+}
+
+void SimCluster::JudgeScan(const SimNode& node, const char* what, const absl::Status& status) {
+  if (status.ok() || (absl::IsDataLoss(status) && node.engine->damaged() > 0)) return;
+  Violate(std::string(what) + ": " + std::string(status.message()));
 }
 
 void SimCluster::WriteCommit(SimNode& node, int shard) {
@@ -314,12 +319,13 @@ void SimCluster::Observe(const SimNode& node, const WriteBatch& batch) {
 // A write that failed may have been stored all the same; its dots are there once the node reads
 // them.
 void SimCluster::ObserveStored(const SimNode& node) {
-  const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
+  const std::unique_ptr<MemoryEngine> written = node.engine->Copy();  // damaged or not
+  const std::unique_ptr<Snapshot> snapshot = written->TakeSnapshot();
   WriteBatch stored;
   for (Family family : {Family::kDotLog, Family::kRecords}) {
     const absl::Status scanned = snapshot->Scan(family, "", std::string(300, '\xff'),
                                                 [&](std::string_view key, std::string_view value) {
-                                                  if (MemoryEngine::IsDamaged(value)) return true;
+                                                  if (MemoryEngine::IsGarbled(value)) return true;
                                                   stored.Put(family, key, value);
                                                   return true;
                                                 });
@@ -832,6 +838,57 @@ void SimCluster::FailDisk(int index) {
   nodes_[index].engine->FailNextWrite(absl::InternalError("simulated device error"));
 }
 
+bool SimCluster::IsAtHand(const SimNode& node, const ItemKey& item) const {
+  if (node.node == nullptr) return false;
+  const int shard = node.node->ShardOf(item.partition);
+  return node.node->shard(shard).store().AtHand(item).has_value();
+}
+
+bool SimCluster::DamageRecord(int index, const ItemKey& item) {
+  SimNode& node = nodes_[index];
+  if (IsAtHand(node, item) || !node.engine->Damage(Family::kRecords, EncodeItemKey(item))) {
+    return false;
+  }
+  Trace("DAMAGE " + NodeName(node.id) + " " + item.key);
+  return true;
+}
+
+bool SimCluster::LoseRecord(int index, const ItemKey& item) {
+  SimNode& node = nodes_[index];
+  if (IsAtHand(node, item) || !node.engine->Lose(Family::kRecords, EncodeItemKey(item))) {
+    return false;
+  }
+  Trace("LOSE " + NodeName(node.id) + " " + item.key);
+  return true;
+}
+
+bool SimCluster::ChangeRecord(int index, const ItemKey& item, const std::string& value) {
+  SimNode& node = nodes_[index];
+  absl::StatusOr<Record> record =
+      ReplicaStore::Decode(node.engine->Get(Family::kRecords, EncodeItemKey(item)));
+  if (IsAtHand(node, item) || !record.ok() || record->versions.empty()) return false;
+  record->versions.front().value = Value(value);
+  Trace("CHANGE " + NodeName(node.id) + " " + item.key);
+  return node.engine->Change(Family::kRecords, EncodeItemKey(item), EncodeRecord(*record));
+}
+
+std::vector<ItemKey> SimCluster::Records(int index) const {
+  std::vector<ItemKey> items;
+  std::optional<ItemKey> before;
+  const std::unique_ptr<MemoryEngine> written = nodes_[index].engine->Copy();
+  const absl::Status scanned = written->TakeSnapshot()->Scan(
+      Family::kRecords, "", "", [&](std::string_view key, std::string_view) {
+        std::optional<ItemKey> item = DecodeItemKey(key);
+        const bool first = !before.has_value() || before->partition != item->partition ||
+                           before->table != item->table;
+        if (!first) items.push_back(*item);
+        before = std::move(item);
+        return true;
+      });
+  GYRE_CHECK(scanned.ok(), "memory can be read");
+  return items;
+}
+
 // ------------------------------------------------------------------------------- running and
 // judging
 
@@ -847,11 +904,12 @@ void SimCluster::Violate(std::string what) {
 void SimCluster::JudgeClaims() {
   for (SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
-    const std::unique_ptr<Snapshot> snapshot = node.engine->TakeSnapshot();
+    const std::unique_ptr<MemoryEngine> written = node.engine->Copy();  // damaged or not
+    const std::unique_ptr<Snapshot> snapshot = written->TakeSnapshot();
     const auto load = [&](const ItemKey& item) -> std::optional<Record> {
       const absl::StatusOr<std::string> stored =
           snapshot->Get(Family::kRecords, EncodeItemKey(item));
-      if (stored.ok() && MemoryEngine::IsDamaged(*stored)) return std::nullopt;
+      if (stored.ok() && MemoryEngine::IsGarbled(*stored)) return std::nullopt;
       absl::StatusOr<Record> read = ReplicaStore::Decode(stored);
       if (!read.ok()) Violate("a record cannot be read");
       return read.value_or(Record{});
@@ -872,7 +930,8 @@ void SimCluster::JudgeKept() {
     for (int shard = 0; shard < options_.shards; ++shard) {
       node.node->shard(shard).store().cache().ForEachClean([&](const RecordCache::Entry& kept) {
         const absl::StatusOr<std::string> stored = node.engine->Get(Family::kRecords, kept.first);
-        if (stored.ok() && MemoryEngine::IsDamaged(*stored)) return;
+        if (absl::IsDataLoss(stored.status()) && node.engine->damaged() > 0) return;
+        if (stored.ok() && MemoryEngine::IsGarbled(*stored)) return;
         const absl::StatusOr<Record> held = ReplicaStore::Decode(stored);
         if (!held.ok() || *held != kept.second.stored) {
           Violate(NodeName(node.id) + " keeps what its store does not hold of " +
@@ -1060,10 +1119,15 @@ ShardFigures SimCluster::Figures() const {
 }
 
 PartitionId SimCluster::Locate(const std::string& table, const std::string& key) const {
+  return Item(table, key).partition;
+}
+
+ItemKey SimCluster::Item(const std::string& table, const std::string& key) const {
   for (const SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
     const View& view = *node.node->control().view();
-    return view.Locate(*view.FindTable(table), key);
+    const TableSpec* const spec = view.FindTable(table);
+    return {view.Locate(*spec, key), spec->id, key};
   }
   GYRE_CHECK(false, "a node is up");
   return {};

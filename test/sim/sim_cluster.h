@@ -104,7 +104,7 @@ class SimCluster {
   void SlowDisk(int node, std::optional<Duration> each);
   // A record that the node stores, if it stores any, fails its checks until it is written again.
   // What is kept of it in memory hides that until then.
-  void DamageRecord(int node, Random* random);
+  void GarbleRecord(int node, Random* random);
   // Peers read whatever is damaged there, and so the node meets it.
   void ReadDamaged(int node);
   // The topology changes: a table is made or dropped, through the node, when it can be.
@@ -113,6 +113,17 @@ class SimCluster {
   void JumpClock(int node, int64_t wall_ms);
   void SetDrift(int node, int64_t ppm);
   void FailDisk(int node);
+  // What a disk does to one record without a word: it fails its checksum from now on; it is gone;
+  // it has another value, which nobody wrote. A record that is damaged is served by nobody. Of one
+  // that is lost or changed a read tells nothing, and spreads it: only for items that nobody reads
+  // or writes before the scrub has met them. False, and nothing happens: the disk does not hold it,
+  // or the node holds it in memory as well.
+  bool DamageRecord(int node, const ItemKey& item);
+  bool LoseRecord(int node, const ItemKey& item);
+  bool ChangeRecord(int node, const ItemKey& item, const std::string& value);
+  // Items of which the node's disk holds a record, in the order of their keys, without those that a
+  // start looks at: it refuses where they are damaged.
+  std::vector<ItemKey> Records(int node) const;
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
   bool disk_failed(int node) const { return nodes_[node].disk_failed; }
@@ -162,6 +173,7 @@ class SimCluster {
   // Empty while all nodes are down.
   std::vector<int> OwnersOf(PartitionId partition) const;
   // Where the table's key lies. REQUIRES: the table, and a node that is up.
+  ItemKey Item(const std::string& table, const std::string& key) const;
   PartitionId Locate(const std::string& table, const std::string& key) const;
   uint32_t slices() const { return options_.slices; }
   int size() const { return static_cast<int>(nodes_.size()); }
@@ -268,6 +280,9 @@ class SimCluster {
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void AddFigures(const SimNode& node, ShardFigures* sum) const;
   void OnDiskFailed(int node);
+  // A scan failed: which it may, where something was damaged.
+  void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);
+  bool IsAtHand(const SimNode& node, const ItemKey& item) const;
   void End(int node);
   void JudgeSameClocks(PartitionId partition);
   void JudgeSameRecord(const ItemKey& item);

@@ -60,7 +60,7 @@ void SimCluster::SlowDisk(int index, std::optional<Duration> each) {
   nodes_[index].disk = each;
 }
 
-void SimCluster::DamageRecord(int index, Random* random) {
+void SimCluster::GarbleRecord(int index, Random* random) {
   SimNode& node = nodes_[index];
   std::vector<std::string> keys;
   const absl::Status scanned = node.engine->TakeSnapshot()->Scan(
@@ -71,9 +71,9 @@ void SimCluster::DamageRecord(int index, Random* random) {
   GYRE_CHECK(scanned.ok(), "memory can be read");
   if (keys.empty()) return;
   const std::string& key = keys[random->Below(keys.size())];
-  Trace("DAMAGE " + NodeName(node.id) + " " + DecodeItemKey(key)->key);
+  Trace("GARBLE " + NodeName(node.id) + " " + DecodeItemKey(key)->key);
   Count(FaultKind::kRecordDamaged);
-  node.engine->Damage(Family::kRecords, key);
+  node.engine->Garble(Family::kRecords, key);
   // Until it is fetched from the others it is no copy: what was not synced elsewhere may be gone.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
 }
@@ -82,7 +82,7 @@ std::vector<std::string> SimCluster::DamagedKeys(const SimNode& node) {
   std::vector<std::string> keys;
   const absl::Status scanned = node.engine->TakeSnapshot()->Scan(
       Family::kRecords, "", "", [&](std::string_view key, std::string_view value) {
-        if (MemoryEngine::IsDamaged(value)) keys.emplace_back(key);
+        if (MemoryEngine::IsGarbled(value)) keys.emplace_back(key);
         return true;
       });
   GYRE_CHECK(scanned.ok(), "memory can be read");
