@@ -253,6 +253,12 @@ void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const 
   Store(item, std::move(record), Durability::kFsync, /*expiring=*/{});
 }
 
+void ReplicaStore::Amend(const ItemKey& item, const Record& stored, Record record,
+                         absl::Span<const Minted> minted) {
+  for (const Minted& one : minted) writes_.Add(one);
+  Store(item, std::move(record), Durability::kFsync, ExpiryIndex::MomentsOf(stored));
+}
+
 // A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
 // its context had covered the first attempt's dot. Every owner learns both dots with their write,
 // and so comes to the same end.
@@ -417,6 +423,9 @@ absl::Status ReplicaStore::EraseTablesBut(absl::FunctionRef<bool(TableId)> exist
                                                     first = DecodeItemKey(key);
                                                     return false;
                                                   });
+      // What is damaged is served to nobody, and fetched again; what may be left there of a table
+      // that is no more, a later start erases.
+      if (absl::IsDataLoss(scanned)) break;
       if (!scanned.ok()) return scanned;
       if (!found) break;
       if (!first.has_value()) return absl::DataLossError("records: malformed key");

@@ -139,6 +139,12 @@ class ReplicaStore {
   // owner's clock covers what was there, so it must be all that anybody has of the item.
   void Restore(const ItemKey& item, Record record, absl::Span<const Minted> minted);
 
+  // Puts `record` (filled, with the dots of what it gains) in the place of `stored`, with which
+  // other owners contradict this one: a decision about what was silently lost or came back, not a
+  // merge. REQUIRES: this owner's clock and `stored` cover all that the record has.
+  void Amend(const ItemKey& item, const Record& stored, Record record,
+             absl::Span<const Minted> minted);
+
   // Items, at most `most`, whose record was stored while a base was behind and of whose context the
   // bases cover something by now. Load each and Settle it: it is stored again without, or erased if
   // nothing is left.

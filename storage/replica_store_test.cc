@@ -556,6 +556,37 @@ TEST(ReplicaStore, ErasesAtAStartWhatWasDroppedMeanwhile) {
   EXPECT_EQ(left, (std::vector<uint16_t>{2, 2}));
 }
 
+TEST(ReplicaStore, StartsThoughTheFirstRecordOfAPartitionIsDamaged) {
+  LoneOwner owner(1);
+  for (uint16_t table : {1, 2}) {
+    owner.Mint({kPartition, TableId(table), "a"}, PutOf("x"));
+    owner.Mint({LoneOwner::kNeighbour, TableId(table), "b"}, PutOf("x"));
+  }
+  const ItemKey damaged{kPartition, TableId(1), "a"};
+  ASSERT_TRUE(owner.engine().Damage(Family::kRecords, EncodeItemKey(damaged)));
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_TRUE(owner.store().EraseTablesBut([](TableId id) { return id.value() == 1; }).ok());
+  owner.CommitAll();
+  EXPECT_TRUE(owner.Stored({LoneOwner::kNeighbour, TableId(2), "b"}).versions.empty());
+}
+
+TEST(ReplicaStore, AmendsARecordWithItsMomentsOfExpiry) {
+  LoneOwner owner(1);
+  WriteIntent intent = PutOf("x");
+  intent.expires_ms = 70'000;
+  owner.Mint(kItem, intent);
+  Record amended = owner.Filled(kItem);
+  amended.versions.front().expires_ms = 80'000;
+  owner.store().Amend(kItem, owner.Stored(kItem), amended, {});
+  owner.CommitAll();
+  EXPECT_EQ(owner.Stored(kItem).versions.front().expires_ms, 80'000u);
+  const auto entries = owner.Entries(Family::kExpiry);
+  ASSERT_EQ(entries.size(), 1u) << "the old moment's is gone";
+  EXPECT_EQ(DecodeExpiryKey(entries.front().first)->expires_ms, 80'000u);
+  owner.PowerCut(/*new_lives=*/false);
+  EXPECT_EQ(owner.Stored(kItem).versions.front().expires_ms, 80'000u) << "synced";
+}
+
 // ---- lives
 
 TEST(ReplicaStore, DotsContinueAfterAReopen) {
