@@ -44,6 +44,22 @@ absl::StatusOr<WriteId> DecodeWriteId(std::string_view bytes) {
   return write;
 }
 
+std::string EncodeDigest(const Digest& digest) {
+  std::string out;
+  AppendFixed64(&out, digest.high);
+  AppendFixed64(&out, digest.low);
+  return out;
+}
+
+absl::StatusOr<Digest> DecodeDigest(std::string_view bytes) {
+  Digest digest;
+  if (!ConsumeFixed64(&bytes, &digest.high) || !ConsumeFixed64(&bytes, &digest.low) ||
+      !bytes.empty()) {
+    return Malformed("digest");
+  }
+  return digest;
+}
+
 absl::StatusOr<ItemKey> DecodeItem(PartitionId partition, uint32_t table, std::string* key) {
   if (table == 0 || table > std::numeric_limits<uint16_t>::max()) return Malformed("table");
   if (key->empty() || key->size() > kMaxKeyBytes) return Malformed("key");
@@ -170,6 +186,29 @@ struct BodyEncoder {
     wire->set_upto(page.upto);
     wire->set_last(page.last);
     wire->set_clock(EncodePartitionClock(page.clock));
+  }
+  void operator()(const SliceAsk& ask) const {
+    peer::SliceAsk* wire = out->mutable_slice_ask();
+    wire->set_after(ask.after);
+    wire->set_upto(ask.upto);
+    wire->set_expired_by_ms(ask.expired_by_ms);
+    if (ask.digest.has_value()) wire->set_digest(EncodeDigest(*ask.digest));
+  }
+  void operator()(const SliceAnswer& answer) const {
+    peer::SliceAnswer* wire = out->mutable_slice_answer();
+    wire->set_same(answer.same);
+    for (const ItemDigest& item : answer.items) {
+      peer::SliceAnswer::Item* one = wire->add_items();
+      one->set_table(item.item.table.value());
+      one->set_key(item.item.key);
+      one->set_digest(EncodeDigest(item.digest));
+    }
+    wire->set_complete(answer.complete);
+    wire->set_upto(answer.upto);
+  }
+  void operator()(const Doubt& doubt) const {
+    out->mutable_doubt()->set_table(doubt.item.table.value());
+    out->mutable_doubt()->set_key(doubt.item.key);
   }
   void operator()(const Forward& forward) const {
     const WriteRequest& request = forward.request;
@@ -413,6 +452,41 @@ absl::StatusOr<PeerBody> DecodeCopyPage(PartitionId partition, peer::CopyPage* w
   return page;
 }
 
+absl::StatusOr<PeerBody> DecodeSliceAsk(peer::SliceAsk* wire) {
+  SliceAsk ask;
+  ask.after = std::move(*wire->mutable_after());
+  ask.upto = std::move(*wire->mutable_upto());
+  ask.expired_by_ms = wire->expired_by_ms();
+  if (wire->digest().empty()) return ask;
+  absl::StatusOr<Digest> digest = DecodeDigest(wire->digest());
+  if (!digest.ok()) return digest.status();
+  ask.digest = *digest;
+  return ask;
+}
+
+absl::StatusOr<PeerBody> DecodeSliceAnswer(PartitionId partition, peer::SliceAnswer* wire) {
+  if (static_cast<size_t>(wire->items_size()) > kMaxSliceItems) return Malformed("slice");
+  SliceAnswer answer;
+  answer.same = wire->same();
+  answer.complete = wire->complete();
+  answer.upto = std::move(*wire->mutable_upto());
+  answer.items.reserve(wire->items_size());
+  for (peer::SliceAnswer::Item& one : *wire->mutable_items()) {
+    absl::StatusOr<ItemKey> item = DecodeItem(partition, one.table(), one.mutable_key());
+    if (!item.ok()) return item.status();
+    absl::StatusOr<Digest> digest = DecodeDigest(one.digest());
+    if (!digest.ok()) return digest.status();
+    answer.items.push_back({*std::move(item), *digest});
+  }
+  return answer;
+}
+
+absl::StatusOr<PeerBody> DecodeDoubt(PartitionId partition, peer::Doubt* wire) {
+  absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
+  if (!item.ok()) return item.status();
+  return Doubt{*std::move(item)};
+}
+
 absl::StatusOr<PeerBody> DecodeForward(PartitionId partition, peer::Forward* wire) {
   Forward forward;
   WriteRequest& request = forward.request;
@@ -593,6 +667,12 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return DecodeCopyAsk(partition, wire->mutable_copy_ask());
     case peer::PeerMessage::kCopyPage:
       return DecodeCopyPage(partition, wire->mutable_copy_page());
+    case peer::PeerMessage::kSliceAsk:
+      return DecodeSliceAsk(wire->mutable_slice_ask());
+    case peer::PeerMessage::kSliceAnswer:
+      return DecodeSliceAnswer(partition, wire->mutable_slice_answer());
+    case peer::PeerMessage::kDoubt:
+      return DecodeDoubt(partition, wire->mutable_doubt());
     case peer::PeerMessage::kMembership:
       return DecodeMembership(Epoch(wire->epoch()), wire->membership());
     case peer::PeerMessage::BODY_NOT_SET:
@@ -643,6 +723,13 @@ struct BodyBytes {
     for (const LogRow& row : page.log) bytes += row.item.key.size() + kRoughDotBytes;
     return bytes;
   }
+  size_t operator()(const SliceAsk& ask) const { return ask.after.size() + ask.upto.size(); }
+  size_t operator()(const SliceAnswer& answer) const {
+    size_t bytes = answer.upto.size();
+    for (const ItemDigest& item : answer.items) bytes += item.item.key.size() + kRoughDotBytes;
+    return bytes;
+  }
+  size_t operator()(const Doubt& doubt) const { return doubt.item.key.size(); }
   size_t operator()(const Forward& forward) const {
     return forward.request.item.key.size() + forward.request.intent.value.size();
   }

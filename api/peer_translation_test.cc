@@ -206,6 +206,20 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       for (int i = In(0, 3); i > 0; --i) page.log.push_back({AnyItem(partition), AnyMinted()});
       return page;
     }
+    case 22: {
+      SliceAsk ask{Bytes(0, 30), Bytes(0, 30), Word(), {}};
+      if (Flag()) ask.digest = Digest{Word(), Word()};
+      return ask;
+    }
+    case 23: {
+      SliceAnswer answer{Flag(), {}, Flag(), Bytes(0, 30)};
+      for (int i = In(0, 3); i > 0; --i) {
+        answer.items.push_back({AnyItem(partition), {Word(), Word()}});
+      }
+      return answer;
+    }
+    case 24:
+      return Doubt{AnyItem(partition)};
     default:
       return AnyMembership();
   }
@@ -321,6 +335,20 @@ TEST(PeerTranslation, RefusesWhatNoNodeSends) {
     wire->mutable_forward()->set_key("k");
     wire->mutable_forward()->set_needed(0);
   }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_slice_ask()->set_digest("x"); }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    wire->mutable_slice_answer()->add_items()->set_table(1);
+    wire->mutable_slice_answer()->mutable_items(0)->set_key("k");  // no digest
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
+    for (size_t i = 0; i <= kMaxSliceItems; ++i) {
+      peer::SliceAnswer::Item* const item = wire->mutable_slice_answer()->add_items();
+      item->set_table(1);
+      item->set_key("k");
+      item->set_digest(std::string(16, 'd'));
+    }
+  }));
+  EXPECT_TRUE(refused([](peer::PeerMessage* wire) { wire->mutable_doubt()->set_table(1); }));
   EXPECT_TRUE(refused([](peer::PeerMessage* wire) {
     wire->mutable_apply()->mutable_change()->set_table(1);
     wire->mutable_apply()->mutable_change()->set_key("k");

@@ -16,6 +16,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
+#include "replication/judgement.h"
 #include "replication/message.h"
 #include "replication/peer_pace.h"
 #include "replication/request.h"
@@ -40,6 +41,10 @@ struct Effects {
 
   // Put this in the place of the item's record, which is damaged here. Ends in nothing.
   std::optional<ExplainedRecord> restore;
+
+  // What other owners hold of the item: is what this owner holds right? It is put right where it is
+  // not. Ends in OnJudged.
+  std::optional<std::vector<OwnersRecord>> judge;
 
   // With `mint`: this node is no owner, and mints as a guest. Then it needs no record.
   std::optional<GuestWork> guest;
@@ -103,6 +108,10 @@ class Exchange {
   // Nodes that can be reached and are no owners, the first to be asked first. Only for who asked.
   virtual void OnStandIns(std::vector<NodeId>, Time, Effects*) {
     GYRE_CHECK(false, "nobody asked for stand-ins");
+  }
+  // Only for who asked.
+  virtual void OnJudged(const Judgement&, Time, Effects*) {
+    GYRE_CHECK(false, "nobody asked for a judgement");
   }
   // This node's own record could not be read or written.
   virtual void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) = 0;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "replication/request.h"
+#include "replication/slice.h"
 #include "ring/ids.h"
 #include "ring/membership_message.h"
 #include "ring/register.h"
@@ -116,6 +117,29 @@ struct CopyPage {
   PartitionClock clock = {};                // of the snapshot
 };
 
+// What have you of this run of the partition's items (replication/slice.h)? With `digest`, which is
+// of what I have: only if yours is another. Without: I cannot read mine, tell me what lies there.
+struct SliceAsk {
+  std::string after = {};  // keys of the store, or empty: SliceScan
+  std::string upto = {};
+  uint64_t expired_by_ms = 0;
+  std::optional<Digest> digest = {};
+};
+inline constexpr size_t kMaxSliceItems = 1024;
+struct SliceAnswer {
+  bool same = false;
+  std::vector<ItemDigest> items = {};  // unless the same: in the order of their keys, at most
+                                       // kMaxSliceItems
+  bool complete = true;                // up to what was asked for; otherwise up to
+  std::string upto = {};
+};
+
+// We contradict each other in this item (replication/judgement.h), and it is not me who can mend
+// it: look. Wants no answer.
+struct Doubt {
+  ItemKey item;
+};
+
 // Coordinate this write: I am no owner.
 struct Forward {
   WriteRequest request;
@@ -173,7 +197,8 @@ struct TopologyNews {
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
                  Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed,
-                 Hint, HintReply, FetchHints, Handoff, CopyAsk, CopyPage, MembershipMessage>;
+                 Hint, HintReply, FetchHints, Handoff, CopyAsk, CopyPage, MembershipMessage,
+                 SliceAsk, SliceAnswer, Doubt>;
 
 struct PeerMessage {
   ExchangeId exchange = 0;

@@ -77,6 +77,9 @@ class Trial {
     for (char letter : letters) nodes.push_back(NodeOf(letter));
     return Step([&](Effects* e) { exchange_->OnStandIns(std::move(nodes), now_, e); });
   }
+  std::string Judged(const Judgement& judgement) {
+    return Step([&](Effects* e) { exchange_->OnJudged(judgement, now_, e); });
+  }
   std::string Wake() {
     return Step([&](Effects* e) { exchange_->OnWake(now_, e); });
   }
@@ -115,17 +118,19 @@ class Trial {
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 22> kBodies = {
-        "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",
-        "ClockAsk",       "ClockAnswer",  "Forward",  "ForwardReply", "Refused",   "RegisterAsk",
-        "RegisterAnswer", "TopologyNews", "Failed",   "Hint",         "HintReply", "FetchHints",
-        "Handoff",        "CopyAsk",      "CopyPage", "Membership"};
+    static constexpr std::array<const char*, 25> kBodies = {
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
+        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
+        "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.stand_ins) add("stand-ins?");
     if (effects_.adopt.has_value()) add("adopt");
     if (effects_.guest.has_value()) add("guest");
     if (effects_.mint.has_value()) add("mint");
+    if (effects_.judge.has_value()) add("judge " + std::to_string(effects_.judge->size()));
     if (effects_.restore.has_value()) {
       std::string values = "restore";
       for (const Version& version : effects_.restore->record->versions) {

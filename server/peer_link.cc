@@ -21,6 +21,9 @@ bool IsRepair(const PeerMessage& message) {
          std::holds_alternative<ClockAnswer>(message.body) ||
          std::holds_alternative<CopyAsk>(message.body) ||
          std::holds_alternative<CopyPage>(message.body) ||
+         std::holds_alternative<SliceAsk>(message.body) ||
+         std::holds_alternative<SliceAnswer>(message.body) ||
+         std::holds_alternative<Doubt>(message.body) ||
          std::holds_alternative<Handoff>(message.body) ||
          (std::holds_alternative<Apply>(message.body) && message.exchange == 0);
 }
