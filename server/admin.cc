@@ -204,7 +204,10 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   reply.set_state(parts_.door->draining() ? "draining" : "serving");
   if (parts_.disk->happened()) reply.set_state(absl::StrCat("failed: ", parts_.disk->Words()));
   for (const Lane* lane : parts_.lanes) {
-    const Repair::Figures repair = lane->figures().repair;
+    const ShardFigures figures = lane->figures();
+    const Repair::Figures& repair = figures.repair;
+    reply.set_contradictions(reply.contradictions() + figures.scrub.standing);
+    reply.set_damaged_records(reply.damaged_records() + figures.damaged);
     reply.set_missing_dots(reply.missing_dots() + repair.missing_dots);
     reply.set_partitions_to_fill(reply.partitions_to_fill() + repair.filling);
     reply.set_copied_items(reply.copied_items() + repair.copied_items);

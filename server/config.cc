@@ -229,6 +229,14 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("expiry_margin_s", wire.expiry_margin_s(), 60, 1, 86'400);
   if (!margin.ok()) return margin.status();
   config->expiry.margin = Duration::Seconds(static_cast<int64_t>(*margin));
+  absl::StatusOr<uint64_t> pass =
+      InRange("scrub_pass_s", wire.scrub_pass_s(), 259'200, 1, 31'536'000);
+  if (!pass.ok()) return pass.status();
+  config->scrub.pass = Duration::Seconds(static_cast<int64_t>(*pass));
+  absl::StatusOr<uint64_t> pace =
+      InRange("scrub_kib_per_s", wire.scrub_kib_per_s(), 1'024, 1, 1'048'576);
+  if (!pace.ok()) return pace.status();
+  config->scrub.bytes_each_s = *pace << 10;
   absl::StatusOr<LogLevel> level = Level(wire.log_level());
   if (!level.ok()) return level.status();
   config->log_level = *level;

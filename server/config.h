@@ -24,6 +24,7 @@
 #include "server/expiry_sweep.h"
 #include "server/log.h"
 #include "server/node_load.h"
+#include "server/scrub.h"
 #include "storage/hint_log.h"
 
 namespace gyre {
@@ -64,6 +65,7 @@ struct Config {
   Duration periodic_sync = Duration::Seconds(1);
   HintLogOptions hints;
   ExpirySweepOptions expiry;
+  ScrubOptions scrub;  // `bytes_each_s` of all shards together
   LogLevel log_level = LogLevel::kInfo;
   int shards = 0;  // 0: by the cores of the machine
 

@@ -62,6 +62,8 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   wire.set_hint_mib(7);
   wire.set_hint_hours(2);
   wire.set_expiry_margin_s(90);
+  wire.set_scrub_pass_s(3'600);
+  wire.set_scrub_kib_per_s(64);
   const absl::StatusOr<Config> config = Validate(wire);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
@@ -71,6 +73,8 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   EXPECT_EQ(config->hints.max_bytes, uint64_t{7} << 20);
   EXPECT_EQ(config->hints.max_age, Duration::Seconds(7200));
   EXPECT_EQ(config->expiry.margin, Duration::Seconds(90));
+  EXPECT_EQ(config->scrub.pass, Duration::Seconds(3'600));
+  EXPECT_EQ(config->scrub.bytes_each_s, uint64_t{64} << 10);
 }
 
 TEST(Config, TakesWhatIsSaidOfWaitingRequests) {
@@ -114,6 +118,8 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_mib(2'000'000); }), "hint_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_hint_hours(9'000); }), "hint_hours"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_expiry_margin_s(90'000); }), "expiry_margin_s"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_scrub_pass_s(40'000'000); }), "scrub_pass_s"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_scrub_kib_per_s(2'000'000); }), "scrub_kib_per_s"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_queue_target_ms(20'000); }), "queue_target_ms"));

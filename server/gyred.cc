@@ -204,6 +204,9 @@ absl::Status Gyred::OpenNode() {
   options.shards = config_.shards;
   options.hints = config_.hints;
   options.shard.expiry = config_.expiry;
+  options.shard.scrub = config_.scrub;
+  options.shard.scrub.bytes_each_s =
+      std::max<uint64_t>(1, config_.scrub.bytes_each_s / static_cast<uint64_t>(options.shards));
   options.record_cache_bytes = config_.record_cache_bytes;
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
   standing_ = std::make_unique<StandingVote>(identity_.standing, initial_.members.size());
@@ -224,6 +227,7 @@ absl::Status Gyred::OpenNode() {
     Lane::Options lane;
     lane.index = i;
     lane.clock_answers = options.shard.clock_answers;
+    lane.scrub = options.shard.scrub;
     lane.admission = config_.admission;
     lane.admission.most = std::min(lane.admission.most, config_.max_in_flight);
     lane.queue = clients_->AddCompletionQueue();

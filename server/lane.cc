@@ -5,8 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "replication/clock_answer.h"
+#include "replication/slice_answer.h"
 #include "ring/check.h"
+#include "ring/partitioner.h"
 #include "server/clock.h"
+#include "server/log.h"
 #include "storage/keys.h"
 
 namespace gyre {
@@ -31,6 +34,7 @@ std::unique_ptr<grpc::CompletionQueue> QueueOf(
 Lane::Lane(Options options, Node* node, Seats seats, StorePool* pool, PeerLinks* peers)
     : index_(options.index),
       clock_answers_(options.clock_answers),
+      scrub_(options.scrub),
       node_(node),
       shard_(&node->shard(options.index)),
       seats_(seats),
@@ -204,6 +208,7 @@ Time Lane::Perform(Instant now) {
       });
     });
   }
+  Scrub(&effects);
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
   const size_t answered = effects.replies.size();
   if (!effects.replies.empty()) Answer(std::move(effects.replies));
@@ -216,6 +221,62 @@ Time Lane::Perform(Instant now) {
     figures_ = shard_->figures();
   }
   return std::min({shard_wake_, control_wake_, membership_wake_});
+}
+
+void Lane::Scrub(ShardEffects* effects) {
+  for (ShardEffects::SliceRead& read : effects->slice_reads) {
+    pool_->Submit(StorePool::ReadLane::kRepair, [this,
+                                                 read = std::move(read)](Engine* engine) mutable {
+      absl::StatusOr<SliceAnswer> answer =
+          AnswerSlice(*engine->TakeSnapshot(), read.partition, read.ask, scrub_.answers);
+      NoteRead(answer.status());
+      loop_.Post([this, read = std::move(read), answer = std::move(answer)](Instant then) mutable {
+        shard_->OnSliceRead(read, std::move(answer), then);
+      });
+    });
+  }
+  if (effects->scrub_scan.has_value()) {
+    pool_->Submit(StorePool::ReadLane::kRepair, [this, scan = *std::move(effects->scrub_scan)](
+                                                    Engine* engine) mutable {
+      absl::StatusOr<Slice> slice = ReadSlice(*engine->TakeSnapshot(), scan, scrub_.slices);
+      NoteRead(slice.status());
+      loop_.Post([this, scan = std::move(scan), slice = std::move(slice)](Instant then) mutable {
+        shard_->OnScrubScan(scan, std::move(slice), then);
+      });
+    });
+  }
+  if (effects->scrub_read.has_value()) {
+    pool_->Submit(StorePool::ReadLane::kRepair,
+                  [this, read = *std::move(effects->scrub_read)](Engine* engine) mutable {
+                    absl::StatusOr<Slice> slice =
+                        ReadItems(*engine->TakeSnapshot(), read.items, read.expired_by_ms);
+                    NoteRead(slice.status());
+                    loop_.Post([this, partition = read.partition,
+                                slice = std::move(slice)](Instant then) mutable {
+                      shard_->OnScrubRead(partition, std::move(slice), then);
+                    });
+                  });
+  }
+  for (const gyre::Scrub::Contradiction& told : effects->contradictions) Tell(told);
+}
+
+void Lane::Tell(const gyre::Scrub::Contradiction& told) {
+  std::string against;
+  for (const PeerLink::Figures& link : peers_->figures()) {
+    const auto& owners = told.against;
+    if (std::find(owners.begin(), owners.end(), link.id) == owners.end()) continue;
+    absl::StrAppend(&against, against.empty() ? "" : " ", link.name);
+  }
+  std::string_view result = "another owner is to mend it";
+  if (told.undecided) result = "no majority says who is right: nothing is changed";
+  if (told.mended) result = "this owner was wrong, and is mended";
+  Log(LogLevel::kError, "owners_contradict",
+      {{"replicas", told.item.partition.replicas()},
+       {"slice", told.item.partition.slice()},
+       {"table", told.item.table.value()},
+       {"key_hash", absl::StrCat(absl::Hex(HashKey(told.item.table, told.item.key)))},
+       {"against", against},
+       {"result", result}});
 }
 
 void Lane::NoteRound(size_t answered, Time now) {

@@ -51,6 +51,7 @@ class Lane {
     // Where calls that the lane is to serve come in. Null: it only makes calls.
     std::unique_ptr<grpc::ServerCompletionQueue> queue;
     ClockAnswerLimits clock_answers;
+    ScrubOptions scrub = {};
     AdmissionOptions admission = {};
   };
 
@@ -113,6 +114,8 @@ class Lane {
   Time Perform(Instant now);
   Duration Gather();
   void Read(std::vector<ShardEffects::DiskRead> reads);
+  void Scrub(ShardEffects* effects);
+  void Tell(const gyre::Scrub::Contradiction& told);
   // On a thread of the pool: how a read ended.
   void NoteRead(const absl::Status& status);
   void Answer(std::vector<ShardEffects::Reply> replies);
@@ -120,6 +123,7 @@ class Lane {
 
   const int index_;
   const ClockAnswerLimits clock_answers_;
+  const ScrubOptions scrub_;
   Node* const node_;
   Shard* const shard_;
   const Seats seats_;

@@ -62,6 +62,44 @@ void AddLatency(const LatencyBuckets::Counts& counts, ClientMetric* metric) {
   metric->histogram.sample_sum = static_cast<double>(counts.sum_us) / 1e6;
 }
 
+void AddScrub(const std::vector<Lane*>& lanes, Families* out) {
+  Scrub::Figures sum;
+  uint64_t passes = UINT64_MAX;
+  for (const Lane* lane : lanes) {
+    const Scrub::Figures one = lane->figures().scrub;
+    passes = std::min(passes, one.passes);
+    sum.standing += one.standing;
+    sum.items += one.items;
+    sum.bytes += one.bytes;
+    sum.slices += one.slices;
+    sum.uncompared += one.uncompared;
+    sum.differing += one.differing;
+    sum.contradictions += one.contradictions;
+    sum.amended += one.amended;
+    sum.dropped += one.dropped;
+  }
+  out->Gauge("gyre_contradictions",
+             "Items in which this node's copy and another owner's contradict each other, found by "
+             "the scrub and not seen mended yet: one of them is corrupt",
+             sum.standing);
+  out->Counter("gyre_contradictions_total", "Such items found", sum.contradictions);
+  out->Counter("gyre_amended_records_total",
+               "Records put right here, for most owners contradicted them", sum.amended);
+  out->Counter("gyre_scrub_passes_total", "Passes of the scrub through all that this node holds",
+               passes);
+  out->Counter("gyre_scrub_items_total", "Items that the scrub read", sum.items);
+  out->Counter("gyre_scrub_bytes_total", "Bytes of their records", sum.bytes);
+  out->Counter("gyre_scrub_slices_total", "Runs of items compared with another owner", sum.slices);
+  out->Counter("gyre_scrub_uncompared_total", "Runs of items read while no other owner answered",
+               sum.uncompared);
+  out->Counter("gyre_scrub_differing_total",
+               "Items judged, for owners' digests differed: most are writes on their way",
+               sum.differing);
+  out->Counter("gyre_scrub_dropped_total",
+               "Items that differ and found no room to be judged: a later pass meets them again",
+               sum.dropped);
+}
+
 void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   ShardFigures sum;
   HintCount hints;
@@ -298,6 +336,7 @@ std::string Metrics::Text() const {
   Families families;
   AddDoor(*parts_.door, &families);
   AddShards(parts_.lanes, &families);
+  AddScrub(parts_.lanes, &families);
   AddStaleness(parts_.lanes, *parts_.door->view(), &families);
   AddDisk(*parts_.disk, parts_.data_dir, &families);
   AddPeers(parts_.links->figures(), *parts_.membership, &families);

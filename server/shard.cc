@@ -7,6 +7,7 @@
 
 #include "replication/forward_exchange.h"
 #include "replication/guest_exchange.h"
+#include "replication/judge_exchange.h"
 #include "replication/mend_exchange.h"
 #include "replication/read_exchange.h"
 #include "replication/write_exchange.h"
@@ -26,9 +27,10 @@ constexpr Duration kCopyPatience = Duration::Seconds(60);
 constexpr Duration kTellHints = Duration::Millis(100);
 
 // Of the ids that a life draws from, the upper half is the stand-in's, and of the rest the upper
-// half repair's.
+// half repair's; of those again the scrub's.
 constexpr ExchangeId kStandInIds = ExchangeId{1} << 39;
 constexpr ExchangeId kRepairIds = ExchangeId{1} << 38;
+constexpr ExchangeId kScrubIds = kRepairIds | ExchangeId{1} << 37;
 
 // Damaged records that are remembered, so that they are mended. Others are when they are met again.
 constexpr size_t kMostDamaged = 1024;
@@ -39,13 +41,15 @@ constexpr Duration kMendEvery = Duration::Seconds(5);
 
 // Of what the shard itself wants, and nobody is told of.
 constexpr Token kNobody = ~Token{0};
+constexpr Token kScrub = kNobody - 1;
 
 bool IsQuestion(const PeerBody& body) {
   return std::holds_alternative<Apply>(body) || std::holds_alternative<Fetch>(body) ||
          std::holds_alternative<Lookup>(body) || std::holds_alternative<ClockAsk>(body) ||
          std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body) ||
          std::holds_alternative<FetchHints>(body) || std::holds_alternative<Handoff>(body) ||
-         std::holds_alternative<CopyAsk>(body);
+         std::holds_alternative<CopyAsk>(body) || std::holds_alternative<SliceAsk>(body) ||
+         std::holds_alternative<Doubt>(body);
 }
 
 // The one item that a body speaks of, or null.
@@ -61,6 +65,7 @@ struct ItemOf {
   const ItemKey* operator()(const Hint& body) const { return &body.change.item; }
   const ItemKey* operator()(const FetchHints& body) const { return &body.item; }
   const ItemKey* operator()(const Handoff& body) const { return &body.change.item; }
+  const ItemKey* operator()(const Doubt& body) const { return &body.item; }
   template <typename Other>
   const ItemKey* operator()(const Other&) const {
     return nullptr;
@@ -101,6 +106,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
                 Guest(store->options().limits, Random(random_.Next())), store,
                 next_exchange_ | kStandInIds),
       sweep_(options.expiry, store),
+      scrub_(options.scrub, view_, store, next_exchange_ | kScrubIds, Random(random_.Next())),
       heard_peers_(!options.await_peers) {}
 
 // ------------------------------------------------------------------------------ client requests
@@ -221,6 +227,7 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
     ++figures_.mended;
     damaged_.erase(change.item);
   }
+  if (effects.judge.has_value()) return PerformJudge(id, *std::move(effects.judge), now);
 
   // What is sent with the end of an exchange wants no answer.
   const bool ends = effects.outcome.has_value();
@@ -312,6 +319,34 @@ MintOutcome Shard::Mint(const ItemKey& item, Record stored, WriteIntent intent, 
   return minted;
 }
 
+void Shard::PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instant now) {
+  const ItemKey item = live_.at(id).item;
+  WithRecord(
+      item, now,
+      [this, id, others = std::move(others)](const ItemKey& its, absl::StatusOr<Record> stored,
+                                             Instant then) {
+        if (!live_.contains(id)) return;
+        if (!stored.ok() || !Holds(its.partition) || WasDropped(view_->topology(), its.table)) {
+          return StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+            exchange->OnLocalFailure(Outcome::Code::kCorrupt, then.monotonic, out);
+          });
+        }
+        const Judgement judgement =
+            Judge(store_->Filled(its.partition, *stored), others,
+                  view_->Owners(its.partition).size(), scrub_.expired_by(then));
+        if (judgement.mended.has_value()) {
+          repair_.OnChange(its, *judgement.mended);
+          store_->Amend(its, *stored, *judgement.mended, judgement.minted);
+        }
+        Scrub::Effects told;
+        scrub_.OnJudged(its, judgement, then, &told);
+        PerformScrub(std::move(told), then);
+        StepExchange(id, then, [&](Exchange* exchange, Effects* out) {
+          exchange->OnJudged(judgement, then.monotonic, out);
+        });
+      });
+}
+
 bool Shard::Confirmed(PartitionId partition) const {
   const absl::Span<const NodeId> owners = view_->Owners(partition);
   return std::all_of(owners.begin(), owners.end(), [&](NodeId owner) {
@@ -355,6 +390,7 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
     }
     return;
   }
+  if (origin.node == NodeId() && origin.token == kScrub) return scrub_.OnJudgeEnd(item);
   if (outcome.code == Outcome::Code::kQuorumNotMet || outcome.code == Outcome::Code::kTimedOut) {
     ++figures_.quorum_failures;
   }
@@ -464,6 +500,10 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       ServeClockAsk(from, message.exchange, message.partition, std::move(*ask), now);
     } else if (auto* copy = std::get_if<CopyAsk>(&message.body)) {
       ServeCopyAsk(from, message.exchange, message.partition, std::move(*copy), now);
+    } else if (auto* slice = std::get_if<SliceAsk>(&message.body)) {
+      ServeSliceAsk(from, message.exchange, message.partition, std::move(*slice));
+    } else if (const auto* doubt = std::get_if<Doubt>(&message.body)) {
+      scrub_.OnDoubt(doubt->item);
     } else {
       Serve(from, message.exchange, std::move(message.body), now);
     }
@@ -471,6 +511,16 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   }
   if ((message.exchange & kStandInIds) == 0 && (message.exchange & kRepairIds) != 0) {
     Repair::Effects effects;
+    if ((message.exchange & kScrubIds) == kScrubIds) {
+      Scrub::Effects scrubbed;
+      if (auto* slice = std::get_if<SliceAnswer>(&message.body)) {
+        scrub_.OnAnswer(message.exchange, from, message.partition, std::move(*slice), now,
+                        &scrubbed);
+      } else {
+        scrub_.OnRefused(message.exchange, from, now);
+      }
+      return PerformScrub(std::move(scrubbed), now);
+    }
     if (auto* answer = std::get_if<ClockAnswer>(&message.body)) {
       repair_.OnAnswer(message.exchange, from, message.partition, std::move(*answer), now,
                        &effects);
@@ -564,7 +614,10 @@ void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) 
 
 bool Shard::Crowded(const PeerBody& body) const {
   // These have bounds of their own.
-  if (std::holds_alternative<ClockAsk>(body) || std::holds_alternative<CopyAsk>(body)) return false;
+  if (std::holds_alternative<ClockAsk>(body) || std::holds_alternative<CopyAsk>(body) ||
+      std::holds_alternative<SliceAsk>(body) || std::holds_alternative<Doubt>(body)) {
+    return false;
+  }
   const bool handoff = std::holds_alternative<Handoff>(body);  // never in the way of clients
   const size_t share = handoff ? 4 : 1;
   if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
@@ -684,6 +737,7 @@ void Shard::RefuseToServe(NodeId from, PeerMessage message, Instant now) {
 void Shard::OnPeer(NodeId node, bool reachable, Instant now) {
   stand_in_.OnPeer(node, reachable, now);
   repair_.OnPeer(node, reachable, now);
+  scrub_.OnPeer(node, reachable);
   if (reachable) {
     greeted_.insert(node);
     unreachable_.erase(node);
@@ -712,6 +766,7 @@ void Shard::OnLiveness(NodeId node, Liveness liveness) {
 void Shard::OnClusterTime(std::optional<int64_t> offset_ms) {
   time_offset_ms_ = offset_ms;
   sweep_.OnClusterTime(offset_ms);
+  scrub_.OnClusterTime(offset_ms);
 }
 
 std::optional<uint64_t> Shard::TimeMs(Instant now) const {
@@ -726,6 +781,7 @@ void Shard::OnView(std::shared_ptr<const View> view) {
     if (WasDropped(view_->topology(), table.id)) EraseTable(table);
   }
   repair_.OnView(view_);
+  scrub_.OnView(view_);
   stand_in_.OnView();
 }
 
@@ -899,11 +955,14 @@ void Shard::SettleRecords(PartitionId partition, Instant now) {
 
 // ----------------------------------------------------------------------------------------- expiry
 
+// So that these are in the way of clients no more than hand-overs are.
+bool Shard::IsBehind() const {
+  return waiting_reads_ >= options_.max_waiting_reads / 4 ||
+         store_->uncommitted_bytes() >= options_.max_unwritten_bytes / 4;
+}
+
 void Shard::SweepExpired(Instant now) {
-  // It is in the way of clients no more than hand-overs are.
-  const bool behind = waiting_reads_ >= options_.max_waiting_reads / 4 ||
-                      store_->uncommitted_bytes() >= options_.max_unwritten_bytes / 4;
-  if (std::optional<ExpiryScan> scan = sweep_.OnWake(behind, now)) {
+  if (std::optional<ExpiryScan> scan = sweep_.OnWake(IsBehind(), now)) {
     out_.expiry_scans.push_back(*std::move(scan));
   }
 }
@@ -919,6 +978,76 @@ void Shard::OnExpiryScan(const ExpiryScan& scan, absl::StatusOr<ExpiryPage> page
                  sweep_.OnRecord(entry, std::move(record), then);
                });
   }
+}
+
+// ------------------------------------------------------------------------------------------ scrub
+
+void Shard::PerformScrub(Scrub::Effects&& effects, Instant now) {
+  if (effects.scan.has_value()) out_.scrub_scan = std::move(effects.scan);
+  if (effects.read.has_value()) out_.scrub_read = std::move(effects.read);
+  if (effects.ask.has_value()) {
+    Scrub::Effects::Ask& ask = *effects.ask;
+    Send(ask.to, ask.exchange, ask.partition, std::move(ask.body));
+  }
+  for (const ItemKey& item : effects.damaged) NoteDamaged(item, now);
+  for (auto& [owner, item] : effects.doubts) {
+    const PartitionId partition = item.partition;
+    Send(owner, 0, partition, Doubt{std::move(item)});
+  }
+  Append(std::move(effects.told), &out_.contradictions);
+  for (const ItemKey& item : effects.judge) {
+    Begin({kScrub, NodeId(), 0}, item, 0, std::make_unique<JudgeExchange>(item), now);
+  }
+}
+
+void Shard::WakeScrub(Instant now) {
+  Scrub::Effects effects;
+  scrub_.OnWake(IsBehind(), now, &effects);
+  PerformScrub(std::move(effects), now);
+}
+
+void Shard::OnScrubScan(const SliceScan& scan, absl::StatusOr<Slice> slice, Instant now) {
+  if (failed_) return;
+  if (!slice.ok() || !slice->damaged.empty()) ++figures_.unreadable;
+  Scrub::Effects effects;
+  scrub_.OnSlice(scan, std::move(slice), now, &effects);
+  PerformScrub(std::move(effects), now);
+}
+
+void Shard::OnScrubRead(PartitionId partition, absl::StatusOr<Slice> slice, Instant now) {
+  if (failed_) return;
+  if (!slice.ok() || !slice->damaged.empty()) ++figures_.unreadable;
+  Scrub::Effects effects;
+  scrub_.OnItems(partition, std::move(slice), now, &effects);
+  PerformScrub(std::move(effects), now);
+}
+
+void Shard::ServeSliceAsk(NodeId from, ExchangeId exchange, PartitionId partition, SliceAsk ask) {
+  if (!Holds(partition)) {
+    return Send(from, exchange, partition, Failed{Outcome::Code::kFilling});
+  }
+  if (slice_reads_under_way_ >= options_.scrub.max_answers) {
+    return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
+  }
+  ++slice_reads_under_way_;
+  out_.slice_reads.push_back({from, exchange, partition, std::move(ask)});
+}
+
+void Shard::OnSliceRead(const ShardEffects::SliceRead& read, absl::StatusOr<SliceAnswer> answer,
+                        Instant now) {
+  GYRE_CHECK(slice_reads_under_way_ > 0, "a read ends once");
+  --slice_reads_under_way_;
+  if (!answer.ok()) {
+    ++figures_.unreadable;
+    if (const auto item = DamagedItem(answer.status())) NoteDamaged(*item, now);
+  }
+  if (!answer.ok() || failed_) {
+    return RespondFailure(read.asker, read.exchange, read.partition, now);
+  }
+  // It is of a snapshot, and says nothing of this node's clock: there is nothing for it to wait
+  // for.
+  out_.sends.push_back(
+      {read.asker, {read.exchange, view_->epoch(), read.partition, *std::move(answer)}});
 }
 
 // --------------------------------------------------------------------------- time and durability
@@ -940,6 +1069,7 @@ void Shard::OnWake(Instant now) {
     return entry.second.until <= now.monotonic && !entry.second.busy;
   });
   if (sweep_.wake() <= now.monotonic) SweepExpired(now);
+  if (scrub_.wake() <= now.monotonic) WakeScrub(now);
   if (stand_in_.wake() <= now.monotonic) {
     StepStandIn(now, [&](StandIn::Effects* effects) { stand_in_.OnWake(now, effects); });
   }
@@ -994,6 +1124,7 @@ void Shard::OnDiskFailed(Instant now) {
   for (auto& [id, live] : std::exchange(live_, {})) Answer(live.origin, live.item, outcome);
   wakes_.clear();
   repair_.Stop();
+  scrub_.Stop();
   copies_given_.clear();
   for (auto& [item, waiting] : std::exchange(loading_, {})) {
     for (WithRecordFn& then : waiting) then(item, absl::UnavailableError("the disk failed"), now);
@@ -1040,13 +1171,15 @@ ShardEffects Shard::TakeEffects(Instant now) {
   figures_.repair = repair_.figures();
   figures_.damaged = damaged_.size();
   figures_.pace = pace_.figures();
+  figures_.scrub = scrub_.figures();
   figures_.expired = sweep_.removed();
   figures_.expiry_lag_ms = sweep_.LagMs(now);
   ShardEffects effects = std::exchange(out_, {});
   if (!failed_) {
     effects.wake = std::min(repair_.wake(), commit_under_way_ ? Time::Never() : sync_at_);
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
-    effects.wake = std::min({effects.wake, stand_in_.wake(), mend_at_, sweep_.wake()});
+    effects.wake =
+        std::min({effects.wake, stand_in_.wake(), mend_at_, sweep_.wake(), scrub_.wake()});
   }
   return effects;
 }

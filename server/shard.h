@@ -39,6 +39,7 @@
 #include "ring/view.h"
 #include "server/expiry_sweep.h"
 #include "server/repair.h"
+#include "server/scrub.h"
 #include "server/stand_in.h"
 #include "storage/hint_log.h"
 #include "storage/record_cache.h"
@@ -66,6 +67,7 @@ struct ShardOptions {
   ClockAnswerLimits clock_answers;
   PeerPaceOptions pace;
   ExpirySweepOptions expiry;
+  ScrubOptions scrub;
   // The last process on this data ended in order. Then a peer that greets this node and does not
   // call it forgetful confirms the lives that it inherited. After any other end only the peers'
   // clocks do: a copy of a directory that was in use looks like it was left by a crash.
@@ -105,13 +107,24 @@ struct ShardEffects : Departures {
     CopyAsk ask;
     std::shared_ptr<const Snapshot> snapshot;  // null: one is to be taken, and given back
   };
+  // A slice that a peer asked for.
+  struct SliceRead {
+    NodeId asker;
+    ExchangeId exchange = 0;
+    PartitionId partition;
+    SliceAsk ask;
+  };
   std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
   std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
   std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
   std::vector<CopyScan> copy_scans;    // BuildCopyPage; ends in OnCopyScan
   std::vector<HintScan> hint_scans;    // ScanHints; ends in OnHintScan
-  std::vector<ExpiryScan> expiry_scans;  // ScanExpired; ends in OnExpiryScan
-  Time wake = Time::Never();             // call OnWake then
+  std::vector<ExpiryScan> expiry_scans;              // ScanExpired; ends in OnExpiryScan
+  std::vector<SliceRead> slice_reads;                // AnswerSlice; ends in OnSliceRead
+  std::optional<SliceScan> scrub_scan;               // ReadSlice; ends in OnScrubScan
+  std::optional<Scrub::ItemRead> scrub_read;         // ReadItems; ends in OnScrubRead
+  std::vector<Scrub::Contradiction> contradictions;  // for the log
+  Time wake = Time::Never();                         // call OnWake then
 };
 
 // Figures for metrics and status, as of now.
@@ -137,6 +150,7 @@ struct ShardFigures {
   StandIn::Figures stand_in;
   Repair::Figures repair;
   PeerPace::Figures pace;
+  Scrub::Figures scrub;
   uint64_t expired = 0;        // versions removed, for their time had come
   uint64_t expiry_lag_ms = 0;  // now: for how long the first of them should have been
 };
@@ -159,6 +173,10 @@ class Shard {
   void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now);
   void OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now);
   void OnExpiryScan(const ExpiryScan& scan, absl::StatusOr<ExpiryPage> page, Instant now);
+  void OnSliceRead(const ShardEffects::SliceRead& read, absl::StatusOr<SliceAnswer> answer,
+                   Instant now);
+  void OnScrubScan(const SliceScan& scan, absl::StatusOr<Slice> slice, Instant now);
+  void OnScrubRead(PartitionId partition, absl::StatusOr<Slice> slice, Instant now);
   // A commit ended. That it failed says what OnDiskFailed says.
   void OnCommitted(CommitSeq seq, const absl::Status& status, Instant now);
   // The disk has failed, under this shard or another part of the node. What waits for it is
@@ -233,6 +251,7 @@ class Shard {
   void Perform(ExchangeId id, Effects&& effects, Instant now);
   void PerformMint(ExchangeId id, Effects&& effects, Instant now);
   MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now);
+  void PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instant now);
   // The item's record failed its checks: it is served to nobody, and fetched again.
   void NoteDamaged(const ItemKey& item, Instant now);
   void Mend(Instant now);
@@ -276,7 +295,12 @@ class Shard {
                      Instant now);
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
+  void ServeSliceAsk(NodeId from, ExchangeId exchange, PartitionId partition, SliceAsk ask);
   void PerformRepair(Repair::Effects&& effects, Instant now);
+  void PerformScrub(Scrub::Effects&& effects, Instant now);
+  void WakeScrub(Instant now);
+  // Repair and the like stand back while it is.
+  bool IsBehind() const;
   void RefuseWhileFilling(NodeId to, ExchangeId exchange, const ItemKey& item, Instant now);
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
   // The item could not be read.
@@ -307,6 +331,7 @@ class Shard {
   absl::btree_map<ExchangeId, Live> live_;
   absl::btree_set<std::pair<Time, ExchangeId>> wakes_;
   size_t clock_scans_under_way_ = 0;
+  size_t slice_reads_under_way_ = 0;
   // Whole copies that others take from here. One that is asked about no more ends after a while.
   struct CopyGiven {
     std::shared_ptr<const Snapshot> snapshot;  // null: being taken
@@ -332,6 +357,7 @@ class Shard {
   Time hints_told_at_;
 
   ExpirySweep sweep_;
+  Scrub scrub_;
   std::optional<int64_t> time_offset_ms_;
 
   std::deque<Held> held_;  // `after` ascends

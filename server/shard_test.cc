@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "replication/slice_answer.h"
 #include "storage/memory_engine.h"
 #include "storage/version/version_codec.h"
 
@@ -195,6 +196,14 @@ class Bench {
                      now_);
     return *this;
   }
+  // The oldest read of a slice that a peer asked for ends.
+  Bench& EndSliceRead() {
+    const ShardEffects::SliceRead read = slice_reads_.front();
+    slice_reads_.erase(slice_reads_.begin());
+    shard_->OnSliceRead(read, AnswerSlice(*engine_.TakeSnapshot(), read.partition, read.ask, {}),
+                        now_);
+    return *this;
+  }
   // The scan of the dot log ends.
   Bench& EndScan(ClockAnswerLimits limits = {}) {
     const ShardEffects::ClockScan scan = *std::exchange(scan_, std::nullopt);
@@ -228,6 +237,10 @@ class Bench {
     for (const Repair::Effects::Listing& listing : effects_.listings) {
       add("list");
       listings_.push_back(listing);
+    }
+    for (const ShardEffects::SliceRead& read : effects_.slice_reads) {
+      add("slice");
+      slice_reads_.push_back(read);
     }
     for (const HintScan& scan : effects_.hint_scans) {
       add("scan hints");
@@ -327,10 +340,11 @@ class Bench {
  private:
   static std::string Name(const PeerBody& body) {
     static constexpr const char* kNames[] = {
-        "Apply",          "ApplyReply",   "Fetch",   "FetchReply",   "Lookup",    "LookupReply",
-        "ClockAsk",       "ClockAnswer",  "Forward", "ForwardReply", "Refused",   "RegisterAsk",
-        "RegisterAnswer", "TopologyNews", "Failed",  "Hint",         "HintReply", "FetchHints",
-        "Handoff",        "CopyAsk",      "CopyPage"};
+        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
+        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
+        "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
     return kNames[body.index()];
   }
   static std::string Describe(const Outcome& outcome) {
@@ -361,6 +375,7 @@ class Bench {
   std::vector<ShardEffects::CopyScan> copy_scans_;
   std::vector<Repair::Effects::Listing> listings_;
   std::vector<HintScan> hint_scans_;
+  std::vector<ShardEffects::SliceRead> slice_reads_;
   std::map<NodeId, ExchangeId> last_exchange_;
 };
 
@@ -1055,6 +1070,60 @@ TEST(Shard, WhatAScanFindsDamagedIsFetchedAgainToo) {
   bench.Hear("b", ClockAsk{}, 7).Take();
   bench.EndScan().Take();
   EXPECT_EQ(bench.shard().figures().damaged, 1u);
+}
+
+// ---- the scrub (server/scrub_test.cc has the walk, test/sim/scrub_scenarios_test.cc the whole)
+
+TEST(Shard, TellsAPeerWhatItHasOfASlice) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  EXPECT_EQ(bench.Hear("b", SliceAsk{}, 5).Take(), "slice");
+  EXPECT_EQ(bench.EndSliceRead().Take(), "SliceAnswer>b");
+  const SliceAnswer mine = bench.sent<SliceAnswer>(0);
+  EXPECT_EQ(mine.items.size(), 1u);
+  bench.Hear("b", SliceAsk{.digest = DigestOf(mine.items)}, 6).Take();
+  EXPECT_EQ(bench.EndSliceRead().Take(), "SliceAnswer>b");
+  EXPECT_TRUE(bench.sent<SliceAnswer>(0).same);
+}
+
+TEST(Shard, ReadsAFewSlicesForPeersAtOnceAndNoneOfWhatItLost) {
+  Bench bench;
+  EXPECT_EQ(bench.Hear("b", SliceAsk{}, 5).Take(), "slice");
+  EXPECT_EQ(bench.Hear("b", SliceAsk{}, 6).Take(), "slice");
+  EXPECT_EQ(bench.Hear("c", SliceAsk{}, 7).Take(), "Failed>c");
+  bench.EndSliceRead().Take();
+  EXPECT_EQ(bench.Hear("c", SliceAsk{}, 8).Take(), "slice");
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  EXPECT_EQ(bench.Hear("c", SliceAsk{}, 9).Take(), "Failed>c");
+}
+
+TEST(Shard, WhatASliceFindsDamagedIsFetchedAgainToo) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, bench.Item("key"));
+  bench.Hear("b", SliceAsk{}, 5).Take();
+  EXPECT_EQ(bench.EndSliceRead().Take(), "Failed>b");
+  EXPECT_EQ(bench.shard().figures().damaged, 1u);
+}
+
+TEST(Shard, TakesInWhatItLostOnceTheOthersContradictIt) {
+  Bench bench;
+  bench.Write(1, "key", "x", 1).CommitAll();
+  FetchReply held{{bench.Item("key"), nullptr, {}}, {}};
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "FetchReply>b");
+  held.found = bench.sent<FetchReply>(0).found;
+  ASSERT_TRUE(bench.engine().Lose(Family::kRecords, EncodeItemKey(bench.Item("key"))));
+  bench.Hear("b", Doubt{bench.Item("key")}, 0).Wake(1);
+  const std::string asked = bench.Take();
+  EXPECT_NE(asked.find("Fetch>b"), std::string::npos) << asked;
+  EXPECT_EQ(bench.AnswerFetches(bench.Item("key").partition, held), 2u);
+  EXPECT_EQ(bench.Take().substr(0, 6), "commit");
+  EXPECT_EQ(bench.effects().contradictions.size(), 1u);
+  EXPECT_TRUE(bench.effects().contradictions[0].mended);
+  bench.Commit();
+  EXPECT_EQ(bench.Read(3, "key", 1).Take(), "reply 3 OK x");
+  EXPECT_EQ(bench.shard().figures().scrub.amended, 1u);
 }
 
 // ---- anti-entropy

@@ -68,6 +68,8 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.EndObject();
   json.Key("partitions_to_fill").Number(status.partitions_to_fill());
   json.Key("copied_items").Number(status.copied_items());
+  json.Key("contradictions").Number(status.contradictions());
+  json.Key("damaged_records").Number(status.damaged_records());
   json.Key("log_entries").Number(status.log_entries()).Key("peers").BeginArray();
   for (const v1::PeerStatus& peer : status.peers()) {
     json.BeginObject().Key("node").String(peer.node());
@@ -76,6 +78,18 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
     json.Key("load").String(peer.load()).EndObject();
   }
   json.EndArray().EndObject();
+}
+
+void WriteCorruption(const MemberStatus& member, std::ostream& out) {
+  const v1::NodeStatusReply& status = *member.status;
+  const auto write = [&](uint64_t count, const char* one, const char* many, const char* what) {
+    if (count == 0) return;
+    out << "\n"
+        << member.member.name() << " " << what << " " << count << " " << (count == 1 ? one : many)
+        << "\n";
+  };
+  write(status.damaged_records(), "record", "records", "waits for others to mend");
+  write(status.contradictions(), "item", "items", "contradicts other owners in");
 }
 
 Exit Status(const Invocation& invocation) {
@@ -124,6 +138,7 @@ Exit Status(const Invocation& invocation) {
   *invocation.out << table.Render();
   for (const MemberStatus& member : all) {
     if (!member.status.ok()) continue;
+    WriteCorruption(member, *invocation.out);
     for (const v1::TableStaleness& stale : member.status->staleness()) {
       *invocation.out << "\n"
                       << member.member.name() << " lacks " << stale.missing_dots()

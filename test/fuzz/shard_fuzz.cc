@@ -23,6 +23,7 @@
 #include "api/proto/gyre.pb.h"
 #include "api/request_translation.h"
 #include "replication/clock_answer.h"
+#include "replication/slice_answer.h"
 #include "ring/check.h"
 #include "ring/topology.h"
 #include "server/node.h"
@@ -55,7 +56,7 @@ class Script {
   explicit Script(const Topology& topology)
       : view_(View::Create(topology, topology.members[0].id)), owned_(view_->OwnedBy(self())) {
     absl::StatusOr<std::unique_ptr<Node>> node =
-        Node::Open({}, &engine_, topology, self(), /*clean_stop=*/true, Random(1));
+        Node::Open(Options(), &engine_, topology, self(), /*clean_stop=*/true, Random(1));
     GYRE_CHECK(node.ok(), "the node opens");
     node_ = *std::move(node);
     node_->SetMembers(*view_, now_.monotonic);
@@ -89,6 +90,12 @@ class Script {
   }
 
  private:
+  // Whose scrub comes round within a script.
+  static NodeOptions Options() {
+    NodeOptions options;
+    options.shard.scrub.pass = Duration::Seconds(1);
+    return options;
+  }
   NodeId self() const { return view_->topology().members[0].id; }
   Shard& shard() { return node_->shard(0); }
 
@@ -163,7 +170,9 @@ class Script {
       GYRE_CHECK(answered_ <= asked_, "each request is answered at most once");
       if (!effects.commit.has_value() && effects.disk_reads.empty() &&
           effects.clock_scans.empty() && effects.copy_scans.empty() && effects.listings.empty() &&
-          effects.hint_scans.empty() && effects.expiry_scans.empty()) {
+          effects.hint_scans.empty() && effects.expiry_scans.empty() &&
+          effects.slice_reads.empty() && !effects.scrub_scan.has_value() &&
+          !effects.scrub_read.has_value()) {
         return;
       }
       if (effects.commit.has_value()) {
@@ -194,6 +203,22 @@ class Script {
       for (const ExpiryScan& scan : effects.expiry_scans) {
         shard().OnExpiryScan(scan, ScanExpired(*engine_.TakeSnapshot(), scan), now_);
       }
+      Scrub(effects);
+    }
+  }
+  void Scrub(const ShardEffects& effects) {
+    constexpr SliceLimits kLimits{.max_items = 4, .max_bytes = 64};
+    for (const ShardEffects::SliceRead& read : effects.slice_reads) {
+      shard().OnSliceRead(
+          read, AnswerSlice(*engine_.TakeSnapshot(), read.partition, read.ask, kLimits), now_);
+    }
+    if (const auto& scan = effects.scrub_scan; scan.has_value()) {
+      shard().OnScrubScan(*scan, ReadSlice(*engine_.TakeSnapshot(), *scan, kLimits), now_);
+    }
+    if (const auto& read = effects.scrub_read; read.has_value()) {
+      shard().OnScrubRead(read->partition,
+                          ReadItems(*engine_.TakeSnapshot(), read->items, read->expired_by_ms),
+                          now_);
     }
   }
   void Send(const Envelope& envelope) {

@@ -133,8 +133,8 @@ int RunOne(uint64_t seed, bool trace) {
   std::printf(
       "seed %llu digest %016llx steps %llu operations %llu succeeded %llu "
       "read_repairs %llu repaired_items %llu disk_reads %llu kept_bytes %llu "
-      "hints %llu delivered %llu guests %llu expired %llu copied %llu log_cuts %llu mended %llu: "
-      "%s\n",
+      "hints %llu delivered %llu guests %llu expired %llu copied %llu log_cuts %llu mended %llu "
+      "scrubbed %llu differing %llu: %s\n",
       static_cast<unsigned long long>(seed), static_cast<unsigned long long>(result.digest),
       static_cast<unsigned long long>(result.steps),
       static_cast<unsigned long long>(result.operations),
@@ -150,6 +150,8 @@ int RunOne(uint64_t seed, bool trace) {
       static_cast<unsigned long long>(result.copied),
       static_cast<unsigned long long>(result.log_cuts),
       static_cast<unsigned long long>(result.mended),
+      static_cast<unsigned long long>(result.scrubbed.slices),
+      static_cast<unsigned long long>(result.scrubbed.differing),
       result.violation.value_or("all promises kept").c_str());
   return result.violation.has_value() ? 1 : 0;
 }

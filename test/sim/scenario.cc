@@ -114,13 +114,22 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   // What expires does so in time as long as most clocks are right.
   if (seed % 8 == 5) faults.wrong_clocks = 1;
   const uint64_t disks = seed % 5;
-  faults.disk_losses = disks == 2 ? 2 : disks < 2 ? 1 : 0;
+  faults.disk_losses = options.damage ? 0 : disks == 2 ? 2 : disks < 2 ? 1 : 0;
   // A damaged record is a lost copy, which a lost disk must not come on top of. And who voted for a
   // change of the topology and lost its disk has forgotten that it did.
-  faults.damage = faults.disk_losses == 0;
+  faults.damage = faults.disk_losses == 0 && !options.damage;
   faults.topology = faults.disk_losses == 0;
   faults.story = options.length;
   return faults;
+}
+
+// A record of some node, unless one waits to be mended: two copies may be gone then, and W of them
+// are what an acknowledged write may lose.
+bool DamageSome(SimCluster* cluster, Random* random) {
+  if (cluster->damaged() > 0) return false;
+  const auto node = static_cast<int>(random->Below(cluster->size()));
+  const std::vector<ItemKey> records = cluster->Records(node);
+  return !records.empty() && cluster->DamageRecord(node, records[random->Below(records.size())]);
 }
 
 }  // namespace
@@ -132,6 +141,8 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   DrawCache(options.seed, &sim);
   sim.false_loads = options.faults && options.seed % 7 < 3;
   DrawBounds(options.seed, &sim);
+  // Some compare what they hold all the time, others now and then.
+  if (options.seed % 4 == 3) sim.scrub_pass = Duration::Seconds(1);
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }
@@ -153,7 +164,10 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   Nemesis nemesis(faults, &cluster, cluster.Fork());
   if (options.faults) nemesis.Start();
   const Duration slice = Duration::Seconds(5);
+  Random damage = cluster.Fork();
+  uint64_t damaged = 0;
   for (Duration run; run < options.length && !cluster.violation().has_value(); run = run + slice) {
+    if (options.damage) damaged += DamageSome(&cluster, &damage) ? 1 : 0;
     cluster.RunFor(slice);
     cluster.JudgeClaims();
     cluster.JudgeKept();
@@ -165,6 +179,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   cluster.RunFor(options.settle);
   if (!cluster.violation().has_value()) cluster.JudgeClaims();
   if (!cluster.violation().has_value()) cluster.JudgeKept();
+  if (cluster.damaged() > 0) cluster.Violate("the scrub has not mended what was damaged");
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
   if (!cluster.violation().has_value()) cluster.JudgeHandedOver();
   if (!cluster.violation().has_value()) cluster.JudgeLiveness();
@@ -190,6 +205,14 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (faults.disk_losses == 0 && figures.repair.log_cuts > 0 && !result.violation.has_value()) {
     result.violation = "a dot log was cut before all owners had what it tells";
   }
+  // Nothing was corrupt: owners differed only as long as writes were on their way.
+  const Scrub::Figures scrub = cluster.Figures().scrub;
+  if (scrub.contradictions > 0 && !result.violation.has_value()) {
+    result.violation = "the scrub takes what is on its way for a contradiction";
+  }
+  result.scrubbed = scrub;
+  result.damaged = damaged;
+  result.mended = cluster.Figures().mended;
   result.read_repairs = figures.read_repairs;
   result.repaired_items = figures.repair.items;
   result.disk_reads = figures.disk_reads;
@@ -199,7 +222,6 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   result.log_cuts = figures.repair.log_cuts;
   result.guest_writes = figures.stand_in.guests;
   result.expired = figures.expired;
-  result.mended = cluster.Figures().mended;
   result.cache = figures.record_cache;
   result.faults = cluster.Faults();
   return result;

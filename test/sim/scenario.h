@@ -13,6 +13,7 @@
 #include <string>
 
 #include "ring/ids.h"
+#include "server/scrub.h"
 #include "storage/record_cache.h"
 #include "test/sim/fault_counts.h"
 
@@ -23,6 +24,8 @@ struct ScenarioOptions {
   Duration length = Duration::Seconds(60);
   Duration settle = Duration::Seconds(90);
   bool faults = true;
+  // Records are damaged too, of one node at a time, and no disk is lost.
+  bool damage = false;
   bool trace = false;
 };
 
@@ -45,7 +48,9 @@ struct ScenarioResult {
   uint64_t log_cuts = 0;
   uint64_t mended = 0;  // damaged records
   RecordCache::Figures cache;
-  FaultCounts faults;  // that were carried out
+  uint64_t damaged = 0;     // records that a disk was made to damage
+  Scrub::Figures scrubbed;  // in all lives of all nodes
+  FaultCounts faults;       // that were carried out
 };
 
 ScenarioResult RunScenario(const ScenarioOptions& options);

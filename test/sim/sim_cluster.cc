@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "replication/clock_answer.h"
+#include "replication/slice_answer.h"
 #include "ring/check.h"
 #include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
@@ -79,6 +80,9 @@ void SimCluster::Open(int index) {
   options.store.fill_what_is_new = node.replaced;
   options.shard.expiry.margin = options_.expiry_margin;
   options.shard.expiry.portion = 4;  // so that a sweep takes several
+  options.shard.scrub.pass = options_.scrub_pass * options_.unhurried;
+  // Beyond any clock that is wrong here.
+  options.shard.scrub.expiry_slack = Duration::Seconds(1'000'000);
   options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
@@ -261,6 +265,7 @@ void SimCluster::PerformShard(int index, int shard) {
       PerformShard(IndexOf(n.id), shard);
     });
   }
+  PerformScrub(index, shard, &effects);
   for (Envelope& envelope : effects.sends) Post(index, std::move(envelope));
   for (ShardEffects::Reply& reply : effects.replies) {
     auto it = node.shards[shard].waiting.find(reply.token);
@@ -274,6 +279,46 @@ void SimCluster::PerformShard(int index, int shard) {
     done(std::move(reply.outcome));
   }
   ScheduleWake(index, shard, effects.wake);
+}
+
+void SimCluster::PerformScrub(int index, int shard, ShardEffects* effects) {
+  SimNode& node = nodes_[index];
+  for (ShardEffects::SliceRead& read : effects->slice_reads) {
+    AtNode(index, DiskDelay(node), [this, shard, read = std::move(read)](SimNode& n) {
+      const SliceLimits limits{8, 4096};
+      absl::StatusOr<SliceAnswer> answer =
+          AnswerSlice(*n.engine->TakeSnapshot(), read.partition, read.ask, limits);
+      JudgeScan(n, "slice for a peer", answer.status());
+      n.node->shard(shard).OnSliceRead(read, std::move(answer), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  if (effects->scrub_scan.has_value()) {
+    AtNode(index, DiskDelay(node), [this, shard, scan = *effects->scrub_scan](SimNode& n) {
+      // Small slices, so that a partition has several.
+      const SliceLimits limits{5, 4096};
+      absl::StatusOr<Slice> slice = ReadSlice(*n.engine->TakeSnapshot(), scan, limits);
+      JudgeScan(n, "slice", slice.status());
+      n.node->shard(shard).OnScrubScan(scan, std::move(slice), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  if (effects->scrub_read.has_value()) {
+    AtNode(index, DiskDelay(node), [this, shard, read = *effects->scrub_read](SimNode& n) {
+      absl::StatusOr<Slice> slice =
+          ReadItems(*n.engine->TakeSnapshot(), read.items, read.expired_by_ms);
+      JudgeScan(n, "items", slice.status());
+      n.node->shard(shard).OnScrubRead(read.partition, std::move(slice), NowAt(n));
+      PerformShard(IndexOf(n.id), shard);
+    });
+  }
+  for (const Scrub::Contradiction& told : effects->contradictions) {
+    for (NodeId owner : told.against) {
+      Trace("CONTRADICTION " + NodeName(node.id) + " and " + NodeName(owner) + " in " +
+            told.item.key + (told.mended ? ", mended" : "") +
+            (told.undecided ? ", undecided" : ""));
+    }
+  }
 }
 
 void SimCluster::JudgeScan(const SimNode& node, const char* what, const absl::Status& status) {
@@ -501,10 +546,11 @@ void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& mes
     if (std::holds_alternative<Fetch>(message.body)) ++node.fetches;
     if (options_.trace) {
       static constexpr const char* kNames[] = {
-          "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",
-          "ClockAsk",       "ClockAnswer",  "Forward",  "ForwardReply", "Refused",   "RegisterAsk",
-          "RegisterAnswer", "TopologyNews", "Failed",   "Hint",         "HintReply", "FetchHints",
-          "Handoff",        "CopyAsk",      "CopyPage", "Membership"};
+          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
+          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
+          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
+          "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
+          "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
       Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
             " exchange " + std::to_string(message.exchange) + " partition " +
             std::to_string(message.partition.slice()));
@@ -763,6 +809,7 @@ void SimCluster::End(int index) {
   SimNode& node = nodes_[index];
   AddFigures(node, &past_);
   past_.exchanges = past_.record_cache.bytes = past_.repair.filling = 0;  // what is no sum
+  past_.damaged = past_.scrub.standing = 0;
   node.node.reset();
   node.shards.clear();
   node.deferred.clear();
@@ -872,21 +919,39 @@ bool SimCluster::ChangeRecord(int index, const ItemKey& item, const std::string&
   return node.engine->Change(Family::kRecords, EncodeItemKey(item), EncodeRecord(*record));
 }
 
+void SimCluster::KeepRecord(int index, const ItemKey& item) {
+  SimNode& node = nodes_[index];
+  absl::StatusOr<std::string> stored = node.engine->Get(Family::kRecords, EncodeItemKey(item));
+  if (stored.ok()) node.kept_record.emplace(item, *std::move(stored));
+}
+
+bool SimCluster::BringRecordBack(int index) {
+  SimNode& node = nodes_[index];
+  if (!node.kept_record.has_value()) return false;
+  const auto [item, stored] = *std::exchange(node.kept_record, std::nullopt);
+  if (IsAtHand(node, item)) return false;
+  Trace("BRING BACK " + NodeName(node.id) + " " + item.key);
+  WriteBatch batch;
+  batch.Put(Family::kRecords, EncodeItemKey(item), stored);
+  return node.engine->Write(batch, WalSync::kYes).ok();
+}
+
 std::vector<ItemKey> SimCluster::Records(int index) const {
   std::vector<ItemKey> items;
-  std::optional<ItemKey> before;
-  const std::unique_ptr<MemoryEngine> written = nodes_[index].engine->Copy();
+  const std::unique_ptr<MemoryEngine> written = nodes_[index].engine->Copy();  // damaged or not
   const absl::Status scanned = written->TakeSnapshot()->Scan(
       Family::kRecords, "", "", [&](std::string_view key, std::string_view) {
-        std::optional<ItemKey> item = DecodeItemKey(key);
-        const bool first = !before.has_value() || before->partition != item->partition ||
-                           before->table != item->table;
-        if (!first) items.push_back(*item);
-        before = std::move(item);
+        items.push_back(*DecodeItemKey(key));
         return true;
       });
   GYRE_CHECK(scanned.ok(), "memory can be read");
   return items;
+}
+
+size_t SimCluster::damaged() const {
+  size_t sum = 0;
+  for (const SimNode& node : nodes_) sum += node.engine->damaged();
+  return sum;
 }
 
 // ------------------------------------------------------------------------------- running and
@@ -1171,6 +1236,16 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->pace.hedges += figures.pace.hedges;
     sum->pace.refused += figures.pace.refused;
     sum->expired += figures.expired;
+    sum->damaged += figures.damaged;
+    sum->mended += figures.mended;
+    sum->scrub.standing += figures.scrub.standing;
+    sum->scrub.passes += figures.scrub.passes;
+    sum->scrub.items += figures.scrub.items;
+    sum->scrub.slices += figures.scrub.slices;
+    sum->scrub.uncompared += figures.scrub.uncompared;
+    sum->scrub.differing += figures.scrub.differing;
+    sum->scrub.contradictions += figures.scrub.contradictions;
+    sum->scrub.amended += figures.scrub.amended;
     sum->record_cache.hits += figures.record_cache.hits;
     sum->record_cache.misses += figures.record_cache.misses;
     sum->record_cache.evictions += figures.record_cache.evictions;

@@ -59,8 +59,10 @@ struct SimOptions {
   Duration expiry_margin = Duration::Seconds(5);
   // ReplicaStore::Options::log_age, beyond what a client retries for.
   Duration log_age = Duration::Seconds(40);
-  // So many times rarer do nodes compare clocks and probe each other while nothing is the matter: a
-  // month that is idle takes no longer then than a busy hour.
+  // ScrubOptions::pass.
+  Duration scrub_pass = Duration::Seconds(10);
+  // So many times rarer do nodes compare clocks and contents, and probe each other while nothing is
+  // the matter: a month that is idle takes no longer then than a busy hour.
   int64_t unhurried = 1;
   // Nodes say that they are as busy as chance has it, which changes every few seconds: nothing that
   // is promised may depend on it.
@@ -121,9 +123,14 @@ class SimCluster {
   bool DamageRecord(int node, const ItemKey& item);
   bool LoseRecord(int node, const ItemKey& item);
   bool ChangeRecord(int node, const ItemKey& item, const std::string& value);
-  // Items of which the node's disk holds a record, in the order of their keys, without those that a
-  // start looks at: it refuses where they are damaged.
+  // An erase, or a later write, that the disk forgets: what the node held of the item at KeepRecord
+  // is there again. For the same items as above.
+  void KeepRecord(int node, const ItemKey& item);
+  bool BringRecordBack(int node);
+  // Items of which the node's disk holds a record, in the order of their keys; and records that are
+  // damaged, of all nodes.
   std::vector<ItemKey> Records(int node) const;
+  size_t damaged() const;
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
   bool disk_failed(int node) const { return nodes_[node].disk_failed; }
@@ -210,10 +217,11 @@ class SimCluster {
     Time started;
     bool left = false;                   // it has found that out, and speaks to nobody any more
     std::unique_ptr<MemoryEngine> kept;  // a copy of the store at an earlier time
-    bool replaced = false;               // this is not the first store of the node
-    bool lost_state = false;             // and its peers have not told it yet
-    bool stopped_clean = true;           // the last process ended in order
-    std::set<std::string> stored;        // keys of the records written in this life
+    std::optional<std::pair<ItemKey, std::string>> kept_record;
+    bool replaced = false;                        // this is not the first store of the node
+    bool lost_state = false;                      // and its peers have not told it yet
+    bool stopped_clean = true;                    // the last process ended in order
+    std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
     std::vector<ShardSlot> shards;
     Time control_wake = Time::Never();  // the earliest that is scheduled, and so the next
@@ -280,6 +288,7 @@ class SimCluster {
   void TraceBatch(const SimNode& node, const WriteBatch& batch);
   void AddFigures(const SimNode& node, ShardFigures* sum) const;
   void OnDiskFailed(int node);
+  void PerformScrub(int node, int shard, ShardEffects* effects);
   // A scan failed: which it may, where something was damaged.
   void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);
   bool IsAtHand(const SimNode& node, const ItemKey& item) const;
