@@ -121,10 +121,14 @@ struct BodyEncoder {
       out->mutable_fetch()->add_known_replicas(dot.replica.value());
       out->mutable_fetch()->add_known_counters(dot.counter);
     }
+    if (fetch.with_clock) out->mutable_fetch()->set_with_clock(true);
   }
   void operator()(const FetchReply& reply) const {
     EncodeRecordPart(reply.found, out->mutable_fetch_reply()->mutable_found());
     for (const uint32_t place : reply.left_out) out->mutable_fetch_reply()->add_left_out(place);
+    if (reply.clock.has_value()) {
+      out->mutable_fetch_reply()->set_clock(EncodePartitionClock(*reply.clock));
+    }
   }
   void operator()(const Lookup& lookup) const {
     out->mutable_lookup()->set_table(lookup.item.table.value());
@@ -324,7 +328,7 @@ absl::StatusOr<PeerBody> DecodeApply(PartitionId partition, peer::Apply* wire) {
 absl::StatusOr<PeerBody> DecodeFetch(PartitionId partition, peer::Fetch* wire) {
   absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
   if (!item.ok()) return item.status();
-  Fetch fetch{*std::move(item), {}};
+  Fetch fetch{*std::move(item), {}, wire->with_clock()};
   if (wire->known_replicas_size() != wire->known_counters_size() ||
       wire->known_replicas_size() > static_cast<int>(kMaxKnown)) {
     return Malformed("known dots");
@@ -340,7 +344,12 @@ absl::StatusOr<PeerBody> DecodeFetch(PartitionId partition, peer::Fetch* wire) {
 absl::StatusOr<PeerBody> DecodeFetchReply(PartitionId partition, peer::FetchReply* wire) {
   absl::StatusOr<ExplainedRecord> found = DecodeRecordPart(partition, wire->mutable_found());
   if (!found.ok()) return found.status();
-  FetchReply reply{*std::move(found), {}};
+  FetchReply reply{*std::move(found), {}, {}};
+  if (!wire->clock().empty()) {
+    absl::StatusOr<PartitionClock> clock = DecodePartitionClock(wire->clock());
+    if (!clock.ok()) return clock.status();
+    reply.clock = *std::move(clock);
+  }
   uint32_t least = 0;
   for (const uint32_t place : wire->left_out()) {
     if (place < least || place >= reply.found.record->versions.size()) return Malformed("places");
@@ -693,20 +702,24 @@ size_t BytesOf(const ExplainedRecord& explained) {
   return bytes;
 }
 
+size_t BytesOf(const PartitionClock& clock) {
+  size_t words = 0;
+  for (const PartitionClock::Entry& entry : clock.entries()) words += 2 + entry.above.size();
+  return words * 16;
+}
+
 struct BodyBytes {
   size_t operator()(const Apply& apply) const { return BytesOf(apply.change); }
   size_t operator()(const ApplyReply&) const { return 0; }
   size_t operator()(const Fetch& fetch) const {
     return fetch.item.key.size() + fetch.known.size() * kRoughDotBytes;
   }
-  size_t operator()(const FetchReply& reply) const { return BytesOf(reply.found); }
+  size_t operator()(const FetchReply& reply) const {
+    return BytesOf(reply.found) + (reply.clock.has_value() ? BytesOf(*reply.clock) : 0);
+  }
   size_t operator()(const Lookup& lookup) const { return lookup.item.key.size(); }
   size_t operator()(const LookupReply& reply) const { return BytesOf(reply.found); }
-  size_t operator()(const ClockAsk& ask) const {
-    size_t words = 0;
-    for (const PartitionClock::Entry& entry : ask.clock.entries()) words += 2 + entry.above.size();
-    return words * 16;
-  }
+  size_t operator()(const ClockAsk& ask) const { return BytesOf(ask.clock); }
   size_t operator()(const ClockAnswer& answer) const {
     size_t bytes = answer.bases.size() * kRoughDotBytes;
     for (const ExplainedRecord& item : answer.items) bytes += BytesOf(item);

@@ -128,12 +128,13 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 1:
       return ApplyReply{};
     case 2: {
-      Fetch fetch{AnyItem(partition), {}};
+      Fetch fetch{AnyItem(partition), {}, Flag()};
       for (int i = In(0, 3); i > 0; --i) fetch.known.push_back(AnyDot());
       return fetch;
     }
     case 3: {
       FetchReply reply{AnyRecord(partition), {}};
+      if (Flag()) reply.clock = AnyClock();
       for (uint32_t i = 0; i < reply.found.record->versions.size(); ++i) {
         if (Flag()) reply.left_out.push_back(i);
       }

@@ -21,7 +21,8 @@ void JudgeExchange::Ask(Time now, Effects* effects) {
   asked_ = others_;
   heard_.clear();
   effects->wake = wake_ = now + kPatience;
-  for (NodeId owner : others_) effects->sends.emplace_back(owner, Fetch{item_, {}});
+  for (NodeId owner : others_)
+    effects->sends.emplace_back(owner, Fetch{item_, {}, /*with_clock=*/true});
 }
 
 void JudgeExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) {
@@ -29,8 +30,9 @@ void JudgeExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects)
   if (asked_.erase(from) == 0) return;
   if (auto* fetched = std::get_if<FetchReply>(&reply)) {
     // Values that did not come, though nobody asked to leave them out, are none to judge by.
-    if (fetched->left_out.empty()) {
-      heard_.push_back({from, std::move(fetched->found.record), std::move(fetched->found.minted)});
+    if (fetched->left_out.empty() && fetched->clock.has_value()) {
+      heard_.push_back({from, std::move(fetched->found.record), std::move(fetched->found.minted),
+                        *std::move(fetched->clock)});
     }
   } else if (std::holds_alternative<Refused>(reply)) {
     return End(Outcome::Code::kStaleEpoch, effects);

@@ -11,7 +11,7 @@ namespace {
 
 const ItemKey kItem{PartitionId(3, 5), TableId(1), "key"};
 
-FetchReply Nothing() { return {{kItem, Share({}), {}}, {}}; }
+FetchReply Nothing() { return {{kItem, Share({}), {}}, {}, PartitionClock()}; }
 
 Trial OfThree(std::string unreachable = "") {
   return Trial(std::make_unique<JudgeExchange>(kItem),
@@ -59,6 +59,13 @@ TEST(JudgeExchange, WhoDoesNotAnswerHasNoSay) {
   without_values.left_out = {0};
   EXPECT_EQ(partial.Hear('b', without_values), "wake 5000");
   EXPECT_EQ(partial.Hear('c', Nothing()), "judge 1");
+  Trial unasked = OfThree();
+  unasked.Start();
+  EXPECT_TRUE(unasked.sent<Fetch>(0).with_clock);
+  FetchReply without_clock = Nothing();
+  without_clock.clock.reset();
+  EXPECT_EQ(unasked.Hear('b', without_clock), "wake 5000");
+  EXPECT_EQ(unasked.Hear('c', Nothing()), "judge 1");
 }
 
 TEST(JudgeExchange, AsksAgainWhileAWriteMayBeOnItsWay) {

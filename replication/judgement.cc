@@ -33,7 +33,8 @@ class DotCase {
     });
   }
 
-  void Decide(Judgement* judgement) const {
+  // `clock`: this owner's.
+  void Decide(const PartitionClock& clock, Judgement* judgement) const {
     std::set<NodeId> against;
     size_t holders = 0, droppers = 0;  // who contradict this owner
     for (const OwnersRecord& other : others_) {
@@ -45,7 +46,9 @@ class DotCase {
       if (own_ == nullptr && theirs == nullptr) continue;
       const Record& keeps = own_ != nullptr ? mine_ : *other.record;
       const Record& lacks = own_ != nullptr ? *other.record : mine_;
-      if (!lacks.context.Covers(dot_) || !keeps.context.CoversAll(lacks.context)) {
+      const bool seen_all =
+          own_ != nullptr ? clock.ContainsAll(other.clock) : other.clock.ContainsAll(clock);
+      if (!lacks.context.Covers(dot_) || !keeps.context.CoversAll(lacks.context) || !seen_all) {
         judgement->unsettled = true;
         continue;
       }
@@ -114,8 +117,8 @@ class DotCase {
 
 }  // namespace
 
-Judgement Judge(const Record& mine, absl::Span<const OwnersRecord> others, size_t owners,
-                uint64_t expired_by_ms) {
+Judgement Judge(const Record& mine, const PartitionClock& clock,
+                absl::Span<const OwnersRecord> others, size_t owners, uint64_t expired_by_ms) {
   std::set<Dot> dots;
   for (const Version& version : mine.versions) dots.insert(version.dot);
   for (const OwnersRecord& other : others) {
@@ -124,7 +127,7 @@ Judgement Judge(const Record& mine, absl::Span<const OwnersRecord> others, size_
   Judgement judgement;
   for (const Dot& dot : dots) {
     const DotCase one(dot, mine, others, owners);
-    if (!one.HasExpiredBy(expired_by_ms)) one.Decide(&judgement);
+    if (!one.HasExpiredBy(expired_by_ms)) one.Decide(clock, &judgement);
   }
   return judgement;
 }

@@ -56,11 +56,13 @@ inline constexpr size_t kMaxKnown = 64;
 struct Fetch {
   ItemKey item;
   std::vector<Dot> known = {};
+  bool with_clock = false;  // for who judges
 };
 struct FetchReply {
   ExplainedRecord found;
   // The versions of `found` whose values did not come: places among them, ascending.
   std::vector<uint32_t> left_out = {};
+  std::optional<PartitionClock> clock = {};  // of the same moment, where it was asked for
 };
 
 // Have you taken in this write of the item?

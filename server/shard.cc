@@ -332,7 +332,7 @@ void Shard::PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instan
           });
         }
         const Judgement judgement =
-            Judge(store_->Filled(its.partition, *stored), others,
+            Judge(store_->Filled(its.partition, *stored), store_->Clock(its.partition), others,
                   view_->Owners(its.partition).size(), scrub_.expired_by(then));
         if (judgement.mended.has_value()) {
           repair_.OnChange(its, *judgement.mended);
@@ -665,12 +665,13 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
   if (!Holds(fetch.item.partition)) return RefuseWhileFilling(from, exchange, fetch.item, now);
   const ItemKey item = std::move(fetch.item);
   WithRecord(item, now,
-             [this, from, exchange, known = std::move(fetch.known)](
+             [this, from, exchange, known = std::move(fetch.known), with_clock = fetch.with_clock](
                  const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
                if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
                Record filled = store_->Filled(its.partition, *std::move(record));
                FetchReply reply;
                reply.left_out = LeaveOut(known, &filled);
+               if (with_clock) reply.clock = store_->Clock(its.partition);
                reply.found = {its, nullptr, store_->Explain(filled)};
                reply.found.record = std::make_shared<const Record>(std::move(filled));
                Respond(from, exchange, its.partition, std::move(reply), then);

@@ -1114,6 +1114,7 @@ TEST(Shard, TakesInWhatItLostOnceTheOthersContradictIt) {
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "FetchReply>b");
   held.found = bench.sent<FetchReply>(0).found;
   ASSERT_TRUE(bench.engine().Lose(Family::kRecords, EncodeItemKey(bench.Item("key"))));
+  held.clock = bench.Clock();
   bench.Hear("b", Doubt{bench.Item("key")}, 0).Wake(1);
   const std::string asked = bench.Take();
   EXPECT_NE(asked.find("Fetch>b"), std::string::npos) << asked;
