@@ -237,6 +237,10 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("scrub_kib_per_s", wire.scrub_kib_per_s(), 1'024, 1, 1'048'576);
   if (!pace.ok()) return pace.status();
   config->scrub.bytes_each_s = *pace << 10;
+  absl::StatusOr<uint64_t> log_entries =
+      InRange("log_entries", wire.log_entries(), 131'072, 1'024, 100'000'000);
+  if (!log_entries.ok()) return log_entries.status();
+  config->log_entries = *log_entries;
   absl::StatusOr<LogLevel> level = Level(wire.log_level());
   if (!level.ok()) return level.status();
   config->log_level = *level;

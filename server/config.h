@@ -64,6 +64,7 @@ struct Config {
   Duration repair_interval = Duration::Seconds(1);
   Duration periodic_sync = Duration::Seconds(1);
   HintLogOptions hints;
+  uint64_t log_entries = 0;  // ReplicaStore::Options::log_most
   ExpirySweepOptions expiry;
   ScrubOptions scrub;  // `bytes_each_s` of all shards together
   LogLevel log_level = LogLevel::kInfo;

@@ -203,6 +203,7 @@ absl::Status Gyred::OpenNode() {
   if (config_.shards == 0) config_.shards = ShardsOfThisMachine();
   options.shards = config_.shards;
   options.hints = config_.hints;
+  options.store.log_most = config_.log_entries;
   options.shard.expiry = config_.expiry;
   options.shard.scrub = config_.scrub;
   options.shard.scrub.bytes_each_s =

@@ -130,6 +130,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repair.items += one.repair.items;
     sum.repair.exchanges += one.repair.exchanges;
     sum.repair.log_cuts += one.repair.log_cuts;
+    sum.repair.log_dropped += one.repair.log_dropped;
     sum.sheds += one.sheds;
     sum.misdirected += one.misdirected + one.repair.misdirected;
     sum.unreadable += one.unreadable;
@@ -178,6 +179,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.late_attempts);
   out->Counter("gyre_repaired_items_total", "Items taken in by clock exchanges", sum.repair.items);
   out->Counter("gyre_clock_exchanges_total", "Clock exchanges started", sum.repair.exchanges);
+  out->Counter("gyre_log_dropped_total",
+               "Entries of dot logs dropped past their bound, though an owner may lack them",
+               sum.repair.log_dropped);
   out->Counter("gyre_log_cuts_total", "Clock exchanges that came to need a whole copy",
                sum.repair.log_cuts);
   out->Counter("gyre_sheds_total",

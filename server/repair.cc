@@ -142,6 +142,7 @@ void Repair::AskNext(Instant now, Effects* effects) {
   if (hurried.has_value()) return Begin(hurried->second, hurried->first, now, effects);
   const PartitionId partition = round_[next_ % round_.size()];
   const size_t pass = next_++ / round_.size();
+  figures_.log_dropped += store_->BoundLog(partition);
   std::vector<NodeId> peers;
   for (NodeId owner : view_->Owners(partition)) {
     if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);

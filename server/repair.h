@@ -90,6 +90,7 @@ class Repair {
     uint64_t copies = 0;        // under way
     uint64_t exchanges = 0;     // since start, and so are all below
     uint64_t items = 0;         // taken in
+    uint64_t log_dropped = 0;   // entries of this node's logs that some owner may not have seen
     uint64_t log_cuts = 0;      // exchanges that came to need a whole copy
     uint64_t copied = 0;        // whole copies taken over
     uint64_t copied_items = 0;  // records that came with copies, also with those that broke off

@@ -46,6 +46,7 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
     }
     const size_t share = options_.remembered_writes / partitions.size();
     if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
+    if (absl::Status status = RecallPruned(*snapshot, id); !status.ok()) return status;
     if (absl::Status status = expiry_.Open(*snapshot, id); !status.ok()) return status;
     if (absl::Status status = RecallRemains(*snapshot, id); !status.ok()) return status;
     partition.inherited = partition.state.self != ReplicaId();
@@ -77,6 +78,26 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
                       });
     if (!scanned.ok()) return scanned;
     if (!malformed.ok()) return malformed;
+  }
+  return absl::OkStatus();
+}
+
+// Where the log of each replica id begins.
+absl::Status ReplicaStore::RecallPruned(const Snapshot& snapshot, PartitionId id) {
+  Partition& partition = At(id);
+  const VersionVector bases = partition.state.clock.Bases();
+  for (const Dot& base : bases.entries()) {
+    uint64_t first = base.counter + 1;
+    const absl::Status scanned = snapshot.Scan(
+        Family::kDotLog, EncodeLogKey(id, {base.replica, 1}),
+        EncodeLogKey(id, {base.replica, first}), [&](std::string_view key, std::string_view) {
+          if (const std::optional<LogKey> log_key = DecodeLogKey(key)) {
+            first = log_key->dot.counter;
+          }
+          return false;
+        });
+    if (!scanned.ok()) return scanned;
+    if (first > 1) partition.pruned.RaiseTo({base.replica, first - 1});
   }
   return absl::OkStatus();
 }
@@ -525,12 +546,31 @@ void ReplicaStore::PruneLog(PartitionId id, const VersionVector& low, Time now) 
     if (entry.counter >= pruned + 2 * options_.log_kept) {
       last = std::max(last, entry.counter - options_.log_kept);
     }
-    if (last <= pruned) continue;
-    gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {entry.replica, pruned + 1}),
-                          EncodeLogKey(id, {entry.replica, last + 1}));
-    partition.pruned.RaiseTo({entry.replica, last});
-    WriteState(id);  // what the log has told so far
+    if (last > pruned) DropLog(id, entry.replica, last);
   }
+}
+
+uint64_t ReplicaStore::BoundLog(PartitionId id) {
+  const Partition& partition = At(id);
+  uint64_t dropped = 0;
+  const VersionVector bases = partition.state.clock.Bases();
+  for (const Dot& base : bases.entries()) {
+    const uint64_t pruned = partition.pruned.Get(base.replica);
+    if (base.counter < pruned + options_.log_most + options_.log_kept) continue;
+    const uint64_t last = base.counter - options_.log_most;
+    dropped += last - pruned;
+    DropLog(id, base.replica, last);
+  }
+  return dropped;
+}
+
+void ReplicaStore::DropLog(PartitionId id, ReplicaId replica, uint64_t last) {
+  Partition& partition = At(id);
+  const uint64_t first = partition.pruned.Get(replica) + 1;
+  gathering_.EraseRange(Family::kDotLog, EncodeLogKey(id, {replica, first}),
+                        EncodeLogKey(id, {replica, last + 1}));
+  partition.pruned.RaiseTo({replica, last});
+  WriteState(id);  // what the log has told so far
 }
 
 void ReplicaStore::ForgetReports(NodeId owner) {

@@ -958,6 +958,38 @@ TEST(ReplicaStore, TheLogIsKeptForAnOwnerThatHasLostWhatAllHadSeen) {
   EXPECT_FALSE(owner.store().dirty());
 }
 
+ReplicaStore::Options WithLogOf(uint64_t most) {
+  ReplicaStore::Options options;
+  options.log_most = most;
+  options.log_kept = 5;
+  return options;
+}
+
+TEST(ReplicaStore, TheLogIsBoundedWhoeverHasNotSeenIt) {
+  LoneOwner owner(1, WithLogOf(20));
+  for (int i = 0; i < 24; ++i) owner.Put("tea", "x");
+  EXPECT_EQ(owner.store().BoundLog(kPartition), 0u) << "it goes a few entries at a time";
+  owner.Put("tea", "x");
+  EXPECT_EQ(owner.store().BoundLog(kPartition), 5u);
+  owner.CommitAll();
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).size(), 20u);
+  EXPECT_EQ(owner.LoggedCounters(owner.self()).front(), 6u);
+  EXPECT_EQ(owner.store().BoundLog(kPartition), 0u);
+  EXPECT_FALSE(owner.store().dirty());
+}
+
+TEST(ReplicaStore, ABoundedLogTakesNothingFromTheClock) {
+  LoneOwner owner(1, WithLogOf(5));
+  for (int i = 0; i < 50; ++i) owner.Put("tea", "x");
+  EXPECT_EQ(owner.store().BoundLog(kPartition), 45u);
+  owner.CommitAll();
+  const PartitionClock before = owner.clock();
+  owner.Reopen(/*new_lives=*/false);
+  EXPECT_EQ(owner.clock(), before);
+  EXPECT_EQ(owner.store().BoundLog(kPartition), 0u) << "where it begins is known again";
+  EXPECT_EQ(DotOf(owner.Put("tea", "x")).counter, 51u);
+}
+
 TEST(ReplicaStore, ASoleOwnerDropsItsLogByItself) {
   LoneOwner owner(1);
   PutMany(&owner);

@@ -50,6 +50,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "requests_refused",
     "peers_refused",
     "no_room_for_hints",
+    "log_outgrown",
 };
 static_assert(!kNames.back().empty(), "every kind has a name");
 

@@ -72,6 +72,7 @@ enum class FaultKind : uint8_t {
   kRequestsRefused,  // clients', by a node that has as many as it may
   kPeersRefused,     // what peers ask, by a node whose disk does not keep up
   kNoRoomForHints,
+  kLogOutgrown,  // entries of a dot log are dropped though an owner that is away lacks them
   kCount
 };
 

@@ -49,7 +49,7 @@ void Nemesis::Crash(int node) {
 
 void Nemesis::CrashAndRestart(int node) {
   cluster_->Crash(node);
-  cluster_->Restart(node);
+  Restart(node);
 }
 
 void Nemesis::CrashAsItStarts(int node) {
@@ -81,7 +81,7 @@ void Nemesis::Stop(int node) {
 
 void Nemesis::StopAndRestart(int node) {
   cluster_->Stop(node);
-  cluster_->Restart(node);
+  Restart(node);
 }
 
 void Nemesis::Pause(int node) {
@@ -161,6 +161,21 @@ void Nemesis::DamageRecord(int node) {
   cluster_->GarbleRecord(cluster_->damaged_node().value_or(node), &random_);
 }
 
+void Nemesis::PlanLongAway() {
+  const int64_t story_us = options_.story.micros();
+  const auto node = static_cast<int>(random_.Below(cluster_->size()));
+  const Duration gone = Duration::Micros(random_.Between(story_us / 20, story_us / 4));
+  const Duration back = gone + Duration::Micros(random_.Between(story_us / 2, story_us * 7 / 10));
+  cluster_->scheduler().After(gone, [this, node] {
+    away_ = node;
+    cluster_->Crash(node);
+  });
+  cluster_->scheduler().After(back, [this, node] {
+    away_.reset();
+    if (!stopped_) Restart(node);
+  });
+}
+
 void Nemesis::PlanDiskLoss() {
   const int64_t story_us = options_.story.micros();
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
@@ -204,6 +219,7 @@ void Nemesis::ChangeTopology(int node) {
 
 void Nemesis::StopAndHeal() {
   stopped_ = true;
+  away_.reset();
   cluster_->HealNetwork();
   cluster_->SetLoss(0);
   // A power cut of everything shows what was durable, a stop what is taken up again, and nodes that

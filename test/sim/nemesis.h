@@ -27,6 +27,7 @@ struct NemesisOptions {
   // Records are damaged, of one node at a time: likewise.
   bool damage = false;
   bool topology = false;                   // tables come and go
+  bool long_away = false;                  // one node is, for half of the story
   Duration story = Duration::Seconds(60);  // within which disks are lost
 };
 
@@ -38,6 +39,7 @@ class Nemesis {
   void Start() {
     Next();
     if (options_.disk_losses > 0) PlanDiskLoss();
+    if (options_.long_away) PlanLongAway();
   }
   // Breaks nothing any more and mends everything.
   void StopAndHeal();
@@ -70,11 +72,14 @@ class Nemesis {
   void Burst(int node);
   void ChangeTopology(int node);
 
+  void PlanLongAway();
   void PlanDiskLoss();
   void LoseDisk(int node, bool wipe);
   void LoseAnotherDisk();
 
-  void Restart(int node) { cluster_->Restart(node); }
+  void Restart(int node) {
+    if (node != away_) cluster_->Restart(node);
+  }
   void Resume(int node) { cluster_->Resume(node); }
   void HealNetwork(int) { cluster_->HealNetwork(); }
   void CalmNetwork(int) { cluster_->SetLoss(kUsualLoss); }
@@ -90,6 +95,7 @@ class Nemesis {
   Random random_;
   bool stopped_ = false;
   bool table_made_ = false;
+  std::optional<int> away_;  // and not to be restarted yet
 };
 
 }  // namespace gyre

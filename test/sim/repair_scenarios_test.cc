@@ -14,7 +14,7 @@ using Strings = std::vector<std::string>;
 
 class RepairStory : public Story {
  protected:
-  RepairStory() : Story(Tight()) {}
+  explicit RepairStory(const SimOptions& options = Tight()) : Story(options) {}
   // Room for some ten hints, which are too old after a minute.
   static SimOptions Tight() {
     SimOptions options = Quiet();
@@ -105,6 +105,37 @@ TEST_F(RepairStory, WhatAnOwnerMissedUnnoticedComesByItself) {
   EXPECT_EQ(cluster_.Figures().repair.items, before + 1) << "that one, and nothing else";
   EXPECT_EQ(cluster_.Settled("ledger", "ada"), Strings{"milk"});
   ExpectSettled({});
+}
+
+// Two of three owners write on for longer than their logs reach back, and delete some of it.
+class LongAwayStory : public RepairStory {
+ protected:
+  LongAwayStory() : RepairStory(Short()) {}
+  static SimOptions Short() {
+    SimOptions options = Tight();
+    options.log_most = 20;
+    return options;
+  }
+};
+
+TEST_F(LongAwayStory, AnOwnerThatWasAwayForLongerThanTheLogsTakesCopies) {
+  PutMany(40, "milk");
+  Crash({owners_[0]});
+  for (int round = 0; round < 20; ++round) PutMany(40, "round-" + std::to_string(round));
+  for (int i = 0; i < 10; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    EXPECT_EQ(Delete(owners_[1], key).code, Outcome::Code::kOk);
+  }
+  cluster_.RunFor(Duration::Seconds(60));
+  EXPECT_GT(cluster_.Figures().repair.log_dropped, 0u);
+  EXPECT_EQ(cluster_.Figures().repair.copied, 0u);
+  Restart({owners_[0]});
+  cluster_.RunFor(Duration::Seconds(60));
+  EXPECT_GT(cluster_.Figures().repair.copied, 0u);
+  for (int i = 0; i < 40; ++i) {
+    const Strings expected = i < 10 ? Strings{} : Strings{"round-19"};
+    ExpectSettled(expected, "key-" + std::to_string(i));
+  }
 }
 
 TEST_F(RepairStory, AConnectionThatBreaksAgainAndAgainLosesNothing) {

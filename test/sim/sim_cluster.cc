@@ -77,6 +77,7 @@ void SimCluster::Open(int index) {
   options.hints.max_bytes = options_.max_hint_bytes;
   options.hints.max_age = options_.max_hint_age;
   options.store.log_kept = 16;
+  options.store.log_most = options_.log_most;
   options.store.fill_what_is_new = node.replaced;
   options.shard.expiry.margin = options_.expiry_margin;
   options.shard.expiry.portion = 4;  // so that a sweep takes several
@@ -1218,6 +1219,7 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->late_attempts += figures.late_attempts;
     sum->repair.items += figures.repair.items;
     sum->repair.log_cuts += figures.repair.log_cuts;
+    sum->repair.log_dropped += figures.repair.log_dropped;
     sum->repair.copied += figures.repair.copied;
     sum->repair.copied_items += figures.repair.copied_items;
     sum->repair.filling += figures.repair.filling;

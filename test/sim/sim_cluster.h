@@ -59,6 +59,8 @@ struct SimOptions {
   Duration expiry_margin = Duration::Seconds(5);
   // ReplicaStore::Options::log_age, beyond what a client retries for.
   Duration log_age = Duration::Seconds(40);
+  // ReplicaStore::Options::log_most.
+  uint64_t log_most = ReplicaStore::Options().log_most;
   // ScrubOptions::pass.
   Duration scrub_pass = Duration::Seconds(10);
   // So many times rarer do nodes compare clocks and contents, and probe each other while nothing is

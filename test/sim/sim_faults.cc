@@ -221,6 +221,7 @@ FaultCounts SimCluster::Faults() const {
   const ShardFigures figures = Figures();
   counts.Add(FaultKind::kPeersRefused, figures.sheds);
   counts.Add(FaultKind::kNoRoomForHints, figures.stand_in.refused);
+  counts.Add(FaultKind::kLogOutgrown, figures.repair.log_dropped);
   return counts;
 }
 

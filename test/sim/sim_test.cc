@@ -120,7 +120,7 @@ TEST(FaultCounts, EveryKindHasANameOfItsOwn) {
     names.insert(FaultName(static_cast<FaultKind>(i)));
   }
   EXPECT_EQ(names.size(), kFaultKinds);
-  EXPECT_EQ(FaultName(FaultKind::kNoRoomForHints), "no_room_for_hints") << "and in their order";
+  EXPECT_EQ(FaultName(FaultKind::kLogOutgrown), "log_outgrown") << "and in their order";
 }
 
 TEST(FaultCounts, NamesTheKindsThatWereNotHit) {
