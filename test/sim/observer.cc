@@ -114,6 +114,16 @@ std::set<ItemKey> Observer::Items(PartitionId partition) const {
   return items;
 }
 
+std::vector<Dot> Observer::Dots(const ItemKey& item) const {
+  std::vector<Dot> seen;
+  if (auto dots = dots_.find(item.partition); dots != dots_.end()) {
+    for (const auto& [dot, what] : dots->second) {
+      if (what.item == item) seen.push_back(dot);
+    }
+  }
+  return seen;
+}
+
 std::vector<Dot> Observer::Dots(PartitionId partition) const {
   std::vector<Dot> seen;
   if (auto dots = dots_.find(partition); dots != dots_.end()) {

@@ -50,6 +50,8 @@ class Observer {
   std::set<ItemKey> Items(PartitionId partition) const;
   // All dots of the partition that were ever seen.
   std::vector<Dot> Dots(PartitionId partition) const;
+  // And of the item.
+  std::vector<Dot> Dots(const ItemKey& item) const;
 
  private:
   struct Seen {

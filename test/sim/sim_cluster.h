@@ -106,7 +106,8 @@ class SimCluster {
   void BreakConnection(int one, int other);
   // From now on the node's disk takes so long for everything; nothing: as long as ever.
   void SlowDisk(int node, std::optional<Duration> each);
-  // A record that the node stores, if it stores any, fails its checks until it is written again.
+  // A record that the node stores, if another owner has all of it, too, fails its checks until it
+  // is written again. (What only this node had would be gone: never anything acknowledged.)
   // What is kept of it in memory hides that until then.
   void GarbleRecord(int node, Random* random);
   // Peers read whatever is damaged there, and so the node meets it.
@@ -252,6 +253,7 @@ class SimCluster {
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   void CountCrash(const SimNode& node);
   void NoteHeld();
+  bool HasAnotherCopy(int node, const ItemKey& item) const;
   static std::vector<std::string> DamagedKeys(const SimNode& node);
   // A scan or read went wrong, though nothing is damaged that it could have met.
   void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);

@@ -71,11 +71,31 @@ void SimCluster::GarbleRecord(int index, Random* random) {
   GYRE_CHECK(scanned.ok(), "memory can be read");
   if (keys.empty()) return;
   const std::string& key = keys[random->Below(keys.size())];
+  if (!HasAnotherCopy(index, *DecodeItemKey(key))) return;
   Trace("GARBLE " + NodeName(node.id) + " " + DecodeItemKey(key)->key);
   Count(FaultKind::kRecordDamaged);
   node.engine->Garble(Family::kRecords, key);
   // Until it is fetched from the others it is no copy: what was not synced elsewhere may be gone.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
+}
+
+// Whether some other owner has taken in whatever this one has of the item.
+bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
+  const auto clock_of = [&](int node) {
+    const absl::StatusOr<PartitionState> state =
+        ReadPartitionState(*nodes_[node].engine->TakeSnapshot(), item.partition);
+    GYRE_CHECK(state.ok(), "clocks are whole");
+    return state->clock;
+  };
+  const PartitionClock mine = clock_of(index);
+  const std::vector<Dot> dots = observer_.Dots(item);
+  const std::vector<int> owners = OwnersOf(item.partition);
+  return std::any_of(owners.begin(), owners.end(), [&](int other) {
+    if (other == index) return false;
+    const PartitionClock theirs = clock_of(other);
+    return std::all_of(dots.begin(), dots.end(),
+                       [&](Dot dot) { return !mine.Contains(dot) || theirs.Contains(dot); });
+  });
 }
 
 std::vector<std::string> SimCluster::DamagedKeys(const SimNode& node) {
