@@ -1093,9 +1093,11 @@ TEST(Shard, ReadsAFewSlicesForPeersAtOnceAndNoneOfWhatItLost) {
   EXPECT_EQ(bench.Hear("c", SliceAsk{}, 7).Take(), "Failed>c");
   bench.EndSliceRead().Take();
   EXPECT_EQ(bench.Hear("c", SliceAsk{}, 8).Take(), "slice");
+  bench.EndSliceRead().EndSliceRead().Take();
   bench.shard().OnForgetful(bench.now());
   bench.CommitAll();
   EXPECT_EQ(bench.Hear("c", SliceAsk{}, 9).Take(), "Failed>c");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kFilling);
 }
 
 TEST(Shard, WhatASliceFindsDamagedIsFetchedAgainToo) {
