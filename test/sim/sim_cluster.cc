@@ -322,11 +322,6 @@ void SimCluster::PerformScrub(int index, int shard, ShardEffects* effects) {
   }
 }
 
-void SimCluster::JudgeScan(const SimNode& node, const char* what, const absl::Status& status) {
-  if (status.ok() || (absl::IsDataLoss(status) && node.engine->damaged() > 0)) return;
-  Violate(std::string(what) + ": " + std::string(status.message()));
-}
-
 void SimCluster::WriteCommit(SimNode& node, int shard) {
   Commit commit = *std::exchange(node.shards[shard].writing, std::nullopt);
   const absl::Status status = node.engine->Write(commit.batch, commit.sync);

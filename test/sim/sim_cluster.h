@@ -254,9 +254,7 @@ class SimCluster {
   void CountCrash(const SimNode& node);
   void NoteHeld();
   bool HasAnotherCopy(int node, const ItemKey& item) const;
-  static std::vector<std::string> DamagedKeys(const SimNode& node);
-  // A scan or read went wrong, though nothing is damaged that it could have met.
-  void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);
+  static std::vector<std::string> GarbledKeys(const SimNode& node);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
   void NoteAhead(SimNode* node);

@@ -98,7 +98,7 @@ bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
   });
 }
 
-std::vector<std::string> SimCluster::DamagedKeys(const SimNode& node) {
+std::vector<std::string> SimCluster::GarbledKeys(const SimNode& node) {
   std::vector<std::string> keys;
   const absl::Status scanned = node.engine->TakeSnapshot()->Scan(
       Family::kRecords, "", "", [&](std::string_view key, std::string_view value) {
@@ -111,13 +111,13 @@ std::vector<std::string> SimCluster::DamagedKeys(const SimNode& node) {
 
 std::optional<int> SimCluster::damaged_node() const {
   for (int node = 0; node < size(); ++node) {
-    if (!DamagedKeys(nodes_[node]).empty()) return node;
+    if (!GarbledKeys(nodes_[node]).empty()) return node;
   }
   return std::nullopt;
 }
 
 void SimCluster::ReadDamaged(int index) {
-  for (const std::string& key : DamagedKeys(nodes_[index])) {
+  for (const std::string& key : GarbledKeys(nodes_[index])) {
     const ItemKey item = *DecodeItemKey(key);
     const int other = (index + 1) % size();
     const Epoch epoch = nodes_[other].node->control().view()->epoch();
@@ -126,7 +126,9 @@ void SimCluster::ReadDamaged(int index) {
 }
 
 void SimCluster::JudgeScan(const SimNode& node, const char* what, const absl::Status& status) {
-  if (status.ok() || (absl::IsDataLoss(status) && !DamagedKeys(node).empty())) return;
+  if (status.ok()) return;
+  const bool damaged = node.engine->damaged() > 0 || !GarbledKeys(node).empty();
+  if (absl::IsDataLoss(status) && damaged) return;
   Violate(std::string(what) + ": " + std::string(status.message()));
 }
 
