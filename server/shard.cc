@@ -220,13 +220,7 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
   const PartitionId partition = it->second.item.partition;
   SetWake(id, &it->second, effects.wake);
   if (effects.mint.has_value()) return PerformMint(id, std::move(effects), now);
-  if (effects.restore.has_value()) {
-    ExplainedRecord& change = *effects.restore;
-    repair_.OnChange(change.item, *change.record);
-    store_->Restore(change.item, *change.record, change.minted);
-    ++figures_.mended;
-    damaged_.erase(change.item);
-  }
+  if (effects.restore.has_value()) PerformRestore(id, *std::move(effects.restore), now);
   if (effects.judge.has_value()) return PerformJudge(id, *std::move(effects.judge), now);
 
   // What is sent with the end of an exchange wants no answer.
@@ -263,6 +257,27 @@ std::vector<NodeId> Shard::StandInsFor(PartitionId partition) const {
   std::stable_sort(nodes.begin(), looked_at,
                    [&](NodeId a, NodeId b) { return pace_.Burden(a) < pace_.Burden(b); });
   return nodes;
+}
+
+void Shard::PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now) {
+  const auto damaged = damaged_.find(fetched.item);
+  // Otherwise it was read since this was asked for, and may have changed.
+  const bool unread = damaged != damaged_.end() && damaged->second == id;
+  if (unread) damaged_.erase(damaged);
+  const ItemKey item = fetched.item;
+  WithRecord(item, now,
+             [this, unread, fetched = std::move(fetched)](
+                 const ItemKey& its, absl::StatusOr<Record> record, Instant) mutable {
+               if (record.ok()) {
+                 // Whole in memory, or on the disk again.
+                 store_->Amend(its, *record, *record, {});
+               } else if (unread && absl::IsDataLoss(record.status())) {
+                 repair_.OnChange(its, *fetched.record);
+                 store_->Restore(its, *fetched.record, fetched.minted);
+                 ++figures_.mended;
+                 damaged_.erase(its);
+               }
+             });
 }
 
 void Shard::PerformMint(ExchangeId id, Effects&& effects, Instant now) {
@@ -386,7 +401,7 @@ void Shard::Finish(ExchangeId id, Outcome outcome) {
 void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
   if (origin.node == NodeId() && origin.token == kNobody) {
     if (const auto damaged = damaged_.find(item); damaged != damaged_.end()) {
-      damaged->second = false;  // it is tried again
+      damaged->second = 0;  // it is tried again
     }
     return;
   }
@@ -405,8 +420,12 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
 // ----------------------------------------------------------------------------------------- records
 
 void Shard::NoteDamaged(const ItemKey& item, Instant now) {
-  if (damaged_.size() >= kMostDamaged || !damaged_.try_emplace(item, false).second) return;
+  if (damaged_.size() >= kMostDamaged || !damaged_.try_emplace(item, 0).second) return;
   if (mend_at_ == Time::Never()) mend_at_ = now.monotonic;
+}
+
+void Shard::NoteWhole(const ItemKey& item) {
+  if (!damaged_.empty()) damaged_.erase(item);
 }
 
 void Shard::Mend(Instant now) {
@@ -418,12 +437,11 @@ void Shard::Mend(Instant now) {
   std::vector<NodeId> members;
   for (const Member& member : view_->topology().members) members.push_back(member.id);
   std::vector<ItemKey> items;
-  for (auto& [item, under_way] : damaged_) {
-    if (under_way || items.size() == kMendedAtOnce) continue;
-    under_way = true;
-    items.push_back(item);
+  for (const auto& [item, exchange] : damaged_) {
+    if (exchange == 0 && items.size() < kMendedAtOnce) items.push_back(item);
   }
   for (const ItemKey& item : items) {
+    damaged_[item] = next_exchange_;
     Begin({kNobody, NodeId(), 0}, item, 0, std::make_unique<MendExchange>(item, members), now);
   }
 }
@@ -443,7 +461,10 @@ void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
     if (absl::IsDataLoss(record.status())) NoteDamaged(item, now);
     return then(item, record.status(), now);
   }
-  if (record->has_value()) return then(item, **std::move(record), now);
+  if (record->has_value()) {
+    NoteWhole(item);
+    return then(item, **std::move(record), now);
+  }
   loading_[item].push_back(std::move(then));
   ++waiting_reads_;
   ++figures_.disk_reads;
@@ -456,6 +477,7 @@ void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Insta
   absl::StatusOr<Record> from_disk = store_->TakeRead(item, std::move(bytes));
   if (!from_disk.ok()) ++figures_.unreadable;
   if (absl::IsDataLoss(from_disk.status())) NoteDamaged(item, now);
+  if (from_disk.ok()) NoteWhole(item);
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
   for (size_t i = 0; i < it->second.size(); ++i) {

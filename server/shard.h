@@ -249,11 +249,15 @@ class Shard {
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
              Instant now, size_t forwarded_bytes = 0);
   void Perform(ExchangeId id, Effects&& effects, Instant now);
+  // What the other nodes have of a record that was found damaged takes its place, if it still is.
+  void PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now);
   void PerformMint(ExchangeId id, Effects&& effects, Instant now);
   MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now);
   void PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instant now);
   // The item's record failed its checks: it is served to nobody, and fetched again.
   void NoteDamaged(const ItemKey& item, Instant now);
+  // It was read after all: it was written again, or is whole in memory.
+  void NoteWhole(const ItemKey& item);
   void Mend(Instant now);
   void Finish(ExchangeId id, Outcome outcome);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
@@ -365,7 +369,8 @@ class Shard {
   bool commit_under_way_ = false;
   bool heard_peers_;
   bool failed_ = false;
-  std::map<ItemKey, bool> damaged_;  // whether it is being mended
+  // By which exchange it is being mended, and has not been read since that began; 0: by none.
+  std::map<ItemKey, ExchangeId> damaged_;
   Time mend_at_ = Time::Never();
   ShardFigures figures_;
 };

@@ -1050,6 +1050,29 @@ TEST(Shard, FetchesADamagedRecordAgainFromTheOthers) {
   EXPECT_EQ(bench.shard().figures().damaged, 0u);
 }
 
+TEST(Shard, WhatIsWrittenWhileADamagedRecordIsFetchedStays) {
+  Bench bench;
+  const ItemKey item = bench.Item("key");
+  bench.Write(1, "key", "x", 1).CommitAll();
+  WriteBatch whole;
+  whole.Put(Family::kRecords, EncodeItemKey(item),
+            *bench.engine().Get(Family::kRecords, EncodeItemKey(item)));
+  Damage(&bench, item);
+  bench.Hear("b", ClockAsk{}, 7).Take();
+  bench.EndScan().Take();
+  // As where what was found was an older state, which a scan's snapshot showed.
+  ASSERT_TRUE(bench.engine().Write(whole, WalSync::kYes).ok());
+  EXPECT_NE(bench.Wake(0).Take().find("Fetch>b"), std::string::npos);
+  FetchReply found{{item, nullptr, {}}, {}};
+  found.found.record = bench.ApplyOf("key", "elsewhere").change.record;
+  bench.Write(2, "key", "y", 1).CommitAll();
+  bench.AnswerFetches(item.partition, found);
+  bench.CommitAll();
+  EXPECT_EQ(bench.Read(3, "key", 1).Take(), "reply 3 OK y");
+  EXPECT_EQ(bench.shard().figures().mended, 0u);
+  EXPECT_EQ(bench.shard().figures().damaged, 0u);
+}
+
 TEST(Shard, ADamagedRecordIsMendedOnlyOnceEveryNodeIsThere) {
   Bench bench;
   bench.Write(1, "key", "x", 1).CommitAll();
