@@ -1224,7 +1224,6 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->stand_in.refused += figures.stand_in.refused;
     sum->stand_in.expired += figures.stand_in.expired;
     sum->sheds += figures.sheds;
-    sum->mended += figures.mended;
     sum->unreadable += figures.unreadable;
     sum->stand_in.guests += figures.stand_in.guests;
     sum->reads += figures.reads;

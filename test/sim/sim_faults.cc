@@ -100,7 +100,8 @@ bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
 
 std::vector<std::string> SimCluster::GarbledKeys(const SimNode& node) {
   std::vector<std::string> keys;
-  const absl::Status scanned = node.engine->TakeSnapshot()->Scan(
+  const std::unique_ptr<MemoryEngine> written = node.engine->Copy();  // damaged or not
+  const absl::Status scanned = written->TakeSnapshot()->Scan(
       Family::kRecords, "", "", [&](std::string_view key, std::string_view value) {
         if (MemoryEngine::IsGarbled(value)) keys.emplace_back(key);
         return true;
