@@ -26,7 +26,8 @@ void AddGlobalOptions(CLI::App& app, Invocation& invocation) {
       ->capture_default_str();
   app.add_flag("--json", invocation.json, "Print JSON, one object a line, for scripts");
   app.add_option("--timeout-ms", invocation.timeout_ms,
-                 "Time for a request, retries included; default: 2000, for load 30000")
+                 "Time for a request, retries included; default: 2000, to change tables 10000, for "
+                 "load 30000")
       ->check(CLI::Range(1, 60'000));
   app.set_version_flag("--version", kVersion);
 }

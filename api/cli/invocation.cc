@@ -64,6 +64,7 @@ absl::StatusOr<std::unique_ptr<Client>> Invocation::Connect() const {
   absl::StatusOr<std::unique_ptr<Client>> client =
       Client::Connect({.seeds = Seeds(),
                        .timeout = TimeoutOr(absl::Seconds(2)),
+                       .change_timeout = TimeoutOr(absl::Seconds(10)),
                        // Somebody is waiting at the terminal: go over the seeds once.
                        .connect_timeout = absl::ZeroDuration()});
   if (client.ok()) return client;

@@ -306,7 +306,7 @@ absl::StatusOr<v1::Table> Client::CreateTable(const v1::Table& table) {
   v1::CreateTableRequest request;
   *request.mutable_table() = table;
   auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
-                          &v1::Gyre::Stub::CreateTable, request, options_.timeout);
+                          &v1::Gyre::Stub::CreateTable, request, options_.change_timeout);
   if (!answer.ok()) return answer.status();
   AwaitEpoch(answer->reply.epoch(), answer->address);
   return std::move(*answer->reply.mutable_table());
@@ -335,8 +335,9 @@ absl::Status Client::DropTable(std::string_view name) {
   v1::DropTableRequest request;
   request.set_name(name.data(), name.size());
   bool passed_over = false;
-  auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
-                          &v1::Gyre::Stub::DropTable, request, options_.timeout, &passed_over);
+  auto answer =
+      AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
+                &v1::Gyre::Stub::DropTable, request, options_.change_timeout, &passed_over);
   // A node that dropped it and then failed to say so leaves no table to the next one.
   if (passed_over && absl::IsNotFound(answer.status())) return absl::OkStatus();
   if (!answer.ok()) return answer.status();

@@ -96,6 +96,10 @@ struct ClientOptions {
   // For a request that names none, over all its attempts. 1 ms to 60 s; default 2 s. Short of a few
   // round trips there is no time for a second attempt.
   absl::Duration timeout = absl::Seconds(2);
+  // For CreateTable and DropTable, over all nodes that are asked. A change of the topology goes
+  // over a majority of the members and then waits a second for those that do not answer. 1 ms to 60
+  // s; default 10 s.
+  absl::Duration change_timeout = absl::Seconds(10);
   // Connect goes over the seeds once, and again until this has passed. Default 2 s. Zero: once.
   absl::Duration connect_timeout = absl::Seconds(2);
   // Requests accepted and not yet answered, each item of a multi request being one. Default 16,384.

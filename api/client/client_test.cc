@@ -526,6 +526,18 @@ TEST(Client, KnowsATableAsSoonAsItIsMade) {
   EXPECT_EQ(ReasonOf(client->DropTable("fresh")), ErrorDetail::UNKNOWN_TABLE);
 }
 
+TEST(Client, LeavesAChangeOfTablesTimeToWaitForNodesThatAreDown) {
+  FakeCluster cluster(1);
+  const auto client =
+      Connected(cluster, {.timeout = absl::Seconds(1), .change_timeout = absl::Seconds(40)});
+  v1::Table table;
+  table.set_name("fresh");
+  EXPECT_TRUE(client->CreateTable(table).ok());
+  EXPECT_GT(cluster.node(0).allowed_for_change(), absl::Seconds(30));
+  EXPECT_TRUE(client->DropTable("fresh").ok());
+  EXPECT_GT(cluster.node(0).allowed_for_change(), absl::Seconds(30));
+}
+
 TEST(Client, TellsTheDetailOfAUnaryCallThatFails) {
   FakeCluster cluster;
   const auto client = Connected(cluster);

@@ -232,9 +232,20 @@ grpc::ServerUnaryReactor* FakeNode::GetTopology(grpc::CallbackServerContext* con
   return Done(context);
 }
 
+void FakeNode::NoteChange(const grpc::CallbackServerContext& context) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  allowed_for_change_ = absl::FromChrono(context.deadline() - std::chrono::system_clock::now());
+}
+
+absl::Duration FakeNode::allowed_for_change() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return allowed_for_change_;
+}
+
 grpc::ServerUnaryReactor* FakeNode::CreateTable(grpc::CallbackServerContext* context,
                                                 const v1::CreateTableRequest* request,
                                                 v1::CreateTableReply* reply) {
+  NoteChange(*context);
   const std::optional<v1::Table> table = cluster_->Create(request->table());
   if (!table.has_value()) {
     return Refuse(context, grpc::StatusCode::ALREADY_EXISTS, v1::ErrorDetail::TABLE_EXISTS);
@@ -269,6 +280,7 @@ grpc::ServerUnaryReactor* FakeNode::DescribeTable(grpc::CallbackServerContext* c
 grpc::ServerUnaryReactor* FakeNode::DropTable(grpc::CallbackServerContext* context,
                                               const v1::DropTableRequest* request,
                                               v1::DropTableReply* reply) {
+  NoteChange(*context);
   if (!cluster_->Drop(request->name())) {
     return Refuse(context, grpc::StatusCode::NOT_FOUND, v1::ErrorDetail::UNKNOWN_TABLE);
   }

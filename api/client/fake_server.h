@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "api/proto/gyre.grpc.pb.h"
 #include "grpcpp/server.h"
 
@@ -65,6 +66,9 @@ class FakeNode final : public v1::Gyre::CallbackService {
   static constexpr uint64_t kClockUs = 1'000'000;
   std::vector<uint64_t> clocks_seen() const;
 
+  // How long the last change of a table might have taken when it came.
+  absl::Duration allowed_for_change() const;
+
   std::vector<v1::ClientRequest> seen() const;
   size_t frames() const;
   // Returns when the node has seen so many requests since it was made.
@@ -100,6 +104,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
 
   void Listen(const std::string& address);
   void OnFrame(Stream* stream, const v1::ClientFrame& frame);
+  void NoteChange(const grpc::CallbackServerContext& context);
 
   FakeCluster* const cluster_;
   const std::string name_;
@@ -112,6 +117,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   bool holding_ = false;
   std::vector<v1::ClientRequest> seen_;
   std::vector<uint64_t> clocks_seen_;  // one of each frame
+  absl::Duration allowed_for_change_;
   std::set<Stream*> streams_;
 };
 
