@@ -6,8 +6,8 @@
 
 namespace gyre {
 
-WriteExchange::WriteExchange(WriteRequest request, bool known_here)
-    : request_(std::move(request)), known_here_(known_here) {}
+WriteExchange::WriteExchange(WriteRequest request, Memory memory)
+    : request_(std::move(request)), memory_(memory) {}
 
 void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects) {
   self_ = around.self;
@@ -24,9 +24,10 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   }
   tally_.emplace(around.owners, request_.needed);
   retry_ = request_.intent.attempt > kFirstAttempt;
-  // This owner has answered already: it does not know.
-  const int quorum = static_cast<int>(around.owners.size()) - request_.needed;
-  if (!request_.intent.write.empty() && !known_here_) {
+  // Its word counts where it has lost nothing: it does not know.
+  const int more = memory_ == Memory::kLost ? 1 : 0;
+  const int quorum = static_cast<int>(around.owners.size()) - request_.needed + more;
+  if (!request_.intent.write.empty() && memory_ != Memory::kKnows) {
     probe_quorum_ = std::min(quorum, static_cast<int>(others_.size()));
   }
   if (retry_ && probe_quorum_ > 0) return Probe(now, effects);

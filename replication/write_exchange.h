@@ -7,6 +7,8 @@
 // itself would with W > 1; with W = 1, which puts being writeable above all, it is minted all the
 // same. An attempt that was not acknowledged, and that nobody in reach knows, may so be minted
 // again; when the owners come to know both, the later attempt replaces the earlier (ReplicaStore).
+// An owner that lost its data and is not filled yet asks one more: that it does not know says
+// nothing.
 //
 // A first attempt may come late, too, after its client has been served elsewhere. It asks like a
 // retry where it would replace all of this owner's record, and either that reflects what has not
@@ -35,8 +37,10 @@ namespace gyre {
 
 class WriteExchange final : public Exchange {
  public:
-  // `known_here`: this owner remembers the write.
-  WriteExchange(WriteRequest request, bool known_here);
+  // What this owner remembers of the write. kLost: nothing, for it lost data, and may have known.
+  enum class Memory { kKnows, kDoesNotKnow, kLost };
+
+  WriteExchange(WriteRequest request, Memory memory);
 
   void Start(const Surroundings& around, Time now, Effects* effects) override;
   void OnMinted(MintOutcome minted, Time now, Effects* effects) override;
@@ -65,7 +69,7 @@ class WriteExchange final : public Exchange {
   void End(Outcome::Code code, Effects* effects);
 
   WriteRequest request_;
-  const bool known_here_;
+  const Memory memory_;
   NodeId self_;
   Epoch epoch_;
   std::vector<NodeId> others_;       // the other owners

@@ -30,8 +30,11 @@ WriteRequest Retry(int needed) {
   return request;
 }
 
-Trial Write(WriteRequest request, Trial::Setting setting = {}, bool known_here = false) {
-  return Trial(std::make_unique<WriteExchange>(std::move(request), known_here), std::move(setting));
+using Memory = WriteExchange::Memory;
+
+Trial Write(WriteRequest request, Trial::Setting setting = {},
+            Memory memory = Memory::kDoesNotKnow) {
+  return Trial(std::make_unique<WriteExchange>(std::move(request), memory), std::move(setting));
 }
 
 MintOutcome Minted() {
@@ -210,7 +213,7 @@ TEST(WriteExchange, ARetryFirstAsksWhetherTheOthersKnowTheWrite) {
 }
 
 TEST(WriteExchange, ARetryThatThisOwnerKnowsAsksNobody) {
-  Trial trial = Write(Retry(2), {}, /*known_here=*/true);
+  Trial trial = Write(Retry(2), {}, Memory::kKnows);
   EXPECT_EQ(trial.Start(), "mint, wake 2000");
 }
 
@@ -284,6 +287,19 @@ TEST(WriteExchange, AWriteThatNobodyCouldKnowIsMintedEvenBehind) {
 
 TEST(WriteExchange, ARetryThatNeedsEveryOwnerAsksNobodySinceThisOneWouldKnow) {
   EXPECT_EQ(Write(Retry(3)).Start(), "mint, wake 2000");
+}
+
+TEST(WriteExchange, WhoLostItsDataAndIsNotFilledYetTakesTheOthersWordOnly) {
+  Trial all = Write(Retry(3), {}, Memory::kLost);
+  EXPECT_EQ(all.Start(), "Lookup>b, Lookup>c, wake 500") << "it may have acknowledged it";
+  EXPECT_EQ(all.Hear('c', LookupReply{}), "mint, wake 2000") << "each write has every owner";
+
+  Trial two = Write(Retry(2), {}, Memory::kLost);
+  EXPECT_EQ(two.Start(), "Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(two.Hear('c', LookupReply{}), "wake 500") << "b may hold the other copy";
+  EXPECT_EQ(two.Hear('b', LookupReply{}), "mint, wake 2000");
+
+  EXPECT_EQ(Write(Retry(1), {.owners = "a"}, Memory::kLost).Start(), "mint, wake 2000");
 }
 
 TEST(WriteExchange, ARetryThatCannotAskEnoughOthersInTimeFailsRatherThanMintAgain) {

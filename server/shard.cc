@@ -126,9 +126,12 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
       Holds(item.partition) || (store_->Owns(item.partition) &&
                                 (origin.node != NodeId() || OtherOwnersAreLost(item.partition)));
   if (mints) {
-    const bool known = store_->FindWrite(request.intent.write) != nullptr;
-    exchange = std::make_unique<WriteExchange>(std::move(request), known);
-  } else if (request.sloppy && OtherOwnersAreLost(item.partition)) {
+    using Memory = WriteExchange::Memory;
+    const Memory memory = store_->FindWrite(request.intent.write) != nullptr ? Memory::kKnows
+                          : Holds(item.partition)                            ? Memory::kDoesNotKnow
+                                                                             : Memory::kLost;
+    exchange = std::make_unique<WriteExchange>(std::move(request), memory);
+  } else if (request.sloppy && NoOwnerIsHealthy(item.partition)) {
     exchange = std::make_unique<GuestExchange>(std::move(request));
   } else {
     ++figures_.forwards;
