@@ -3,9 +3,11 @@
 // reads; if none did, there is nothing to be filled with, and nobody to wait for.
 //
 // The peers know, for each remembers which directories it has met under this node's name
-// (storage/peer_runs.h). One that has met another is believed. Else it is the first once more than
-// half of the members, this node included, have greeted this one: who has ever served anything has
-// met those. Until then it is to be taken for lost.
+// (storage/peer_runs.h). One that has met another is believed. Else it is the first once every
+// other member has greeted it: a write may have been acknowledged by the directory before and by
+// any one peer, so no fewer can speak for all. Until then it is to be taken for lost: it takes
+// writes in, and answers no reads of a partition before it has compared it with all its other
+// owners.
 //
 // Thread-safe.
 
@@ -24,8 +26,8 @@ namespace gyre {
 
 class StandingVote {
  public:
-  // `members`: of the cluster, this node included.
-  StandingVote(Standing standing, size_t members) : needed_(members / 2), standing_(standing) {}
+  // `members`: of the cluster, this node included; at least 1.
+  StandingVote(Standing standing, size_t members) : peers_(members - 1), standing_(standing) {}
 
   // Each of these returns the standing where it is another from now on: to be made durable.
 
@@ -54,12 +56,12 @@ class StandingVote {
 
  private:
   std::optional<Standing> Decide() {
-    if (standing_ != Standing::kUnproven || greeted_.size() < needed_) return std::nullopt;
+    if (standing_ != Standing::kUnproven || greeted_.size() < peers_) return std::nullopt;
     return standing_ = Standing::kProven;
   }
 
   mutable std::mutex mutex_;
-  const size_t needed_;  // peers
+  const size_t peers_;
   Standing standing_;
   std::set<NodeId> greeted_;
 };
