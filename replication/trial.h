@@ -1,7 +1,8 @@
 // Trial: one exchange on the bench, for tests that read as scripts. Nodes are letters, times are
 // milliseconds since the start, and every step answers with a line that says all that was wanted:
 //
-//   Trial trial(std::make_unique<WriteExchange>(request, Memory::kDoesNotKnow), {.owners = "abc", .self = 'a'});
+//   Trial trial(std::make_unique<WriteExchange>(request, Memory::kDoesNotKnow),
+//               {.owners = "abc", .self = 'a'});
 //   trial.Start()                  // "mint, wake 2000"
 //   trial.Minted(outcome)          // "Apply>b, Apply>c, wake 2000"
 //   trial.Hear('b', ApplyReply{})  // "OK 2/2"

@@ -149,6 +149,11 @@ bool Shard::OtherOwnersAreLost(PartitionId partition) const {
                       [&](NodeId owner) { return owner != view_->self() && Reachable(owner); });
 }
 
+bool Shard::NoOwnerIsHealthy(PartitionId partition) const {
+  const absl::Span<const NodeId> owners = view_->Owners(partition);
+  return std::none_of(owners.begin(), owners.end(), [&](NodeId owner) { return Healthy(owner); });
+}
+
 void Shard::Read(Token token, ReadRequest request, Instant now) {
   ++figures_.reads;
   const ItemKey item = request.item;

@@ -245,6 +245,8 @@ class Shard {
     return heard_peers_ && store_->Owns(partition) && !store_->Filling(partition);
   }
   bool OtherOwnersAreLost(PartitionId partition) const;
+  // Then a stand-in takes writes in as a guest.
+  bool NoOwnerIsHealthy(PartitionId partition) const;
   void StartWrite(Origin origin, WriteRequest request, Instant now);
   void Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
              Instant now, size_t forwarded_bytes = 0);

@@ -103,6 +103,19 @@ TEST_F(StandInStory, AnOwnerThatIsPausedIsStoodInFor) {
   ExpectSettled({"milk"});
 }
 
+// Connections stand, so only who watches the nodes can tell, after a while.
+TEST_F(StandInStory, WhereAllOwnersHangWritesAndReadsGoOn) {
+  for (const int owner : owners_) cluster_.Pause(owner);
+  cluster_.RunFor(Duration::Seconds(20));
+  const Outcome put = Put(others_[0], "milk");
+  EXPECT_EQ(put.code, Outcome::Code::kOk);
+  EXPECT_EQ(put.stand_ins, 2);
+  EXPECT_EQ(Values(Get(others_[1])), Strings{"milk"});
+  for (const int owner : owners_) cluster_.Resume(owner);
+  cluster_.RunFor(Duration::Seconds(30));
+  ExpectSettled({"milk"});
+}
+
 // The node finds out by the write that fails, and from then on its peers see it as away.
 TEST_F(StandInStory, AnOwnerWhoseDiskFailsLeavesAndIsStoodIn) {
   EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
