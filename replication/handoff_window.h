@@ -1,8 +1,8 @@
 // HandoffWindow: how many hints may be under way to one owner at once, by what that owner says. One
-// more for each that it took, half as many when it is overloaded, and then none for a while: the
-// rule of TCP (Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion
-// Avoidance", 1989), so that an owner that has just come back is not run over by all who stood in
-// for it.
+// more for each that it took, until it was overloaded once, and then one more for each windowful;
+// half as many when it is overloaded, and then none for a while: the rule of TCP (Jacobson,
+// "Congestion Avoidance and Control", SIGCOMM 1988), so that an owner that has just come back is
+// not run over by all who stood in for it.
 //
 // Pure; one thread.
 
@@ -27,18 +27,25 @@ class HandoffWindow {
   Time open_at() const { return open_at_; }
 
   void OnTaken() {
-    size_ = std::min(kMost, size_ + 1);
+    if (size_ < enough_ || ++taken_ >= size_) {
+      size_ = std::min(kMost, size_ + 1);
+      taken_ = 0;
+    }
     pause_ = kShortestPause;
   }
   void OnOverloaded(Time now) {
     if (now < open_at_) return;  // one of those that were under way: it says nothing new
     size_ = std::max<size_t>(1, size_ / 2);
+    enough_ = size_;
+    taken_ = 0;
     open_at_ = now + pause_;
     pause_ = std::min(kLongestPause, pause_ + pause_);
   }
 
  private:
   size_t size_ = kFirst;
+  size_t enough_ = kMost;  // what it was overloaded with last, halved
+  size_t taken_ = 0;       // since it grew, from there on
   Duration pause_ = kShortestPause;
   Time open_at_;
 };

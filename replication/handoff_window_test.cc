@@ -25,6 +25,18 @@ TEST(HandoffWindow, HalvesAndPausesWhenTheOwnerIsOverloaded) {
   EXPECT_EQ(window.open_at(), kNow + HandoffWindow::kShortestPause);
 }
 
+TEST(HandoffWindow, GrowsSlowlyOnceItWasTooMuch) {
+  HandoffWindow window;
+  for (int i = 0; i < 12; ++i) window.OnTaken();
+  window.OnOverloaded(kNow);
+  for (int i = 0; i < 7; ++i) window.OnTaken();
+  EXPECT_EQ(window.size(), 8u);
+  window.OnTaken();
+  EXPECT_EQ(window.size(), 9u) << "a windowful was taken";
+  for (int i = 0; i < 9; ++i) window.OnTaken();
+  EXPECT_EQ(window.size(), 10u);
+}
+
 TEST(HandoffWindow, OneBurstOfRefusalsCountsOnce) {
   HandoffWindow window;
   for (int i = 0; i < 12; ++i) window.OnTaken();

@@ -283,6 +283,7 @@ void Lane::NoteRound(size_t answered, Time now) {
   const size_t in_flight = in_flight_.fetch_sub(answered, std::memory_order_relaxed) - answered;
   admission_.OnWait(AdmissionLimit::Stage::kLane, loop_.waited());
   admission_.OnRound(in_flight, answered, now);
+  shard_->OnLoad(admission_.load_percent());
   limit_.store(admission_.limit(), std::memory_order_relaxed);
   load_percent_.store(std::max(admission_.load_percent(), shard_->load_percent()),
                       std::memory_order_relaxed);

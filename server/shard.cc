@@ -39,6 +39,10 @@ constexpr size_t kMendedAtOnce = 8;
 // Between two tries to mend what is damaged.
 constexpr Duration kMendEvery = Duration::Seconds(5);
 
+// A lane that is as busy as this takes hints from who stood in for it one at a time.
+constexpr int kBusyPercent = 50;
+constexpr Duration kHandoffPace = Duration::Millis(10);
+
 // Of what the shard itself wants, and nobody is told of.
 constexpr Token kNobody = ~Token{0};
 constexpr Token kScrub = kNobody - 1;
@@ -515,7 +519,7 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
     if (message.epoch < view_->epoch()) {
       // Its sender may count on owners that are none any more.
       Send(from, message.exchange, message.partition, Refused{EncodeTopology(view_->topology())});
-    } else if (Crowded(message.body)) {
+    } else if (Crowded(message.body, now.monotonic)) {
       PeerBody answer = Failed{Outcome::Code::kOverloaded};
       if (std::holds_alternative<Forward>(message.body)) answer = ForwardReply{Overloaded()};
       Shed(from, message.exchange, message.partition, std::move(answer));
@@ -631,6 +635,7 @@ void Shard::ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now) 
 }
 
 void Shard::ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Instant now) {
+  next_handoff_ = now.monotonic + kHandoffPace;
   ServeApply(from, exchange, Apply{std::move(handoff.change), Durability::kFsync}, now);
 }
 
@@ -642,13 +647,14 @@ void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) 
   });
 }
 
-bool Shard::Crowded(const PeerBody& body) const {
+bool Shard::Crowded(const PeerBody& body, Time now) const {
   // These have bounds of their own.
   if (std::holds_alternative<ClockAsk>(body) || std::holds_alternative<CopyAsk>(body) ||
       std::holds_alternative<SliceAsk>(body) || std::holds_alternative<Doubt>(body)) {
     return false;
   }
   const bool handoff = std::holds_alternative<Handoff>(body);  // never in the way of clients
+  if (handoff && lane_load_percent_ >= kBusyPercent && now < next_handoff_) return true;
   const size_t share = handoff ? 4 : 1;
   if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
   const bool writes = handoff || std::holds_alternative<Apply>(body) ||

@@ -214,6 +214,9 @@ class Shard {
   // How much of what it takes in from peers, until it refuses them, is taken: bytes that are not
   // durable or under way, or reads that wait for the disk, whichever is more. 0 to 100 and beyond.
   int load_percent() const;
+  // How busy its lane is, in percent (AdmissionLimit): from a half on, hand-overs of hints have a
+  // pace.
+  void OnLoad(int percent) { lane_load_percent_ = percent; }
   // Whether no partition's life, of those that an earlier process began, still waits for an owner
   // to confirm it.
   bool AllConfirmed() const;
@@ -286,8 +289,9 @@ class Shard {
   size_t UnwrittenBytes() const {
     return store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_;
   }
-  // Whether the disk is so far behind that this may not be taken in from a peer.
-  bool Crowded(const PeerBody& body) const;
+  // Whether the disk, or for what can wait the lane, is so far behind that this may not be taken in
+  // from a peer.
+  bool Crowded(const PeerBody& body, Time now) const;
   void Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer);
   void ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now);
   void ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now);
@@ -346,7 +350,9 @@ class Shard {
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
-  size_t waiting_reads_ = 0;    // in loading_
+  size_t waiting_reads_ = 0;  // in loading_
+  int lane_load_percent_ = 0;
+  Time next_handoff_;           // of a busy lane
   size_t waiting_bytes_ = 0;    // of peers' values among those
   size_t forwarded_ = 0;        // exchanges of writes that peers forwarded
   size_t forwarded_bytes_ = 0;  // of those

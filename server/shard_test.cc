@@ -1665,6 +1665,24 @@ TEST(Shard, HandOversGiveWayBeforeClientsDo) {
   EXPECT_EQ(bench.CommitAll(), "ApplyReply>b") << "what clients wait for is taken";
 }
 
+TEST(Shard, OfABusyLaneHandOversTakeTurns) {
+  Bench bench;
+  const auto hand_over = [&](ExchangeId exchange) {
+    const ItemKey item = bench.Item("key-" + std::to_string(exchange));
+    return bench.Hear("c", Handoff{bench.HintOf("a", item, "milk").change}, exchange).CommitAll();
+  };
+  bench.shard().OnLoad(49);
+  EXPECT_EQ(hand_over(1), "ApplyReply>c");
+  EXPECT_EQ(hand_over(2), "ApplyReply>c");
+  bench.shard().OnLoad(50);
+  EXPECT_EQ(hand_over(3), "Failed>c");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
+  EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "y", 2), 4).CommitAll(), "ApplyReply>b");
+  bench.Wake(10).Take();
+  EXPECT_EQ(hand_over(5), "ApplyReply>c") << "a few go on";
+  EXPECT_EQ(hand_over(6), "Failed>c");
+}
+
 TEST(Shard, ASloppyWriteGoesToTheNodeThatStandsIn) {
   Bench bench(kFour);
   const ItemKey item = bench.Mine();

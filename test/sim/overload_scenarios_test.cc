@@ -42,6 +42,7 @@ class OverloadStory : public ::testing::Test {
     int refused = 0;
     int failed = 0;  // otherwise
     int answered_later = 0;
+    Duration waited;  // in all, by those answered well
   };
 
   // Asks for so long, so often a second. What is under way then goes on.
@@ -64,9 +65,13 @@ class OverloadStory : public ::testing::Test {
     const std::string key = writes                      ? "k" + std::to_string(++written_)
                             : at == acknowledged_.end() ? acknowledged_.begin()->first
                                                         : at->first;
-    const int node = cluster_.OwnersOf(cluster_.Locate("orders", key)).front();
-    const auto done = [this, told, asking, writes, key](const Outcome& outcome) {
+    const std::vector<int> owners = cluster_.OwnersOf(cluster_.Locate("orders", key));
+    const int node = *std::find_if(owners.begin(), owners.end(),
+                                   [this](int owner) { return cluster_.up(owner); });
+    const auto done = [this, told, asking, writes, key,
+                       since = cluster_.scheduler().now()](const Outcome& outcome) {
       if (outcome.code == Outcome::Code::kOk) {
+        told->waited = told->waited + (cluster_.scheduler().now() - since);
         ++(*asking ? told->answered : told->answered_later);
         if (writes) acknowledged_[key] = "of " + key;
         EXPECT_TRUE(writes || !outcome.record.versions.empty()) << key << " is lost";
@@ -184,6 +189,23 @@ TEST_F(OverloadStory, ReadsGoRoundANodeThatSaysThatItIsBusyUntilItIsNot) {
   cluster_.RunFor(Duration::Seconds(10));
   for (const int node : {0, 2, 3, 4}) EXPECT_EQ(cluster_.LoadAt(node, 1), Load::kIdle);
   EXPECT_EQ(asked_of_it(100), 100u);
+  ExpectNothingLost();
+}
+
+// Who was away is given back what was kept for it as fast as it can take it beside its clients.
+TEST_F(OverloadStory, HandingHintsOverStaysOutOfClientsWay) {
+  const Told calm = Drive(Duration::Seconds(10), 300);
+  cluster_.Crash(1);
+  cluster_.RunFor(Duration::Seconds(5));
+  Drive(Duration::Seconds(30), 300);
+  const uint64_t kept = cluster_.Figures().stand_in.kept;
+  EXPECT_GT(kept, 1'000u);
+  cluster_.Restart(1);
+  cluster_.RunFor(Duration::Millis(100));  // clients come once it has heard its peers
+  const Told meanwhile = Drive(Duration::Seconds(10), 300);
+  EXPECT_GT(cluster_.Figures().stand_in.delivered, kept / 2) << "this is when it was done";
+  EXPECT_LE(meanwhile.refused + meanwhile.failed, meanwhile.asked / 1000);
+  EXPECT_LT(meanwhile.waited, calm.waited * 2);
   ExpectNothingLost();
 }
 

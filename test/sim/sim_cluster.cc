@@ -615,6 +615,9 @@ void SimCluster::Arrive(int index, std::function<void(SimNode&)> action) {
   AtNode(index, waits, [waits, action = std::move(action), this](SimNode& n) {
     n.admission.OnWait(AdmissionLimit::Stage::kLane, waits);
     n.admission.OnRound(n.in_flight, std::exchange(n.answered, 0), scheduler_.now());
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      n.node->shard(shard).OnLoad(n.admission.load_percent());
+    }
     action(n);
   });
 }
