@@ -862,6 +862,29 @@ TEST(Gyred, AnswersOverloadedWhenTooMuchIsInFlight) {
   EXPECT_TRUE(Put(stub.get(), PutOf("k", "v")).status.ok());
 }
 
+TEST(Gyred, AnswersOverloadedWhenTooManyBytesAreInFlight) {
+  LocalCluster cluster(1);
+  cluster.config(0).max_in_flight_bytes = size_t{1} << 20;
+  cluster.StartAll("carts");
+  const auto stub = cluster.Connect(0);
+  grpc::ClientContext context;
+  v1::MultiPutRequest puts;
+  puts.set_table("carts");
+  for (int i = 0; i < 8; ++i) {
+    auto* const item = puts.add_items();
+    item->set_key("k" + std::to_string(i));
+    item->set_value(std::string(400'000, 'v'));
+  }
+  v1::MultiPutReply reply;
+  ASSERT_TRUE(stub->MultiPut(&context, puts, &reply).ok());
+  const auto overloaded =
+      std::count_if(reply.items().begin(), reply.items().end(), [](const v1::ItemOutcome& item) {
+        return item.status().detail().reason() == v1::ErrorDetail::OVERLOADED;
+      });
+  EXPECT_EQ(overloaded, 6);
+  EXPECT_TRUE(Put(stub.get(), PutOf("k", "v")).status.ok()) << "they are counted no more";
+}
+
 TEST(Gyred, AnswersOverloadedWhenMoreAtOnceWouldWaitTooLong) {
   LocalCluster cluster(1);
   cluster.config(0).admission.most = 2;

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Mutants: how much the tests would notice. Each patch of test/mutants breaks one promise, which its
 # first line names; it is applied to a scratch copy, what depends on it is rebuilt, and the unit
-# tests and then the simulator look for it, until one fails:
+# tests, then the simulator, then its stories with names look for it, until one fails:
 #
 #   test/mutants.sh                all of them
 #   test/mutants.sh clock 07       those whose file name contains `clock` or `07`
@@ -58,6 +58,12 @@ survives() {
   fi
   if ! run "$build/test/sim/gyre_sim" --seeds "$seeds" --first 1 --jobs "$(nproc)"; then
     killer="simulator, $(grep -m1 -E '^seed|invariant broken' "$log" | cut -c -120)"
+    return 1
+  fi
+  # Built only for those that came so far.
+  ninja -C "$build" sim_test >"$log" 2>&1 || { tail -40 "$log" >&2; exit 2; }
+  if ! run "$build/test/sim/sim_test" --gtest_filter='*Story.*' --gtest_fail_fast --gtest_brief=1; then
+    killer="sim_test $(sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log" | head -1)"
     return 1
   fi
 }

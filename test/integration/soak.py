@@ -3,7 +3,7 @@
 
     soak.py MINUTES [--seed N] [--rate N] [--no-wipe]
 
-In rounds of a minute or so: three workloads (test/workload) run, each on a table of its own, while
+In rounds of a minute or so: four workloads (test/workload) run, each on a table of its own, while
 a nemesis breaks the nodes, their disks and the network between them, all kinds of fault in turn, in
 an order and at moments drawn from the seed. Then everything is mended, all owners must become
 equal, and everything is read back. The same nodes and disks go on into the next round.
@@ -37,6 +37,7 @@ DISK_MIB = 1024  # of each node; sparse
 WORKLOADS = {
     "strict": ["--workload", "mixed"],
     "sloppy": ["--workload", "mixed", "--sloppy"],
+    "last": ["--workload", "mixed", "--last-write-wins"],
     "cart": ["--workload", "cart", "--sloppy"],
 }
 

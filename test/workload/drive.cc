@@ -45,6 +45,7 @@ struct WorkloadChoice {
   std::string name = "mixed";
   std::string table = "drive";
   bool sloppy = false;
+  bool last_write_wins = false;
   int keys = 2000;
   size_t value_bytes = 512;
 };
@@ -52,6 +53,7 @@ struct WorkloadChoice {
 std::unique_ptr<Workload> MakeWorkload(const WorkloadChoice& choice) {
   TableSpec spec;
   spec.name = choice.table;
+  if (choice.last_write_wins) spec.conflict = ConflictPolicy::kLastWriteWins;
   spec.quorum = choice.sloppy ? QuorumKind::kSloppy : QuorumKind::kStrict;
   if (choice.name == "cart") return std::make_unique<CartWorkload>(spec, choice.keys, 1);
   MixedOptions options;
@@ -151,6 +153,7 @@ int Main(int argc, char** argv) {
       ->check(CLI::IsMember({"mixed", "cart"}));
   app.add_option("--table", choice.table, "the table that it creates and uses; must be its own");
   app.add_flag("--sloppy", choice.sloppy, "a sloppy quorum for it");
+  app.add_flag("--last-write-wins", choice.last_write_wins, "of siblings it keeps the newest");
   app.add_option("--keys", choice.keys, "keys, or carts")->check(CLI::Range(1, 1'000'000));
   app.add_option("--value-bytes", choice.value_bytes, "largest value")
       ->check(CLI::Range(8, 1 << 20));
