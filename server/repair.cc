@@ -125,21 +125,34 @@ void Repair::AskNext(Instant now, Effects* effects) {
     ask_at_ = now.monotonic + options_.interval;
     return;
   }
-  while (!in_a_hurry_.empty() && !Reachable(in_a_hurry_.begin()->first)) {
-    in_a_hurry_.erase(in_a_hurry_.begin());  // it is asked when it is back
-  }
-  std::optional<Pair> hurried;
-  const bool may_ask = under_way_.size() < options_.max_exchanges;
-  if (may_ask && !in_a_hurry_.empty()) {
-    hurried = *in_a_hurry_.begin();
-    in_a_hurry_.erase(in_a_hurry_.begin());
+  const size_t most = std::min(options_.at_once, round_.size());
+  size_t asked = 0;
+  while (asked < most && under_way_.size() < options_.max_exchanges) {
+    ++asked;
+    const std::optional<Pair> hurried = NextInAHurry();
+    if (hurried.has_value()) {
+      Begin(hurried->second, hurried->first, now, effects);
+    } else {
+      GoRound(now, effects);
+    }
   }
   const Duration pace = in_a_hurry_.empty() ? options_.interval : options_.hurry;
-  const int64_t gap_us = std::max<int64_t>(1, pace.micros() / std::ssize(round_));
+  const int64_t gap_us = std::max<int64_t>(
+      1, pace.micros() * std::max<int64_t>(1, static_cast<int64_t>(asked)) / std::ssize(round_));
   // A little jitter, so that owners do not fall into step with each other.
   ask_at_ = now.monotonic + Duration::Micros(random_.Between(gap_us / 2, gap_us * 3 / 2 + 1));
-  if (!may_ask) return;
-  if (hurried.has_value()) return Begin(hurried->second, hurried->first, now, effects);
+}
+
+std::optional<Repair::Pair> Repair::NextInAHurry() {
+  while (!in_a_hurry_.empty()) {
+    const Pair next = *in_a_hurry_.begin();
+    in_a_hurry_.erase(in_a_hurry_.begin());
+    if (Reachable(next.first)) return next;  // else it is asked when it is back
+  }
+  return std::nullopt;
+}
+
+void Repair::GoRound(Instant now, Effects* effects) {
   const PartitionId partition = round_[next_ % round_.size()];
   const size_t pass = next_++ / round_.size();
   figures_.log_dropped += store_->BoundLog(partition);

@@ -44,6 +44,10 @@ struct RepairOptions {
   // In which all partitions are asked about once right after a start, or after a peer came back.
   // Default 1 s.
   Duration hurry = Duration::Seconds(1);
+  // Exchanges that begin together, at the same pace in all. Default 8: their questions go in one
+  // frame to each owner, and so do most answers. One at a time each costs as much again in headers;
+  // many, and owners have their scans in bursts.
+  size_t at_once = 8;
   // Exchanges under way at once, each way. Default 8: repair must not crowd clients out.
   size_t max_exchanges = 8;
   // Whole copies under way at once; and those that are given to others. Default 2 and 4: each holds
@@ -153,6 +157,9 @@ class Repair {
   void List();
   void Hasten(PartitionId partition);
   void AskNext(Instant now, Effects* effects);
+  std::optional<Pair> NextInAHurry();
+  // Asks one of the owners of the next partition, an other one in each round.
+  void GoRound(Instant now, Effects* effects);
   void Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects);
   void Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects);
   void EndAnswer(ExchangeId id, Instant now, Effects* effects);

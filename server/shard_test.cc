@@ -26,6 +26,7 @@ class Bench {
     Durability durability = Durability::kFsync;
     size_t cached_bytes = 0;
     bool fill_what_is_new = false;
+    size_t at_once = 1;  // questions of repair: tests read as scripts
   };
 
   Bench() : Bench(Setup()) {}
@@ -45,6 +46,7 @@ class Bench {
     table_ = *view_->FindTable("table");
     store_ = std::make_unique<ReplicaStore>(&engine_, store_options_, Random(1));
     EXPECT_TRUE(store_->Open(view_->OwnedBy(Id("a")), false).ok());
+    setup.options.repair.at_once = setup.at_once;
     shard_ = std::make_unique<Shard>(setup.options, store_.get(), view_, Random(2));
   }
 
@@ -1239,6 +1241,18 @@ TEST(Shard, JoinsNothingWhenARecordOfTheAnswerCannotBeTakenIn) {
   bench.Hear("b", AnswerOf(bench, 2, true)).Take();
   EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 0u);
   EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 1}));
+}
+
+TEST(Shard, AsksAboutAFewPartitionsAtOnceAtTheSamePaceInAll) {
+  ShardOptions options;
+  options.repair.interval = Duration::Seconds(8);
+  Bench bench({.slices = 8, .options = options, .at_once = 4});
+  EXPECT_EQ(bench.Wake(0).Take(), "ClockAsk>b, ClockAsk>b, ClockAsk>b, ClockAsk>b");
+  bench.Asked(10'000, "ClockAsk");
+  const size_t partitions = bench.Partitions();
+  const size_t asked = bench.Asked(80'000, "ClockAsk");
+  EXPECT_GE(asked, partitions * 9) << "ten rounds";
+  EXPECT_LE(asked, partitions * 11);
 }
 
 TEST(Shard, ANodeThatFindsNothingNewInAPeersClockNeedNotAskItBack) {

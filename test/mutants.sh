@@ -41,6 +41,9 @@ compile() { ninja -C "$build" "${targets[@]}" >"$log" 2>&1; }
 # A mutant that hangs is killed too; the shell's own word on one that aborts is not wanted.
 run() { (timeout 600 "$@" >"$log" 2>&1 || exit 1) 2>/dev/null; }
 
+# The first test that failed, by the log.
+failed_test() { sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log" | head -1; }
+
 # Usage: survives ROOM. Runs the tests of a room and of those above it, then the simulator; at the
 # first that fails sets `killer` and answers 1.
 survives() {
@@ -50,7 +53,7 @@ survives() {
       [[ $name != "$room" ]] || reached=yes
       [[ $reached ]] || continue
       if ! run "$build/$name/${test_of[$name]}" --gtest_fail_fast --gtest_brief=1; then
-        killer=$(sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log" | head -1)
+        killer=$(failed_test)
         killer="${test_of[$name]} ${killer:-broke down: $(tail -1 "$log" | cut -c -120)}"
         return 1
       fi
@@ -62,8 +65,9 @@ survives() {
   fi
   # Built only for those that came so far.
   ninja -C "$build" sim_test >"$log" 2>&1 || { tail -40 "$log" >&2; exit 2; }
-  if ! run "$build/test/sim/sim_test" --gtest_filter='*Story.*' --gtest_fail_fast --gtest_brief=1; then
-    killer="sim_test $(sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log" | head -1)"
+  if ! run "$build/test/sim/sim_test" --gtest_filter='*Story.*' --gtest_fail_fast \
+    --gtest_brief=1; then
+    killer="sim_test $(failed_test)"
     return 1
   fi
 }

@@ -33,8 +33,9 @@ class DeletesStory : public Story {
     for (int node = 0; node < cluster_.size(); ++node) EXPECT_EQ(Values(Get(node)), Strings{});
     EXPECT_EQ(cluster_.Stored(Family::kRecords), 0u);
   }
-  // Long enough for whatever is left to do.
-  void Wait() { cluster_.RunFor(Duration::Seconds(1200)); }
+  // Long enough for whatever is left to do: twice the age of a log entry, and two rounds of
+  // reports.
+  void Wait() { cluster_.RunFor(Duration::Seconds(2000)); }
 };
 
 TEST_F(DeletesStory, WhatIsDeletedLeavesNothingOnceAllOwnersHaveSeenIt) {
