@@ -11,8 +11,11 @@ namespace {
 
 constexpr int kConfirmations = 3;  // of a suspicion, for its shortest time
 constexpr int kMaxAllsTold = 10;   // in a probe interval; who is not told asks again
-constexpr uint64_t kMaxCount = uint64_t{1}
-                               << 62;    // of what a member counts: one more is no overflow
+// What a member counts to, as far as others tell of it; a rumour of more is no member's. What a
+// member says of itself, and hears of itself, may be more: whatever others believe of it, it can
+// refute with a higher count, and they hear that from itself.
+constexpr uint64_t kMaxTold = (uint64_t{1} << 62) - 1;
+constexpr uint64_t kMaxCount = (uint64_t{1} << 63) - 1;
 constexpr size_t kMaxFavours = 100;      // beyond it, who asks for help is told that there is none
 constexpr int kNoneBeforeEndTenths = 8;  // of the probe timeout: an asker hears in its own time
 // Before its suspicion ends, in probe intervals, a suspect is probed itself: the first time long
@@ -372,7 +375,8 @@ void Membership::TellAll(NodeId to) {
 }
 
 void Membership::Hear(NodeId from, const Rumour& rumour, Time now) {
-  if (rumour.incarnation > kMaxCount || rumour.load_version > kMaxCount) return;
+  const uint64_t most = rumour.node == self_ ? kMaxCount : kMaxTold;
+  if (rumour.incarnation > most || rumour.load_version > most) return;
   if (rumour.node == self_) return HearOfSelf(from, rumour, now);
   const auto it = peers_.find(rumour.node);
   if (it == peers_.end()) return;

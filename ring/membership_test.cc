@@ -219,6 +219,31 @@ TEST_F(MembershipTest, RefutesWhatIsSaidOfItself) {
   EXPECT_FALSE(Sent(Kind::kGossip).empty());
 }
 
+// A count that nobody counts beyond would be believed for ever.
+TEST_F(MembershipTest, BelievesOfOthersOnlyWhatTheyCanRefute) {
+  constexpr uint64_t kHighest = (uint64_t{1} << 62) - 1;
+  Begin(4);
+  HearThat(Liveness::kDead, NodeId(3), kHighest + 1, kPeer);
+  EXPECT_TRUE(changes_.empty()) << "beyond what a member may have counted to";
+  HearThat(Liveness::kDead, NodeId(3), kHighest, kPeer);
+  ASSERT_EQ(changes_.size(), 1u);
+  MembershipMessage refutation;
+  refutation.incarnation = kHighest + 1;
+  Hear(NodeId(3), refutation);
+  ASSERT_EQ(changes_.size(), 2u);
+  EXPECT_EQ(changes_.back().node, NodeId(3));
+  EXPECT_EQ(changes_.back().liveness, Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, RefutesWhateverOthersMayBelieveOfIt) {
+  constexpr uint64_t kHighest = (uint64_t{1} << 62) - 1;
+  Begin(2);
+  HearThat(Liveness::kDead, kSelf, kHighest, kPeer);
+  EXPECT_EQ(membership_.incarnation(), kHighest + 1);
+  HearThat(Liveness::kSuspect, kSelf, kHighest + 1, kPeer);
+  EXPECT_EQ(membership_.incarnation(), kHighest + 2) << "of this node itself they heard the last";
+}
+
 TEST_F(MembershipTest, AsksForAllThatIsKnownWhenItRefutesItsDeath) {
   Begin(200);
   HearThat(Liveness::kDead, kSelf, 0, kPeer);
