@@ -280,8 +280,7 @@ void StandIn::OnReply(NodeId from, ExchangeId exchange, const PeerBody& body, In
       pass.waiting.push_front(std::move(hint));
     } else if (failed == nullptr || failed->code == Outcome::Code::kStorageFailed) {
       // It takes nothing at all for now. One that is damaged there is left alone by itself.
-      pass.waiting.clear();
-      pass.partition.reset();
+      pass.Stop();
     }
   }
   Pump(from, now, effects);

@@ -101,8 +101,15 @@ class StandIn {
   // One pass over what is kept for one owner.
   struct Pass {
     Pass() {}  // clang takes no implicit one within an optional of the enclosing class
+    // Nothing more is read nor sent: the pass ends with what is under way. A page that is still
+    // being read is nobody's, and is dropped.
+    void Stop() {
+      waiting.clear();
+      partition.reset();
+      scan = 0;
+    }
 
-    std::optional<PartitionId> partition;  // that is being read; none: all are read
+    std::optional<PartitionId> partition;  // that is being read; none: all are read, or it stopped
     std::string from;                      // where to read on in it; empty: from its beginning
     uint64_t scan = 0;                     // the one under way; 0: none
     uint64_t oldest_ms = 0;                // of what is kept in the partition, as far as it is read

@@ -110,6 +110,13 @@ class Bench {
     view_ = View::Create(topology_, Id("d"));
     stand_in_->OnView();
   }
+  // What is to be read is read by ReadOn.
+  void HoldScans() { hold_scans_ = true; }
+  Strings ReadOn() {
+    hold_scans_ = false;
+    return Step([](StandIn::Effects*) {});
+  }
+  size_t unread() const { return scans_.size(); }
   // What is dropped stays in the store until Commit.
   void HoldCommits() { hold_ = true; }
   Strings Commit() {
@@ -129,27 +136,26 @@ class Bench {
   template <typename Fn>
   Strings Step(Fn step) {
     Strings said;
-    std::vector<HintScan> scans;
-    Take(step, &said, &scans);
-    while (!scans.empty()) {
-      const HintScan scan = std::move(scans.front());
-      scans.erase(scans.begin());
+    Take(step, &said);
+    while (!scans_.empty() && !hold_scans_) {
+      const HintScan scan = std::move(scans_.front());
+      scans_.erase(scans_.begin());
       absl::StatusOr<HintPage> page = ScanHints(*engine_.TakeSnapshot(), scan);
       Take(
           [&](StandIn::Effects* effects) {
             stand_in_->OnScan(scan.id, std::move(page), *view_, now_, effects);
           },
-          &said, &scans);
+          &said);
     }
     if (!hold_) CommitAll();
     return said;
   }
   template <typename Fn>
-  void Take(Fn step, Strings* said, std::vector<HintScan>* scans) {
+  void Take(Fn step, Strings* said) {
     StandIn::Effects effects;
     step(&effects);
     for (StandIn::Effects::Send& send : effects.sends) said->push_back(Name(send));
-    for (HintScan& scan : effects.scans) scans->push_back(std::move(scan));
+    for (HintScan& scan : effects.scans) scans_.push_back(std::move(scan));
   }
   std::string Name(const StandIn::Effects::Send& send) {
     const std::string to = view_->FindMember(send.to)->name;
@@ -190,6 +196,8 @@ class Bench {
   Instant now_{Time() + Duration::Seconds(100), 1'000'000};
   uint64_t counter_ = 0;
   bool hold_ = false;
+  bool hold_scans_ = false;
+  std::vector<HintScan> scans_;  // that are to be read
   bool synced_ = false;
   std::map<std::string, std::vector<ExchangeId>> asked_;
   FetchReply found_;
@@ -311,6 +319,22 @@ TEST(StandIn, AnOwnerWhoseDiskFailedIsNotShownAllOfItsHintsAgainAndAgain) {
   }
   EXPECT_LE(sent, 20u);
   EXPECT_EQ(bench.stored(), 200u);
+}
+
+// What was read meanwhile belongs to a pass that is no more.
+TEST(StandIn, AnOwnerThatRefusesWhileItsHintsAreReadIsLeftAlone) {
+  Bench bench;
+  for (const int which : {0, 1}) {
+    for (int i = 0; i < 100; ++i) bench.Keep("b", bench.Item("b", which), std::to_string(i));
+  }
+  bench.Reach("b");
+  bench.HoldScans();
+  while (bench.unread() == 0) bench.Hear("b", ApplyReply{});
+  ASSERT_GT(bench.asked("b"), 0u) << "some are under way while it reads on";
+  while (bench.asked("b") > 0) bench.Hear("b", Failed{Outcome::Code::kStorageFailed});
+  EXPECT_EQ(bench.ReadOn(), Strings{});
+  EXPECT_EQ(bench.until_wake(), StandIn::kRest) << "until the next pass";
+  EXPECT_FALSE(bench.Pass(StandIn::kRest).empty());
 }
 
 TEST(StandIn, WhatIsGivenUpTakesNoRoomFromTheRestOfThePass) {
