@@ -23,7 +23,7 @@ class AdminBench : public ::testing::Test {
   AdminBench()
       : pool_(&engine_, 1),
         links_({}, {}, Random(1), {}),
-        seat_(&node_->control(), &pool_, &links_) {
+        seat_(&node_->control(), &pool_, &links_, &disk_) {
     lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), Lane::Seats{&seat_, nullptr},
                                    &pool_, &links_);
     seat_.Attach({lane_.get()}, [](std::shared_ptr<const View>) {});
@@ -87,11 +87,11 @@ class AdminBench : public ::testing::Test {
   const std::unique_ptr<Node> node_ = OpenNode(&engine_);
   StorePool pool_;
   PeerLinks links_;
+  DiskFailure disk_;
   ControlSeat seat_;
   Door door_{Door::Options(), node_->control().view()};
   std::unique_ptr<Lane> lane_;
   MembershipSeat membership_{node_.get(), &links_};
-  DiskFailure disk_;
   Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, &disk_, {}}, MonotonicNow()};
 };
 

@@ -17,8 +17,12 @@ constexpr Duration kLookEvery = Duration::Seconds(10);
 
 }  // namespace
 
-ControlSeat::ControlSeat(Control* control, StorePool* pool, PeerLinks* peers)
-    : control_(control), pool_(pool), peers_(peers), installed_(control->view()->epoch()) {}
+ControlSeat::ControlSeat(Control* control, StorePool* pool, PeerLinks* peers, DiskFailure* disk)
+    : control_(control),
+      pool_(pool),
+      peers_(peers),
+      disk_(disk),
+      installed_(control->view()->epoch()) {}
 
 void ControlSeat::Attach(std::vector<Lane*> lanes,
                          std::function<void(std::shared_ptr<const View>)> on_view) {
@@ -104,6 +108,7 @@ void ControlSeat::Install(std::shared_ptr<const View> view) {
       if (!status.ok()) {
         Log(LogLevel::kError, "view_not_installed",
             {{"epoch", view->epoch().value()}, {"why", status.ToString()}});
+        disk_->Give(status);
         return lanes_.front()->Post([this](Instant) { OnDiskFailed(); });
       }
       if (left->fetch_sub(1) > 1) return;

@@ -5,7 +5,9 @@
 // (api/error_translation.h).
 //
 // Order: a newer view is installed at every shard, then at the door; only then are those told whose
-// change is in it, so that what they do next finds it.
+// change is in it, so that what they do next finds it. Where a shard cannot install it, for what it
+// stores of the view's partitions cannot be read, that is the end of the node's service: some
+// shards would serve under the newer view and some under the older one for good.
 //
 // Thread rule: lane 0's thread, but for Propose, Attach and rejected. Attach before the lanes
 // start.
@@ -27,6 +29,7 @@
 #include "ring/topology.h"
 #include "ring/view.h"
 #include "server/control.h"
+#include "server/disk_failure.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
 
@@ -39,7 +42,7 @@ class ControlSeat {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Topology>)>;
 
   // REQUIRES: all outlive the seat.
-  ControlSeat(Control* control, StorePool* pool, PeerLinks* peers);
+  ControlSeat(Control* control, StorePool* pool, PeerLinks* peers, DiskFailure* disk);
 
   // `lanes`: all of them, in order; `on_view` is told once every shard serves under a view.
   void Attach(std::vector<Lane*> lanes, std::function<void(std::shared_ptr<const View>)> on_view);
@@ -67,6 +70,7 @@ class ControlSeat {
   Control* const control_;
   StorePool* const pool_;
   PeerLinks* const peers_;
+  DiskFailure* const disk_;
   std::vector<Lane*> lanes_;
   std::function<void(std::shared_ptr<const View>)> on_view_;
 

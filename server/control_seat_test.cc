@@ -5,12 +5,14 @@
 #include <future>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "api/error_translation.h"
 #include "server/lane.h"
 #include "server/local_cluster.h"
+#include "storage/keys.h"
 #include "storage/memory_engine.h"
 
 namespace gyre {
@@ -19,6 +21,12 @@ namespace {
 // A store whose disk breaks one day. Snapshots are not to be read while somebody writes.
 class WearyEngine final : public Engine {
  public:
+  // What a partition's state is found to be. REQUIRES: nobody writes.
+  void DamageStateOf(PartitionId partition) {
+    WriteBatch damage;
+    damage.Put(Family::kMeta, EncodeClockKey(partition), "\x01nonsense");
+    EXPECT_TRUE(memory_.Write(damage, WalSync::kYes).ok());
+  }
   // REQUIRES: nobody writes.
   void BreakAfter(uint64_t good_writes) { good_writes_ = good_writes; }
 
@@ -55,8 +63,9 @@ class WearyEngine final : public Engine {
 // The seat of a cluster of one, whose disk works for `good_writes` writes.
 class Bench {
  public:
-  explicit Bench(uint64_t good_writes) {
+  explicit Bench(uint64_t good_writes, std::optional<PartitionId> damaged = std::nullopt) {
     engine_.BreakAfter(good_writes);
+    if (damaged.has_value()) engine_.DamageStateOf(*damaged);
     seat_.Attach({&lane_}, [](std::shared_ptr<const View>) {});
     lane_.Start();
   }
@@ -80,6 +89,8 @@ class Bench {
     return answer->get_future();
   }
 
+  const DiskFailure& disk() const { return disk_; }
+
  private:
   static std::unique_ptr<Node> OpenNode(Engine* engine) {
     const Topology initial = *InitialTopology("test", 1, {{{}, "n", "z", "h:1", "h:2"}});
@@ -90,7 +101,8 @@ class Bench {
   const std::unique_ptr<Node> node_ = OpenNode(&engine_);
   StorePool pool_{&engine_, 1};
   PeerLinks links_{{}, {}, Random(1), {}};
-  ControlSeat seat_{&node_->control(), &pool_, &links_};
+  DiskFailure disk_;
+  ControlSeat seat_{&node_->control(), &pool_, &links_, &disk_};
   Lane lane_{Lane::Options(), node_.get(), {&seat_, nullptr}, &pool_, &links_};
 };
 
@@ -120,6 +132,15 @@ TEST(ControlSeat, AnswersAChangeWhicheverWriteOfItFails) {
     EXPECT_FALSE(DetailOf(next)->outcome_unknown());
   }
   EXPECT_TRUE(done) << "with enough of them";
+}
+
+TEST(ControlSeat, AViewWhosePartitionsCannotBeReadIsTheEndOfTheNodesService) {
+  Bench bench(/*good_writes=*/1'000'000, PartitionId(1, 0));  // of tables with one replica
+  const absl::Status status = bench.CreateTable().get();
+  ASSERT_TRUE(DetailOf(status).has_value()) << status;
+  EXPECT_EQ(DetailOf(status)->reason(), v1::ErrorDetail::STORAGE_FAILED);
+  EXPECT_TRUE(bench.disk().happened());
+  EXPECT_EQ(bench.disk().Words().find("the store is damaged: "), 0u) << bench.disk().Words();
 }
 
 }  // namespace

@@ -221,7 +221,7 @@ absl::Status Gyred::OpenNode() {
   // The configuration knows where the peers are today.
   links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
                                        Random(random_.Next()), LinkEvents());
-  seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get());
+  seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get(), &disk_);
   membership_ = std::make_unique<MembershipSeat>(node_.get(), links_.get());
   clients_ = std::make_unique<grpc::ServerBuilder>();
   for (int i = 0; i < node_->shards(); ++i) {

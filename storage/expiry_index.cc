@@ -14,13 +14,6 @@ ExpiryIndex::Moments ExpiryIndex::MomentsOf(const Record& record) {
   return moments;
 }
 
-absl::Status ExpiryIndex::Open(const Snapshot& snapshot, PartitionId partition) {
-  const absl::StatusOr<ExpiryPage> first = ScanExpired(snapshot, {partition, 0, 0});
-  if (!first.ok()) return first.status();
-  End(partition, first->next_ms);
-  return absl::OkStatus();
-}
-
 template <typename Change>
 void ExpiryIndex::Alter(PartitionId partition, Change change) {
   Place& place = places_[partition];

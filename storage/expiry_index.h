@@ -5,7 +5,8 @@
 // nothing.
 //
 //   ExpiryIndex index;
-//   index.Open(snapshot, partition);                            // for each partition
+//   auto first = ScanExpired(snapshot, {partition});            // for each partition
+//   index.End(partition, first->next_ms);
 //   index.OnStored(item, before, record, seq, &batch);          // with every record that is stored
 //   auto due = index.Next();                                    // nothing expires before that
 //   auto scan = index.Begin(due->partition, now_ms, most, durable);
@@ -56,9 +57,6 @@ class ExpiryIndex {
   using Moments = std::vector<uint64_t>;
   static Moments MomentsOf(const Record& record);
 
-  // Looks up when the first version of the partition expires.
-  absl::Status Open(const Snapshot& snapshot, PartitionId partition);
-
   // A record takes the place of one whose versions expired at `before`, in the commit `seq`, whose
   // batch this is.
   void OnStored(const ItemKey& item, const Moments& before, const Record& record, uint64_t seq,
@@ -74,7 +72,8 @@ class ExpiryIndex {
   std::optional<Due> Next() const;
 
   // A look at the store as of the commit `durable` begins; and has ended: `next_ms` as of the page,
-  // or when to look again where it failed. REQUIRES: one of a partition at a time.
+  // or when to look again where it failed. The first look at a partition is one at everything, of
+  // which nothing is asked for, and ends without a Begin. REQUIRES: one of a partition at a time.
   ExpiryScan Begin(PartitionId partition, uint64_t by_ms, size_t most, uint64_t durable);
   void End(PartitionId partition, uint64_t next_ms);
 

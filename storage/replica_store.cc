@@ -29,14 +29,24 @@ ReplicaStore::ReplicaStore(Engine* engine, Options options, Random random)
 
 absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool new_lives) {
   const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
+  std::vector<Found> all;
+  all.reserve(partitions.size());
   for (PartitionId id : partitions) {
-    absl::StatusOr<PartitionState> state = ReadPartitionState(*snapshot, id);
-    if (!state.ok()) return state.status();
+    absl::StatusOr<Found> found =
+        FindStored(*snapshot, id, options_.remembered_writes / partitions.size());
+    if (!found.ok()) return found.status();
+    all.push_back(*std::move(found));
+  }
+  for (size_t i = 0; i < partitions.size(); ++i) {
+    const PartitionId id = partitions[i];
     Partition& partition = partitions_[id];
     places_[id] = &partition;
-    partition.state = *std::move(state);
+    partition = std::move(all[i].partition);
+    for (const Minted& write : all[i].writes) writes_.Add(write);
+    expiry_.End(id, all[i].expires_ms);
+    unsettled_ += partition.unsettled.size();
     // Its log may hold what came since; what was lost is said by the state alone.
-    if (fill_what_is_new_ && !snapshot->Get(Family::kMeta, EncodeClockKey(id)).ok()) {
+    if (fill_what_is_new_ && all[i].is_new) {
       partition.state.filling = true;
       WriteState(id);
     }
@@ -44,28 +54,44 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
       partition.state.self = ReplicaId();
       WriteState(id);  // the end of the old life must outlast a clean stop
     }
-    const size_t share = options_.remembered_writes / partitions.size();
-    if (absl::Status status = RecallWrites(*snapshot, id, share); !status.ok()) return status;
-    if (absl::Status status = RecallPruned(*snapshot, id); !status.ok()) return status;
-    if (absl::Status status = expiry_.Open(*snapshot, id); !status.ok()) return status;
-    if (absl::Status status = RecallRemains(*snapshot, id); !status.ok()) return status;
     partition.inherited = partition.state.self != ReplicaId();
   }
   return absl::OkStatus();
 }
 
+absl::StatusOr<ReplicaStore::Found> ReplicaStore::FindStored(const Snapshot& snapshot,
+                                                             PartitionId id, size_t share) {
+  Found found;
+  absl::StatusOr<PartitionState> state = ReadPartitionState(snapshot, id);
+  if (!state.ok()) return state.status();
+  found.partition.state = *std::move(state);
+  found.is_new = !snapshot.Get(Family::kMeta, EncodeClockKey(id)).ok();
+  if (absl::Status status = RecallWrites(snapshot, id, share, &found); !status.ok()) return status;
+  if (absl::Status status = RecallPruned(snapshot, id, &found.partition); !status.ok()) {
+    return status;
+  }
+  if (absl::Status status = RecallRemains(snapshot, id, &found.partition); !status.ok()) {
+    return status;
+  }
+  const absl::StatusOr<ExpiryPage> first = ScanExpired(snapshot, {id, 0, 0});
+  if (!first.ok()) return first.status();
+  found.expires_ms = first->next_ms;
+  return found;
+}
+
 // The newest writes of each replica id, `share` of them in all.
-absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId partition,
-                                        size_t share) {
-  const auto replicas = At(partition).state.clock.entries();
+absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId id, size_t share,
+                                        Found* found) {
+  const PartitionClock& clock = found->partition.state.clock;
+  const auto replicas = clock.entries();
   for (const PartitionClock::Entry& entry : replicas) {
-    const uint64_t newest = At(partition).state.clock.Highest(entry.replica);
+    const uint64_t newest = clock.Highest(entry.replica);
     const uint64_t most = std::max<uint64_t>(1, share / replicas.size());
     const uint64_t first = newest > most ? newest - most + 1 : 1;
     absl::Status malformed;
     const absl::Status scanned =
-        snapshot.Scan(Family::kDotLog, EncodeLogKey(partition, {entry.replica, first}),
-                      EncodeLogKey(partition, {entry.replica, newest + 1}),
+        snapshot.Scan(Family::kDotLog, EncodeLogKey(id, {entry.replica, first}),
+                      EncodeLogKey(id, {entry.replica, newest + 1}),
                       [&](std::string_view key, std::string_view value) {
                         const std::optional<LogKey> log_key = DecodeLogKey(key);
                         absl::StatusOr<LogEntry> logged = DecodeLogEntry(value);
@@ -73,7 +99,7 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
                           malformed = absl::DataLossError("dot log: malformed entry");
                           return false;
                         }
-                        writes_.Add({log_key->dot, logged->write, logged->attempt});
+                        found->writes.push_back({log_key->dot, logged->write, logged->attempt});
                         return true;
                       });
     if (!scanned.ok()) return scanned;
@@ -83,9 +109,9 @@ absl::Status ReplicaStore::RecallWrites(const Snapshot& snapshot, PartitionId pa
 }
 
 // Where the log of each replica id begins.
-absl::Status ReplicaStore::RecallPruned(const Snapshot& snapshot, PartitionId id) {
-  Partition& partition = At(id);
-  const VersionVector bases = partition.state.clock.Bases();
+absl::Status ReplicaStore::RecallPruned(const Snapshot& snapshot, PartitionId id,
+                                        Partition* partition) {
+  const VersionVector bases = partition->state.clock.Bases();
   for (const Dot& base : bases.entries()) {
     uint64_t first = base.counter + 1;
     const absl::Status scanned = snapshot.Scan(
@@ -97,29 +123,27 @@ absl::Status ReplicaStore::RecallPruned(const Snapshot& snapshot, PartitionId id
           return false;
         });
     if (!scanned.ok()) return scanned;
-    if (first > 1) partition.pruned.RaiseTo({base.replica, first - 1});
+    if (first > 1) partition->pruned.RaiseTo({base.replica, first - 1});
   }
   return absl::OkStatus();
 }
 
-absl::Status ReplicaStore::RecallRemains(const Snapshot& snapshot, PartitionId id) {
+absl::Status ReplicaStore::RecallRemains(const Snapshot& snapshot, PartitionId id,
+                                         Partition* partition) {
   absl::Status malformed;
-  const absl::Status scanned = snapshot.Scan(
-      Family::kMeta, RemainsBegin(id), RemainsEnd(id),
-      [&](std::string_view key, std::string_view value) {
-        std::optional<ItemKey> item = DecodeRemainsKey(key);
-        absl::StatusOr<VersionVector> context = DecodeVersionVector(value);
-        if (!item.has_value() || !context.ok()) {
-          malformed = absl::DataLossError("remains of an item: malformed");
-          return false;
-        }
-        const bool first =
-            At(id)
-                .unsettled.insert_or_assign(*std::move(item), Unsettled{*std::move(context), true})
-                .second;
-        unsettled_ += first ? 1 : 0;
-        return true;
-      });
+  const absl::Status scanned =
+      snapshot.Scan(Family::kMeta, RemainsBegin(id), RemainsEnd(id),
+                    [&](std::string_view key, std::string_view value) {
+                      std::optional<ItemKey> item = DecodeRemainsKey(key);
+                      absl::StatusOr<VersionVector> context = DecodeVersionVector(value);
+                      if (!item.has_value() || !context.ok()) {
+                        malformed = absl::DataLossError("remains of an item: malformed");
+                        return false;
+                      }
+                      partition->unsettled.insert_or_assign(*std::move(item),
+                                                            Unsettled{*std::move(context), true});
+                      return true;
+                    });
   return scanned.ok() ? malformed : scanned;
 }
 

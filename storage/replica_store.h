@@ -108,7 +108,8 @@ class ReplicaStore {
 
   // Loads the states of `partitions` and the writes that their dot logs remember. With `new_lives`
   // (the last stop was unclean and some acknowledged writes were not synced) every partition takes
-  // a new replica id before it mints again.
+  // a new replica id before it mints again. Where one of them cannot be read, none is the store's
+  // and nothing has changed.
   absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
 
   const Options& options() const { return options_; }
@@ -293,15 +294,26 @@ class ReplicaStore {
              const ExpiryIndex::Moments& expiring);
   // `batch`: that stores the record.
   void NoteUnsettled(const ItemKey& item, const Record& stored, WriteBatch* batch);
-  absl::Status RecallPruned(const Snapshot& snapshot, PartitionId partition);
   void DropLog(PartitionId partition, ReplicaId replica, uint64_t last);
-  absl::Status RecallRemains(const Snapshot& snapshot, PartitionId id);
   void Log(const ItemKey& item, const Minted& minted);
   // All owners have seen `low`.
   void PruneLog(PartitionId id, const VersionVector& low, Time now);
   void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
   void DropSuperseded(Record* record, const Minted& minted) const;
-  absl::Status RecallWrites(const Snapshot& snapshot, PartitionId partition, size_t share);
+
+  // What a partition is opened with.
+  struct Found {
+    Partition partition;
+    bool is_new = false;         // it has no state yet
+    std::vector<Minted> writes;  // the newest of each replica id
+    uint64_t expires_ms = 0;     // first of all, as in ExpiryPage::next_ms
+  };
+  // `share`: of writes, at most, in all. These change nothing, whatever they meet.
+  static absl::StatusOr<Found> FindStored(const Snapshot& snapshot, PartitionId id, size_t share);
+  static absl::Status RecallWrites(const Snapshot& snapshot, PartitionId id, size_t share,
+                                   Found* found);
+  static absl::Status RecallPruned(const Snapshot& snapshot, PartitionId id, Partition* partition);
+  static absl::Status RecallRemains(const Snapshot& snapshot, PartitionId id, Partition* partition);
 
   Engine* const engine_;
   const Options options_;

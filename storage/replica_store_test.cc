@@ -733,6 +733,18 @@ TEST(ReplicaStore, RefusesToOpenOnADamagedState) {
   EXPECT_EQ(store.Open({kPartition}, false).code(), absl::StatusCode::kDataLoss);
 }
 
+// A node that went on with it would mint again what the entries behind the damage name.
+TEST(ReplicaStore, WhereOnePartitionCannotBeReadNoneIsOpened) {
+  LoneOwner owner(1);
+  const Dot dot = DotOf(owner.Put("key", "value"));
+  ASSERT_TRUE(owner.engine().Damage(Family::kDotLog, EncodeLogKey(kPartition, dot)));
+  ReplicaStore store(&owner.engine(), {.fill_what_is_new = true}, Random(1));
+  EXPECT_FALSE(store.Open({LoneOwner::kNeighbour, kPartition}, /*new_lives=*/true).ok());
+  EXPECT_FALSE(store.Owns(kPartition));
+  EXPECT_FALSE(store.Owns(LoneOwner::kNeighbour));
+  EXPECT_FALSE(store.dirty());
+}
+
 // ---- idempotency
 
 TEST(ReplicaStore, ARetryOfAWriteThatItMintedChangesNothing) {
