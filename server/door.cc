@@ -26,8 +26,10 @@ RepliedItem Replied(const Target& target) { return {target.item.table, target.ke
 // The replies to the items of one multi request, until all are there.
 class Door::MultiCall {
  public:
-  MultiCall(std::shared_ptr<Caller> caller, v1::ClientReply reply, size_t items)
-      : caller_(std::move(caller)), reply_(std::move(reply)), left_(items) {}
+  // `errors` counts the items that end in one.
+  MultiCall(std::shared_ptr<Caller> caller, v1::ClientReply reply, size_t items,
+            std::atomic<uint64_t>* errors)
+      : caller_(std::move(caller)), errors_(errors), reply_(std::move(reply)), left_(items) {}
 
   // `fill` gets the item's outcome. Answers whom to flush, where this was the last.
   template <typename Fill>
@@ -38,6 +40,7 @@ class Door::MultiCall {
                                       : reply_.mutable_multi_put()->mutable_items(index);
     if (const absl::Status status = fill(item); !status.ok()) Refuse(item, status);
     KeepToLimit(item);
+    if (item->has_status()) errors_->fetch_add(1, std::memory_order_relaxed);
     if (--left_ > 0) return nullptr;
     lock.unlock();
     caller_->OnReply(std::move(reply_));
@@ -83,6 +86,7 @@ class Door::MultiCall {
 
   std::mutex mutex_;
   std::shared_ptr<Caller> caller_;
+  std::atomic<uint64_t>* const errors_;
   v1::ClientReply reply_;
   size_t left_;
   size_t bytes_ = 0;  // of the items that are there
@@ -249,7 +253,6 @@ class Door::Round {
     absl::Status refused = translated.status();
     if (refused.ok()) refused = Admit(translated->request.item.partition, bytes);
     if (!refused.ok()) {
-      door_->errors_.fetch_add(1, std::memory_order_relaxed);
       if (call->Finish(index, [&](v1::ItemOutcome*) { return refused; }) != nullptr) flush_ = true;
       return;
     }
@@ -276,7 +279,7 @@ class Door::Round {
       reply.mutable_multi_get();
       return AnswerEmpty(std::move(reply));
     }
-    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items);
+    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items, &door_->errors_);
     for (int i = 0; i < items; ++i) {
       const size_t bytes = multi->keys(i).size() + kRequestOverheadBytes;
       AddItem(call, i, bytes, TranslateMultiGetItem(multi, i, *view_), &door_->get_latency_,
@@ -298,7 +301,7 @@ class Door::Round {
       reply.mutable_multi_put();
       return AnswerEmpty(std::move(reply));
     }
-    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items);
+    auto call = std::make_shared<MultiCall>(caller_, std::move(reply), items, &door_->errors_);
     for (int i = 0; i < items; ++i) {
       const v1::MultiPutRequest::Item& one = multi->items(i);
       const size_t bytes = one.key().size() + one.value().size() + kRequestOverheadBytes;

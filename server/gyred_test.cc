@@ -256,6 +256,30 @@ TEST_F(OneNode, AnswersEachItemOfAMultiRequest) {
   EXPECT_TRUE(get_reply.items(2).get().found());
 }
 
+TEST_F(OneNode, CountsEachItemThatEndsInAnErrorWhetherItWasBegunOrNot) {
+  v1::PutRequest put = PutOf("full", "v");
+  put.set_mode(v1::WRITE_MODE_BLIND);
+  for (size_t i = 0; i < kMaxSiblings; ++i) ASSERT_TRUE(Put(stub_.get(), put).status.ok());
+  grpc::ClientContext context;
+  v1::MultiPutRequest puts;
+  puts.set_table("carts");
+  for (const char* key : {"a", "", "full"}) {
+    v1::MultiPutRequest::Item* const item = puts.add_items();
+    item->set_key(key);
+    item->set_mode(v1::WRITE_MODE_BLIND);
+  }
+  v1::MultiPutReply reply;
+  ASSERT_TRUE(stub_->MultiPut(&context, puts, &reply).ok());
+  ASSERT_EQ(reply.items_size(), 3);
+  EXPECT_TRUE(reply.items(0).has_put());
+  EXPECT_EQ(reply.items(1).status().code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(reply.items(2).status().detail().reason(), v1::ErrorDetail::TOO_MANY_SIBLINGS);
+  httplib::Client http(cluster_.config(0).http_listen.host, cluster_.config(0).http_listen.port);
+  const auto metrics = http.Get("/metrics");
+  ASSERT_TRUE(metrics);
+  EXPECT_NE(metrics->body.find("\ngyre_errors_total 2\n"), std::string::npos);
+}
+
 TEST_F(OneNode, AnEmptyMultiRequestHasAnEmptyReply) {
   grpc::ClientContext context;
   v1::MultiGetRequest gets;
