@@ -63,6 +63,9 @@ COROUTINE = re.compile(r"\bco_(await|return|yield)\b")
 PROTO_MAP = re.compile(r"^\s*map\s*<", re.M)
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME)\b")
 SWITCHED_OFF = re.compile(r"\bDISABLED" r"_\w+|\bGTEST" r"_SKIP\b")
+METRIC = re.compile(r'"(gyre_[a-z0-9_]+)"')
+METRIC_IN_PROSE = re.compile(r"gyre_[a-z0-9_]*\*?")
+OPERATIONS = "docs/operations.md"
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>)', re.M)
 TOKENS = re.compile(
     r'(?P<raw>R"(?P<end>[^(\s]*)\(.*?\)(?P=end)")|(?P<comment>//[^\n]*|/\*.*?\*/)'
@@ -292,6 +295,27 @@ def switched_off_test(tree: Tree):
             yield path, line, f"{what}: a test runs or is removed"
 
 
+def untold_metric(tree: Tree):
+    """Every metric stands in docs/operations.md, by its whole name, and no other does."""
+    exported: dict[str, tuple[str, int]] = {}
+    for file in tree.cpp:
+        if file.path.startswith("test/") or file.path.endswith("_test.cc"):
+            continue
+        for match in METRIC.finditer(file.text):
+            exported.setdefault(match.group(1), (file.path, line_of(file.text, match.start())))
+    told: dict[str, int] = {}
+    if OPERATIONS in tree.files:
+        text = tree.files[OPERATIONS].text
+        for match in METRIC_IN_PROSE.finditer(text):
+            told.setdefault(match.group(), line_of(text, match.start()))
+    for name, (path, line) in exported.items():
+        if name not in told:
+            yield path, line, f"{OPERATIONS} does not say what {name} means"
+    for name, line in told.items():
+        if name not in exported:
+            yield OPERATIONS, line, f"there is no metric {name}"
+
+
 def top_level(tree: Tree):
     for folder in tree.folders:
         if "/" not in folder and folder not in TOP_LEVEL:
@@ -300,7 +324,7 @@ def top_level(tree: Tree):
 
 RULES = [layering, empty_name, unlisted_source, coroutine, impure, hash_order, proto_map,
          header_shape, long_line, not_executable, garbled_script, unfinished, switched_off_test,
-         top_level]
+         untold_metric, top_level]
 
 
 def findings(root: Path) -> list[Finding]:

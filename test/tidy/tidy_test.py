@@ -163,6 +163,16 @@ class TidyTest(unittest.TestCase):
         self.assert_caught("garbled_script", {"test/a.py": "fields = {\n"})
         self.assert_clean({"test/a.py": "#!/usr/bin/env python3\nfields = {}\n"})
 
+    def test_a_metric_that_no_page_explains_is_caught_and_so_is_one_that_is_none(self):
+        source = {"server/a.cc": 'Gauge("gyre_hints", "Writes kept", 1);\n',
+                  "server/a_test.cc": 'Find("gyre_made_up");\n',
+                  **listed("server", "a.cc", "a_test.cc")}
+        told = "| `gyre_hints` grows | a node is away | bring it back |\n"
+        self.assert_clean({**source, "docs/operations.md": told})
+        self.assert_caught("untold_metric", {**source, "docs/operations.md": "`gyre_hint`\n"})
+        self.assert_caught("untold_metric", {**source, "docs/operations.md": told + "`gyre_*`\n"})
+        self.assert_caught("untold_metric", source)
+
     def test_a_top_level_folder_that_is_no_room_is_caught(self):
         self.assert_caught("top_level", {"extras/a.txt": ""})
         self.assert_clean({"docs/a.md": "", ".ci/run": "", "build/x/utils.cc": ""})
