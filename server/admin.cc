@@ -84,7 +84,9 @@ void AddStaleness(const std::vector<Lane*>& lanes, const View& view,
   }
 }
 
+// The ages are by the cluster's time, and 0 while it is not known.
 void AddHints(const std::vector<Lane*>& lanes, const View& view,
+              const MembershipSeat::TimeFigures& time,
               google::protobuf::RepeatedPtrField<v1::HintsKept>* out) {
   std::map<NodeId, HintCount> kept;
   for (const Lane* lane : lanes) {
@@ -95,14 +97,15 @@ void AddHints(const std::vector<Lane*>& lanes, const View& view,
       sum.bytes += count.bytes;
     }
   }
-  const uint64_t now_ms = InstantNow().wall_ms;
+  const uint64_t now_ms = time.known ? ClusterTime::At(MonotonicNow(), time.offset_ms) : 0;
   for (const auto& [owner, count] : kept) {
     const Member* const member = view.FindMember(owner);
     v1::HintsKept* const one = out->Add();
     one->set_owner(member == nullptr ? absl::StrCat("node ", owner.value()) : member->name);
     one->set_hints(count.hints);
     one->set_bytes(count.bytes);
-    one->set_oldest_s(now_ms > count.oldest_ms ? (now_ms - count.oldest_ms) / 1000 : 0);
+    const bool aged = count.oldest_ms != 0 && now_ms > count.oldest_ms;
+    one->set_oldest_s(aged ? (now_ms - count.oldest_ms) / 1000 : 0);
   }
 }
 
@@ -213,7 +216,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     reply.set_copied_items(reply.copied_items() + repair.copied_items);
   }
   AddStaleness(parts_.lanes, *view, reply.mutable_staleness());
-  AddHints(parts_.lanes, *view, reply.mutable_hints());
+  AddHints(parts_.lanes, *view, parts_.membership->time(), reply.mutable_hints());
   for (const PeerLink::Figures& link : parts_.links->figures()) {
     v1::PeerStatus* peer = reply.add_peers();
     peer->set_node(link.name);

@@ -804,6 +804,7 @@ void Shard::OnClusterTime(std::optional<int64_t> offset_ms) {
   time_offset_ms_ = offset_ms;
   sweep_.OnClusterTime(offset_ms);
   scrub_.OnClusterTime(offset_ms);
+  stand_in_.OnClusterTime(offset_ms);
 }
 
 std::optional<uint64_t> Shard::TimeMs(Instant now) const {

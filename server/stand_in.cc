@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "ring/check.h"
+#include "ring/cluster_time.h"
 
 namespace gyre {
 namespace {
@@ -28,7 +29,7 @@ void StandIn::OnHint(NodeId from, ExchangeId exchange, Hint hint, Instant now, E
   bool kept = false;
   const CommitSeq after = store_->CommitBeside(hint.durability, [&](WriteBatch* batch) {
     kept = log_.Keep(hint.owner, hint.change.item, *hint.change.record, hint.change.minted,
-                     hint.ownerless, now.wall_ms, batch);
+                     hint.ownerless, TimeMs(now).value_or(0), batch);
   });
   ++(kept ? figures_.kept : figures_.refused);
   if (kept) errands_.try_emplace(hint.owner);
@@ -114,8 +115,10 @@ void StandIn::OnView() {
 void StandIn::OnWake(Instant now, Effects* effects) {
   if (sweep_at_ <= now.monotonic) {
     sweep_at_ = now.monotonic + kSweep;
-    for (auto& [owner, errand] : errands_) {
-      if (log_.MayHaveOld(owner, now.wall_ms)) errand.look_through = true;
+    if (const std::optional<uint64_t> time_ms = TimeMs(now)) {
+      for (auto& [owner, errand] : errands_) {
+        if (log_.MayHaveOld(owner, *time_ms)) errand.look_through = true;
+      }
     }
   }
   std::vector<NodeId> owners;
@@ -188,7 +191,7 @@ void StandIn::Read(NodeId owner, Pass* pass, Effects* effects) {
 void StandIn::TurnPage(NodeId owner, PartitionId from, Pass* pass) {
   pass->partition = log_.NextPartition(owner, from);
   pass->from.clear();
-  pass->oldest_ms = 0;
+  pass->oldest_ms.reset();
 }
 
 void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& view, Instant now,
@@ -212,29 +215,36 @@ void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& vie
   if (pass.scan != id) return;
   pass.scan = 0;
   if (page.ok()) {
-    for (KeptHint& hint : page->hints) Sort(std::move(hint), view, now, &pass);
+    for (KeptHint& hint : page->hints) Sort(std::move(hint), view, TimeMs(now), &pass);
   }
   if (page.ok() && !page->next.empty()) {
     pass.from = page->next;
   } else {
     const PartitionId done = *pass.partition;
-    if (page.ok() && pass.oldest_ms != 0) log_.NoteOldest(owner, done, pass.oldest_ms);
+    if (page.ok() && pass.oldest_ms.has_value()) log_.NoteOldest(owner, done, *pass.oldest_ms);
     TurnPage(owner, After(done), &pass);
   }
   Pump(owner, now, effects);
 }
 
-void StandIn::Sort(KeptHint hint, const View& view, Instant now, Pass* pass) {
+void StandIn::Sort(KeptHint hint, const View& view, std::optional<uint64_t> time_ms, Pass* pass) {
   const ItemKey& item = hint.key.item;
   const absl::Span<const NodeId> owners = view.Owners(item.partition);
   if (owners.empty() || WasDropped(view.topology(), item.table)) return Drop(hint);
   if (!view.IsOwner(item.partition, hint.key.owner)) return Redirect(hint, owners);
-  if (!Reachable(hint.key.owner) && log_.IsOld(hint, now.wall_ms)) {
-    ++figures_.expired;
-    return Drop(hint);
+  const bool reachable = Reachable(hint.key.owner);
+  if (!reachable && time_ms.has_value()) {
+    if (log_.IsOld(hint, *time_ms)) {
+      ++figures_.expired;
+      return Drop(hint);
+    }
+    if (hint.since_ms == 0) {
+      store_->CommitBeside(Durability::kPeriodic,
+                           [&](WriteBatch* batch) { HintLog::Stamp(&hint, *time_ms, batch); });
+    }
   }
-  pass->oldest_ms = pass->oldest_ms == 0 ? hint.since_ms : std::min(pass->oldest_ms, hint.since_ms);
-  if (Reachable(hint.key.owner)) pass->waiting.push_back(std::move(hint));
+  pass->oldest_ms = std::min(pass->oldest_ms.value_or(hint.since_ms), hint.since_ms);
+  if (reachable) pass->waiting.push_back(std::move(hint));
 }
 
 void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
@@ -287,6 +297,11 @@ void StandIn::OnReply(NodeId from, ExchangeId exchange, const PeerBody& body, In
 }
 
 // -------------------------------------------------------------------------------------------- time
+
+std::optional<uint64_t> StandIn::TimeMs(Instant now) const {
+  if (!time_offset_ms_.has_value()) return std::nullopt;
+  return ClusterTime::At(now.monotonic, *time_offset_ms_);
+}
 
 Time StandIn::wake() const {
   Time wake = errands_.empty() ? Time::Never() : sweep_at_;

@@ -87,6 +87,9 @@ class StandIn {
               Effects* effects);
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnView();
+  // How far the cluster's time is ahead of the monotonic clock; nothing, and so it is at the start:
+  // it is not known. Until then no hint grows old.
+  void OnClusterTime(std::optional<int64_t> offset_ms) { time_offset_ms_ = offset_ms; }
   void OnWake(Instant now, Effects* effects);
   Time wake() const;
 
@@ -112,7 +115,7 @@ class StandIn {
     std::optional<PartitionId> partition;  // that is being read; none: all are read, or it stopped
     std::string from;                      // where to read on in it; empty: from its beginning
     uint64_t scan = 0;                     // the one under way; 0: none
-    uint64_t oldest_ms = 0;                // of what is kept in the partition, as far as it is read
+    std::optional<uint64_t> oldest_ms;     // of what is kept in the partition, as far as it is read
     std::deque<KeptHint> waiting;
     std::map<ExchangeId, UnderWay> under_way;
     size_t bytes_under_way = 0;
@@ -136,6 +139,7 @@ class StandIn {
     std::vector<Minted> minted;
   };
 
+  std::optional<uint64_t> TimeMs(Instant now) const;
   bool Reachable(NodeId owner) const { return owner == self_ || reachable_.contains(owner); }
   // What was dropped must be gone from the store before it is read anew: it would be dropped twice.
   bool MayBegin() const { return store_->durable() >= last_drop_; }
@@ -147,8 +151,8 @@ class StandIn {
   void Read(NodeId owner, Pass* pass, Effects* effects);
   // Reads on at the first partition from `from` on.
   void TurnPage(NodeId owner, PartitionId from, Pass* pass);
-  // What is to become of a hint that was read.
-  void Sort(KeptHint hint, const View& view, Instant now, Pass* pass);
+  // What is to become of a hint that was read. `time_ms`: the cluster's time, if it is known.
+  void Sort(KeptHint hint, const View& view, std::optional<uint64_t> time_ms, Pass* pass);
   // Makes it a hint for each of `owners`.
   void Redirect(const KeptHint& hint, absl::Span<const NodeId> owners);
   void Drop(const KeptHint& hint);
@@ -162,6 +166,7 @@ class StandIn {
   Guest guest_;
   ReplicaStore* const store_;
   ExchangeId next_id_;
+  std::optional<int64_t> time_offset_ms_;
   std::set<NodeId> reachable_;
   std::map<NodeId, Errand> errands_;   // for whom something is kept
   std::map<uint64_t, NodeId> passes_;  // by their scan

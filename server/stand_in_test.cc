@@ -30,6 +30,7 @@ class Bench {
     topology_ = *CreateTable(*InitialTopology("test", 16, members), table);
     view_ = View::Create(topology_, Id("d"));
     Restart();
+    KnowTime(true);
   }
 
   void Restart() {
@@ -39,7 +40,15 @@ class Bench {
     EXPECT_TRUE(log.Open(*engine_.TakeSnapshot(), [](PartitionId) { return true; }).ok());
     stand_in_ = std::make_unique<StandIn>(Id("d"), std::move(log), Guest({}, Random(5)),
                                           store_.get(), kFirst);
+    stand_in_->OnClusterTime(time_offset_ms_);
   }
+  // From now on the cluster's time is what this node's clock shows, or is not known.
+  void KnowTime(bool known) {
+    time_offset_ms_.reset();
+    if (known) time_offset_ms_ = static_cast<int64_t>(now_.wall_ms) - now_.monotonic.micros() / 1000;
+    stand_in_->OnClusterTime(time_offset_ms_);
+  }
+  void JumpClock(Duration ahead) { now_.wall_ms += static_cast<uint64_t>(ahead.millis()); }
 
   NodeId Id(const std::string& name) const { return NodeIdFromName(topology_.cluster, name); }
   // An item that "d" does not own and `owner` does.
@@ -194,6 +203,7 @@ class Bench {
   std::unique_ptr<ReplicaStore> store_;
   std::unique_ptr<StandIn> stand_in_;
   Instant now_{Time() + Duration::Seconds(100), 1'000'000};
+  std::optional<int64_t> time_offset_ms_;
   uint64_t counter_ = 0;
   bool hold_ = false;
   bool hold_scans_ = false;
@@ -440,6 +450,43 @@ TEST(StandIn, WhatIsTooOldIsDroppedThoughItsOwnerIsAway) {
   EXPECT_EQ(bench.stored(), 1u);
   EXPECT_EQ(bench.stand_in().figures().expired, 1u);
   EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b eggs"});
+}
+
+TEST(StandIn, AClockThatJumpsMakesNothingOld) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.JumpClock(Duration::Seconds(3600));
+  bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.stored(), 1u);
+  EXPECT_EQ(bench.stand_in().figures().expired, 0u);
+}
+
+TEST(StandIn, WhileTheTimeIsNotKnownNothingGrowsOld) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.KnowTime(false);
+  bench.Pass(Duration::Seconds(300));
+  EXPECT_EQ(bench.stored(), 1u);
+  bench.KnowTime(true);
+  bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.stored(), 0u) << "it was kept before";
+}
+
+// It has no age at first.
+TEST(StandIn, WhatIsKeptWhileTheTimeIsNotKnownAgesFromWhenItIs) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.KnowTime(false);
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.Pass(Duration::Seconds(300));
+  bench.KnowTime(true);
+  bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.stored(), 1u);
+  bench.Restart();
+  bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.stored(), 1u);
+  bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_EQ(bench.stand_in().figures().expired, 1u);
 }
 
 TEST(StandIn, OfATableThatIsNoMoreNothingIsKept) {

@@ -78,15 +78,15 @@ void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
 }
 
 bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
-                   const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
+                   const std::vector<Minted>& minted, bool ownerless, uint64_t since_ms,
                    WriteBatch* batch) {
   if (minted.size() > kMostHintDots) return false;  // it could not be read again
   const std::string key = EncodeHintKey({owner, item, next_number_});
-  const std::string value = EncodeHintValue(record, minted, ownerless, wall_ms);
+  const std::string value = EncodeHintValue(record, minted, ownerless, since_ms);
   const uint64_t bytes = key.size() + value.size();
   if (!HasRoomFor(bytes)) return false;
   ++next_number_;
-  Add({owner, item.partition}, bytes, wall_ms);
+  Add({owner, item.partition}, bytes, since_ms);
   batch->Put(Family::kHints, key, value);
   return true;
 }
@@ -100,10 +100,16 @@ void HintLog::Drop(const KeptHint& hint, WriteBatch* batch) {
   if (--it->second.hints == 0) counts_.erase(it);
 }
 
-bool HintLog::MayHaveOld(NodeId owner, uint64_t wall_ms) const {
-  KeptHint oldest;
-  oldest.since_ms = CountOf(owner).oldest_ms;
-  return oldest.since_ms != 0 && IsOld(oldest, wall_ms);
+// As long as it was, so that what is counted stays true.
+void HintLog::Stamp(KeptHint* hint, uint64_t time_ms, WriteBatch* batch) {
+  hint->since_ms = time_ms;
+  batch->Put(Family::kHints, EncodeHintKey(hint->key),
+             EncodeHintValue(hint->record, hint->minted, hint->ownerless, time_ms));
+}
+
+bool HintLog::MayHaveOld(NodeId owner, uint64_t time_ms) const {
+  const HintCount count = CountOf(owner);
+  return count.hints > 0 && (count.oldest_ms == 0 || IsLongAgo(count.oldest_ms, time_ms));
 }
 
 void HintLog::NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms) {

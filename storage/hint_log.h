@@ -4,14 +4,18 @@
 //
 //   HintLog hints(options);
 //   hints.Open(snapshot, mine);
-//   if (hints.Keep(owner, change, wall_ms, &batch)) ...    // kept once the batch is durable
+//   if (hints.Keep(owner, change, time_ms, &batch)) ...    // kept once the batch is durable
 //   ScanHints(snapshot, scan)                              // what is kept of one item, or for one
 //   hints.Drop(hint, &batch)                               // the owner has it
 //
 // Hints are appended, each under a number of its own, so that keeping one reads nothing. What is in
 // memory is a count for each owner and partition.
 //
+// How old a hint is, is by the cluster's time (ring/cluster_time.h): a clock of one node that jumps
+// ages nothing. A hint that was kept while that was not known has no age until Stamp.
+//
 //   hint value := since_ms(8) flags(1) dots(varint) (size(varint) minted(size))* record(*)
+//   since_ms   := of the cluster's time, or 0
 //   flags      := 1 where no owner has it, 0 else
 //
 // Thread rule: one thread, but for ScanHints, which is pure but for its snapshot.
@@ -46,7 +50,7 @@ struct KeptHint {
   Record record;  // filled
   std::vector<Minted> minted;
   bool ownerless = false;  // a guest minted it: no owner has it, and so it never grows too old
-  uint64_t since_ms = 0;   // of the wall clock, when it was kept: bounds its age and no more
+  uint64_t since_ms = 0;   // of the cluster's time: when it was kept; 0: that was not known
   size_t bytes = 0;        // of its key and value
 };
 
@@ -63,7 +67,8 @@ struct HintLogOptions {
 struct HintCount {
   uint64_t hints = 0;
   uint64_t bytes = 0;
-  uint64_t oldest_ms = 0;  // of the wall clock; none of them is older
+  // Of the cluster's time: none of them that has an age is older. 0: some may have none.
+  uint64_t oldest_ms = 0;
 };
 
 // Which hints to read.
@@ -95,17 +100,18 @@ class HintLog {
   bool HasRoomFor(uint64_t bytes) const { return bytes_ + bytes <= options_.max_bytes; }
   // False: there is no room, or it explains more dots than a hint may, and nothing was done.
   [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
-                          const std::vector<Minted>& minted, bool ownerless, uint64_t wall_ms,
+                          const std::vector<Minted>& minted, bool ownerless, uint64_t since_ms,
                           WriteBatch* batch);
+  // Gives one that has no age the age 0. REQUIRES: it is kept.
+  static void Stamp(KeptHint* hint, uint64_t time_ms, WriteBatch* batch);
   // REQUIRES: it is kept, and not dropped yet.
   void Drop(const KeptHint& hint, WriteBatch* batch);
 
-  bool IsOld(const KeptHint& hint, uint64_t wall_ms) const {
-    return !hint.ownerless && wall_ms > hint.since_ms &&
-           wall_ms - hint.since_ms > static_cast<uint64_t>(options_.max_age.millis());
+  bool IsOld(const KeptHint& hint, uint64_t time_ms) const {
+    return !hint.ownerless && hint.since_ms != 0 && IsLongAgo(hint.since_ms, time_ms);
   }
-  // Whether some hint for the owner may be too old.
-  bool MayHaveOld(NodeId owner, uint64_t wall_ms) const;
+  // Whether some hint for the owner may be too old, or have no age yet.
+  bool MayHaveOld(NodeId owner, uint64_t time_ms) const;
   // None of the partition's that are kept for the owner is older than that.
   void NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms);
 
@@ -122,6 +128,10 @@ class HintLog {
 
  private:
   using Place = std::pair<NodeId, PartitionId>;
+  bool IsLongAgo(uint64_t since_ms, uint64_t time_ms) const {
+    return time_ms > since_ms &&
+           time_ms - since_ms > static_cast<uint64_t>(options_.max_age.millis());
+  }
   void Add(const Place& place, uint64_t bytes, uint64_t since_ms);
 
   const HintLogOptions options_;

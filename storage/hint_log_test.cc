@@ -30,17 +30,22 @@ class Shelf {
  public:
   explicit Shelf(HintLogOptions options = {}) : options_(options) { log_.emplace(options); }
 
-  bool Keep(NodeId owner, const ItemKey& item, const Record& record, uint64_t wall_ms = 1000,
+  bool Keep(NodeId owner, const ItemKey& item, const Record& record, uint64_t since_ms = 1000,
             bool ownerless = false) {
     WriteBatch batch;
     const std::vector<Minted> minted = {{record.versions[0].dot, {7, 7}, 3}};
-    const bool kept = log_->Keep(owner, item, record, minted, ownerless, wall_ms, &batch);
+    const bool kept = log_->Keep(owner, item, record, minted, ownerless, since_ms, &batch);
     Write(batch);
     return kept;
   }
   void Drop(const KeptHint& hint) {
     WriteBatch batch;
     log_->Drop(hint, &batch);
+    Write(batch);
+  }
+  void Stamp(KeptHint* hint, uint64_t time_ms) {
+    WriteBatch batch;
+    HintLog::Stamp(hint, time_ms, &batch);
     Write(batch);
   }
   HintPage Scan(const std::string& prefix, size_t most = 100, size_t most_bytes = 1 << 20) const {
@@ -220,6 +225,21 @@ TEST(HintLog, TellsWhatIsTooOld) {
   EXPECT_FALSE(shelf.log().MayHaveOld(kBob, 15'001));
   shelf.log().NoteOldest(kAlice, kPartition, 9000);
   EXPECT_FALSE(shelf.log().MayHaveOld(kAlice, 15'001));
+}
+
+TEST(HintLog, WhatHasNoAgeGetsOneAndKeepsWhatItHolds) {
+  Shelf shelf({.max_age = Duration::Seconds(10)});
+  ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("x"), /*since_ms=*/0));
+  KeptHint hint = shelf.Scan(HintItemPrefix(kAlice, Item("a"))).hints.at(0);
+  EXPECT_FALSE(shelf.log().IsOld(hint, 1'000'000'000));
+  EXPECT_TRUE(shelf.log().MayHaveOld(kAlice, 1)) << "it is to be looked at";
+  shelf.Stamp(&hint, 5000);
+  const KeptHint stamped = shelf.Scan(HintItemPrefix(kAlice, Item("a"))).hints.at(0);
+  EXPECT_EQ(stamped.since_ms, 5000u);
+  EXPECT_EQ(stamped.record, hint.record);
+  EXPECT_EQ(stamped.minted, hint.minted);
+  EXPECT_EQ(stamped.bytes, hint.bytes);
+  EXPECT_TRUE(shelf.log().IsOld(stamped, 15'001));
 }
 
 // A guest minted it: the hints are all that there is of an acknowledged write.

@@ -84,6 +84,21 @@ TEST_F(StandInStory, AGuestThatHasHandedOffCoversNothingOfWhatItMinted) {
   ExpectSettled({"eggs", "milk"});
 }
 
+// What they keep is a copy that W counts: without it the loss of one disk would lose the write.
+TEST_F(StandInStory, WhoseClockJumpsAheadKeepsItsHints) {
+  Crash({owners_[0], owners_[1]});
+  const Outcome put = Put(owners_[2], "milk");
+  EXPECT_EQ(put.code, Outcome::Code::kOk);
+  EXPECT_EQ(put.stand_ins, 1);
+  const int64_t more = HintLogOptions().max_age.millis() + Duration::Seconds(3600).millis();
+  for (int other : others_) cluster_.JumpClock(other, more);
+  cluster_.RunFor(StandIn::kSweep + StandIn::kSweep);
+  EXPECT_EQ(cluster_.Figures().stand_in.expired, 0u);
+  cluster_.Wipe(owners_[2]);
+  Restart(All());
+  ExpectSettled({"milk"});
+}
+
 TEST_F(StandInStory, ThatNothingIsThereNobodySaysWithoutAnOwner) {
   EXPECT_EQ(Put(owners_[0], "milk").code, Outcome::Code::kOk);
   Crash(owners_);
