@@ -191,15 +191,7 @@ Time Lane::Perform(Instant now) {
           });
         });
   }
-  for (HintScan& scan : effects.hint_scans) {
-    pool_->Submit(StorePool::ReadLane::kRepair, [this, scan = std::move(scan)](Engine* engine) {
-      absl::StatusOr<HintPage> page = ScanHints(*engine->TakeSnapshot(), scan);
-      NoteRead(page.status());
-      loop_.Post([this, id = scan.id, page = std::move(page)](Instant then) mutable {
-        shard_->OnHintScan(id, std::move(page), then);
-      });
-    });
-  }
+  for (HintScan& scan : effects.hint_scans) ReadHints(std::move(scan));
   for (const ExpiryScan& scan : effects.expiry_scans) {
     pool_->Submit(StorePool::ReadLane::kRepair, [this, scan](Engine* engine) {
       absl::StatusOr<ExpiryPage> page = ScanExpired(*engine->TakeSnapshot(), scan);
@@ -321,6 +313,22 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
                     });
                   });
   }
+}
+
+void Lane::ReadHints(HintScan scan) {
+  const StorePool::ReadLane lane =
+      scan.awaited ? StorePool::ReadLane::kData : StorePool::ReadLane::kRepair;
+  const Time asked = MonotonicNow();
+  pool_->Submit(lane, [this, asked, scan = std::move(scan)](Engine* engine) {
+    const Duration waited = MonotonicNow() - asked;
+    absl::StatusOr<HintPage> page = ScanHints(*engine->TakeSnapshot(), scan);
+    NoteRead(page.status());
+    loop_.Post([this, waited, id = scan.id, awaited = scan.awaited,
+                page = std::move(page)](Instant then) mutable {
+      if (awaited) admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
+      shard_->OnHintScan(id, std::move(page), then);
+    });
+  });
 }
 
 void Lane::NoteRead(const absl::Status& status) {

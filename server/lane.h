@@ -114,6 +114,7 @@ class Lane {
   Time Perform(Instant now);
   Duration Gather();
   void Read(std::vector<ShardEffects::DiskRead> reads);
+  void ReadHints(HintScan scan);
   void Scrub(ShardEffects* effects);
   void Tell(const gyre::Scrub::Contradiction& told);
   // On a thread of the pool: how a read ended.

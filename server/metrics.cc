@@ -360,7 +360,7 @@ std::string Metrics::Text() const {
   families.Counter("gyre_store_written_bytes_total", "Keys and values written", store.bytes);
   families.Open("gyre_store_reads_waiting",
                 "Reads that wait for a thread of their lane: of clients' requests, of repair and "
-                "hints, of operators",
+                "hand-overs, of operators",
                 MetricType::Gauge);
   constexpr std::array<const char*, StorePool::kReadLanes> kLanes = {"data", "repair", "admin"};
   for (size_t lane = 0; lane < kLanes.size(); ++lane) {

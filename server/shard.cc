@@ -656,7 +656,7 @@ bool Shard::Crowded(const PeerBody& body, Time now) const {
   const bool handoff = std::holds_alternative<Handoff>(body);  // never in the way of clients
   if (handoff && lane_load_percent_ >= kBusyPercent && now < next_handoff_) return true;
   const size_t share = handoff ? 4 : 1;
-  if (waiting_reads_ >= options_.max_waiting_reads / share) return true;
+  if (WaitingReads() >= options_.max_waiting_reads / share) return true;
   const bool writes = handoff || std::holds_alternative<Apply>(body) ||
                       std::holds_alternative<Forward>(body) || std::holds_alternative<Hint>(body);
   return writes && UnwrittenBytes() >= options_.max_unwritten_bytes / share;
@@ -664,7 +664,7 @@ bool Shard::Crowded(const PeerBody& body, Time now) const {
 
 int Shard::load_percent() const {
   return static_cast<int>(std::max(UnwrittenBytes() * 100 / options_.max_unwritten_bytes,
-                                   waiting_reads_ * 100 / options_.max_waiting_reads));
+                                   WaitingReads() * 100 / options_.max_waiting_reads));
 }
 
 void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBody answer) {
@@ -995,7 +995,7 @@ void Shard::SettleRecords(PartitionId partition, Instant now) {
 
 // So that these are in the way of clients no more than hand-overs are.
 bool Shard::IsBehind() const {
-  return waiting_reads_ >= options_.max_waiting_reads / 4 ||
+  return WaitingReads() >= options_.max_waiting_reads / 4 ||
          store_->uncommitted_bytes() >= options_.max_unwritten_bytes / 4;
 }
 

@@ -289,6 +289,8 @@ class Shard {
   size_t UnwrittenBytes() const {
     return store_->uncommitted_bytes() + waiting_bytes_ + forwarded_bytes_;
   }
+  // Of single items, and of hints of one item.
+  size_t WaitingReads() const { return waiting_reads_ + stand_in_.looks(); }
   // Whether the disk, or for what can wait the lane, is so far behind that this may not be taken in
   // from a peer.
   bool Crowded(const PeerBody& body, Time now) const;

@@ -66,6 +66,7 @@ void StandIn::LookOn(Look look, Effects* effects) {
   HintScan scan;
   scan.id = next_id_++;
   scan.ranges = look.ranges;
+  scan.awaited = true;
   looks_.emplace(scan.id, std::move(look));
   effects->scans.push_back(std::move(scan));
 }

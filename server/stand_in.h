@@ -93,6 +93,8 @@ class StandIn {
   void OnWake(Instant now, Effects* effects);
   Time wake() const;
 
+  // Looks that wait for the disk, as clients' reads do.
+  size_t looks() const { return looks_.size(); }
   const HintLog& log() const { return log_; }
   const Figures& figures() const { return figures_; }
 

@@ -1,7 +1,9 @@
 #include "server/stand_in.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -126,6 +128,11 @@ class Bench {
     return Step([](StandIn::Effects*) {});
   }
   size_t unread() const { return scans_.size(); }
+  std::vector<bool> awaited() const {
+    std::vector<bool> awaited;
+    for (const HintScan& scan : scans_) awaited.push_back(scan.awaited);
+    return awaited;
+  }
   // What is dropped stays in the store until Commit.
   void HoldCommits() { hold_ = true; }
   Strings Commit() {
@@ -419,6 +426,19 @@ TEST(StandIn, ShowsAllOfAnItemThoughThatTakesSeveralPages) {
   for (int i = 0; i < 300; ++i) bench.Keep(i % 2 == 0 ? "b" : "c", item, std::to_string(i));
   EXPECT_EQ(bench.Look(item), Strings{"FetchReply>a 300"});
   EXPECT_EQ(bench.found().found.minted.size(), 300u);
+}
+
+TEST(StandIn, WhatIsLookedForIsReadWithClientsReadsAndWhatIsHandedOverIsNot) {
+  Bench bench;
+  const ItemKey item = bench.Item("b");
+  bench.Keep("b", item, "milk");
+  bench.HoldScans();
+  bench.Look(item);
+  bench.Reach("b");
+  EXPECT_EQ(bench.awaited(), (std::vector<bool>{true, false}));
+  EXPECT_EQ(bench.stand_in().looks(), 1u);
+  EXPECT_EQ(bench.ReadOn(), (Strings{"FetchReply>a 1", "Handoff>b milk"}));
+  EXPECT_EQ(bench.stand_in().looks(), 0u);
 }
 
 TEST(StandIn, WhatIsOldGoesToItsOwnerWhereThatCanBeReached) {

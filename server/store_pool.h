@@ -3,8 +3,9 @@
 // One thread commits. It takes what waits, of all shards and Control, in the order in which it
 // came, writes it as one batch with one sync where any of them wants one, and reports to each:
 // group commit. While it waits for the disk the next group gathers. Other threads read, each for
-// one lane: single items that are not in memory, for what clients wait for; the scans that answer
-// clock exchanges and find hints, each over a snapshot; and what operators ask. A lane that is
+// one lane: single items that are not in memory and what is kept of one for others, for what
+// clients wait for; the scans that answer clock exchanges and find hints to hand over, each over a
+// snapshot; and what operators ask. A lane that is
 // full, or stands still, holds up none of the others.
 //
 // Thread rule: every method from any thread; completions run on the pool's threads and must only
@@ -42,7 +43,7 @@ class StorePool {
 
   enum class ReadLane : uint8_t {
     kData,    // what a client waits for; it has `read_threads`
-    kRepair,  // clock exchanges and hints; one thread
+    kRepair,  // clock exchanges, copies, the scrub, expiry, hand-overs; one thread
     kAdmin,   // status and scans of operators; one thread
   };
   static constexpr size_t kReadLanes = 3;

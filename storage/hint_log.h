@@ -82,6 +82,7 @@ struct HintScan {
   // How many at most, and bytes of them; but one, if there is one.
   size_t most = 64;
   size_t most_bytes = size_t{1} << 20;
+  bool awaited = false;  // by a client's request: it is read among what those wait for
 };
 struct HintPage {
   std::vector<KeptHint> hints;  // range by range, in the order of their keys
