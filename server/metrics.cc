@@ -141,6 +141,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.stand_in.expired += one.stand_in.expired;
     sum.stand_in.refused += one.stand_in.refused;
     sum.stand_in.guests += one.stand_in.guests;
+    sum.stand_in.damaged += one.stand_in.damaged;
     sum.pace.slow += one.pace.slow;
     sum.pace.slowed += one.pace.slowed;
     sum.pace.tries += one.pace.tries;
@@ -209,6 +210,8 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
                sum.stand_in.expired);
   out->Counter("gyre_hints_refused_total", "Hints that there was no room for",
                sum.stand_in.refused);
+  out->Counter("gyre_hints_damaged_total",
+               "Hints dropped, for what was kept cannot be decoded any more", sum.stand_in.damaged);
   out->Counter("gyre_guest_writes_total",
                "Writes taken in while none of their owners could be reached", sum.stand_in.guests);
   out->Gauge("gyre_slow_peers", "Peers, counted by each shard, that reads go round to others",

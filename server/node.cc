@@ -21,6 +21,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
                         });
   const std::shared_ptr<const View> view = View::Create(std::move(durable->topology), self);
 
+  const auto hint_room = std::make_shared<HintRoom>(options.hints.max_bytes);
   options.shard.clean_start = clean_stop;
   options.store.cached_bytes = options.record_cache_bytes / options.shards;
   std::unique_ptr<Node> node(new Node(options.load));
@@ -33,9 +34,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     absl::Status erased = part.store->EraseTablesBut(
         [&](TableId table) { return !WasDropped(view->topology(), table); });
     if (!erased.ok()) return erased;
-    HintLogOptions hint_options = options.hints;
-    hint_options.max_bytes /= options.shards;
-    HintLog hints(hint_options);
+    HintLog hints(options.hints, hint_room);
     absl::Status counted = hints.Open(*engine->TakeSnapshot(), [&](PartitionId partition) {
       return node->ShardOf(partition) == i;
     });

@@ -36,7 +36,7 @@ struct NodeOptions {
   // Loop threads that share the partitions, 1 to 64. Default 1; about one for each two cores, since
   // the store's threads and others of the machine need the rest.
   int shards = 1;
-  HintLogOptions hints;  // of all shards together
+  HintLogOptions hints;  // which all shards share
   // ReplicaStore::Options::cached_bytes, of all shards together. Default 32 MiB.
   size_t record_cache_bytes = size_t{32} << 20;
   MembershipOptions membership;

@@ -92,6 +92,31 @@ TEST(Node, SharesItsPartitionsOutSoThatEachBelongsToOneShard) {
   EXPECT_EQ(shared, std::set<PartitionId>(owned.begin(), owned.end()));
 }
 
+TEST(Node, ItsShardsShareTheRoomForHints) {
+  MemoryEngine engine;
+  NodeOptions options;
+  options.shards = 2;
+  options.hints.max_bytes = 1000;
+  const auto node = *Node::Open(options, &engine, WithTable(), Self(), true, Random(1));
+  const auto view = View::Create(WithTable(), Self());
+  const NodeId owner = NodeIdFromName(Initial().cluster, "b");
+  Record record;
+  AddVersion(&record, {{ReplicaId(5), 1}, 0, std::string(600, 'x')});
+  const auto kept_by = [&](int shard) {
+    std::string key;
+    const auto partition = [&] { return view->Locate(*view->FindTable("table"), key); };
+    while (node->ShardOf(partition()) != shard) key += "x";
+    const ItemKey item{partition(), view->FindTable("table")->id, key};
+    const auto shared = std::make_shared<const Record>(record);
+    node->shard(shard).OnMessage(
+        owner, {1, view->epoch(), item.partition, Hint{owner, {item, shared, {}}}}, Instant());
+    node->shard(shard).TakeEffects(Instant());
+    return node->shard(shard).figures().stand_in.kept;
+  };
+  EXPECT_EQ(kept_by(0), 1u) << "though it is more than a half";
+  EXPECT_EQ(kept_by(1), 0u);
+}
+
 TEST(Node, ServesByTheTopologyThatIsDurableHereRatherThanByItsConfiguration) {
   MemoryEngine engine;
   WriteBatch batch;

@@ -641,7 +641,7 @@ void Shard::ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Inst
 
 void Shard::OnHintScan(uint64_t id, absl::StatusOr<HintPage> page, Instant now) {
   if (failed_) return;
-  if (!page.ok() || page->damaged > 0) ++figures_.unreadable;
+  if (!page.ok() || !page->damaged.empty()) ++figures_.unreadable;
   StepStandIn(now, [&](StandIn::Effects* effects) {
     stand_in_.OnScan(id, std::move(page), *view_, now, effects);
   });

@@ -28,7 +28,7 @@ StandIn::StandIn(NodeId self, HintLog log, Guest guest, ReplicaStore* store,
 void StandIn::OnHint(NodeId from, ExchangeId exchange, Hint hint, Instant now, Effects* effects) {
   bool kept = false;
   const CommitSeq after = store_->CommitBeside(hint.durability, [&](WriteBatch* batch) {
-    kept = log_.Keep(hint.owner, hint.change.item, *hint.change.record, hint.change.minted,
+    kept = log_.Keep({hint.owner}, hint.change.item, *hint.change.record, hint.change.minted,
                      hint.ownerless, TimeMs(now).value_or(0), batch);
   });
   ++(kept ? figures_.kept : figures_.refused);
@@ -216,6 +216,7 @@ void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& vie
   if (pass.scan != id) return;
   pass.scan = 0;
   if (page.ok()) {
+    for (const DamagedHint& hint : page->damaged) DropDamaged(hint);
     for (KeptHint& hint : page->hints) Sort(std::move(hint), view, TimeMs(now), &pass);
   }
   if (page.ok() && !page->next.empty()) {
@@ -249,16 +250,20 @@ void StandIn::Sort(KeptHint hint, const View& view, std::optional<uint64_t> time
 }
 
 void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
-  if (!log_.HasRoomFor(hint.bytes * owners.size())) return;  // it stays as it is
+  bool kept = false;
   store_->CommitBeside(Durability::kFsync, [&](WriteBatch* batch) {
-    for (NodeId owner : owners) {
-      const bool kept = log_.Keep(owner, hint.key.item, hint.record, hint.minted, hint.ownerless,
-                                  hint.since_ms, batch);
-      GYRE_CHECK(kept, "there is room");
-      errands_.try_emplace(owner);
-    }
+    kept = log_.Keep(owners, hint.key.item, hint.record, hint.minted, hint.ownerless, hint.since_ms,
+                     batch);
   });
+  if (!kept) return;  // there is no room: it stays as it is
+  for (NodeId owner : owners) errands_.try_emplace(owner);
   Drop(hint);
+}
+
+void StandIn::DropDamaged(const DamagedHint& hint) {
+  ++figures_.damaged;
+  last_drop_ = store_->CommitBeside(Durability::kPeriodic,
+                                    [&](WriteBatch* batch) { log_.DropDamaged(hint, batch); });
 }
 
 void StandIn::Drop(const KeptHint& hint) {

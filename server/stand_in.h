@@ -1,7 +1,8 @@
 // StandIn: what a shard does for owners that cannot be reached. It keeps hints, tells what it keeps
 // of an item, and hands the hints over when their owner is back: partition by partition, several at
 // once, as many as the owner takes well (replication/handoff_window.h), in the lane of repair. A
-// hint is dropped when its owner has synced it, when it is too old, or when its table is no more.
+// hint is dropped when its owner has synced it, when it is too old, when its table is no more, or
+// when it cannot be decoded any more.
 // One whose owner owns its partition no longer becomes a hint for each of today's owners.
 //
 // Pure, and stepped by its shard, which performs what it wants done.
@@ -70,6 +71,7 @@ class StandIn {
     uint64_t expired = 0;
     uint64_t refused = 0;  // for want of room
     uint64_t guests = 0;   // writes minted as a guest
+    uint64_t damaged = 0;  // dropped, for they cannot be decoded
   };
 
   // `first_exchange` begins a range of exchange ids that is the stand-in's alone. REQUIRES: `store`
@@ -158,6 +160,7 @@ class StandIn {
   // Makes it a hint for each of `owners`.
   void Redirect(const KeptHint& hint, absl::Span<const NodeId> owners);
   void Drop(const KeptHint& hint);
+  void DropDamaged(const DamagedHint& hint);
   void LookOn(Look look, Effects* effects);
   void OnLooked(Look look, const HintPage& page, Effects* effects);
   void Answer(Look look, Effects* effects);

@@ -47,7 +47,8 @@ class Bench {
   // From now on the cluster's time is what this node's clock shows, or is not known.
   void KnowTime(bool known) {
     time_offset_ms_.reset();
-    if (known) time_offset_ms_ = static_cast<int64_t>(now_.wall_ms) - now_.monotonic.micros() / 1000;
+    if (known)
+      time_offset_ms_ = static_cast<int64_t>(now_.wall_ms) - now_.monotonic.micros() / 1000;
     stand_in_->OnClusterTime(time_offset_ms_);
   }
   void JumpClock(Duration ahead) { now_.wall_ms += static_cast<uint64_t>(ahead.millis()); }
@@ -133,6 +134,7 @@ class Bench {
     for (const HintScan& scan : scans_) awaited.push_back(scan.awaited);
     return awaited;
   }
+  void Garble(const HintKey& key) { engine_.Garble(Family::kHints, EncodeHintKey(key)); }
   // What is dropped stays in the store until Commit.
   void HoldCommits() { hold_ = true; }
   Strings Commit() {
@@ -352,6 +354,19 @@ TEST(StandIn, AnOwnerThatRefusesWhileItsHintsAreReadIsLeftAlone) {
   EXPECT_EQ(bench.ReadOn(), Strings{});
   EXPECT_EQ(bench.until_wake(), StandIn::kRest) << "until the next pass";
   EXPECT_FALSE(bench.Pass(StandIn::kRest).empty());
+}
+
+TEST(StandIn, WhatIsDamagedIsDroppedByThePassThatMeetsIt) {
+  Bench bench;
+  const ItemKey item = bench.Item("b");
+  bench.Keep("b", item, "milk");
+  bench.Keep("b", item, "eggs");
+  bench.Garble({bench.Id("b"), item, 1});
+  EXPECT_EQ(bench.Reach("b"), Strings{"Handoff>b eggs"});
+  EXPECT_EQ(bench.stored(), 1u);
+  EXPECT_EQ(bench.stand_in().figures().damaged, 1u);
+  bench.Hear("b", ApplyReply{});
+  EXPECT_EQ(bench.stand_in().log().CountOf(bench.Id("b")).hints, 0u);
 }
 
 TEST(StandIn, WhatIsGivenUpTakesNoRoomFromTheRestOfThePass) {

@@ -56,15 +56,24 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
   return hint;
 }
 
+bool HintRoom::Take(uint64_t bytes) {
+  uint64_t taken = taken_.load(std::memory_order_relaxed);
+  do {
+    if (taken > most_ || bytes > most_ - taken) return false;
+  } while (!taken_.compare_exchange_weak(taken, taken + bytes, std::memory_order_relaxed));
+  return true;
+}
+
 absl::Status HintLog::Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine) {
   return snapshot.Scan(Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
     const std::optional<HintKey> decoded = DecodeHintKey(key);
     const size_t bytes = key.size() + value.size();
     uint64_t since_ms = 0;
     if (!decoded.has_value() || !mine(decoded->item.partition)) return true;
-    if (!ConsumeFixed64(&value, &since_ms)) return true;
+    if (!ConsumeFixed64(&value, &since_ms)) since_ms = 0;  // it is counted until it is dropped
     next_number_ = std::max(next_number_, decoded->number + 1);
     Add({decoded->owner, decoded->item.partition}, bytes, since_ms);
+    room_->Count(bytes);
     return true;
   });
 }
@@ -77,27 +86,49 @@ void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
   bytes_ += bytes;
 }
 
-bool HintLog::Keep(NodeId owner, const ItemKey& item, const Record& record,
+// One that was damaged may have been of another length when it was counted: the last one of a place
+// takes what is left.
+void HintLog::Remove(const Place& place, uint64_t bytes) {
+  const auto it = counts_.find(place);
+  GYRE_CHECK(it != counts_.end(), "a hint is dropped once");
+  bytes = it->second.hints == 1 ? it->second.bytes : std::min(bytes, it->second.bytes);
+  it->second.bytes -= bytes;
+  bytes_ -= bytes;
+  room_->Give(bytes);
+  if (--it->second.hints == 0) counts_.erase(it);
+}
+
+bool HintLog::Keep(absl::Span<const NodeId> owners, const ItemKey& item, const Record& record,
                    const std::vector<Minted>& minted, bool ownerless, uint64_t since_ms,
                    WriteBatch* batch) {
   if (minted.size() > kMostHintDots) return false;  // it could not be read again
-  const std::string key = EncodeHintKey({owner, item, next_number_});
   const std::string value = EncodeHintValue(record, minted, ownerless, since_ms);
-  const uint64_t bytes = key.size() + value.size();
-  if (!HasRoomFor(bytes)) return false;
-  ++next_number_;
-  Add({owner, item.partition}, bytes, since_ms);
-  batch->Put(Family::kHints, key, value);
+  std::vector<std::string> keys;
+  uint64_t bytes = 0;
+  for (NodeId owner : owners) {
+    keys.push_back(EncodeHintKey({owner, item, next_number_ + keys.size()}));
+    bytes += keys.back().size() + value.size();
+  }
+  if (!room_->Take(bytes)) return false;
+  next_number_ += keys.size();
+  for (size_t i = 0; i < keys.size(); ++i) {
+    Add({owners[i], item.partition}, keys[i].size() + value.size(), since_ms);
+    batch->Put(Family::kHints, keys[i], value);
+  }
   return true;
 }
 
 void HintLog::Drop(const KeptHint& hint, WriteBatch* batch) {
   batch->Erase(Family::kHints, EncodeHintKey(hint.key));
-  const auto it = counts_.find({hint.key.owner, hint.key.item.partition});
-  GYRE_CHECK(it != counts_.end() && it->second.bytes >= hint.bytes, "a hint is dropped once");
-  it->second.bytes -= hint.bytes;
-  bytes_ -= hint.bytes;
-  if (--it->second.hints == 0) counts_.erase(it);
+  Remove({hint.key.owner, hint.key.item.partition}, hint.bytes);
+}
+
+void HintLog::DropDamaged(const DamagedHint& hint, WriteBatch* batch) {
+  batch->Erase(Family::kHints, hint.key);
+  // One whose key is damaged has not been counted.
+  const std::optional<HintKey> key = DecodeHintKey(hint.key);
+  if (!key.has_value()) return;
+  Remove({key->owner, key->item.partition}, hint.bytes);
 }
 
 // As long as it was, so that what is counted stays true.
@@ -157,7 +188,7 @@ absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& sca
   for (const HintScan::Range& range : scan.ranges) {
     const absl::Status scanned = snapshot.Scan(
         Family::kHints, range.begin, range.end, [&](std::string_view key, std::string_view value) {
-          const bool full = page.hints.size() >= scan.most ||
+          const bool full = page.hints.size() + page.damaged.size() >= scan.most ||
                             (bytes > 0 && bytes + key.size() + value.size() > scan.most_bytes);
           if (full) {
             page.next = std::string(key);
@@ -165,7 +196,8 @@ absl::StatusOr<HintPage> ScanHints(const Snapshot& snapshot, const HintScan& sca
           }
           absl::StatusOr<KeptHint> hint = DecodeHint(key, value);
           if (!hint.ok()) {
-            ++page.damaged;
+            bytes += key.size() + value.size();
+            page.damaged.push_back({std::string(key), key.size() + value.size()});
             return true;
           }
           bytes += hint->bytes;

@@ -18,13 +18,17 @@
 //   since_ms   := of the cluster's time, or 0
 //   flags      := 1 where no owner has it, 0 else
 //
-// Thread rule: one thread, but for ScanHints, which is pure but for its snapshot.
+// The logs of one node, a shard's each, share one HintRoom.
+//
+// Thread rule: one thread, but for ScanHints, which is pure but for its snapshot, and HintRoom.
 
 #ifndef GYRE_STORAGE_HINT_LOG_H_
 #define GYRE_STORAGE_HINT_LOG_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +38,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "ring/ids.h"
 #include "storage/engine.h"
 #include "storage/keys.h"
@@ -63,6 +68,22 @@ struct HintLogOptions {
   Duration max_age = Duration::Seconds(24 * 3600);
 };
 
+// How many bytes hints may take. Every method from any thread.
+class HintRoom {
+ public:
+  explicit HintRoom(uint64_t most) : most_(most) {}
+
+  // False: there is no room for so many, and nothing was taken.
+  [[nodiscard]] bool Take(uint64_t bytes);
+  // Of what is there already: it may be more than there is room for.
+  void Count(uint64_t bytes) { taken_.fetch_add(bytes, std::memory_order_relaxed); }
+  void Give(uint64_t bytes) { taken_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+ private:
+  const uint64_t most_;
+  std::atomic<uint64_t> taken_{0};
+};
+
 // What is kept for an owner, of one partition or of all.
 struct HintCount {
   uint64_t hints = 0;
@@ -84,29 +105,39 @@ struct HintScan {
   size_t most_bytes = size_t{1} << 20;
   bool awaited = false;  // by a client's request: it is read among what those wait for
 };
+// One whose value, or key, no decoder takes.
+struct DamagedHint {
+  std::string key;
+  size_t bytes = 0;  // of its key and value
+};
 struct HintPage {
-  std::vector<KeptHint> hints;  // range by range, in the order of their keys
-  std::string next;      // in the last range that was read, where to go on; empty: that was all
-  uint64_t damaged = 0;  // hints that cannot be decoded, and were passed over
+  std::vector<KeptHint> hints;       // range by range, in the order of their keys
+  std::vector<DamagedHint> damaged;  // beside them
+  std::string next;  // in the last range that was read, where to go on; empty: that was all
 };
 
 class HintLog {
  public:
-  explicit HintLog(HintLogOptions options) : options_(options) {}
+  // Null: it has room of its own, as in the options.
+  explicit HintLog(HintLogOptions options, std::shared_ptr<HintRoom> room = nullptr)
+      : options_(options),
+        room_(room != nullptr ? std::move(room) : std::make_shared<HintRoom>(options.max_bytes)) {}
 
   // Counts what is there of the partitions for which `mine` holds. One whose key is damaged is
   // passed over: no start fails by what may be dropped.
   absl::Status Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine);
 
-  bool HasRoomFor(uint64_t bytes) const { return bytes_ + bytes <= options_.max_bytes; }
-  // False: there is no room, or it explains more dots than a hint may, and nothing was done.
-  [[nodiscard]] bool Keep(NodeId owner, const ItemKey& item, const Record& record,
-                          const std::vector<Minted>& minted, bool ownerless, uint64_t since_ms,
-                          WriteBatch* batch);
+  // Keeps a hint for each of `owners`. False: there is no room for all of them, or it explains more
+  // dots than a hint may, and nothing was done.
+  [[nodiscard]] bool Keep(absl::Span<const NodeId> owners, const ItemKey& item,
+                          const Record& record, const std::vector<Minted>& minted, bool ownerless,
+                          uint64_t since_ms, WriteBatch* batch);
   // Gives one that has no age the age 0. REQUIRES: it is kept.
   static void Stamp(KeptHint* hint, uint64_t time_ms, WriteBatch* batch);
   // REQUIRES: it is kept, and not dropped yet.
   void Drop(const KeptHint& hint, WriteBatch* batch);
+  // The same; of what it was kept for others have copies.
+  void DropDamaged(const DamagedHint& hint, WriteBatch* batch);
 
   bool IsOld(const KeptHint& hint, uint64_t time_ms) const {
     return !hint.ownerless && hint.since_ms != 0 && IsLongAgo(hint.since_ms, time_ms);
@@ -134,8 +165,10 @@ class HintLog {
            time_ms - since_ms > static_cast<uint64_t>(options_.max_age.millis());
   }
   void Add(const Place& place, uint64_t bytes, uint64_t since_ms);
+  void Remove(const Place& place, uint64_t bytes);
 
   const HintLogOptions options_;
+  std::shared_ptr<HintRoom> room_;
   uint64_t next_number_ = 1;
   uint64_t bytes_ = 0;
   std::map<Place, HintCount> counts_;  // none is zero

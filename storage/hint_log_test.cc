@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -34,13 +35,18 @@ class Shelf {
             bool ownerless = false) {
     WriteBatch batch;
     const std::vector<Minted> minted = {{record.versions[0].dot, {7, 7}, 3}};
-    const bool kept = log_->Keep(owner, item, record, minted, ownerless, since_ms, &batch);
+    const bool kept = log_->Keep({owner}, item, record, minted, ownerless, since_ms, &batch);
     Write(batch);
     return kept;
   }
   void Drop(const KeptHint& hint) {
     WriteBatch batch;
     log_->Drop(hint, &batch);
+    Write(batch);
+  }
+  void DropDamaged(const DamagedHint& hint) {
+    WriteBatch batch;
+    log_->DropDamaged(hint, &batch);
     Write(batch);
   }
   void Stamp(KeptHint* hint, uint64_t time_ms) {
@@ -210,7 +216,7 @@ TEST(HintLog, RefusesWhatItCouldNotReadAgain) {
   Shelf shelf;
   WriteBatch batch;
   const std::vector<Minted> dots(kMostHintDots + 1, {{ReplicaId(1), 1}, {}, 0});
-  EXPECT_FALSE(shelf.log().Keep(kAlice, Item("a"), Holding("x"), dots, false, 1, &batch));
+  EXPECT_FALSE(shelf.log().Keep({kAlice}, Item("a"), Holding("x"), dots, false, 1, &batch));
   EXPECT_TRUE(batch.empty());
 }
 
@@ -262,7 +268,76 @@ TEST(HintLog, WhatIsDamagedIsPassedOver) {
   shelf.Reopen();
   const HintPage page = shelf.Scan(HintItemPrefix(kAlice, Item("cart")));
   EXPECT_EQ(Values(page), Strings{"milk"});
-  EXPECT_EQ(page.damaged, 2u);
+  EXPECT_EQ(page.damaged.size(), 2u);
+}
+
+TEST(HintLog, WhatIsDamagedIsCountedUntilItIsDropped) {
+  Shelf shelf;
+  ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("milk")));
+  ASSERT_TRUE(shelf.Keep(kAlice, Item("b"), Holding("eggs")));
+  const std::string prefix = HintPartitionPrefix(kAlice, kPartition);
+  WriteBatch batch;
+  batch.Put(Family::kHints, EncodeHintKey({kAlice, Item("c"), 9}), "short");
+  batch.Put(Family::kHints, prefix + "no key", "x");
+  ASSERT_TRUE(shelf.engine().Write(batch, WalSync::kYes).ok());
+  shelf.Reopen();
+  EXPECT_EQ(shelf.log().CountOf(kAlice).hints, 3u) << "but for the one without a key";
+  shelf.engine().Garble(Family::kHints, EncodeHintKey({kAlice, Item("a"), 1}));
+  const HintPage page = shelf.Scan(prefix);
+  ASSERT_EQ(page.damaged.size(), 3u);
+  for (const DamagedHint& damaged : page.damaged) shelf.DropDamaged(damaged);
+  EXPECT_EQ(shelf.log().CountOf(kAlice).hints, 1u);
+  EXPECT_EQ(Values(shelf.Scan(prefix)), Strings{"eggs"});
+  EXPECT_TRUE(shelf.Scan(prefix).damaged.empty());
+  shelf.Drop(shelf.Scan(prefix).hints.at(0));
+  EXPECT_EQ(shelf.log().bytes(), 0u);
+  EXPECT_TRUE(shelf.log().Owners().empty());
+}
+
+TEST(HintLog, APageOfDamagedHintsEndsLikeAnyOther) {
+  Shelf shelf;
+  for (uint64_t i = 1; i <= 5; ++i) {
+    ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("milk", i)));
+    shelf.engine().Garble(Family::kHints, EncodeHintKey({kAlice, Item("a"), i}));
+  }
+  const HintPage page = shelf.Scan(HintPartitionPrefix(kAlice, kPartition), /*most=*/3);
+  EXPECT_EQ(page.damaged.size(), 3u);
+  EXPECT_FALSE(page.next.empty());
+}
+
+TEST(HintLog, SeveralShareOneRoom) {
+  const auto room = std::make_shared<HintRoom>(2500);
+  HintLog one({}, room), other({}, room);
+  WriteBatch batch;
+  const auto keep = [&](HintLog* log, const NodeId& owner) {
+    return log->Keep({owner}, Item("a"), Holding(std::string(1000, 'x')), {}, false, 1, &batch);
+  };
+  EXPECT_TRUE(keep(&one, kAlice));
+  EXPECT_TRUE(keep(&one, kBob)) << "none has a share of its own";
+  EXPECT_FALSE(keep(&other, kAlice));
+  MemoryEngine engine;
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  HintLog opened({}, std::make_shared<HintRoom>(2500));
+  ASSERT_TRUE(opened.Open(*engine.TakeSnapshot(), [](PartitionId) { return true; }).ok());
+  EXPECT_FALSE(keep(&opened, kAlice)) << "what is there at the start is counted";
+  const std::string prefix = HintItemPrefix(kBob, Item("a"));
+  const absl::StatusOr<HintPage> page =
+      ScanHints(*engine.TakeSnapshot(), {0, {{prefix, PrefixEnd(prefix)}}});
+  ASSERT_TRUE(page.ok());
+  one.Drop(page->hints.at(0), &batch);
+  EXPECT_TRUE(keep(&other, kAlice));
+}
+
+TEST(HintLog, KeepsForAllOwnersOrNone) {
+  Shelf shelf({.max_bytes = 2500});
+  WriteBatch batch;
+  const Record record = Holding(std::string(1000, 'x'));
+  EXPECT_FALSE(
+      shelf.log().Keep({kAlice, kBob, NodeId(3)}, Item("a"), record, {}, false, 1, &batch));
+  EXPECT_TRUE(batch.empty());
+  EXPECT_EQ(shelf.log().bytes(), 0u);
+  EXPECT_TRUE(shelf.log().Keep({kAlice, kBob}, Item("a"), record, {}, false, 1, &batch));
+  EXPECT_EQ(shelf.log().Owners(), (std::vector<NodeId>{kAlice, kBob}));
 }
 
 TEST(HintKey, RoundTripsAndRefusesOtherLengths) {

@@ -18,7 +18,7 @@ class RepairStory : public Story {
   // Room for some ten hints, which are too old after a minute.
   static SimOptions Tight() {
     SimOptions options = Quiet();
-    options.max_hint_bytes = 1500;
+    options.max_hint_bytes = 500;
     options.max_hint_age = Duration::Seconds(60);
     return options;
   }
