@@ -1,12 +1,12 @@
 // ClusterTime: what time it is, by the clocks of most members. For expiry: a node whose own clock
 // is an hour off, or jumps, knows the time as well as the others do.
 //
-// Members tell each other their wall clocks with each message of membership. Of each member that
-// was heard a node remembers how far that clock is ahead of its own monotonic one; the time is the
-// middle of these and of its own wall clock, of an even number the earlier: what lives a moment
-// longer is not lost. As long as of the clocks that a node has heard more than half are right, so
-// is its time: as right as they are, less what a message takes, and what clocks drift between two
-// messages.
+// Members tell their wall clocks as they let each other in, so that the time is known soon in a
+// cluster of any size, and with each message of membership. Of each member that was heard a node
+// remembers how far that clock is ahead of its own monotonic one; the time is the middle of these
+// and of its own wall clock, of an even number the earlier: what lives a moment longer is not lost.
+// As long as of the clocks that a node has heard more than half are right, so is its time: as right
+// as they are, less what a message takes, and what clocks drift between two messages.
 //
 // It knows no time before it has heard, itself included, more than half of the members.
 //

@@ -263,6 +263,9 @@ PeerLink::Events Gyred::LinkEvents() {
     OnStanding(standing_->OnForgetful());
     for (const auto& lane : lanes_) lane->OnForgetful();
   };
+  events.on_clock = [this](NodeId node, uint64_t wall_ms) {
+    lanes_.front()->OnClock(node, wall_ms);
+  };
   events.on_refused = [this](const std::string& why) { on_fatal_(why); };
   events.hello = [this] { return Hello(); };
   return events;

@@ -105,6 +105,12 @@ void Lane::OnLoad(NodeId node, Load load) {
   loop_.Post([this, node, load](Instant) { shard_->OnLoad(node, load); });
 }
 
+void Lane::OnClock(NodeId node, uint64_t wall_ms) {
+  loop_.Post([this, node, wall_ms](Instant now) {
+    if (seats_.membership != nullptr) seats_.membership->OnClock(node, wall_ms, now.monotonic);
+  });
+}
+
 void Lane::OnClusterTime(std::optional<int64_t> offset_ms) {
   loop_.Post([this, offset_ms](Instant) { shard_->OnClusterTime(offset_ms); });
 }

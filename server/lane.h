@@ -90,6 +90,8 @@ class Lane {
   void OnPeer(NodeId node, bool reachable);
   void OnLiveness(NodeId node, Liveness liveness);
   void OnLoad(NodeId node, Load load);
+  // Of lane 0: what a peer's wall clock showed as it let this node in.
+  void OnClock(NodeId node, uint64_t wall_ms);
   void OnClusterTime(std::optional<int64_t> offset_ms);
   void OnForgetful();
   void OnProven();

@@ -1,8 +1,8 @@
 // MembershipSeat: Membership on lane 0's thread, with what it wants done performed: its messages go
 // to the peers, what it takes a peer for, and how busy that is, to every shard, and word of a newer
 // topology to Control. It looks at how busy this node's lanes are, and Membership tells the others.
-// Its messages carry this node's clock, and what their senders' clocks come to, the cluster's time,
-// goes to every shard.
+// Its messages carry this node's clock, as greetings do, and what their senders' clocks come to,
+// the cluster's time, goes to every shard.
 //
 // Its messages are never sent twice nor waited for: one to a peer without a stream is lost, which
 // is what it is there to find out.
@@ -42,6 +42,10 @@ class MembershipSeat {
   void OnView(const View& view, Time now) { node_->SetMembers(view, now); }
   void OnMessage(NodeId from, const MembershipMessage& message, Time now) {
     node_->OnMembership(from, message, now);
+    heard_ = true;
+  }
+  void OnClock(NodeId from, uint64_t wall_ms, Time now) {
+    node_->OnClock(from, wall_ms, now);
     heard_ = true;
   }
   void OnWake(Time now) { node_->membership().OnWake(now); }

@@ -74,6 +74,8 @@ class Node {
     time_.OnHeard(from, message.wall_ms, now);
     membership_->OnMessage(from, message, now);
   }
+  // What a peer's clock showed as it let this node in.
+  void OnClock(NodeId from, uint64_t wall_ms, Time now) { time_.OnHeard(from, wall_ms, now); }
   // How busy this node is, in percent of what it can do, which Membership tells the others in time.
   // On Membership's thread.
   void OnLoad(int percent, Time now) {

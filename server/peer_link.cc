@@ -199,6 +199,7 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
           "it has met other data of this node's, or later ones: new lives, and to be filled"}});
     events_.on_forgetful();
   }
+  if (expected && frame.hello().wall_ms() != 0) events_.on_clock(id_, frame.hello().wall_ms());
   {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closing_ || established_) return;

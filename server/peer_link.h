@@ -65,6 +65,8 @@ class PeerLink {
     // The peer has met this node's data in a later state. Said before on_peer says that it is
     // reachable.
     std::function<void()> on_forgetful;
+    // The peer's wall clock stood so when it let this node in. Said before on_peer, likewise.
+    std::function<void(NodeId, uint64_t wall_ms)> on_clock;
     // This node cannot be of the cluster, and was never let in; why. By PeerLinks where it is
     // for all peers to say so.
     std::function<void(std::string)> on_refused;

@@ -59,6 +59,9 @@ class Links {
     PeerLink::Events events;
     events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
     events.on_forgetful = [this] { Note("forgetful"); };
+    events.on_clock = [this](NodeId, uint64_t wall_ms) {
+      Note("its clock shows " + std::to_string(wall_ms));
+    };
     events.on_refused = [this](const std::string& why) {
       std::lock_guard<std::mutex> lock(mutex_);
       refused_ = why;
@@ -256,6 +259,20 @@ TEST(PeerLink, SaysThatTheNodeIsForgetfulBeforeThatThePeerIsThere) {
   Links links(Impatient(), peer);
   links.AfterIncoming().Start();
   EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "forgetful, up"; }));
+}
+
+TEST(PeerLink, TellsWhatThePeersClockShowsBeforeThatThePeerIsThere) {
+  FakePeer peer([](int, FakePeer::Stream* stream) {
+    peer::PeerFrame hello;
+    hello.mutable_hello()->set_node(FakePeer::kId);
+    hello.mutable_hello()->set_wall_ms(1234);
+    stream->Write(hello);
+    FakePeer::TakeAll(stream);
+    return grpc::Status::OK;
+  });
+  Links links(Impatient(), peer);
+  links.AfterIncoming().Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return links.news() == "its clock shows 1234, up"; }));
 }
 
 TEST(PeerLink, TellsThePeerThatItKnowsItWasLetIn) {

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/peer_translation.h"
 #include "api/proto/frame_arena.h"
+#include "server/clock.h"
 #include "server/log.h"
 #include "server/server_stream.h"
 
@@ -260,6 +261,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
   entry = {{hello.instance(), hello.boots(), hello.run()}, stream};
   *answer = mine;
   answer->set_forgetful(IsForgetful(hello));
+  answer->set_wall_ms(InstantNow().wall_ms);
   links_->OnGreeted(node);
   return grpc::Status::OK;
 }

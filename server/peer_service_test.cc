@@ -116,6 +116,14 @@ class Served {
   std::unique_ptr<peer::Peer::Stub> stub_;
 };
 
+TEST(PeerService, WhoIsLetInIsToldTheTime) {
+  MemoryEngine engine;
+  Served served(&engine, {});
+  Greeter greeter(served.stub(), HelloOf(kPeer));
+  ASSERT_TRUE(greeter.answer().has_value());
+  EXPECT_GT(greeter.answer()->wall_ms(), 0u);
+}
+
 TEST(PeerService, EndsAStreamThatSaysNoHelloAndKeepsOneThatDid) {
   MemoryEngine engine;
   PeerService::Options options;

@@ -150,6 +150,16 @@ TEST_F(ExpiryStory, ANodeThatHasHeardNobodySaysThatItDoesNotKnowTheTime) {
   EXPECT_EQ(Values(Get(owners_[0])), (Strings{"milk", "tea"}));
 }
 
+// Of the messages that tell who is alive a node hears a few a second, however many nodes there are.
+TEST(ExpiryOfMany, ANodeKnowsTheTimeAsSoonAsItIsConnectedHoweverManyThereAre) {
+  SimOptions options;
+  options.nodes = 40;
+  options.network.loss_per_mille = options.network.slow_per_mille = 0;
+  SimCluster cluster(options);
+  cluster.RunFor(Duration::Seconds(1));
+  for (int node = 0; node < cluster.size(); ++node) EXPECT_TRUE(cluster.KnowsTime(node)) << node;
+}
+
 // A majority of clocks an hour ahead is the time, and what it takes away early is gone for good.
 TEST_F(ExpiryStory, MostClocksAreTheTime) {
   PutFor(owners_[0], "milk", 1800);

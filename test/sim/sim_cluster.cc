@@ -154,6 +154,11 @@ Duration SimCluster::TimesApart() {
   return Duration::Millis(most[nodes_.size() - majority + middle] - least[middle]);
 }
 
+bool SimCluster::KnowsTime(int index) const {
+  const SimNode& node = nodes_[index];
+  return node.node->time().Offset(NowAt(node)).has_value();
+}
+
 void SimCluster::TellTime(int index) {
   SimNode& node = nodes_[index];
   const std::optional<int64_t> offset_ms = node.node->time().Offset(NowAt(node));
@@ -847,6 +852,10 @@ void SimCluster::Tell(int index, int about, bool reachable) {
     }
     node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
     PerformControl(IndexOf(node.id));
+    if (!reachable) return;
+    // As the peer says when it lets this node in.
+    node.node->OnClock(nodes_[about].id, NowAt(nodes_[about]).wall_ms, NowAt(node).monotonic);
+    TellTime(IndexOf(node.id));
   };
   AtNode(index, Duration::Millis(random_.Between(1, kConnected.millis())), tell);
 }

@@ -116,6 +116,8 @@ class SimCluster {
   void ChangeTopology(int node, const std::string& table, bool make);
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
   void JumpClock(int node, int64_t wall_ms);
+  // Whether it knows the cluster's time. REQUIRES: it is up.
+  bool KnowsTime(int node) const;
   void SetDrift(int node, int64_t ppm);
   void FailDisk(int node);
   // What a disk does to one record without a word: it fails its checksum from now on; it is gone;
