@@ -291,6 +291,7 @@ void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const 
   Partition& partition = At(item.partition);
   Fill(&record, partition.state.clock);
   for (const Minted& one : minted) {
+    DropSuperseded(&record, one);
     if (partition.state.clock.Add(one.dot)) Log(item, one);
     writes_.Add(one);
   }

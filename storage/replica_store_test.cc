@@ -76,6 +76,19 @@ TEST(ReplicaStore, WhatIsRestoredIsNotHeldAgainstTheClockThatHasSeenIt) {
   EXPECT_EQ(owner.Values("key"), std::vector<std::string>{"value"});
 }
 
+// Two attempts of a write were minted, and each of those that are asked has heard of one.
+TEST(ReplicaStore, WhatIsRestoredHoldsOneWriteOnce) {
+  LoneOwner owner(1);
+  Record found;
+  const Minted first{{ReplicaId(7), 1}, {5, 5}, 1};
+  const Minted second{{ReplicaId(8), 1}, {5, 5}, 2};
+  AddVersion(&found, {first.dot, 0, "value"});
+  AddVersion(&found, {second.dot, 0, "value"});
+  owner.store().Restore(kItem, found, std::vector<Minted>{first, second});
+  owner.CommitAll();
+  EXPECT_EQ(owner.Values("key"), std::vector<std::string>{"value"});
+}
+
 TEST(ReplicaStore, MintsCountersInOrderUnderOneReplicaId) {
   LoneOwner owner(1);
   const Dot first = DotOf(owner.Put("a", "1"));
