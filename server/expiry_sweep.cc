@@ -10,11 +10,13 @@ namespace gyre {
 
 Time ExpirySweep::wake() const {
   if (!offset_ms_.has_value() || under_way_.has_value()) return Time::Never();
-  const std::optional<ExpiryIndex::Due> due = store_->expiry().Next();
-  if (!due.has_value()) return Time::Never();
-  const auto expires_ms = static_cast<int64_t>(std::min(due->expires_ms, ClusterTime::kLatestMs));
-  return std::max(rest_until_,
-                  Time() + Duration::Millis(expires_ms - *offset_ms_) + options_.margin);
+  Time wake = Time::Never();
+  if (const std::optional<ExpiryIndex::Due> due = store_->expiry().Next()) {
+    const auto expires_ms = static_cast<int64_t>(std::min(due->expires_ms, ClusterTime::kLatestMs));
+    wake = Time() + Duration::Millis(expires_ms - *offset_ms_) + options_.margin;
+  }
+  for (const auto& [partition, failed] : failed_) wake = std::min(wake, failed.again);
+  return std::max(rest_until_, wake);
 }
 
 std::optional<ExpiryScan> ExpirySweep::OnWake(bool behind, Instant now) {
@@ -28,28 +30,52 @@ std::optional<ExpiryScan> ExpirySweep::OnWake(bool behind, Instant now) {
     rest_until_ = now.monotonic + options_.rest;
     return std::nullopt;
   }
+  PutBack(now.monotonic);
   under_way_ = store_->expiry().Next();
+  if (!under_way_.has_value()) return std::nullopt;
   const uint64_t time_ms = ClusterTime::At(now.monotonic, *offset_ms_);
   const auto margin_ms = static_cast<uint64_t>(options_.margin.millis());
-  return store_->expiry().Begin(under_way_->partition, time_ms - std::min(time_ms, margin_ms),
-                                options_.portion, store_->durable());
+  ExpiryScan scan =
+      store_->expiry().Begin(under_way_->partition, time_ms - std::min(time_ms, margin_ms),
+                             options_.portion, store_->durable());
+  if (const auto failed = failed_.find(scan.partition); failed != failed_.end()) {
+    scan.after = failed->second.behind;
+  }
+  return scan;
+}
+
+void ExpirySweep::PutBack(Time now) {
+  std::erase_if(failed_, [&](const auto& entry) {
+    if (entry.second.again > now) return false;
+    if (store_->Owns(entry.first)) store_->expiry().PutBack(entry.first, entry.second.first_ms);
+    return true;
+  });
+}
+
+void ExpirySweep::NoteFailed(uint64_t expires_ms, Time now) {
+  const auto [it, first] =
+      failed_.try_emplace(under_way_->partition, Failed{expires_ms, now + options_.long_rest});
+  it->second.first_ms = std::min(it->second.first_ms, expires_ms);
 }
 
 std::vector<ExpiryKey> ExpirySweep::OnScan(const ExpiryScan& scan, absl::StatusOr<ExpiryPage> page,
                                            Instant now) {
   GYRE_CHECK(under_way_.has_value() && under_way_->partition == scan.partition && left_ == 0,
              "one scan at a time");
+  rest_until_ = now.monotonic + options_.rest;
   if (!page.ok()) {
-    store_->expiry().End(scan.partition, under_way_->expires_ms);
+    NoteFailed(under_way_->expires_ms, now.monotonic);
+    store_->expiry().End(scan.partition, /*next_ms=*/0);
     under_way_.reset();
-    rest_until_ = now.monotonic + options_.long_rest;
     return {};
   }
   store_->expiry().End(scan.partition, page->next_ms);
   left_ = page->due.size();
-  failed_ = false;
-  rest_until_ = now.monotonic + options_.rest;
-  if (left_ == 0) under_way_.reset();
+  if (left_ == 0) {
+    under_way_.reset();
+  } else {
+    last_ = page->due.back();
+  }
   return std::move(page->due);
 }
 
@@ -60,15 +86,14 @@ void ExpirySweep::OnRecord(const ExpiryKey& entry, absl::StatusOr<Record> stored
     removed_ += store_->RemoveExpired(entry, *std::move(stored), entry.expires_ms);
     last_removal_ = std::max(last_removal_, store_->LastChange(entry.item.partition));
   } else {
-    failed_ = true;
+    NoteFailed(entry.expires_ms, now.monotonic);
   }
   if (--left_ > 0) return;
   rest_until_ = now.monotonic + options_.rest;
-  if (failed_) {
-    // Read again, and tried again, with whatever else is due by then.
-    store_->expiry().End(under_way_->partition, under_way_->expires_ms);
-    rest_until_ = now.monotonic + options_.long_rest;
+  if (const auto failed = failed_.find(under_way_->partition); failed != failed_.end()) {
+    failed->second.behind = std::move(last_);
   }
+  last_.reset();
   under_way_.reset();
 }
 
@@ -76,10 +101,12 @@ uint64_t ExpirySweep::LagMs(Instant now) const {
   if (!offset_ms_.has_value()) return 0;
   const std::optional<ExpiryIndex::Due> due =
       under_way_.has_value() ? under_way_ : store_->expiry().Next();
-  if (!due.has_value()) return 0;
+  uint64_t first_ms = due.has_value() ? due->expires_ms : UINT64_MAX;
+  for (const auto& [partition, failed] : failed_) first_ms = std::min(first_ms, failed.first_ms);
+  if (first_ms == UINT64_MAX) return 0;
   const uint64_t time_ms = ClusterTime::At(now.monotonic, *offset_ms_);
-  const uint64_t by_ms = std::min(due->expires_ms, ClusterTime::kLatestMs) +
-                         static_cast<uint64_t>(options_.margin.millis());
+  const uint64_t by_ms =
+      std::min(first_ms, ClusterTime::kLatestMs) + static_cast<uint64_t>(options_.margin.millis());
   return time_ms > by_ms ? time_ms - by_ms : 0;
 }
 

@@ -7,6 +7,8 @@
 // long as nodes agree on the time within that, nobody is still shown what another one removes. And
 // it goes in small portions, with a rest after each, and stands still while the disk is behind.
 //
+// What cannot be read is passed over, and looked for again a while later: it holds nothing else up.
+//
 // Pure, and stepped by its shard, which performs what it wants done.
 //
 // Thread rule: its shard's thread.
@@ -16,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -68,9 +71,21 @@ class ExpirySweep {
   ReplicaStore* const store_;
   std::optional<int64_t> offset_ms_;
   Time rest_until_;
+  // What could not be removed of a partition.
+  struct Failed {
+    uint64_t first_ms = 0;                 // when the first of it expired
+    Time again;                            // when it is looked for again
+    std::optional<ExpiryKey> behind = {};  // until then, only behind this
+  };
+  // Of the partition under way, at that moment and maybe later.
+  void NoteFailed(uint64_t expires_ms, Time now);
+  // What has waited for long enough is due again.
+  void PutBack(Time now);
+
   std::optional<ExpiryIndex::Due> under_way_;  // a portion that is not removed yet
   size_t left_ = 0;                            // records of it
-  bool failed_ = false;                        // some of them
+  std::optional<ExpiryKey> last_;              // the last entry of it
+  std::map<PartitionId, Failed> failed_;
   CommitSeq last_removal_ = 0;
   uint64_t removed_ = 0;
 };

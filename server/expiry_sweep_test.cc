@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +43,11 @@ class SweptOwner {
   void TakeIn(const ExpiryScan& scan, Instant now) {
     const absl::StatusOr<ExpiryPage> page = ScanExpired(*owner_.engine().TakeSnapshot(), scan);
     for (const ExpiryKey& entry : sweep_.OnScan(scan, page, now)) {
-      sweep_.OnRecord(entry, owner_.Stored(entry.item), now);
+      if (damaged_.contains(entry.item.key)) {
+        sweep_.OnRecord(entry, absl::DataLossError("damaged"), now);
+      } else {
+        sweep_.OnRecord(entry, owner_.Stored(entry.item), now);
+      }
     }
     if (owner_.store().dirty()) owner_.CommitAll();
   }
@@ -51,6 +56,7 @@ class SweptOwner {
 
   LoneOwner owner_{1};
   ExpirySweep sweep_;
+  std::set<std::string> damaged_;  // whose records cannot be read
 };
 
 TEST(ExpirySweep, RemovesWhatHasExpiredAMarginAgo) {
@@ -126,6 +132,40 @@ TEST(ExpirySweep, TriesAgainLaterWhereTheScanFails) {
   EXPECT_EQ(swept.sweep_.wake(), now.monotonic + SweptOwner::Options().long_rest);
   swept.SweepAll(200);
   EXPECT_EQ(swept.stored(), 0u);
+}
+
+TEST(ExpirySweep, WhatCannotBeReadHoldsNothingElseUp) {
+  SweptOwner swept;
+  for (const char* key : {"a", "b", "c", "d", "e"}) swept.Put(key, 10);
+  WriteIntent intent;
+  intent.value = "v";
+  intent.expires_ms = static_cast<uint64_t>(kOffsetMs + 11'000);
+  swept.owner_.Mint({LoneOwner::kNeighbour, TableId(1), "elsewhere"}, intent);
+  swept.damaged_ = {"a", "b"};  // more than a portion
+  swept.SweepAll(100);
+  EXPECT_EQ(swept.stored(), 2u) << "of this partition, and of the other one";
+  EXPECT_GT(swept.sweep_.LagMs(SweptOwner::At(130)), 59'000u) << "and it says how late they are";
+  swept.damaged_.clear();
+  swept.SweepAll(200);
+  EXPECT_EQ(swept.stored(), 0u);
+  EXPECT_EQ(swept.entered(), 0u);
+}
+
+TEST(ExpirySweep, AScanThatFailsHoldsNoOtherPartitionUp) {
+  SweptOwner swept;
+  swept.Put("tea", 10);
+  WriteIntent intent;
+  intent.value = "v";
+  intent.expires_ms = static_cast<uint64_t>(kOffsetMs + 11'000);
+  swept.owner_.Mint({LoneOwner::kNeighbour, TableId(1), "elsewhere"}, intent);
+  Instant now = SweptOwner::At(100);
+  const std::optional<ExpiryScan> scan = swept.sweep_.OnWake(false, now);
+  ASSERT_TRUE(scan.has_value());
+  EXPECT_TRUE(swept.sweep_.OnScan(*scan, absl::DataLossError("damaged"), now).empty());
+  now.monotonic = swept.sweep_.wake();
+  const std::optional<ExpiryScan> next = swept.sweep_.OnWake(false, now);
+  ASSERT_TRUE(next.has_value());
+  EXPECT_NE(next->partition, scan->partition);
 }
 
 TEST(ExpirySweep, ReadsNothingAnewThatIsOnItsWayOut) {

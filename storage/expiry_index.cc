@@ -65,24 +65,30 @@ void ExpiryIndex::End(PartitionId partition, uint64_t next_ms) {
   Alter(partition, [&](Place* place) { place->looked_ms = next_ms == 0 ? kNever : next_ms; });
 }
 
+void ExpiryIndex::PutBack(PartitionId partition, uint64_t expires_ms) {
+  Alter(partition,
+        [&](Place* place) { place->looked_ms = std::min(place->looked_ms, expires_ms); });
+}
+
 absl::StatusOr<ExpiryPage> ScanExpired(const Snapshot& snapshot, const ExpiryScan& scan) {
   ExpiryPage page;
   absl::Status malformed;
-  const absl::Status scanned =
-      snapshot.Scan(Family::kExpiry, PartitionBegin(scan.partition), PartitionEnd(scan.partition),
-                    [&](std::string_view key, std::string_view) {
-                      std::optional<ExpiryKey> entry = DecodeExpiryKey(key);
-                      if (!entry.has_value()) {
-                        malformed = absl::DataLossError("expiry: malformed key");
-                        return false;
-                      }
-                      if (entry->expires_ms > scan.by_ms || page.due.size() == scan.most) {
-                        page.next_ms = entry->expires_ms;
-                        return false;
-                      }
-                      page.due.push_back(*std::move(entry));
-                      return true;
-                    });
+  const absl::Status scanned = snapshot.Scan(
+      Family::kExpiry,
+      scan.after.has_value() ? EncodeExpiryKey(*scan.after) + '\0' : PartitionBegin(scan.partition),
+      PartitionEnd(scan.partition), [&](std::string_view key, std::string_view) {
+        std::optional<ExpiryKey> entry = DecodeExpiryKey(key);
+        if (!entry.has_value()) {
+          malformed = absl::DataLossError("expiry: malformed key");
+          return false;
+        }
+        if (entry->expires_ms > scan.by_ms || page.due.size() == scan.most) {
+          page.next_ms = entry->expires_ms;
+          return false;
+        }
+        page.due.push_back(*std::move(entry));
+        return true;
+      });
   if (!scanned.ok()) return scanned;
   if (!malformed.ok()) return malformed;
   return page;

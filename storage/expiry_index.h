@@ -13,9 +13,10 @@
 //   auto page = ScanExpired(snapshot, scan);                    // off the thread
 //   index.End(scan.partition, page->next_ms);
 //
-// Always: an entry that is stored is of a moment at or after what Next says of its partition. A
-// version that expires has an entry; an entry without a version (of a table that was dropped) is
-// erased by who finds it (Forget).
+// Always: an entry that is stored is of a moment at or after what Next says of its partition, but
+// for those that a look was handed and could not remove, until they are put back. A version that
+// expires has an entry; an entry without a version (of a table that was dropped) is erased by who
+// finds it (Forget).
 //
 // Thread rule: one thread, but for ScanExpired, which is pure but for its snapshot.
 
@@ -40,11 +41,13 @@
 
 namespace gyre {
 
-// What to read of a partition: entries of up to `by_ms`, `most` of them.
+// What to read of a partition: entries of up to `by_ms`, `most` of them, behind `after` where that
+// is given.
 struct ExpiryScan {
   PartitionId partition;
   uint64_t by_ms = 0;
   size_t most = 0;
+  std::optional<ExpiryKey> after = {};
 };
 struct ExpiryPage {
   std::vector<ExpiryKey> due;  // in the order of their moments
@@ -71,11 +74,14 @@ class ExpiryIndex {
   // The partition of which something expires first, and not before when.
   std::optional<Due> Next() const;
 
-  // A look at the store as of the commit `durable` begins; and has ended: `next_ms` as of the page,
-  // or when to look again where it failed. The first look at a partition is one at everything, of
-  // which nothing is asked for, and ends without a Begin. REQUIRES: one of a partition at a time.
+  // A look at the store as of the commit `durable` begins; and has ended: `next_ms` as of the page.
+  // The first look at a partition is one at everything, of which nothing is asked for, and ends
+  // without a Begin. REQUIRES: one of a partition at a time.
   ExpiryScan Begin(PartitionId partition, uint64_t by_ms, size_t most, uint64_t durable);
   void End(PartitionId partition, uint64_t next_ms);
+  // Entries of this moment and later are still there, though a look that has ended met them, or
+  // failed.
+  void PutBack(PartitionId partition, uint64_t expires_ms);
 
  private:
   static constexpr uint64_t kNever = UINT64_MAX;
