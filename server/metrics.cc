@@ -64,20 +64,7 @@ void AddLatency(const LatencyBuckets::Counts& counts, ClientMetric* metric) {
 
 void AddScrub(const std::vector<Lane*>& lanes, Families* out) {
   Scrub::Figures sum;
-  uint64_t passes = UINT64_MAX;
-  for (const Lane* lane : lanes) {
-    const Scrub::Figures one = lane->figures().scrub;
-    passes = std::min(passes, one.passes);
-    sum.standing += one.standing;
-    sum.items += one.items;
-    sum.bytes += one.bytes;
-    sum.slices += one.slices;
-    sum.uncompared += one.uncompared;
-    sum.differing += one.differing;
-    sum.contradictions += one.contradictions;
-    sum.amended += one.amended;
-    sum.dropped += one.dropped;
-  }
+  for (const Lane* lane : lanes) sum.Add(lane->figures().scrub);
   out->Gauge("gyre_contradictions",
              "Items in which this node's copy and another owner's contradict each other, found by "
              "the scrub and not seen mended yet: one of them is corrupt",
@@ -86,7 +73,7 @@ void AddScrub(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_amended_records_total",
                "Records put right here, for most owners contradicted them", sum.amended);
   out->Counter("gyre_scrub_passes_total", "Passes of the scrub through all that this node holds",
-               passes);
+               sum.passes);
   out->Counter("gyre_scrub_items_total", "Items that the scrub read", sum.items);
   out->Counter("gyre_scrub_bytes_total", "Bytes of their records", sum.bytes);
   out->Counter("gyre_scrub_slices_total", "Runs of items compared with another owner", sum.slices);

@@ -85,8 +85,23 @@ Time Scrub::wake() const {
 }
 
 const Scrub::Figures& Scrub::figures() {
+  figures_.partitions = round_.size();
   figures_.standing = standing_.size();
   return figures_;
+}
+
+void Scrub::Figures::Add(const Figures& shard) {
+  if (shard.partitions > 0) passes = partitions > 0 ? std::min(passes, shard.passes) : shard.passes;
+  partitions += shard.partitions;
+  standing += shard.standing;
+  items += shard.items;
+  bytes += shard.bytes;
+  slices += shard.slices;
+  uncompared += shard.uncompared;
+  differing += shard.differing;
+  contradictions += shard.contradictions;
+  amended += shard.amended;
+  dropped += shard.dropped;
 }
 
 void Scrub::Stop() {
@@ -177,7 +192,7 @@ std::optional<NodeId> Scrub::Peer(PartitionId partition) const {
 void Scrub::Ask(Instant now, Effects* effects) {
   const std::optional<NodeId> peer = Peer(scan_.partition);
   if (!peer.has_value()) {
-    ++figures_.uncompared;
+    if (view_->Owners(scan_.partition).size() > 1) ++figures_.uncompared;
     return EndSlice(now);
   }
   SliceAsk ask;

@@ -90,16 +90,21 @@ class Scrub {
     std::vector<Contradiction> told;                 // for the log
   };
   struct Figures {
-    uint64_t standing = 0;  // contradictions found, and not yet seen gone
-    uint64_t passes = 0;    // through all partitions, since start; and so are all below
-    uint64_t items = 0;     // read
+    uint64_t partitions = 0;  // that it walks through
+    uint64_t standing = 0;    // contradictions found, and not yet seen gone
+    uint64_t passes = 0;      // through all partitions, since start; and so are all below
+    uint64_t items = 0;       // read
     uint64_t bytes = 0;
     uint64_t slices = 0;          // compared with another owner
-    uint64_t uncompared = 0;      // slices read while no other owner answered
+    uint64_t uncompared = 0;      // slices read while no other owner answered, where there is one
     uint64_t differing = 0;       // items judged, for their digests differ
     uint64_t contradictions = 0;  // items in which owners contradict each other
     uint64_t amended = 0;         // of those, records put right here
     uint64_t dropped = 0;         // items that differ, and could not be remembered: a later pass
+
+    // Those of another shard of the node. It has passed through all that it owns as often as the
+    // shard that has done so least, of those that own anything.
+    void Add(const Figures& shard);
   };
 
   // `first_exchange` begins a range of exchange ids that is the scrub's alone. REQUIRES: `store`

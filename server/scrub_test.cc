@@ -355,5 +355,38 @@ TEST(Scrub, JudgesAFewAtOnceAndRemembersSoMany) {
   EXPECT_EQ(walker.Wake().judge.size(), 1u);
 }
 
+// With a table of one replica.
+TEST(Scrub, WhatHasNoOtherOwnerIsNotCountedAsUncompared) {
+  const Topology topology =
+      *InitialTopology("test", 2, {{{}, "a", "z", "a:1", "a:2"}, {{}, "b", "z", "b:1", "b:2"}});
+  TableSpec table;
+  table.name = "t";
+  table.replicas = table.read_quorum = table.write_quorum = 1;
+  const auto view = View::Create(*CreateTable(topology, table), topology.members[0].id);
+  MemoryEngine engine;
+  ReplicaStore store(&engine, {}, Random(1));
+  ASSERT_TRUE(store.Open(view->OwnedBy(view->self()), false).ok());
+  Scrub scrub({.pass = Duration::Seconds(1)}, view, &store, 1 << 20, Random(7));
+  for (int i = 0; i < 20; ++i) {
+    const Instant now{std::max(scrub.wake(), Time() + Duration::Seconds(i + 1)), 0};
+    Scrub::Effects effects;
+    scrub.OnWake(false, now, &effects);
+    if (effects.scan.has_value()) scrub.OnSlice(*effects.scan, Slice(), now, &effects);
+  }
+  EXPECT_GT(scrub.figures().passes, 0u);
+  EXPECT_EQ(scrub.figures().uncompared, 0u);
+}
+
+TEST(Scrub, ANodeHasPassedThroughAllOnceEachShardThatOwnsAnythingHas) {
+  Scrub::Figures node;
+  node.Add({.partitions = 0, .passes = 0});
+  node.Add({.partitions = 3, .passes = 5, .items = 7});
+  node.Add({.partitions = 0, .passes = 0});
+  EXPECT_EQ(node.passes, 5u);
+  node.Add({.partitions = 2, .passes = 4, .items = 1});
+  EXPECT_EQ(node.passes, 4u);
+  EXPECT_EQ(node.items, 8u);
+}
+
 }  // namespace
 }  // namespace gyre
