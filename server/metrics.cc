@@ -181,7 +181,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Gauge("gyre_damaged_records",
              "Records that failed their checks, are served to nobody and have not been mended",
              sum.damaged);
-  out->Counter("gyre_mended_records_total", "Damaged records fetched again from the other nodes",
+  out->Counter("gyre_mended_records_total", "Damaged records fetched again from the other nodes, or whole in memory and written again",
                sum.mended);
   out->Counter("gyre_unreadable_total",
                "Reads and scans that found a record damaged or the disk failing: repair of its "

@@ -32,8 +32,7 @@ constexpr ExchangeId kStandInIds = ExchangeId{1} << 39;
 constexpr ExchangeId kRepairIds = ExchangeId{1} << 38;
 constexpr ExchangeId kScrubIds = kRepairIds | ExchangeId{1} << 37;
 
-// Damaged records that are remembered, so that they are mended. Others are when they are met again.
-constexpr size_t kMostDamaged = 1024;
+// Damaged records that are fetched again at once.
 constexpr size_t kMendedAtOnce = 8;
 
 // Between two tries to mend what is damaged.
@@ -272,14 +271,13 @@ std::vector<NodeId> Shard::StandInsFor(PartitionId partition) const {
 }
 
 void Shard::PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now) {
-  const auto damaged = damaged_.find(fetched.item);
   // Otherwise it was read since this was asked for, and may have changed.
-  const bool unread = damaged != damaged_.end() && damaged->second == id;
-  if (unread) damaged_.erase(damaged);
+  const bool unread = damaged_.Take(fetched.item, id);
   const ItemKey item = fetched.item;
   WithRecord(item, now,
              [this, unread, fetched = std::move(fetched)](
                  const ItemKey& its, absl::StatusOr<Record> record, Instant) mutable {
+               if (!MayWrite(its)) return;
                if (record.ok()) {
                  // Whole in memory, or on the disk again.
                  store_->Amend(its, *record, *record, {});
@@ -287,7 +285,7 @@ void Shard::PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now) 
                  repair_.OnChange(its, *fetched.record);
                  store_->Restore(its, *fetched.record, fetched.minted);
                  ++figures_.mended;
-                 damaged_.erase(its);
+                 damaged_.Forget(its);
                }
              });
 }
@@ -412,10 +410,7 @@ void Shard::Finish(ExchangeId id, Outcome outcome) {
 
 void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
   if (origin.node == NodeId() && origin.token == kNobody) {
-    if (const auto damaged = damaged_.find(item); damaged != damaged_.end()) {
-      damaged->second = 0;  // it is tried again
-    }
-    return;
+    return damaged_.End(item);
   }
   if (origin.node == NodeId() && origin.token == kScrub) return scrub_.OnJudgeEnd(item);
   if (outcome.code == Outcome::Code::kQuorumNotMet || outcome.code == Outcome::Code::kTimedOut) {
@@ -432,28 +427,31 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
 // ----------------------------------------------------------------------------------------- records
 
 void Shard::NoteDamaged(const ItemKey& item, Instant now) {
-  if (damaged_.size() >= kMostDamaged || !damaged_.try_emplace(item, 0).second) return;
-  if (mend_at_ == Time::Never()) mend_at_ = now.monotonic;
+  if (failed_ || !MayWrite(item)) return;
+  if (const std::optional<Record> whole = store_->AtHand(item)) {
+    ++figures_.mended;
+    return store_->Amend(item, *whole, *whole, {});
+  }
+  const bool lone = view_->Owners(item.partition).size() < 2;
+  damaged_.Note(item, lone);
+  if (damaged_.waits() && mend_at_ == Time::Never()) mend_at_ = now.monotonic;
 }
 
 void Shard::NoteWhole(const ItemKey& item) {
-  if (!damaged_.empty()) damaged_.erase(item);
+  if (damaged_.size() > 0) damaged_.Forget(item);
+}
+
+bool Shard::MayWrite(const ItemKey& item) const {
+  return store_->Owns(item.partition) && !WasDropped(view_->topology(), item.table);
 }
 
 void Shard::Mend(Instant now) {
-  std::erase_if(damaged_, [&](const auto& entry) {
-    const ItemKey& item = entry.first;
-    return !store_->Owns(item.partition) || WasDropped(view_->topology(), item.table);
-  });
-  mend_at_ = damaged_.empty() ? Time::Never() : now.monotonic + kMendEvery;
+  damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
+  mend_at_ = damaged_.waits() ? now.monotonic + kMendEvery : Time::Never();
   std::vector<NodeId> members;
   for (const Member& member : view_->topology().members) members.push_back(member.id);
-  std::vector<ItemKey> items;
-  for (const auto& [item, exchange] : damaged_) {
-    if (exchange == 0 && items.size() < kMendedAtOnce) items.push_back(item);
-  }
-  for (const ItemKey& item : items) {
-    damaged_[item] = next_exchange_;
+  for (const ItemKey& item : damaged_.Next(kMendedAtOnce)) {
+    damaged_.Begin(item, next_exchange_);
     Begin({kNobody, NodeId(), 0}, item, 0, std::make_unique<MendExchange>(item, members), now);
   }
 }

@@ -37,6 +37,7 @@
 #include "ring/random.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
+#include "server/damaged_records.h"
 #include "server/expiry_sweep.h"
 #include "server/repair.h"
 #include "server/scrub.h"
@@ -259,8 +260,11 @@ class Shard {
   void PerformMint(ExchangeId id, Effects&& effects, Instant now);
   MintOutcome Mint(const ItemKey& item, Record stored, WriteIntent intent, Instant now);
   void PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instant now);
-  // The item's record failed its checks: it is served to nobody, and fetched again.
+  // The item's record failed its checks: it is served to nobody, and fetched again; or written
+  // again at once, where it is whole in memory.
   void NoteDamaged(const ItemKey& item, Instant now);
+  // It is this node's, and its table is there.
+  bool MayWrite(const ItemKey& item) const;
   // It was read after all: it was written again, or is whole in memory.
   void NoteWhole(const ItemKey& item);
   void Mend(Instant now);
@@ -379,8 +383,7 @@ class Shard {
   bool commit_under_way_ = false;
   bool heard_peers_;
   bool failed_ = false;
-  // By which exchange it is being mended, and has not been read since that began; 0: by none.
-  std::map<ItemKey, ExchangeId> damaged_;
+  DamagedRecords damaged_;
   Time mend_at_ = Time::Never();
   ShardFigures figures_;
 };

@@ -1088,6 +1088,63 @@ TEST(Shard, ADamagedRecordIsMendedOnlyOnceEveryNodeIsThere) {
   EXPECT_NE(asked.find("Fetch>c"), std::string::npos) << asked;
 }
 
+// Of those that could be fetched none waits for others that could not.
+TEST(Shard, WhatCannotBeMendedNowStandsInNobodysWay) {
+  Bench bench;
+  std::set<std::string> damaged;
+  for (int i = 0; i < 20; ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    bench.Write(1, key, "x", 1).CommitAll();
+    Damage(&bench, bench.Item(key));
+    bench.Read(2, key, 1).Take();
+    damaged.insert(key);
+  }
+  std::set<std::string> asked;
+  for (int tries = 0; tries < 3; ++tries) {
+    bench.Wake(tries == 0 ? 0 : 5000).Take();
+    for (const Envelope& send : std::vector<Envelope>(bench.effects().sends)) {
+      const auto* fetch = std::get_if<Fetch>(&send.message.body);
+      if (fetch == nullptr) continue;
+      asked.insert(fetch->item.key);
+      bench.HearAbout(send.message.partition, bench.topology().epoch, bench.NameOf(send.to),
+                      Failed{Outcome::Code::kOverloaded}, send.message.exchange);
+    }
+  }
+  EXPECT_EQ(asked, damaged);
+}
+
+TEST(Shard, WhatIsDamagedOnTheDiskAndWholeInMemoryIsWrittenAgain) {
+  Bench bench({.cached_bytes = 1 << 20});
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, bench.Item("key"));
+  bench.Hear("b", SliceAsk{}, 5).Take();
+  EXPECT_EQ(bench.EndSliceRead().Take(), "commit");
+  EXPECT_EQ(bench.shard().figures().damaged, 0u);
+  EXPECT_EQ(bench.Commit().Take(), "Failed>b");
+  EXPECT_TRUE(
+      ReplicaStore::Decode(bench.engine().Get(Family::kRecords, EncodeItemKey(bench.Item("key"))))
+          .ok());
+}
+
+TEST(Shard, WhatIsMendedAsItsTableIsDroppedStaysAway) {
+  Bench bench;
+  const ItemKey item = bench.Item("key");
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, item);
+  bench.Read(2, "key", 1).Take();
+  bench.Wake(0).Take();
+  FetchReply found{{item, nullptr, {}}, {}};
+  found.found.record = bench.ApplyOf("key", "x").change.record;
+  bench.engine().AnswerNeedsDisk(1, 1);
+  EXPECT_EQ(bench.AnswerFetches(item.partition, found), 2u);
+  EXPECT_EQ(bench.Take(), "read key");
+  bench.DropTheTable();
+  Damage(&bench, item);  // as its disk, which is slow, has read it
+  bench.EndRead().CommitAll();
+  EXPECT_EQ(bench.shard().figures().mended, 0u);
+  EXPECT_EQ(bench.Take(), "");
+}
+
 TEST(Shard, WhatAScanFindsDamagedIsFetchedAgainToo) {
   Bench bench;
   bench.Write(1, "key", "x", 1).CommitAll();
