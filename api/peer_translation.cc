@@ -122,6 +122,7 @@ struct BodyEncoder {
       out->mutable_fetch()->add_known_counters(dot.counter);
     }
     if (fetch.with_clock) out->mutable_fetch()->set_with_clock(true);
+    if (fetch.mends) out->mutable_fetch()->set_mends(true);
   }
   void operator()(const FetchReply& reply) const {
     EncodeRecordPart(reply.found, out->mutable_fetch_reply()->mutable_found());
@@ -328,7 +329,7 @@ absl::StatusOr<PeerBody> DecodeApply(PartitionId partition, peer::Apply* wire) {
 absl::StatusOr<PeerBody> DecodeFetch(PartitionId partition, peer::Fetch* wire) {
   absl::StatusOr<ItemKey> item = DecodeItem(partition, wire->table(), wire->mutable_key());
   if (!item.ok()) return item.status();
-  Fetch fetch{*std::move(item), {}, wire->with_clock()};
+  Fetch fetch{*std::move(item), {}, wire->with_clock(), wire->mends()};
   if (wire->known_replicas_size() != wire->known_counters_size() ||
       wire->known_replicas_size() > static_cast<int>(kMaxKnown)) {
     return Malformed("known dots");

@@ -128,7 +128,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 1:
       return ApplyReply{};
     case 2: {
-      Fetch fetch{AnyItem(partition), {}, Flag()};
+      Fetch fetch{AnyItem(partition), {}, Flag(), Flag()};
       for (int i = In(0, 3); i > 0; --i) fetch.known.push_back(AnyDot());
       return fetch;
     }

@@ -17,30 +17,42 @@ void MendExchange::Start(const Surroundings& around, Time now, Effects* effects)
   for (NodeId node : members_) {
     if (node == self_) continue;
     if (!around.reachable(node)) return End(Outcome::Code::kQuorumNotMet, effects);
-    asked_.insert(node);
-  }
-  if (around.owners.size() < 2) return End(Outcome::Code::kQuorumNotMet, effects);
-  for (NodeId node : asked_) {
     const bool owns =
         std::find(around.owners.begin(), around.owners.end(), node) != around.owners.end();
-    if (owns) {
-      effects->sends.emplace_back(node, Fetch{item_, {}});
-    } else {
-      effects->sends.emplace_back(node, FetchHints{item_});
-    }
+    (owns ? owners_ : asked_).insert(node);
+  }
+  if (owners_.empty()) return End(Outcome::Code::kQuorumNotMet, effects);
+  if (asked_.empty()) return AskOwners(effects);
+  for (NodeId node : asked_) effects->sends.emplace_back(node, FetchHints{item_});
+}
+
+void MendExchange::AskOwners(Effects* effects) {
+  asks_owners_ = true;
+  asked_ = owners_;
+  for (NodeId owner : owners_) {
+    effects->sends.emplace_back(owner, Fetch{item_, {}, /*with_clock=*/false, /*mends=*/true});
   }
 }
 
 void MendExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) {
   effects->wake = deadline_;
   if (std::holds_alternative<Refused>(reply)) return End(Outcome::Code::kStaleEpoch, effects);
-  if (std::holds_alternative<Failed>(reply)) return End(Outcome::Code::kQuorumNotMet, effects);
-  auto* fetched = std::get_if<FetchReply>(&reply);
-  if (fetched == nullptr || asked_.erase(from) == 0) return;
-  merged_ = heard_ ? Sync(std::move(merged_), *fetched->found.record) : *fetched->found.record;
-  heard_ = true;
-  minted_.insert(minted_.end(), fetched->found.minted.begin(), fetched->found.minted.end());
+  if (!asked_.contains(from)) return;
+  if (const auto* failed = std::get_if<Failed>(&reply)) {
+    // What a stand-in keeps, or an owner cannot read for now, is not lost.
+    const bool lost = asks_owners_ && failed->code == Outcome::Code::kCorrupt;
+    if (!lost) return End(Outcome::Code::kQuorumNotMet, effects);
+  } else if (auto* fetched = std::get_if<FetchReply>(&reply)) {
+    merged_ = Sync(std::move(merged_), *fetched->found.record);
+    minted_.insert(minted_.end(), fetched->found.minted.begin(), fetched->found.minted.end());
+    owner_told_ = asks_owners_;
+  } else {
+    return;
+  }
+  asked_.erase(from);
   if (!asked_.empty()) return;
+  if (!asks_owners_) return AskOwners(effects);
+  if (!owner_told_) return End(Outcome::Code::kQuorumNotMet, effects);
   effects->restore = ExplainedRecord{item_, std::make_shared<const Record>(std::move(merged_)),
                                      std::move(minted_)};
   End(Outcome::Code::kOk, effects);
@@ -48,7 +60,9 @@ void MendExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) 
 
 void MendExchange::OnUnreachable(NodeId node, Time, Effects* effects) {
   effects->wake = deadline_;
-  if (asked_.contains(node)) End(Outcome::Code::kQuorumNotMet, effects);
+  if (asked_.contains(node) || (!asks_owners_ && owners_.contains(node))) {
+    End(Outcome::Code::kQuorumNotMet, effects);
+  }
 }
 
 void MendExchange::OnWake(Time now, Effects* effects) {

@@ -1,11 +1,16 @@
-// MendExchange: brings back a record that is damaged here. Asks every other owner what it has of
-// the item, and every other node of the cluster what it keeps of it as a hint, and puts what all of
-// them have together in the damaged record's place.
+// MendExchange: brings back a record that is damaged here. Asks every other node of the cluster
+// what it keeps of the item as a hint, then every other owner what it has of it, and puts what all
+// of them have together in the damaged record's place.
+//
+// In this order: a hint that its keeper has no more when it is asked is durable at its owner, which
+// is asked after that.
 //
 // All must answer. This owner's clock says that it has seen the item's writes: where it would hold
 // less than that after the mending, what it lacks would pass for deleted, and it would take the
 // last copies elsewhere with it. So a node that cannot be reached puts the mending off, and until
-// then the record is served to nobody.
+// then the record is served to nobody. An owner whose own copy is damaged has answered, too:
+// what it had is lost there, and it may itself wait for this one. Where none of the owners can
+// tell, the record stays damaged: that nothing is left passes for no delete.
 //
 // Its outcome is for the shard alone: kOk, or why it is to be tried again.
 
@@ -36,6 +41,7 @@ class MendExchange final : public Exchange {
   void OnLocalFailure(Outcome::Code code, Time now, Effects* effects) override;
 
  private:
+  void AskOwners(Effects* effects);
   void End(Outcome::Code code, Effects* effects);
 
   const ItemKey item_;
@@ -43,8 +49,10 @@ class MendExchange final : public Exchange {
   NodeId self_;
   Epoch epoch_;
   Time deadline_;
-  std::set<NodeId> asked_;  // and have not answered
-  bool heard_ = false;
+  std::set<NodeId> owners_;  // the others
+  bool asks_owners_ = false;
+  bool owner_told_ = false;  // what it has, be it nothing
+  std::set<NodeId> asked_;   // and have not answered
   Record merged_;
   std::vector<Minted> minted_;
 };

@@ -25,18 +25,54 @@ Trial OfFour(std::string unreachable = "") {
                {.owners = "abc", .self = 'a', .unreachable = std::move(unreachable)});
 }
 
+// A hint that is handed over while it is looked for has been taken in by its owner before its
+// keeper says that there is none.
+TEST(MendExchange, AsksTheOwnersOnceTheStandInsHaveAnswered) {
+  Trial trial(std::make_unique<MendExchange>(
+                  kItem, std::vector<NodeId>{NodeOf('a'), NodeOf('b'), NodeOf('c'), NodeOf('d'),
+                                             NodeOf('e')}),
+              {.owners = "abc", .self = 'a'});
+  EXPECT_EQ(trial.Start(), "FetchHints>d, FetchHints>e, wake 5000");
+  EXPECT_EQ(trial.Hear('e', Nothing()), "wake 5000");
+  EXPECT_EQ(trial.Hear('d', Nothing()), "Fetch>b, Fetch>c, wake 5000");
+}
+
 TEST(MendExchange, PutsTogetherWhatTheOtherOwnersAndTheStandInsHave) {
   Trial trial = OfFour();
-  EXPECT_EQ(trial.Start(), "Fetch>b, Fetch>c, FetchHints>d, wake 5000");
+  EXPECT_EQ(trial.Start(), "FetchHints>d, wake 5000");
+  EXPECT_EQ(trial.Hear('d', With('g', 1, "hinted")), "Fetch>b, Fetch>c, wake 5000");
   EXPECT_EQ(trial.Hear('b', With('b', 1, "x")), "wake 5000");
-  EXPECT_EQ(trial.Hear('c', Nothing()), "wake 5000");
-  EXPECT_EQ(trial.Hear('d', With('g', 1, "hinted")), "restore x hinted, OK 0/0");
+  EXPECT_EQ(trial.Hear('c', Nothing()), "restore x hinted, OK 0/0");
 }
 
 TEST(MendExchange, CountsNobodyTwice) {
   Trial trial = OfFour();
   trial.Start();
+  trial.Hear('d', Nothing());
   for (int i = 0; i < 3; ++i) EXPECT_EQ(trial.Hear('b', With('b', 1, "x")), "wake 5000");
+}
+
+// What it had is lost, whoever waits for it; and it may wait for this one.
+TEST(MendExchange, AnOwnerWhoseCopyIsDamagedTooHasNothingToGive) {
+  Trial trial = OfFour();
+  trial.Start();
+  trial.Hear('d', Nothing());
+  EXPECT_EQ(trial.Hear('b', Failed{Outcome::Code::kCorrupt}), "wake 5000");
+  EXPECT_EQ(trial.Hear('c', With('c', 1, "x")), "restore x, OK 0/0");
+}
+
+TEST(MendExchange, WhatIsDamagedAtAllOwnersIsNotTakenForDeleted) {
+  Trial trial = OfFour();
+  trial.Start();
+  trial.Hear('d', With('g', 1, "hinted"));
+  trial.Hear('b', Failed{Outcome::Code::kCorrupt});
+  EXPECT_EQ(trial.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/0");
+}
+
+TEST(MendExchange, AStandInWhoseHintsAreDamagedMayKeepMore) {
+  Trial trial = OfFour();
+  trial.Start();
+  EXPECT_EQ(trial.Hear('d', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/0");
 }
 
 TEST(MendExchange, IsPutOffWhileAnyNodeIsAway) {
@@ -44,9 +80,15 @@ TEST(MendExchange, IsPutOffWhileAnyNodeIsAway) {
   Trial lost = OfFour();
   lost.Start();
   EXPECT_EQ(lost.Lose('c'), "QUORUM_NOT_MET 0/0");
+  Trial lost_later = OfFour();
+  lost_later.Start();
+  lost_later.Hear('d', Nothing());
+  EXPECT_EQ(lost_later.Lose('d'), "wake 5000") << "it has answered";
+  EXPECT_EQ(lost_later.Lose('c'), "QUORUM_NOT_MET 0/0");
   Trial refused = OfFour();
   refused.Start();
-  EXPECT_EQ(refused.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/0");
+  refused.Hear('d', Nothing());
+  EXPECT_EQ(refused.Hear('c', Failed{Outcome::Code::kStorageFailed}), "QUORUM_NOT_MET 0/0");
   Trial late = OfFour();
   late.Start();
   EXPECT_EQ(late.At(5000).Wake(), "TIMED_OUT 0/0");

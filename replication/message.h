@@ -57,6 +57,9 @@ struct Fetch {
   ItemKey item;
   std::vector<Dot> known = {};
   bool with_clock = false;  // for who judges
+  // For who mends a copy that is damaged, and must hear of all there is: also an owner that is
+  // being filled says what it has. It is no answer that counts in a read.
+  bool mends = false;
 };
 struct FetchReply {
   ExplainedRecord found;

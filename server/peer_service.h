@@ -31,7 +31,7 @@
 
 namespace gyre {
 
-inline constexpr uint32_t kPeerProtocol = 6;
+inline constexpr uint32_t kPeerProtocol = 7;
 
 class PeerService {
  public:

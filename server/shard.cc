@@ -695,21 +695,32 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
              });
 }
 
+bool Shard::MayTell(const Fetch& fetch) const {
+  const PartitionId partition = fetch.item.partition;
+  return Holds(partition) || (fetch.mends && heard_peers_ && store_->Owns(partition));
+}
+
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
-  if (!Holds(fetch.item.partition)) return RefuseWhileFilling(from, exchange, fetch.item, now);
+  if (!MayTell(fetch)) return RefuseWhileFilling(from, exchange, fetch.item, now);
   const ItemKey item = std::move(fetch.item);
-  WithRecord(item, now,
-             [this, from, exchange, known = std::move(fetch.known), with_clock = fetch.with_clock](
-                 const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
-               if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
-               Record filled = store_->Filled(its.partition, *std::move(record));
-               FetchReply reply;
-               reply.left_out = LeaveOut(known, &filled);
-               if (with_clock) reply.clock = store_->Clock(its.partition);
-               reply.found = {its, nullptr, store_->Explain(filled)};
-               reply.found.record = std::make_shared<const Record>(std::move(filled));
-               Respond(from, exchange, its.partition, std::move(reply), then);
-             });
+  WithRecord(
+      item, now,
+      [this, from, exchange, known = std::move(fetch.known), with_clock = fetch.with_clock,
+       mends = fetch.mends](const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
+        if (!record.ok() && mends && !absl::IsDataLoss(record.status())) {
+          // It may be there yet.
+          return Respond(from, exchange, its.partition, Failed{Outcome::Code::kStorageFailed},
+                         then);
+        }
+        if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+        Record filled = store_->Filled(its.partition, *std::move(record));
+        FetchReply reply;
+        reply.left_out = LeaveOut(known, &filled);
+        if (with_clock) reply.clock = store_->Clock(its.partition);
+        reply.found = {its, nullptr, store_->Explain(filled)};
+        reply.found.record = std::make_shared<const Record>(std::move(filled));
+        Respond(from, exchange, its.partition, std::move(reply), then);
+      });
 }
 
 void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {

@@ -321,6 +321,8 @@ class Shard {
   void Respond(NodeId to, ExchangeId exchange, PartitionId partition, PeerBody body, Instant now);
   // The item could not be read.
   void RespondFailure(NodeId to, ExchangeId exchange, PartitionId partition, Instant now);
+  // Whether it may tell a peer what it has.
+  bool MayTell(const Fetch& fetch) const;
   // What a peer asks of a node whose disk failed.
   void RefuseToServe(NodeId from, PeerMessage message, Instant now);
 

@@ -1045,7 +1045,9 @@ TEST(Shard, FetchesADamagedRecordAgainFromTheOthers) {
   FetchReply found{{item, nullptr, {}}, {}};
   found.found.record = bench.ApplyOf("key", "x").change.record;
   found.found.minted = bench.ApplyOf("key", "x").change.minted;
-  EXPECT_EQ(bench.AnswerFetches(item.partition, found), 3u);
+  EXPECT_EQ(bench.AnswerFetches(item.partition, found), 1u);
+  bench.Take();
+  EXPECT_EQ(bench.AnswerFetches(item.partition, found), 2u);
   bench.CommitAll();
   EXPECT_EQ(bench.Read(3, item, 1, false).Take(), "reply 3 OK x");
   EXPECT_EQ(bench.shard().figures().mended, 1u);
@@ -1447,6 +1449,15 @@ TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
+}
+
+TEST(Shard, ToWhoMendsAnOwnerThatIsBeingFilledSaysWhatItHas) {
+  Bench bench;
+  bench.shard().OnForgetful(bench.now());
+  bench.CommitAll();
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key"), {}, false, /*mends=*/true}, 5).Take(),
+            "FetchReply>b");
+  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "Failed>b");
 }
 
 // ---- lost data

@@ -239,5 +239,17 @@ TEST_F(DamageStory, ADamagedRecordIsNeitherServedNorSpread) {
   ExpectSettled({"eggs"});
 }
 
+TEST_F(DamageStory, WhatTwoOwnersCannotReadTheThirdHas) {
+  const ItemKey ada = cluster_.Item("carts", "ada");
+  for (const int owner : {owners_[0], owners_[2]}) {
+    ASSERT_TRUE(cluster_.DamageRecord(owner, ada));
+  }
+  for (const int owner : owners_) EXPECT_EQ(Values(Get(owner)), Strings{"milk"});
+  cluster_.RunFor(Duration::Seconds(30));
+  EXPECT_EQ(cluster_.damaged(), 0u);
+  EXPECT_EQ(cluster_.Figures().mended, 2u);
+  ExpectSettled({"milk"});
+}
+
 }  // namespace
 }  // namespace gyre
