@@ -21,6 +21,7 @@
 #include "ring/random.h"
 #include "rocksdb/db.h"
 #include "storage/keys.h"
+#include "storage/readable.h"
 #include "storage/rocks_engine.h"
 #include "storage/scratch_directory.h"
 #include "storage/wal_faults.h"
@@ -266,9 +267,20 @@ TEST(RocksRecovery, AnswersDataLossForADamagedBlockAndReadsTheOthers) {
   }
   EXPECT_GT(damaged, 0);
   EXPECT_LT(damaged, 20);
-  const absl::Status scanned = engine->TakeSnapshot()->Scan(
-      Family::kRecords, "", "", [](std::string_view, std::string_view) { return true; });
+  const std::unique_ptr<Snapshot> snapshot = engine->TakeSnapshot();
+  std::string last;
+  int read = 0;
+  const auto count = [&](std::string_view key, std::string_view) {
+    last = key;
+    return ++read > 0;
+  };
+  const absl::Status scanned = snapshot->Scan(Family::kRecords, "", "", count);
   EXPECT_TRUE(absl::IsDataLoss(scanned)) << scanned;
+  // And it goes on behind it.
+  const std::string behind =
+      FindReadable(*snapshot, Family::kRecords, last + '\0', std::to_string(2000));
+  EXPECT_TRUE(snapshot->Scan(Family::kRecords, behind, "", count).ok());
+  EXPECT_EQ(read, 1000 - damaged);
 }
 
 TEST(RocksRecovery, AcknowledgesNothingWhoseSyncFailed) {
