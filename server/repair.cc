@@ -277,9 +277,10 @@ void Repair::BeginCopies(Instant now, Effects* effects) {
     next = to_copy_.erase(next);
     if (!Reachable(peer) || !store_->Owns(partition)) continue;
     const ExchangeId id = first_id_ + ids_++ % kIds;
-    Copying& copying =
-        copies_.emplace(id, Copying{PartitionCopy(partition, peer, now.monotonic), 0, {}})
-            .first->second;
+    Copying& copying = copies_
+                           .emplace(id, Copying{PartitionCopy(partition, peer, now.monotonic), 0,
+                                                LogTail(kMostLogRows)})
+                           .first->second;
     effects->asks.push_back({peer, id, partition, copying.copy.Question()});
   }
 }
@@ -299,12 +300,7 @@ void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effe
   }
   store_->NoteSeen(copy.partition(), page.clock);
   figures_.copied_items += page.items.size();
-  std::deque<LogRow>& log = it->second.log;
-  log.insert(log.end(), std::make_move_iterator(page.log.begin()),
-             std::make_move_iterator(page.log.end()));
-  if (log.size() > kMostLogRows) {
-    log.erase(log.begin(), log.end() - static_cast<ptrdiff_t>(kMostLogRows));
-  }
+  for (LogRow& row : page.log) it->second.log.Add(std::move(row));
   Arrive(id, copy.OnPage(&page, now.monotonic), &it->second, now, effects);
 }
 
@@ -339,7 +335,7 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       effects->listings.push_back({id, copy.Range()});
       return;
     case PartitionCopy::Next::kJoinClock:
-      for (const LogRow& row : copying->log) store_->TakeOver(row.item, row.minted);
+      copying->log.ForEach([&](const LogRow& row) { store_->TakeOver(row.item, row.minted); });
       store_->JoinAll(partition, copy.clock());
       ++figures_.copied;
       NoteInStep(partition, peer, effects);

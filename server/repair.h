@@ -18,7 +18,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -28,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "replication/clock_exchange.h"
 #include "replication/exchange.h"
+#include "replication/log_tail.h"
 #include "replication/message.h"
 #include "replication/partition_copy.h"
 #include "ring/ids.h"
@@ -149,8 +149,8 @@ class Repair {
     PartitionCopy copy;
     size_t arriving = 0;  // items that have not been taken in
     // To be taken over with the clock, and not before: the log tells of deletes, too, and what they
-    // deleted may still reach this node. Of a longer one the end.
-    std::deque<LogRow> log;
+    // deleted may still reach this node.
+    LogTail log;
   };
   using Pair = std::pair<NodeId, PartitionId>;
 
