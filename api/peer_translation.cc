@@ -165,6 +165,7 @@ struct BodyEncoder {
       one->set_table(table.value());
       one->set_dots(dots);
     }
+    wire->set_mended(answer.mended);
   }
   void operator()(const CopyAsk& ask) const {
     peer::CopyAsk* wire = out->mutable_copy_ask();
@@ -191,6 +192,12 @@ struct BodyEncoder {
     wire->set_upto(page.upto);
     wire->set_last(page.last);
     wire->set_clock(EncodePartitionClock(page.clock));
+    for (const ItemKey& item : page.damaged) {
+      peer::CopyPage::Item* one = wire->add_damaged();
+      one->set_table(item.table.value());
+      one->set_key(item.key);
+    }
+    wire->set_unread_to(page.unread_to);
   }
   void operator()(const SliceAsk& ask) const {
     peer::SliceAsk* wire = out->mutable_slice_ask();
@@ -414,6 +421,7 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
     }
     answer.missing_by_table.emplace_back(table, one.dots());
   }
+  answer.mended = wire->mended();
   return answer;
 }
 
@@ -459,6 +467,13 @@ absl::StatusOr<PeerBody> DecodeCopyPage(PartitionId partition, peer::CopyPage* w
   absl::StatusOr<PartitionClock> clock = DecodePartitionClock(wire->clock());
   if (!clock.ok()) return clock.status();
   page.clock = *std::move(clock);
+  page.damaged.reserve(wire->damaged_size());
+  for (peer::CopyPage::Item& one : *wire->mutable_damaged()) {
+    absl::StatusOr<ItemKey> item = DecodeItem(partition, one.table(), one.mutable_key());
+    if (!item.ok()) return item.status();
+    page.damaged.push_back(*std::move(item));
+  }
+  page.unread_to = std::move(*wire->mutable_unread_to());
   return page;
 }
 
@@ -735,7 +750,8 @@ struct BodyBytes {
     size_t bytes = page.upto.size() + page.clock.entries().size() * kRoughDotBytes;
     for (const ExplainedRecord& item : page.items) bytes += BytesOf(item);
     for (const LogRow& row : page.log) bytes += row.item.key.size() + kRoughDotBytes;
-    return bytes;
+    for (const ItemKey& item : page.damaged) bytes += item.key.size() + kRoughDotBytes;
+    return bytes + page.unread_to.size();
   }
   size_t operator()(const SliceAsk& ask) const { return ask.after.size() + ask.upto.size(); }
   size_t operator()(const SliceAnswer& answer) const {

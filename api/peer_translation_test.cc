@@ -154,6 +154,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       ClockAnswer answer{{}, AnyVector(), Flag(), Flag(), Word()};
       if (Flag()) answer.missing_by_table = {{TableId(1), Word()}, {TableId(7), Word()}};
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
+      answer.mended = Word();
       return answer;
     }
     case 8:
@@ -205,6 +206,8 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                     AnyClock()};
       for (int i = In(0, 3); i > 0; --i) page.items.push_back(AnyRecord(partition));
       for (int i = In(0, 3); i > 0; --i) page.log.push_back({AnyItem(partition), AnyMinted()});
+      for (int i = In(0, 3); i > 0; --i) page.damaged.push_back(AnyItem(partition));
+      page.unread_to = Bytes(0, 30);
       return page;
     }
     case 22: {

@@ -1,5 +1,6 @@
 #include "replication/clock_answer.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -8,6 +9,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/container/btree_map.h"
+#include "absl/types/span.h"
 #include "storage/partition_state.h"
 #include "storage/version/version_codec.h"
 
@@ -104,6 +106,70 @@ size_t SizeBytes(const Record& record) {
   return bytes;
 }
 
+// The dots of some ranges, looked up in the log so many at a time.
+class Portions {
+ public:
+  Portions(absl::Span<const DotRange> ranges, uint64_t most) : ranges_(ranges), most_(most) {}
+
+  bool end() const { return ranges_.empty(); }
+  // Some dot of the last portion was not there.
+  bool log_cut() const { return log_cut_; }
+
+  absl::StatusOr<Found> Next(const Snapshot& snapshot, PartitionId partition) {
+    Found found;
+    for (uint64_t left = most_; left > 0 && !end();) {
+      const DotRange& range = ranges_.front();
+      const uint64_t first = range.first + passed_;
+      const uint64_t wanted = std::min(left, range.last - first + 1);
+      const DotRange part{range.replica, first, first + wanted - 1};
+      absl::StatusOr<uint64_t> met = CollectRange(snapshot, partition, part, &found);
+      if (!met.ok()) return met.status();
+      log_cut_ = log_cut_ || *met < wanted;
+      left -= wanted;
+      passed_ += wanted;
+      if (part.last < range.last) continue;
+      ranges_.remove_prefix(1);
+      passed_ = 0;
+    }
+    return found;
+  }
+
+ private:
+  absl::Span<const DotRange> ranges_;
+  const uint64_t most_;
+  uint64_t passed_ = 0;  // dots of the first range
+  bool log_cut_ = false;
+};
+
+struct ItemsWanted {
+  const PartitionClock& theirs;
+  const PartitionClock& clock;
+  size_t max_bytes;
+};
+
+// Adds to the answer what there is of the items; whether all of them had room.
+absl::StatusOr<bool> AddItems(const Snapshot& snapshot, Found found, const ItemsWanted& wanted,
+                              ClockAnswer* answer) {
+  size_t size = 0;
+  for (auto& [item, minted] : found) {
+    if (size >= wanted.max_bytes) return false;
+    absl::StatusOr<Record> record = ReadFilled(snapshot, item, wanted.clock);
+    if (absl::IsDataLoss(record.status())) {
+      answer->left_out.push_back(item);
+      continue;
+    }
+    if (!record.ok()) return record.status();
+    if (absl::Status status = ExplainVersions(snapshot, item, *record, wanted.theirs, &minted);
+        !status.ok()) {
+      return status;
+    }
+    size += SizeBytes(*record);
+    answer->items.push_back(
+        {item, std::make_shared<const Record>(*std::move(record)), std::move(minted)});
+  }
+  return true;
+}
+
 }  // namespace
 
 absl::Status Damaged(absl::Status status, const ItemKey& item) {
@@ -126,47 +192,29 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
   answer.bases = state->clock.Bases();
 
   const MissingDots missing = state->clock.MissingFrom(theirs, kMaxRanges);
-  Found found;
-  uint64_t dots = 0;
   std::map<TableId, uint64_t> counts;
-  bool all = missing.complete;
   for (const DotRange& range : missing.ranges) {
     answer.missing += range.last - range.first + 1;
     absl::Status counted =
         count ? CountRange(snapshot, partition, range, &counts) : absl::OkStatus();
     if (!counted.ok()) return counted;
-    if (dots >= limits.max_dots) {
-      all = false;
-      continue;
-    }
-    const DotRange part{range.replica, range.first,
-                        std::min(range.last, range.first + (limits.max_dots - dots) - 1)};
-    all = all && part.last == range.last;
-    absl::StatusOr<uint64_t> met = CollectRange(snapshot, partition, part, &found);
-    if (!met.ok()) return met.status();
-    const uint64_t wanted = part.last - part.first + 1;
-    if (*met < wanted) answer.log_cut = true;
-    dots += wanted;
   }
   answer.missing_by_table.assign(counts.begin(), counts.end());
-  if (answer.log_cut) return answer;  // a copy will bring everything
-  size_t size = 0;
-  for (auto& [item, minted] : found) {
-    if (size >= limits.max_bytes) {
-      all = false;
-      break;
-    }
-    absl::StatusOr<Record> record = ReadFilled(snapshot, item, state->clock);
-    if (!record.ok()) return Damaged(record.status(), item);
-    if (absl::Status status = ExplainVersions(snapshot, item, *record, theirs, &minted);
-        !status.ok()) {
-      return status;
-    }
-    size += SizeBytes(*record);
-    answer.items.push_back(
-        {item, std::make_shared<const Record>(*std::move(record)), std::move(minted)});
+
+  // Portion by portion, until one holds something that is not damaged.
+  Portions portions(missing.ranges, limits.max_dots);
+  bool all = missing.complete;
+  while (!portions.end() && answer.items.empty()) {
+    absl::StatusOr<Found> found = portions.Next(snapshot, partition);
+    if (!found.ok()) return found.status();
+    answer.log_cut = portions.log_cut();
+    if (answer.log_cut) return answer;  // a copy will bring everything
+    absl::StatusOr<bool> added =
+        AddItems(snapshot, *std::move(found), {theirs, state->clock, limits.max_bytes}, &answer);
+    if (!added.ok()) return added.status();
+    all = all && *added;
   }
-  answer.complete = all;
+  answer.complete = all && portions.end() && answer.left_out.empty();
   return answer;
 }
 

@@ -3,7 +3,8 @@
 //
 // Always holds: the bases of an answer, and the records in it, are of the same moment; with
 // `complete`, the asker's clock together with the answer's items covers everything that the bases
-// claim.
+// claim. A record that is damaged is left out, and named; the answer is not complete then, and goes
+// on to what lies behind it.
 
 #ifndef GYRE_REPLICATION_CLOCK_ANSWER_H_
 #define GYRE_REPLICATION_CLOCK_ANSWER_H_
@@ -27,7 +28,7 @@ struct ClockAnswerLimits {
   size_t max_bytes = 1 << 20;
 };
 
-// DATA_LOSS where something is damaged; DamagedItem tells which record, where it is one.
+// DATA_LOSS where the dot log, or the partition's state, is damaged.
 //
 // With `count`, all missing dots are counted by their tables, also those beyond the limits: the log
 // is read for each, and no record.

@@ -159,6 +159,27 @@ TEST_F(ClockAnswerTest, SaysSoWhenTheLogHasBeenCut) {
   EXPECT_FALSE(answer.complete) << "its bases claim what it did not send";
 }
 
+TEST_F(ClockAnswerTest, ADamagedRecordIsLeftOutAndAllElseComes) {
+  for (int i = 0; i < 5; ++i) Put(Item("key-" + std::to_string(i)));
+  ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item("key-2"))));
+  const ClockAnswer answer = AnswerTo({});
+  EXPECT_EQ(answer.items.size(), 4u);
+  EXPECT_EQ(answer.left_out, std::vector<ItemKey>{Item("key-2")});
+  EXPECT_FALSE(answer.complete) << "its bases claim what it did not send";
+}
+
+TEST_F(ClockAnswerTest, DamageThatFillsAnAnswerDoesNotEndIt) {
+  for (int i = 0; i < 5; ++i) Put(Item("damaged"));
+  for (int i = 0; i < 5; ++i) Put(Item("key-" + std::to_string(i)));
+  ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item("damaged"))));
+  const ClockAnswer answer = AnswerTo({}, {.max_dots = 2});
+  ASSERT_EQ(answer.items.size(), 1u);
+  EXPECT_EQ(answer.items[0].item, Item("key-0"));
+  EXPECT_FALSE(answer.complete);
+  ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item("key-4"))));
+  EXPECT_TRUE(AnswerTo({}, {.max_dots = 100}).items.size() == 4) << "and behind it";
+}
+
 TEST_F(ClockAnswerTest, RefusesADamagedLog) {
   const Dot dot = Put(Item("a"));
   WriteBatch damage;

@@ -10,13 +10,17 @@ void ClockExchange::OnAnswer(const ClockAnswer& answer, Time now) {
   deadline_ = now + kPatience;
   ++answers_;
   complete_ = answer.complete;
+  brought_ = answer.items.size();
+  missed_ = 0;
   cuts_ = answer.log_cut ? cuts_ + 1 : 0;
   bases_ = answer.bases;
 }
 
 ClockExchange::Next ClockExchange::OnTakenIn() {
   if (cuts_ > 1) return Next::kCopy;
-  if (complete_ && cuts_ == 0) return Next::kJoinBases;
+  const bool nothing_came = brought_ == missed_;
+  if (cuts_ == 0 && complete_) return missed_ == 0 ? Next::kJoinBases : Next::kGiveUp;
+  if (cuts_ == 0 && nothing_came) return Next::kGiveUp;
   if (answers_ >= kMostAnswers) return Next::kGiveUp;
   expecting_ = true;
   return Next::kAskAgain;

@@ -8,6 +8,8 @@
 // Where a peer's log no longer tells what this owner lacked when it asked, the clock of now may
 // have come by it in another way, and is asked with; only if that lacks it too is a copy needed.
 //
+// What is damaged, at the peer or here, does not come, and then nothing is joined; all else comes.
+//
 // Source: Gonçalves et al., DottedDB (SRDS 2017), section IV.
 
 #ifndef GYRE_REPLICATION_CLOCK_EXCHANGE_H_
@@ -37,13 +39,15 @@ class ClockExchange {
     kJoinBases,  // everything is in: join the peer's bases; the exchange is over
     kAskAgain,   // some is in: ask again with the clock of now
     kCopy,       // its log was cut, also for the clock of now: only a copy can help
-    kGiveUp,     // this has gone on for long enough
+    kGiveUp,     // this has gone on for long enough; or what is left is damaged, here or there
   };
 
   // An answer has arrived: no other is expected until the next question.
   // REQUIRES: expecting().
   void OnAnswer(const ClockAnswer& answer, Time now);
-  // All items of that answer have been taken in.
+  // One of its items could not be taken in, for what is here of it is damaged.
+  void OnMissed() { ++missed_; }
+  // All others have been.
   Next OnTakenIn();
 
   // The first question has what is missing counted; later answers only lessen it.
@@ -61,7 +65,9 @@ class ClockExchange {
   int answers_ = 0;
   bool expecting_ = true;
   bool complete_ = false;
-  int cuts_ = 0;  // answers in a row whose log no longer told all
+  size_t brought_ = 0;  // items of the last answer
+  size_t missed_ = 0;   // of these
+  int cuts_ = 0;        // answers in a row whose log no longer told all
   VersionVector bases_;
 };
 

@@ -11,8 +11,9 @@ Time At(int64_t seconds) { return Time() + Duration::Seconds(seconds); }
 
 ClockExchange Started() { return ClockExchange(PartitionId(3, 5), NodeId(2), At(0)); }
 
-ClockAnswer Answer(bool complete) {
+ClockAnswer Answer(bool complete, size_t items = 1) {
   ClockAnswer answer;
+  answer.items.resize(items);
   answer.complete = complete;
   answer.bases = {{ReplicaId(4), 17}};
   return answer;
@@ -35,7 +36,7 @@ TEST(ClockExchange, AsksAgainAndJoinsNothingAfterAPartOfTheAnswer) {
 
 TEST(ClockExchange, JoinsNothingWhenThePeersLogHasBeenCut) {
   ClockExchange exchange = Started();
-  ClockAnswer cut = Answer(true);
+  ClockAnswer cut = Answer(true, 0);
   cut.log_cut = true;
   exchange.OnAnswer(cut, At(1));
   EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain) << "what it lacked may be here by now";
@@ -45,7 +46,7 @@ TEST(ClockExchange, JoinsNothingWhenThePeersLogHasBeenCut) {
 
 TEST(ClockExchange, NeedsNoCopyWhereTheClockOfNowLacksNothingThatWasCut) {
   ClockExchange exchange = Started();
-  ClockAnswer cut = Answer(true);
+  ClockAnswer cut = Answer(true, 0);
   cut.log_cut = true;
   exchange.OnAnswer(cut, At(1));
   EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
@@ -55,6 +56,24 @@ TEST(ClockExchange, NeedsNoCopyWhereTheClockOfNowLacksNothingThatWasCut) {
   EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain) << "two cuts in a row, of one clock each";
   exchange.OnAnswer(Answer(true), At(4));
   EXPECT_EQ(exchange.OnTakenIn(), Next::kJoinBases);
+}
+
+TEST(ClockExchange, EndsWhereAllThatIsLeftIsDamagedThere) {
+  ClockExchange exchange = Started();
+  exchange.OnAnswer(Answer(false), At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(Answer(false, 0), At(1));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
+}
+
+TEST(ClockExchange, WhereSomethingIsDamagedHereAllElseComesAndNothingIsJoined) {
+  ClockExchange exchange = Started();
+  exchange.OnAnswer(Answer(false, 2), At(1));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(Answer(true, 2), At(1));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
 }
 
 TEST(ClockExchange, ExpectsOneAnswerToEachQuestion) {

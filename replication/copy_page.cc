@@ -5,9 +5,9 @@
 #include <string_view>
 #include <utility>
 
-#include "replication/clock_answer.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
+#include "storage/readable.h"
 #include "storage/version/version_codec.h"
 
 namespace gyre {
@@ -57,26 +57,36 @@ absl::Status AddRecords(const Snapshot& snapshot, PartitionId partition, const C
   size_t bytes = 0;
   absl::Status failed;
   page->last = true;
-  const absl::Status scanned = snapshot.Scan(
-      Family::kRecords, ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after),
-      PartitionEnd(partition), [&](std::string_view key, std::string_view value) {
-        if (page->items.size() >= limits.max_rows || bytes >= limits.max_bytes) {
-          page->last = false;
-          return false;
-        }
-        std::optional<ItemKey> item = DecodeItemKey(key);
-        absl::StatusOr<Record> record = DecodeRecord(value);
-        if (!record.ok() && item.has_value()) {
-          failed = Damaged(record.status(), *item);
-        } else if (!item.has_value()) {
-          failed = absl::DataLossError("records: malformed key");
-        } else {
-          failed = Add(snapshot, *std::move(item), *std::move(record), page);
-        }
-        bytes += key.size() + value.size();
-        page->upto = key;
-        return failed.ok();
-      });
+  const auto add = [&](std::string_view key, std::string_view value) {
+    if (page->items.size() + page->damaged.size() >= limits.max_rows || bytes >= limits.max_bytes) {
+      page->last = false;
+      return false;
+    }
+    bytes += key.size() + value.size();
+    page->upto = key;
+    std::optional<ItemKey> item = DecodeItemKey(key);
+    absl::StatusOr<Record> record = DecodeRecord(value);
+    if (!item.has_value()) {
+      failed = absl::DataLossError("records: malformed key");
+    } else if (!record.ok()) {
+      page->damaged.push_back(*std::move(item));
+    } else {
+      failed = Add(snapshot, *std::move(item), *std::move(record), page);
+    }
+    return failed.ok();
+  };
+  const std::string end = PartitionEnd(partition);
+  const std::string from = ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after);
+  absl::Status scanned = snapshot.Scan(Family::kRecords, from, end, add);
+  if (absl::IsDataLoss(scanned) && page->upto.empty()) {
+    page->unread_to = FindReadable(snapshot, Family::kRecords, from, end);
+    scanned = page->unread_to == end ? absl::OkStatus()
+                                     : snapshot.Scan(Family::kRecords, page->unread_to, end, add);
+  }
+  if (absl::IsDataLoss(scanned) && !page->upto.empty()) {
+    page->last = false;  // the next one begins where it cannot be read
+    return failed;
+  }
   return scanned.ok() ? failed : scanned;
 }
 
@@ -116,8 +126,14 @@ absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const Cop
     Record record;
     if (bytes.ok()) {
       absl::StatusOr<Record> decoded = DecodeRecord(*bytes);
-      if (!decoded.ok()) return Damaged(decoded.status(), item);
+      if (!decoded.ok()) {
+        page->damaged.push_back(item);
+        continue;
+      }
       record = *std::move(decoded);
+    } else if (absl::IsDataLoss(bytes.status())) {
+      page->damaged.push_back(item);
+      continue;
     } else if (!absl::IsNotFound(bytes.status())) {
       return bytes.status();
     }
@@ -158,21 +174,27 @@ absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId par
 absl::StatusOr<ItemList> ListItems(const Snapshot& snapshot, const ItemRange& range, size_t most) {
   ItemList list;
   absl::Status malformed;
-  const absl::Status scanned = snapshot.Scan(
-      Family::kRecords, range.after.empty() ? PartitionBegin(range.partition) : Behind(range.after),
-      range.upto.empty() ? PartitionEnd(range.partition) : Behind(range.upto),
-      [&](std::string_view key, std::string_view) {
-        if (list.items.size() >= most) return list.complete = false;
-        std::optional<ItemKey> item = DecodeItemKey(key);
-        if (!item.has_value()) {
-          malformed = absl::DataLossError("records: malformed key");
-          return false;
-        }
-        list.items.push_back(*std::move(item));
-        return true;
-      });
-  if (!scanned.ok()) return scanned;
-  if (!malformed.ok()) return malformed;
+  std::string from = range.after.empty() ? PartitionBegin(range.partition) : Behind(range.after);
+  const std::string end = range.upto.empty() ? PartitionEnd(range.partition) : Behind(range.upto);
+  while (from < end) {
+    const absl::Status scanned =
+        snapshot.Scan(Family::kRecords, from, end, [&](std::string_view key, std::string_view) {
+          if (list.items.size() >= most) return list.complete = false;
+          std::optional<ItemKey> item = DecodeItemKey(key);
+          if (!item.has_value()) {
+            malformed = absl::DataLossError("records: malformed key");
+            return false;
+          }
+          list.items.push_back(*std::move(item));
+          from = Behind(std::string(key));
+          return true;
+        });
+    if (!malformed.ok()) return malformed;
+    if (scanned.ok()) break;
+    if (!absl::IsDataLoss(scanned)) return scanned;
+    list.unread = true;
+    from = FindReadable(snapshot, Family::kRecords, from, end);
+  }
   return list;
 }
 

@@ -6,6 +6,9 @@
 // items that the asker names. All are of the same snapshot, so that with the last of them the asker
 // holds what the snapshot's clock claims, and may join it (design 3, rule 3).
 //
+// What is damaged is left out, and named as far as it can be: a page says which items, or up to
+// where nothing could be read.
+//
 // ListItems: which items of a range a node holds itself. What it holds and the copy has not was
 // deleted.
 //
@@ -31,8 +34,8 @@ struct CopyPageLimits {
   size_t max_bytes = 1 << 20;
 };
 
-// INVALID_ARGUMENT when the question's cursor is none of the partition's; DATA_LOSS when something
-// is damaged.
+// INVALID_ARGUMENT when the question's cursor is none of the partition's; DATA_LOSS when the dot
+// log is damaged, or the partition's state.
 absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId partition,
                                        const CopyAsk& ask, const CopyPageLimits& limits);
 
@@ -46,6 +49,7 @@ struct ItemRange {
 struct ItemList {
   std::vector<ItemKey> items;  // in the order of their keys
   bool complete = true;        // false: there are more behind the last
+  bool unread = false;         // some may be missing, for the store cannot be read there
 };
 absl::StatusOr<ItemList> ListItems(const Snapshot& snapshot, const ItemRange& range, size_t most);
 

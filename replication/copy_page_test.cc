@@ -106,12 +106,56 @@ TEST_F(CopyPageTest, ACursorOfAnotherPartitionIsRefused) {
   EXPECT_EQ(named.status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST_F(CopyPageTest, ADamagedRecordIsNotPassedOn) {
+TEST_F(CopyPageTest, ADamagedRecordIsNamedAndAllElseComes) {
+  for (const char* key : {"a", "b", "c"}) Put(Item(key));
   WriteBatch damage;
-  damage.Put(Family::kRecords, EncodeItemKey(Item("a")), std::string(1, '\x1f'));
+  damage.Put(Family::kRecords, EncodeItemKey(Item("b")), std::string(1, '\x1f'));
   ASSERT_TRUE(owner_.engine().Write(damage, WalSync::kYes).ok());
-  const auto page = BuildCopyPage(*owner_.engine().TakeSnapshot(), kPartition, {}, {});
-  EXPECT_EQ(page.status().code(), absl::StatusCode::kDataLoss);
+  const CopyPage page = PageOf({});
+  EXPECT_EQ(page.items.size(), 2u);
+  EXPECT_EQ(page.damaged, std::vector<ItemKey>{Item("b")});
+  EXPECT_TRUE(page.last);
+  const CopyPage named =
+      PageOf({.part = CopyPart::kItems, .items = {Item("a"), Item("b"), Item("c")}});
+  EXPECT_EQ(named.items.size(), 2u);
+  EXPECT_EQ(named.damaged, std::vector<ItemKey>{Item("b")});
+}
+
+TEST_F(CopyPageTest, APageEndsBeforeWhatCannotBeReadAndTheNextBeginsBehindIt) {
+  for (const char* key : {"a", "b", "c", "d"}) Put(Item(key));
+  for (const char* key : {"b", "c"}) {
+    ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item(key))));
+  }
+  const CopyPage first = PageOf({});
+  EXPECT_EQ(first.items.size(), 1u);
+  EXPECT_EQ(first.unread_to, "");
+  ASSERT_FALSE(first.last);
+  const CopyPage second = PageOf({.after = first.upto});
+  ASSERT_EQ(second.items.size(), 1u);
+  EXPECT_EQ(second.items[0].item, Item("d"));
+  EXPECT_GT(second.unread_to, EncodeItemKey(Item("c")));
+  EXPECT_LE(second.unread_to, EncodeItemKey(Item("d")));
+  EXPECT_TRUE(second.last);
+}
+
+TEST_F(CopyPageTest, WhereNothingIsLeftToBeReadThePartEnds) {
+  for (const char* key : {"a", "b"}) Put(Item(key));
+  ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item("b"))));
+  const CopyPage page = PageOf({.after = EncodeItemKey(Item("a"))});
+  EXPECT_TRUE(page.last);
+  EXPECT_TRUE(page.items.empty());
+  EXPECT_GT(page.unread_to, EncodeItemKey(Item("b")));
+  EXPECT_LE(page.unread_to, PartitionEnd(kPartition));
+}
+
+TEST_F(CopyPageTest, AListPassesOverWhatCannotBeReadAndSaysSo) {
+  for (const char* key : {"a", "b", "c"}) Put(Item(key));
+  ASSERT_TRUE(owner_.engine().Damage(Family::kRecords, EncodeItemKey(Item("b"))));
+  const auto list = ListItems(*owner_.engine().TakeSnapshot(), {kPartition, "", ""}, 100);
+  ASSERT_TRUE(list.ok());
+  EXPECT_EQ(list->items, (std::vector<ItemKey>{Item("a"), Item("c")}));
+  EXPECT_TRUE(list->unread);
+  EXPECT_TRUE(list->complete);
 }
 
 TEST_F(CopyPageTest, AListHoldsTheKeysBehindOneAndUpToAnother) {

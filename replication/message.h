@@ -96,6 +96,12 @@ struct ClockAnswer {
   uint64_t missing = 0;  // dots that the asker lacked before this answer
   // The same by table, ascending, where it was asked for; without dots that the log has dropped.
   std::vector<std::pair<TableId, uint64_t>> missing_by_table = {};
+  // Records of the partition that were damaged there, and are whole again, since its start: what a
+  // copy had to leave out may be there by now.
+  uint64_t mended = 0;
+  // What was left out, for it is damaged there; then the answer is not complete. For the node that
+  // answers: it does not travel.
+  std::vector<ItemKey> left_out = {};
 };
 
 // Your dot log no longer tells what I lack: send me your whole copy of this partition, page by
@@ -120,6 +126,11 @@ struct CopyPage {
   std::string upto = {};                    // the last key of the page
   bool last = false;                        // of its part
   PartitionClock clock = {};                // of the snapshot
+  // Left out, for it is damaged there: these, among the items of the page; and unless empty all
+  // from where the page was to begin up to this key, or the partition's end, where nothing can be
+  // read. What is here of it may be all that there is: such a copy's clock claims more than came.
+  std::vector<ItemKey> damaged = {};
+  std::string unread_to = {};
 };
 
 // What have you of this run of the partition's items (replication/slice.h)? With `digest`, which is

@@ -29,9 +29,15 @@ bool PartitionCopy::Awaits(NodeId from, const CopyPage& page) const {
   const auto foreign = [&](const ItemKey& item) { return item.partition != partition_; };
   const bool about_it = std::none_of(page.items.begin(), page.items.end(),
                                      [&](const auto& one) { return foreign(one.item); }) &&
+                        std::none_of(page.damaged.begin(), page.damaged.end(), foreign) &&
                         std::none_of(page.log.begin(), page.log.end(),
                                      [&](const auto& one) { return foreign(one.item); });
-  return about_it && (page.last || page.upto > after_);  // or it would go on for ever
+  const bool unread_here =
+      page.unread_to.empty() ||
+      (page.unread_to > std::max(after_, PartitionBegin(partition_)) &&
+       page.unread_to <= PartitionEnd(partition_) && (page.last || page.upto >= page.unread_to));
+  // Or it would go on for ever.
+  return about_it && unread_here && (page.last || page.upto > after_);
 }
 
 std::vector<ExplainedRecord> PartitionCopy::OnPage(CopyPage* page, Time now) {
@@ -39,10 +45,15 @@ std::vector<ExplainedRecord> PartitionCopy::OnPage(CopyPage* page, Time now) {
   deadline_ = now + kPatience;
   clock_ = std::move(page->clock);
   shown_.clear();
+  partial_ = partial_ || !page->unread_to.empty() || !page->damaged.empty();
   if (part_ == CopyPart::kRecords) {
     for (const ExplainedRecord& explained : page->items) shown_.insert(explained.item);
+    shown_.insert(page->damaged.begin(), page->damaged.end());
     records_ += page->items.size();
-    to_list_ = ItemRange{partition_, after_, page->last ? std::string() : page->upto};
+    std::string from = page->unread_to.empty() ? after_ : std::move(page->unread_to);
+    if (from < PartitionEnd(partition_)) {
+      to_list_ = ItemRange{partition_, std::move(from), page->last ? std::string() : page->upto};
+    }
   }
   for (const ItemKey& item : std::exchange(asked_, {})) suspects_.erase(item);
   after_ = std::move(page->upto);
@@ -66,6 +77,7 @@ std::vector<ExplainedRecord> PartitionCopy::OnListed(const ItemList& list) {
     Fill(&nothing, clock_);
     deleted.push_back({item, std::make_shared<const Record>(std::move(nothing)), {}});
   }
+  partial_ = partial_ || list.unread;
   if (list.complete) {
     to_list_.reset();
   } else {
@@ -77,6 +89,7 @@ std::vector<ExplainedRecord> PartitionCopy::OnListed(const ItemList& list) {
 PartitionCopy::Next PartitionCopy::OnTakenIn() {
   if (suspects_.size() > kMostSuspects) return Next::kGiveUp;
   if (to_list_.has_value()) return Next::kList;
+  if (part_ != CopyPart::kRecords && partial_) return Next::kLeave;
   if (part_ == CopyPart::kItems && suspects_.empty()) return Next::kJoinClock;
   return Next::kAsk;
 }

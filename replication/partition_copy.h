@@ -9,6 +9,9 @@
 // bases say so. And what reaches it meanwhile, and is older than the snapshot, may be deleted
 // there, too: such items are asked for by name in the end.
 //
+// Where something is damaged, there or here, all else comes, and nothing is joined: what is left
+// out is taken neither for deleted nor for taken in.
+//
 // A copy that breaks off has joined nothing; what has come of it is explained by dots of its own,
 // and stays.
 //
@@ -50,6 +53,7 @@ class PartitionCopy {
     kList,       // Range: which items of it does this node hold? Ends in OnListed
     kJoinClock,  // everything is in: take over clock(); the copy is over
     kGiveUp,     // too much changed meanwhile
+    kLeave,      // what can come has; some is damaged, and so the clock is not to be taken over
   };
 
   // REQUIRES: what was done last said kAsk; or nothing was done yet.
@@ -62,6 +66,8 @@ class PartitionCopy {
   ItemRange Range() const;
   // The same of what this node holds in the range.
   std::vector<ExplainedRecord> OnListed(const ItemList& list);
+  // One of what was to be taken in could not be, for what is here of it is damaged.
+  void OnMissed() { partial_ = true; }
   Next OnTakenIn();
 
   // Something else than this copy changed the item.
@@ -87,6 +93,7 @@ class PartitionCopy {
   std::set<ItemKey> suspects_;
   std::vector<ItemKey> asked_;  // of those
   uint64_t records_ = 0;
+  bool partial_ = false;
 };
 
 }  // namespace gyre

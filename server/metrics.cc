@@ -101,6 +101,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repair.copies += one.repair.copies;
     sum.repair.copied += one.repair.copied;
     sum.repair.copied_items += one.repair.copied_items;
+    sum.repair.copies_left += one.repair.copies_left;
     sum.record_cache.hits += one.record_cache.hits;
     sum.record_cache.misses += one.record_cache.misses;
     sum.record_cache.evictions += one.record_cache.evictions;
@@ -153,6 +154,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Gauge("gyre_copies_under_way", "Whole copies of partitions that are being taken",
              sum.repair.copies);
   out->Counter("gyre_copies_total", "Whole copies of partitions taken over", sum.repair.copied);
+  out->Counter("gyre_copies_left_total",
+               "Whole copies that were not taken over, for something was damaged, there or here",
+               sum.repair.copies_left);
   out->Counter("gyre_copied_items_total", "Records that came with such copies",
                sum.repair.copied_items);
   out->Counter("gyre_reads_total", "Reads coordinated", sum.reads);
@@ -181,12 +185,12 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Gauge("gyre_damaged_records",
              "Records that failed their checks, are served to nobody and have not been mended",
              sum.damaged);
-  out->Counter("gyre_mended_records_total", "Damaged records fetched again from the other nodes, or whole in memory and written again",
-               sum.mended);
+  out->Counter(
+      "gyre_mended_records_total",
+      "Damaged records fetched again from the other nodes, or whole in memory and written again",
+      sum.mended);
   out->Counter("gyre_unreadable_total",
-               "Reads and scans that found a record damaged or the disk failing: repair of its "
-               "partition stands still",
-               sum.unreadable);
+               "Reads and scans that found a record damaged or the disk failing", sum.unreadable);
   out->Gauge("gyre_hints", "Writes kept for owners that could not be reached", hints.hints);
   out->Gauge("gyre_hint_bytes", "Their keys and values", hints.bytes);
   out->Counter("gyre_hints_kept_total", "Writes taken in for owners that could not be reached",

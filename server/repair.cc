@@ -36,6 +36,7 @@ void Repair::OnView(std::shared_ptr<const View> view) {
 void Repair::List() {
   missing_changed_ = true;
   std::erase_if(missing_, [&](const auto& entry) { return !store_->Owns(entry.first); });
+  std::erase_if(left_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
   const std::vector<PartitionId> before = std::exchange(round_, {});
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
@@ -64,6 +65,7 @@ void Repair::OnLostState(Instant now) {
   unheard_.clear();
   under_way_.clear();
   copies_.clear();
+  left_.clear();
   for (PartitionId partition : round_) Hasten(partition);
   ask_at_ = std::min(ask_at_, now.monotonic);
 }
@@ -74,6 +76,7 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
     std::erase_if(under_way_,
                   [&](const auto& entry) { return entry.second.exchange.peer() == node; });
     std::erase_if(copies_, [&](const auto& entry) { return entry.second.copy.peer() == node; });
+    std::erase_if(left_, [&](const auto& entry) { return entry.first.first == node; });
     return;
   }
   if (unreachable_.erase(node) == 0) return;
@@ -202,6 +205,8 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
   NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
   it->second.arriving = answer.items.size();
+  it->second.missed = false;
+  it->second.mended = answer.mended;
   if (answer.items.empty()) return EndAnswer(id, now, effects);
   for (ExplainedRecord& change : answer.items) {
     effects->arrivals.push_back({id, std::move(change), false});
@@ -210,21 +215,18 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
 
 void Repair::OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects) {
   if (auto copy = copies_.find(id); copy != copies_.end()) {
-    if (!taken) {
-      copies_.erase(copy);
-    } else if (--copy->second.arriving == 0) {
-      GoOn(id, &copy->second, now, effects);
-    }
+    if (!taken) copy->second.copy.OnMissed();
+    if (--copy->second.arriving == 0) GoOn(id, &copy->second, now, effects);
     return;
   }
   if (taken) ++figures_.items;
   auto it = under_way_.find(id);
   if (it == under_way_.end()) return;
   if (!taken) {
-    under_way_.erase(it);  // the bases would claim what is not here
-  } else if (--it->second.arriving == 0) {
-    EndAnswer(id, now, effects);
+    it->second.missed = true;
+    it->second.exchange.OnMissed();
   }
+  if (--it->second.arriving == 0) EndAnswer(id, now, effects);
 }
 
 void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
@@ -242,7 +244,11 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
       break;
     case ClockExchange::Next::kCopy:
       ++figures_.log_cuts;
-      to_copy_.emplace(peer, partition);
+      if (MayCopy({peer, partition}, it->second.mended, now.monotonic)) {
+        to_copy_.insert_or_assign({peer, partition}, it->second.mended);
+      } else {
+        AskLater(partition, peer, now);
+      }
       break;
     case ClockExchange::Next::kGiveUp:
       AskLater(partition, peer, now);
@@ -268,7 +274,8 @@ void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
 void Repair::BeginCopies(Instant now, Effects* effects) {
   for (auto next = to_copy_.begin();
        next != to_copy_.end() && copies_.size() < options_.max_copies;) {
-    const auto [peer, partition] = *next;
+    const auto [peer, partition] = next->first;
+    const uint64_t mended = next->second;
     // Two at once would each bring back what the other has seen deleted.
     if (IsCopied(partition)) {
       ++next;
@@ -279,9 +286,28 @@ void Repair::BeginCopies(Instant now, Effects* effects) {
     const ExchangeId id = first_id_ + ids_++ % kIds;
     Copying& copying = copies_
                            .emplace(id, Copying{PartitionCopy(partition, peer, now.monotonic), 0,
-                                                LogTail(kMostLogRows)})
+                                                LogTail(kMostLogRows), mended})
                            .first->second;
     effects->asks.push_back({peer, id, partition, copying.copy.Question()});
+  }
+}
+
+bool Repair::MayCopy(const Pair& of, uint64_t mended, Time now) const {
+  const auto left = left_.find(of);
+  if (left == left_.end()) return true;
+  return now >= (left->second.mended == mended ? left->second.again : left->second.pause);
+}
+
+void Repair::LeaveCopy(const Copying& copying, Time now) {
+  ++figures_.copies_left;
+  left_.insert_or_assign(
+      Pair(copying.copy.peer(), copying.copy.partition()),
+      Left{now + options_.copy_pause, now + options_.copy_again, copying.mended});
+}
+
+void Repair::OnMended(PartitionId partition) {
+  for (auto& [of, left] : left_) {
+    if (of.second == partition) left.again = std::min(left.again, left.pause);
   }
 }
 
@@ -338,9 +364,14 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       copying->log.ForEach([&](const LogRow& row) { store_->TakeOver(row.item, row.minted); });
       store_->JoinAll(partition, copy.clock());
       ++figures_.copied;
+      left_.erase({peer, partition});
       NoteInStep(partition, peer, effects);
       break;
     case PartitionCopy::Next::kGiveUp:
+      AskLater(partition, peer, now);
+      break;
+    case PartitionCopy::Next::kLeave:
+      LeaveCopy(*copying, now.monotonic);
       AskLater(partition, peer, now);
       break;
   }
@@ -390,6 +421,7 @@ void Repair::NoteMissing(UnderWay* under_way, const ClockAnswer& answer) {
 
 void Repair::LessenMissing(UnderWay* under_way) {
   const auto coming = std::exchange(under_way->coming, {});
+  if (under_way->missed) return;  // which of them is not known: the next comparison tells
   const auto partition = missing_.find(under_way->exchange.partition());
   if (coming.empty() || partition == missing_.end()) return;
   const auto of_peer = partition->second.find(under_way->exchange.peer());

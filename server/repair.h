@@ -3,7 +3,8 @@
 // never ends, and at once, owner by owner, where one is back that may have what was missed. A
 // question answers two: who is asked sees the asker's clock, and need not ask back where that holds
 // nothing new. An owner whose dot log no longer tells what this node lacks gives a whole copy
-// instead (replication/partition_copy.h).
+// instead (replication/partition_copy.h). What is damaged, there or here, is left out, and nothing
+// is joined before it is mended; all else comes.
 //
 // A partition whose data were lost here is filled again in the same way: it is whole once every
 // other owner has been compared with since (ReplicaStore::Filling), and until then this node
@@ -54,6 +55,12 @@ struct RepairOptions {
   // a snapshot of the giver's store, which keeps what is deleted meanwhile on its disk.
   size_t max_copies = 2;
   size_t max_copies_given = 4;
+  // A copy in which something is damaged, there or here, brings all else, and another one of the
+  // same partition from the same owner would bring the same. So that begins once something of it
+  // was mended, but not before the first of these; and after the second in any case, for damage may
+  // end in other ways. Defaults 10 s and 10 min. Shorter copies again what is here.
+  Duration copy_pause = Duration::Seconds(10);
+  Duration copy_again = Duration::Seconds(600);
 };
 
 class Repair {
@@ -97,6 +104,7 @@ class Repair {
     uint64_t log_dropped = 0;   // entries of this node's logs that some owner may not have seen
     uint64_t log_cuts = 0;      // exchanges that came to need a whole copy
     uint64_t copied = 0;        // whole copies taken over
+    uint64_t copies_left = 0;   // in which something was damaged, there or here: not taken over
     uint64_t copied_items = 0;  // records that came with copies, also with those that broke off
     uint64_t misdirected = 0;   // answers about another partition: dropped
   };
@@ -122,6 +130,8 @@ class Repair {
   void OnChange(const ItemKey& item, const Record& incoming) {
     if (!copies_.empty()) TellCopies(item, incoming);
   }
+  // A record of it that was damaged here is whole again.
+  void OnMended(PartitionId partition);
   // The data of this node's partitions are not what they were (ReplicaStore::BeginFilling).
   void OnLostState(Instant now);
   // They are, after all (ReplicaStore::EndAllFilling).
@@ -137,6 +147,8 @@ class Repair {
   struct UnderWay {
     ClockExchange exchange;
     size_t arriving = 0;  // items of the last answer that have not been taken in
+    bool missed = false;  // some of them could not be
+    uint64_t mended = 0;  // there, as of the last answer
     std::map<TableId, uint64_t> coming = {};  // dots that come with them
   };
   // What one owner of a partition has that this node lacks.
@@ -151,6 +163,13 @@ class Repair {
     // To be taken over with the clock, and not before: the log tells of deletes, too, and what they
     // deleted may still reach this node.
     LogTail log;
+    uint64_t mended = 0;  // there, before it began
+  };
+  // A copy that was not taken over.
+  struct Left {
+    Time pause;           // no other one before this
+    Time again;           // another one after this, or once more was mended
+    uint64_t mended = 0;  // there, before it began
   };
   using Pair = std::pair<NodeId, PartitionId>;
 
@@ -163,11 +182,13 @@ class Repair {
   void Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects);
   void Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects);
   void EndAnswer(ExchangeId id, Instant now, Effects* effects);
+  void LeaveCopy(const Copying& copying, Time now);
   void NoteMissing(UnderWay* under_way, const ClockAnswer& answer);
   void LessenMissing(UnderWay* under_way);
   void ForgetMissing(PartitionId partition, NodeId owner);
   void SumMissing();
   bool IsCopied(PartitionId partition) const;
+  bool MayCopy(const Pair& of, uint64_t mended, Time now) const;
   void BeginCopies(Instant now, Effects* effects);
   void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
               Effects* effects);
@@ -193,8 +214,9 @@ class Repair {
   Time later_at_ = Time::Never();
   Time ask_at_;
   std::map<ExchangeId, UnderWay> under_way_;
-  std::set<Pair> to_copy_;
+  std::map<Pair, uint64_t> to_copy_;  // what was mended there before
   std::map<ExchangeId, Copying> copies_;
+  std::map<Pair, Left> left_;
   std::set<NodeId> unreachable_;
   std::map<PartitionId, std::map<NodeId, Missing>> missing_;
   bool missing_changed_ = false;

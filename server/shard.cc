@@ -286,6 +286,7 @@ void Shard::PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now) 
                  store_->Restore(its, *fetched.record, fetched.minted);
                  ++figures_.mended;
                  damaged_.Forget(its);
+                 NoteMended(its.partition);
                }
              });
 }
@@ -430,6 +431,7 @@ void Shard::NoteDamaged(const ItemKey& item, Instant now) {
   if (failed_ || !MayWrite(item)) return;
   if (const std::optional<Record> whole = store_->AtHand(item)) {
     ++figures_.mended;
+    NoteMended(item.partition);
     return store_->Amend(item, *whole, *whole, {});
   }
   const bool lone = view_->Owners(item.partition).size() < 2;
@@ -437,8 +439,18 @@ void Shard::NoteDamaged(const ItemKey& item, Instant now) {
   if (damaged_.waits() && mend_at_ == Time::Never()) mend_at_ = now.monotonic;
 }
 
+void Shard::NoteUnread(const std::vector<ItemKey>& damaged, bool more, Instant now) {
+  if (!damaged.empty() || more) ++figures_.unreadable;
+  for (const ItemKey& item : damaged) NoteDamaged(item, now);
+}
+
 void Shard::NoteWhole(const ItemKey& item) {
-  if (damaged_.size() > 0) damaged_.Forget(item);
+  if (damaged_.size() > 0 && damaged_.Forget(item)) NoteMended(item.partition);
+}
+
+void Shard::NoteMended(PartitionId partition) {
+  ++mended_[partition];
+  repair_.OnMended(partition);
 }
 
 bool Shard::MayWrite(const ItemKey& item) const {
@@ -939,7 +951,8 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
   const auto it = copies_given_.find({scan.asker, scan.exchange});
   if (!page.ok()) {
     ++figures_.unreadable;
-    if (const auto item = DamagedItem(page.status())) NoteDamaged(*item, now);
+  } else {
+    NoteUnread(page->damaged, !page->unread_to.empty(), now);
   }
   if (!page.ok() || failed_ || it == copies_given_.end()) {
     if (it != copies_given_.end()) copies_given_.erase(it);
@@ -953,7 +966,7 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
 
 void Shard::OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now) {
   if (failed_) return;
-  if (!list.ok()) ++figures_.unreadable;
+  if (!list.ok() || list->unread) ++figures_.unreadable;
   Repair::Effects effects;
   repair_.OnListed(id, std::move(list), now, &effects);
   PerformRepair(std::move(effects), now);
@@ -979,7 +992,10 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
   --clock_scans_under_way_;
   if (!answer.ok()) {
     ++figures_.unreadable;
-    if (const auto item = DamagedItem(answer.status())) NoteDamaged(*item, now);
+  } else {
+    NoteUnread(answer->left_out, false, now);
+    const auto mended = mended_.find(scan.partition);
+    answer->mended = mended == mended_.end() ? 0 : mended->second;
   }
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);

@@ -263,6 +263,10 @@ class Shard {
   // The item's record failed its checks: it is served to nobody, and fetched again; or written
   // again at once, where it is whole in memory.
   void NoteDamaged(const ItemKey& item, Instant now);
+  // A scan of the store has left these out, and `more` that it could not name.
+  void NoteUnread(const std::vector<ItemKey>& damaged, bool more, Instant now);
+  // A record of it is whole again.
+  void NoteMended(PartitionId partition);
   // It is this node's, and its table is there.
   bool MayWrite(const ItemKey& item) const;
   // It was read after all: it was written again, or is whole in memory.
@@ -386,6 +390,7 @@ class Shard {
   bool heard_peers_;
   bool failed_ = false;
   DamagedRecords damaged_;
+  std::map<PartitionId, uint64_t> mended_;  // records that were damaged, since start
   Time mend_at_ = Time::Never();
   ShardFigures figures_;
 };

@@ -1023,7 +1023,9 @@ TEST(Shard, TellsAPeerThatItsRecordIsDamaged) {
   EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kCorrupt);
   EXPECT_EQ(bench.Hear("b", bench.ApplyOf("key", "y"), 6).Take(), "Failed>b");
   EXPECT_EQ(bench.Hear("b", ClockAsk{}, 7).Take(), "scan");
-  EXPECT_EQ(bench.EndScan().Take(), "Failed>b");
+  EXPECT_EQ(bench.EndScan().Take(), "ClockAnswer>b");
+  EXPECT_TRUE(bench.sent<ClockAnswer>(0).items.empty());
+  EXPECT_FALSE(bench.sent<ClockAnswer>(0).complete);
 }
 
 // What is stored of the item fails its checks.
@@ -1449,6 +1451,85 @@ TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
+}
+
+// ---- copies in which something is damaged
+
+// The log of "b" no longer tells what is missing, and a copy begins; or not, and what happens
+// instead.
+std::string AskForACopy(Bench* bench, uint64_t mended) {
+  ClockAnswer cut = Cut();
+  cut.mended = mended;
+  for (int64_t passed = 0; passed < 60'000; passed += 100) {
+    const std::string asked = bench->Wake(100).CommitAll();
+    if (asked == "ClockAsk>b") break;
+  }
+  bench->Hear("b", cut).Take();
+  return bench->Hear("b", cut).Take();
+}
+
+TEST(Shard, WhatIsDamagedHereKeepsNothingElseOfACopyAway) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("damaged", "x", 1), 5).CommitAll();
+  Damage(&bench, bench.Item("damaged"));
+  ASSERT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"damaged", "key"})).CommitAll();
+  EXPECT_EQ(bench.EndListing().Take(), "") << "the copy is over";
+  EXPECT_EQ(bench.Read(1, "key", 1).Take(), "reply 1 OK copied");
+  EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 9})) << "the damaged one was not taken in";
+  EXPECT_EQ(bench.shard().figures().repair.copies_left, 1u);
+  EXPECT_EQ(bench.shard().figures().repair.copied, 0u);
+}
+
+TEST(Shard, NoOtherCopyBeginsBeforeWhatIsDamagedThereIsMended) {
+  Bench bench;
+  ASSERT_EQ(AskForACopy(&bench, 3), "CopyAsk>b");
+  CopyPage page = PageOf(bench, bench.sent<CopyAsk>(0), {"key"});
+  page.damaged = {bench.Item("damaged")};
+  bench.Hear("b", page).CommitAll();
+  bench.EndListing().CommitAll();
+  EXPECT_EQ(bench.shard().figures().repair.copies_left, 1u);
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(AskForACopy(&bench, 3), "") << "it is damaged there";
+  EXPECT_EQ(AskForACopy(&bench, 4), "CopyAsk>b") << "it was mended";
+}
+
+TEST(Shard, NoOtherCopyBeginsBeforeWhatIsDamagedHereIsMended) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("damaged", "x", 1), 5).CommitAll();
+  WriteBatch whole;
+  whole.Put(Family::kRecords, EncodeItemKey(bench.Item("damaged")),
+            *bench.engine().Get(Family::kRecords, EncodeItemKey(bench.Item("damaged"))));
+  Damage(&bench, bench.Item("damaged"));
+  ASSERT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"damaged"})).CommitAll();
+  bench.EndListing().CommitAll();
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(AskForACopy(&bench, 0), "");
+  ASSERT_TRUE(bench.engine().Write(whole, WalSync::kYes).ok());
+  bench.Read(1, "damaged", 1).Take();
+  EXPECT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+}
+
+TEST(Shard, DamageWithoutANameIsCopiedAroundOnceInAWhile) {
+  Bench bench;
+  ASSERT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+  CopyPage page = PageOf(bench, bench.sent<CopyAsk>(0), {"key"});
+  page.unread_to = EncodeItemKey(bench.Item("key"));
+  bench.Hear("b", page).CommitAll();
+  bench.EndListing().CommitAll();
+  EXPECT_EQ(AskForACopy(&bench, 0), "");
+  bench.Wake(600'000);
+  EXPECT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+}
+
+TEST(Shard, WhatAPageLeavesOutAsDamagedIsNotTakenForDeleted) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("damaged-there", "x", 1), 5).CommitAll();
+  ASSERT_EQ(AskForACopy(&bench, 0), "CopyAsk>b");
+  CopyPage page = PageOf(bench, bench.sent<CopyAsk>(0), {});
+  page.damaged = {bench.Item("damaged-there")};
+  bench.Hear("b", page).CommitAll();
+  bench.EndListing().CommitAll();
+  EXPECT_EQ(bench.Read(1, "damaged-there", 1).Take(), "reply 1 OK x");
 }
 
 TEST(Shard, ToWhoMendsAnOwnerThatIsBeingFilledSaysWhatItHas) {

@@ -251,5 +251,58 @@ TEST_F(DamageStory, WhatTwoOwnersCannotReadTheThirdHas) {
   ExpectSettled({"milk"});
 }
 
+// Of two owners one loses its disk, and a record of the other's is damaged. The first waits for all
+// that the second has, which waits for what the first may have.
+class PairsStory : public DamageStory {
+ protected:
+  static constexpr int kKeys = 20;
+  static std::string KeyOf(int i) { return "key-" + std::to_string(i); }
+  PairsStory() {
+    TableSpec table;
+    table.name = "pairs";
+    table.replicas = 2;
+    table.read_quorum = table.write_quorum = 1;
+    AddTable(table);
+    const PartitionId partition = cluster_.Locate("pairs", "eve");
+    owners_ = cluster_.OwnersOf(partition);
+    Put(owners_[0], "tea", "pairs", "eve");
+    for (int i = 0; i < kKeys; ++i) {
+      if (cluster_.Locate("pairs", KeyOf(i)) == partition) keys_.push_back(KeyOf(i));
+    }
+    EXPECT_GT(keys_.size(), 0u);
+    for (const std::string& key : keys_) Put(owners_[0], "tea", "pairs", key);
+  }
+  void LoseAndDamage() {
+    ASSERT_TRUE(cluster_.DamageRecord(owners_[1], cluster_.Item("pairs", "eve")));
+    cluster_.Wipe(owners_[0]);
+    cluster_.RunFor(Duration::Seconds(2));
+    Restart({owners_[0]});
+    cluster_.RunFor(Duration::Seconds(30));
+  }
+  void ExpectWhole() {
+    EXPECT_EQ(cluster_.damaged(), 0u);
+    EXPECT_EQ(cluster_.Figures().repair.filling, 0u);
+    for (const std::string& key : keys_) EXPECT_EQ(cluster_.Settled("pairs", key), Strings{"tea"});
+    EXPECT_EQ(cluster_.Settled("pairs", "eve"), Strings{}) << "both copies are lost";
+  }
+  std::vector<std::string> keys_;  // of the same partition
+};
+
+TEST_F(PairsStory, ALostDiskIsFilledByItsLogThoughARecordOfTheOtherIsDamaged) {
+  cluster_.RunFor(Duration::Seconds(15));
+  LoseAndDamage();
+  ExpectWhole();
+}
+
+TEST_F(PairsStory, ALostDiskIsFilledByACopyThoughARecordOfTheOtherIsDamaged) {
+  cluster_.RunFor(Duration::Seconds(300));
+  LoseAndDamage();
+  EXPECT_GT(cluster_.Figures().repair.copies_left, 0u);
+  for (const std::string& key : keys_) EXPECT_EQ(cluster_.Settled("pairs", key), Strings{"tea"});
+  EXPECT_EQ(Get(owners_[1], "eve", "pairs").code, Outcome::Code::kQuorumNotMet);
+  cluster_.RunFor(Duration::Seconds(30));  // so that it has a name
+  ExpectWhole();
+}
+
 }  // namespace
 }  // namespace gyre

@@ -81,6 +81,10 @@ void SimCluster::Open(int index) {
   options.store.fill_what_is_new = node.replaced;
   options.shard.expiry.margin = options_.expiry_margin;
   options.shard.expiry.portion = 4;  // so that a sweep takes several
+  // What is mended here is so within seconds, and what could not be named is as soon as it is
+  // written.
+  options.shard.repair.copy_pause = Duration::Seconds(2);
+  options.shard.repair.copy_again = Duration::Seconds(10);
   options.shard.scrub.pass = options_.scrub_pass * options_.unhurried;
   // Beyond any clock that is wrong here.
   options.shard.scrub.expiry_slack = Duration::Seconds(1'000'000);
@@ -1228,6 +1232,7 @@ void SimCluster::AddFigures(const SimNode& node, ShardFigures* sum) const {
     sum->repair.log_cuts += figures.repair.log_cuts;
     sum->repair.log_dropped += figures.repair.log_dropped;
     sum->repair.copied += figures.repair.copied;
+    sum->repair.copies_left += figures.repair.copies_left;
     sum->repair.copied_items += figures.repair.copied_items;
     sum->repair.filling += figures.repair.filling;
     sum->disk_reads += figures.disk_reads;
