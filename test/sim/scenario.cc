@@ -132,13 +132,18 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   return faults;
 }
 
-// A record of some node, unless one waits to be mended: two copies may be gone then, and W of them
-// are what an acknowledged write may lose.
+// A record of some node, where another owner has it too, and unless one waits to be mended: two
+// copies may be gone then, and W of them are what an acknowledged write may lose. Until it is
+// mended it is no copy: what was not synced elsewhere may be gone.
 bool DamageSome(SimCluster* cluster, Random* random) {
   if (cluster->damaged() > 0) return false;
   const auto node = static_cast<int>(random->Below(cluster->size()));
   const std::vector<ItemKey> records = cluster->Records(node);
-  return !records.empty() && cluster->DamageRecord(node, records[random->Below(records.size())]);
+  if (records.empty()) return false;
+  const ItemKey& item = records[random->Below(records.size())];
+  if (!cluster->HasAnotherCopy(node, item) || !cluster->DamageRecord(node, item)) return false;
+  cluster->observer().OnPowerCut(node, Time(), cluster->scheduler().now());
+  return true;
 }
 
 }  // namespace

@@ -126,6 +126,8 @@ class SimCluster {
   // or writes before the scrub has met them. False, and nothing happens: the disk does not hold it,
   // or the node holds it in memory as well.
   bool DamageRecord(int node, const ItemKey& item);
+  // Whether some other owner has taken in whatever this one has of the item.
+  bool HasAnotherCopy(int node, const ItemKey& item) const;
   bool LoseRecord(int node, const ItemKey& item);
   bool ChangeRecord(int node, const ItemKey& item, const std::string& value);
   // An erase, or a later write, that the disk forgets: what the node held of the item at KeepRecord
@@ -255,7 +257,6 @@ class SimCluster {
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   void CountCrash(const SimNode& node);
   void NoteHeld();
-  bool HasAnotherCopy(int node, const ItemKey& item) const;
   static std::vector<std::string> GarbledKeys(const SimNode& node);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;

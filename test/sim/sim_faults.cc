@@ -79,7 +79,6 @@ void SimCluster::GarbleRecord(int index, Random* random) {
   observer_.OnPowerCut(index, Time(), scheduler_.now());
 }
 
-// Whether some other owner has taken in whatever this one has of the item.
 bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
   const auto clock_of = [&](int node) {
     const absl::StatusOr<PartitionState> state =
