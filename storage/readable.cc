@@ -7,8 +7,7 @@
 namespace gyre {
 namespace {
 
-// Bytes behind what the two ends have in common that are told apart, and so how close to the damage
-// the end of it is found.
+// Bytes behind what the two ends have in common that are told apart: how far each halving looks.
 constexpr size_t kBytesApart = 32;
 
 bool IsReadable(const Snapshot& snapshot, Family family, std::string_view from,
@@ -42,6 +41,12 @@ std::string Middle(std::string_view low, std::string_view high) {
   return middle;
 }
 
+// To the first key that does not begin with this one; to the empty one where there is none.
+void StepUp(std::string* key) {
+  while (!key->empty() && key->back() == '\xff') key->pop_back();
+  if (!key->empty()) ++key->back();
+}
+
 }  // namespace
 
 std::string FindReadable(const Snapshot& snapshot, Family family, std::string_view from,
@@ -61,11 +66,13 @@ std::string FindReadable(const Snapshot& snapshot, Family family, std::string_vi
     }
     low = std::move(next);
   }
-  const size_t alike = static_cast<size_t>(
-      std::mismatch(low.begin(), low.end(), high.begin(), high.end()).first - low.begin());
   for (size_t tries = 0; tries < 8 * kBytesApart; ++tries) {
     std::string middle = Middle(low, high);
-    if (middle <= low || middle >= high || middle.size() > alike + kBytesApart) break;
+    const auto alike = static_cast<size_t>(
+        std::mismatch(low.begin(), low.end(), high.begin(), high.end()).first - low.begin());
+    if (middle.size() > alike + kBytesApart) middle.resize(alike + kBytesApart);
+    if (middle <= low) StepUp(&middle);
+    if (middle <= low || middle >= high) break;
     if (IsReadable(snapshot, family, middle, end)) {
       high = std::move(middle);
     } else {

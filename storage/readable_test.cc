@@ -1,9 +1,12 @@
 #include "storage/readable.h"
 
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
+#include "ring/random.h"
 #include "storage/memory_engine.h"
 
 namespace gyre {
@@ -45,6 +48,29 @@ TEST_F(ReadableTest, FindsTheKeyBehindOneThatIsDamaged) {
 TEST_F(ReadableTest, FindsTheKeyBehindARunThatIsDamaged) {
   for (int i = 123; i <= 171; ++i) ASSERT_TRUE(engine_.Damage(Family::kRecords, KeyOf(i)));
   EXPECT_EQ(ReadBehind(123, "\x06"), KeyOf(172));
+}
+
+// Their beginnings are alike for a few bytes or none, so that the ends of what is halved are long.
+TEST_F(ReadableTest, FindsTheKeyBehindARunOfLongKeys) {
+  for (const size_t size : {20, 57, 60, 100, 126, 200, 254, 300}) {
+    MemoryEngine engine;
+    Random random(size);
+    std::set<std::string> keys;
+    WriteBatch batch;
+    while (keys.size() < 300) {
+      std::string key = "\x05";
+      while (key.size() < size) key += static_cast<char>('a' + random.Below(26));
+      batch.Put(Family::kRecords, key, "value");
+      keys.insert(std::move(key));
+    }
+    ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+    const std::vector<std::string> sorted(keys.begin(), keys.end());
+    for (int i = 100; i < 140; ++i) ASSERT_TRUE(engine.Damage(Family::kRecords, sorted[i]));
+    const std::unique_ptr<Snapshot> snapshot = engine.TakeSnapshot();
+    const std::string from = FindReadable(*snapshot, Family::kRecords, sorted[99] + '\0', "\x06");
+    EXPECT_GT(from, sorted[139]) << size;
+    EXPECT_LE(from, sorted[140]) << size;
+  }
 }
 
 TEST_F(ReadableTest, EndsWithTheRangeWhereNothingElseCanBeRead) {
