@@ -223,7 +223,9 @@ class GyreClient:
                     self._rest(address, 0.0)
                     return Answer(reply, address, attempt)
                 except StoreError as error:
-                    failure = error
+                    # One that was cut short by this deadline says less than what came before it.
+                    if failure is None or failure.detail is None or error.detail is not None:
+                        failure = error
                     if not _is_transient(error):
                         self._count_failure()
                         raise
