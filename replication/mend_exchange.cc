@@ -41,7 +41,9 @@ void MendExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) 
   if (const auto* failed = std::get_if<Failed>(&reply)) {
     // What a stand-in keeps, or an owner cannot read for now, is not lost.
     const bool lost = asks_owners_ && failed->code == Outcome::Code::kCorrupt;
-    if (!lost) return End(Outcome::Code::kQuorumNotMet, effects);
+    const bool empty = asks_owners_ && failed->code == Outcome::Code::kFilling;
+    if (empty) ++empty_;
+    if (!lost && !empty) return End(Outcome::Code::kQuorumNotMet, effects);
   } else if (auto* fetched = std::get_if<FetchReply>(&reply)) {
     merged_ = Sync(std::move(merged_), *fetched->found.record);
     minted_.insert(minted_.end(), fetched->found.minted.begin(), fetched->found.minted.end());
@@ -52,7 +54,7 @@ void MendExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) 
   asked_.erase(from);
   if (!asked_.empty()) return;
   if (!asks_owners_) return AskOwners(effects);
-  if (!owner_told_) return End(Outcome::Code::kQuorumNotMet, effects);
+  if (!owner_told_ && empty_ < owners_.size()) return End(Outcome::Code::kQuorumNotMet, effects);
   effects->restore = ExplainedRecord{item_, std::make_shared<const Record>(std::move(merged_)),
                                      std::move(minted_)};
   End(Outcome::Code::kOk, effects);

@@ -10,7 +10,9 @@
 // last copies elsewhere with it. So a node that cannot be reached puts the mending off, and until
 // then the record is served to nobody. An owner whose own copy is damaged has answered, too:
 // what it had is lost there, and it may itself wait for this one. Where none of the owners can
-// tell, the record stays damaged: that nothing is left passes for no delete.
+// tell, the record stays damaged: that nothing is left passes for no delete. One that is being
+// filled, and has nothing of it yet, cannot tell; but where all others are filled they wait for
+// this one, and what they had of it is gone: it ends as what hints tell, or as nothing.
 //
 // Its outcome is for the shard alone: kOk, or why it is to be tried again.
 
@@ -52,6 +54,7 @@ class MendExchange final : public Exchange {
   std::set<NodeId> owners_;  // the others
   bool asks_owners_ = false;
   bool owner_told_ = false;  // what it has, be it nothing
+  size_t empty_ = 0;         // owners that are being filled, and have nothing of it yet
   std::set<NodeId> asked_;   // and have not answered
   Record merged_;
   std::vector<Minted> minted_;

@@ -69,6 +69,28 @@ TEST(MendExchange, WhatIsDamagedAtAllOwnersIsNotTakenForDeleted) {
   EXPECT_EQ(trial.Hear('c', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/0");
 }
 
+// An owner with a new disk cannot say that there was nothing.
+TEST(MendExchange, WhoIsBeingFilledCanOnlyTellWhatItHas) {
+  Trial beside_damage = OfFour();
+  beside_damage.Start();
+  beside_damage.Hear('d', Nothing());
+  beside_damage.Hear('b', Failed{Outcome::Code::kCorrupt});
+  EXPECT_EQ(beside_damage.Hear('c', Failed{Outcome::Code::kFilling}), "QUORUM_NOT_MET 0/0");
+
+  Trial beside_a_copy = OfFour();
+  beside_a_copy.Start();
+  beside_a_copy.Hear('d', Nothing());
+  beside_a_copy.Hear('b', Failed{Outcome::Code::kFilling});
+  EXPECT_EQ(beside_a_copy.Hear('c', With('c', 1, "x")), "restore x, OK 0/0");
+
+  Trial all = OfFour();
+  all.Start();
+  all.Hear('d', With('g', 1, "hinted"));
+  all.Hear('b', Failed{Outcome::Code::kFilling});
+  EXPECT_EQ(all.Hear('c', Failed{Outcome::Code::kFilling}), "restore hinted, OK 0/0")
+      << "they wait for this one";
+}
+
 TEST(MendExchange, AStandInWhoseHintsAreDamagedMayKeepMore) {
   Trial trial = OfFour();
   trial.Start();

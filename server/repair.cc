@@ -385,13 +385,15 @@ void Repair::TellCopies(const ItemKey& item, const Record& incoming) {
   }
 }
 
-void Repair::OnRefused(ExchangeId id, NodeId from, Instant now) {
+void Repair::OnRefused(ExchangeId id, NodeId from, bool damaged, Instant now) {
   if (const auto it = under_way_.find(id);
       it != under_way_.end() && it->second.exchange.peer() == from) {
     AskLater(it->second.exchange.partition(), from, now);
     under_way_.erase(it);
   }
   if (const auto it = copies_.find(id); it != copies_.end() && it->second.copy.peer() == from) {
+    // Another one would end like it.
+    if (damaged) LeaveCopy(it->second, now.monotonic);
     AskLater(it->second.copy.partition(), from, now);
     copies_.erase(it);
   }

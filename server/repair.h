@@ -122,8 +122,8 @@ class Repair {
                 Effects* effects);
   void OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects);
   void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now, Effects* effects);
-  // What was asked will not be answered.
-  void OnRefused(ExchangeId id, NodeId from, Instant now);
+  // What was asked will not be answered; `damaged`: for something there fails its checks.
+  void OnRefused(ExchangeId id, NodeId from, bool damaged, Instant now);
   // One of the arrivals has been taken in; or could not be, since the item is damaged here.
   void OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects);
   // Something else than a copy is about to change the item.

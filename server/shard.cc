@@ -280,6 +280,7 @@ void Shard::PerformRestore(ExchangeId id, ExplainedRecord fetched, Instant now) 
                if (!MayWrite(its)) return;
                if (record.ok()) {
                  // Whole in memory, or on the disk again.
+                 if (unread) NoteMended(its.partition);
                  store_->Amend(its, *record, *record, {});
                } else if (unread && absl::IsDataLoss(record.status())) {
                  repair_.OnChange(its, *fetched.record);
@@ -430,6 +431,7 @@ void Shard::Answer(const Origin& origin, const ItemKey& item, Outcome outcome) {
 void Shard::NoteDamaged(const ItemKey& item, Instant now) {
   if (failed_ || !MayWrite(item)) return;
   if (const std::optional<Record> whole = store_->AtHand(item)) {
+    damaged_.Forget(item);
     ++figures_.mended;
     NoteMended(item.partition);
     return store_->Amend(item, *whole, *whole, {});
@@ -570,8 +572,8 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
                        &effects);
     } else if (auto* page = std::get_if<CopyPage>(&message.body)) {
       repair_.OnPage(message.exchange, from, std::move(*page), now, &effects);
-    } else if (std::holds_alternative<Failed>(message.body)) {
-      repair_.OnRefused(message.exchange, from, now);
+    } else if (const auto* failed = std::get_if<Failed>(&message.body)) {
+      repair_.OnRefused(message.exchange, from, failed->code == Outcome::Code::kCorrupt, now);
     }
     return PerformRepair(std::move(effects), now);
   }
@@ -713,7 +715,11 @@ bool Shard::MayTell(const Fetch& fetch) const {
 }
 
 void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant now) {
-  if (!MayTell(fetch)) return RefuseWhileFilling(from, exchange, fetch.item, now);
+  if (!MayTell(fetch)) {
+    // To who mends, being filled means that there is nothing here: that cannot be told yet.
+    if (!fetch.mends) return RefuseWhileFilling(from, exchange, fetch.item, now);
+    return Respond(from, exchange, fetch.item.partition, Failed{Outcome::Code::kOverloaded}, now);
+  }
   const ItemKey item = std::move(fetch.item);
   WithRecord(
       item, now,
@@ -725,6 +731,10 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
                          then);
         }
         if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
+        // Nothing, here, is not that there was nothing.
+        const bool may_lack = mends && !Holds(its.partition);
+        if (may_lack && record->versions.empty())
+          return RefuseWhileFilling(from, exchange, its, then);
         Record filled = store_->Filled(its.partition, *std::move(record));
         FetchReply reply;
         reply.left_out = LeaveOut(known, &filled);
@@ -839,6 +849,7 @@ void Shard::OnView(std::shared_ptr<const View> view) {
   for (const TableSpec& table : before->topology().tables) {
     if (WasDropped(view_->topology(), table.id)) EraseTable(table);
   }
+  damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
   repair_.OnView(view_);
   scrub_.OnView(view_);
   stand_in_.OnView();

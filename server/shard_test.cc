@@ -1534,11 +1534,27 @@ TEST(Shard, WhatAPageLeavesOutAsDamagedIsNotTakenForDeleted) {
 
 TEST(Shard, ToWhoMendsAnOwnerThatIsBeingFilledSaysWhatItHas) {
   Bench bench;
+  bench.Hear("b", bench.ApplyOf("key", "x", 1), 4).CommitAll();
   bench.shard().OnForgetful(bench.now());
   bench.CommitAll();
+  const auto answer = [&](const std::string& key, bool mends) {
+    return bench.Hear("b", Fetch{bench.Item(key), {}, false, mends}, 5).Take();
+  };
+  EXPECT_EQ(answer("key", true), "FetchReply>b");
+  EXPECT_EQ(answer("key", false), "Failed>b");
+  EXPECT_EQ(answer("other", true), "Failed>b") << "nothing here is not that there was nothing";
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kFilling);
+}
+
+// It holds all that it ever did, and does not know yet whether that was put back to an earlier
+// state.
+TEST(Shard, ToWhoMendsAnOwnerThatHasHeardNobodyYetSaysNothing) {
+  ShardOptions options;
+  options.await_peers = true;
+  Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key"), {}, false, /*mends=*/true}, 5).Take(),
-            "FetchReply>b");
-  EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 6).Take(), "Failed>b");
+            "Failed>b");
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded) << "not: it is being filled";
 }
 
 // ---- lost data
