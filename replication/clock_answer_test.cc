@@ -202,5 +202,18 @@ TEST_F(ClockAnswerTest, CountsByTableAlsoWhatIsBeyondItsLimits) {
   EXPECT_TRUE(AnswerTo({}).missing_by_table.empty()) << "where it is not asked for";
 }
 
+TEST_F(ClockAnswerTest, WhatCannotBeCountedKeepsNothingAway) {
+  Put(Item("a"));
+  WriteBatch damage;
+  damage.Put(Family::kDotLog, EncodeLogKey(kPartition, Put(Item("b"))), "\xff");
+  ASSERT_TRUE(owner_.engine().Write(damage, WalSync::kYes).ok());
+  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {},
+                                       {.max_dots = 1}, /*count=*/true);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ(answer->items.size(), 1u);
+  EXPECT_EQ(answer->missing, 2u) << "as the clocks say";
+  EXPECT_TRUE(answer->missing_by_table.empty());
+}
+
 }  // namespace
 }  // namespace gyre

@@ -733,8 +733,9 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
         if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
         // Nothing, here, is not that there was nothing.
         const bool may_lack = mends && !Holds(its.partition);
-        if (may_lack && record->versions.empty())
+        if (may_lack && record->versions.empty()) {
           return RefuseWhileFilling(from, exchange, its, then);
+        }
         Record filled = store_->Filled(its.partition, *std::move(record));
         FetchReply reply;
         reply.left_out = LeaveOut(known, &filled);

@@ -362,12 +362,12 @@ class Shard {
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
   std::map<ItemKey, std::vector<WithRecordFn>> loading_;
-  size_t waiting_reads_ = 0;  // in loading_
-  int lane_load_percent_ = 0;
-  Time next_handoff_;           // of a busy lane
+  size_t waiting_reads_ = 0;    // in loading_
   size_t waiting_bytes_ = 0;    // of peers' values among those
   size_t forwarded_ = 0;        // exchanges of writes that peers forwarded
   size_t forwarded_bytes_ = 0;  // of those
+  int lane_load_percent_ = 0;
+  Time next_handoff_;  // of a busy lane
   std::set<NodeId> unreachable_;
   std::set<NodeId> suspected_;  // or taken for dead
   PeerPace pace_;

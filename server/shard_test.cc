@@ -1117,6 +1117,16 @@ TEST(Shard, WhatCannotBeMendedNowStandsInNobodysWay) {
   EXPECT_EQ(asked, damaged);
 }
 
+TEST(Shard, WhatIsDamagedOfATableIsForgottenWithIt) {
+  Bench bench({.members = {"a"}});  // whose records nobody else has, so that nothing mends them
+  bench.Write(1, "key", "x", 1).CommitAll();
+  Damage(&bench, bench.Item("key"));
+  bench.Read(2, "key", 1).Take();
+  EXPECT_EQ(bench.shard().figures().damaged, 1u);
+  bench.DropTheTable().Take();
+  EXPECT_EQ(bench.shard().figures().damaged, 0u);
+}
+
 TEST(Shard, WhatIsDamagedOnTheDiskAndWholeInMemoryIsWrittenAgain) {
   Bench bench({.cached_bytes = 1 << 20});
   bench.Write(1, "key", "x", 1).CommitAll();
@@ -1479,6 +1489,20 @@ TEST(Shard, WhatIsDamagedHereKeepsNothingElseOfACopyAway) {
   EXPECT_FALSE(bench.Clock().Contains({ReplicaId(77), 9})) << "the damaged one was not taken in";
   EXPECT_EQ(bench.shard().figures().repair.copies_left, 1u);
   EXPECT_EQ(bench.shard().figures().repair.copied, 0u);
+}
+
+TEST(Shard, ACopyThatDamageThereHasEndedIsNotBegunAgainAtOnce) {
+  Bench damaged;
+  ASSERT_EQ(AskForACopy(&damaged, 0), "CopyAsk>b");
+  damaged.Hear("b", Failed{Outcome::Code::kCorrupt}).Take();
+  EXPECT_EQ(damaged.shard().figures().repair.copies_left, 1u);
+  EXPECT_EQ(AskForACopy(&damaged, 0), "") << "it would end like the first";
+
+  Bench busy;
+  ASSERT_EQ(AskForACopy(&busy, 0), "CopyAsk>b");
+  busy.Hear("b", Failed{Outcome::Code::kOverloaded}).Take();
+  EXPECT_EQ(busy.shard().figures().repair.copies_left, 0u);
+  EXPECT_EQ(AskForACopy(&busy, 0), "CopyAsk>b");
 }
 
 TEST(Shard, NoOtherCopyBeginsBeforeWhatIsDamagedThereIsMended) {
