@@ -7,8 +7,11 @@
 #ifndef GYRE_STORAGE_VERSION_VARINT_H_
 #define GYRE_STORAGE_VERSION_VARINT_H_
 
+#include <endian.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -45,20 +48,22 @@ inline void AppendVarint(std::string* out, uint64_t value) {
 // The lowest kBytes bytes of `value`.
 template <size_t kBytes>
 void AppendBigEndian(std::string* out, uint64_t value) {
-  char bytes[kBytes];
-  for (size_t i = 0; i < kBytes; ++i) {
-    bytes[i] = static_cast<char>(value >> (8 * (kBytes - 1 - i)));
-  }
-  out->append(bytes, kBytes);
+  static_assert(kBytes <= sizeof(value));
+  char bytes[sizeof(value)];
+  value = htobe64(value);
+  std::memcpy(bytes, &value, sizeof(value));
+  out->append(bytes + sizeof(value) - kBytes, kBytes);
 }
 
 inline void AppendFixed64(std::string* out, uint64_t value) { AppendBigEndian<8>(out, value); }
 
 // All of `bytes`, at most eight.
 [[nodiscard]] inline uint64_t ReadBigEndian(std::string_view bytes) {
-  uint64_t value = 0;
-  for (char byte : bytes) value = value << 8 | static_cast<uint8_t>(byte);
-  return value;
+  char padded[sizeof(uint64_t)] = {};
+  std::memcpy(padded + sizeof(padded) - bytes.size(), bytes.data(), bytes.size());
+  uint64_t value;
+  std::memcpy(&value, padded, sizeof(value));
+  return be64toh(value);
 }
 
 [[nodiscard]] inline bool ConsumeFixed64(std::string_view* in, uint64_t* value) {
