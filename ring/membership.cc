@@ -13,7 +13,9 @@ constexpr int kConfirmations = 3;  // of a suspicion, for its shortest time
 constexpr int kMaxAllsTold = 10;   // in a probe interval; who is not told asks again
 // What a member counts to, as far as others tell of it; a rumour of more is no member's. What a
 // member says of itself, and hears of itself, may be more: whatever others believe of it, it can
-// refute with a higher count, and they hear that from itself.
+// refute with a higher count, and they hear that from itself. Nobody counts beyond kMaxCount. Only
+// a forged or damaged rumour brings a member there; then it has no higher count to refute with, and
+// whoever probes it takes its answer for one.
 constexpr uint64_t kMaxTold = (uint64_t{1} << 62) - 1;
 constexpr uint64_t kMaxCount = (uint64_t{1} << 63) - 1;
 constexpr size_t kMaxFavours = 100;      // beyond it, who asks for help is told that there is none
@@ -96,7 +98,10 @@ void Membership::OnMessage(NodeId from, const MembershipMessage& message, Time n
     case Kind::kHelp:
       return Help(from, message, now);
     case Kind::kAnswer: {
-      if (probe_.has_value() && probe_->sequence == message.sequence) probe_->answered = true;
+      if (probe_.has_value() && probe_->sequence == message.sequence) {
+        probe_->answered = true;
+        if (from == probe_->target && known.incarnation == kMaxCount) Revive(&sender);
+      }
       const auto favour = favours_.find(message.sequence);
       if (favour == favours_.end()) return;
       AnswerFavour(favour->second);
@@ -187,7 +192,7 @@ void Membership::BeginProbe(Time now) {
   alls_told_ = 0;
   if (load_ != self_rumour_.load) {
     self_rumour_.load = load_;
-    ++self_rumour_.load_version;
+    self_rumour_.load_version = std::min(self_rumour_.load_version + 1, kMaxCount);
     rumours_.Add(self_rumour_);
   }
   if (peers_.empty()) return;
@@ -285,6 +290,13 @@ void Membership::AnswerFavour(const Favour& favour) {
   std::vector<Rumour>& rumours = out_.sends.back().message.rumours;
   if (rumours.size() == options_.max_rumours) rumours.pop_back();
   rumours.push_back(about->second.Told());
+}
+
+// Nobody else believes what this node says of it: rumours of such a count are ignored.
+void Membership::Revive(Peer* peer) {
+  if (peer->known.liveness == Liveness::kAlive) return;
+  const NodeId node = peer->known.node;
+  Believe(peer, {node, Liveness::kAlive, kMaxCount, node, 0, Load::kIdle});
 }
 
 // What was kept need not be refuted: only this node has ever said it.
@@ -406,10 +418,11 @@ void Membership::HearOfSelf(NodeId from, const Rumour& rumour, Time now) {
   if (!wrong && !unknown) return;
   if (!refuted) {
     if (wrong) health_.Worsen(1);
-    self_rumour_.incarnation = rumour.incarnation + 1;
+    self_rumour_.incarnation = std::min(rumour.incarnation + 1, kMaxCount);
   }
   if (unknown) {
-    self_rumour_.load_version = std::max(self_rumour_.load_version, rumour.load_version) + 1;
+    const uint64_t told = std::max(self_rumour_.load_version, rumour.load_version);
+    self_rumour_.load_version = std::min(told + 1, kMaxCount);
   }
   rumours_.Add(self_rumour_);  // anew, too, for those who have not heard it
   if (rumour.liveness == Liveness::kDead && ask_all_at_ <= now) {

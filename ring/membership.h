@@ -129,6 +129,8 @@ class Membership {
   // As it last said itself; kIdle for who is no member.
   Load LoadOf(NodeId node) const;
   const LocalHealth& health() const { return health_; }
+  // How often this node has refuted that it is dead or suspect, and its earlier lives have, since
+  // the cluster was made. Beyond 2^40 it is no count: somebody forged, or damaged, a rumour.
   uint64_t incarnation() const { return self_rumour_.incarnation; }
 
  private:
@@ -171,6 +173,8 @@ class Membership {
   void Send(NodeId to, MembershipMessage::Kind kind, uint64_t sequence, NodeId about = NodeId());
   void AnswerFavour(const Favour& favour);
   void Withdraw(NodeId node);
+  // It has answered, and its count is at its end.
+  void Revive(Peer* peer);
   void BeginProbe(Time now);
   void EndProbe(Time now);
   void AskHelpers();

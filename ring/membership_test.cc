@@ -61,6 +61,17 @@ class MembershipTest : public testing::Test {
     message.sequence = sequence;
     Hear(from, message);
   }
+  // Answers the probe by which this node helps.
+  MembershipEffects::Send CallForHelp(NodeId asker, NodeId about) {
+    MembershipMessage call;
+    call.kind = Kind::kHelp;
+    call.sequence = 9;
+    call.about = about;
+    Hear(asker, call);
+    const Sends probes = Sent(Kind::kProbe);
+    EXPECT_EQ(probes.size(), 1u);
+    return probes.empty() ? MembershipEffects::Send() : probes[0];
+  }
   // Those of that kind since the last call; the rest is forgotten.
   Sends Sent(Kind kind) {
     Sends sent;
@@ -294,20 +305,14 @@ TEST_F(MembershipTest, BelievesARefutation) {
 
 TEST_F(MembershipTest, HelpsAndTellsThatItGotNoAnswerYet) {
   Begin(3);
-  MembershipMessage call;
-  call.kind = Kind::kHelp;
-  call.sequence = 9;
-  call.about = NodeId(3);
-  Hear(kPeer, call);
-  Sends probes = Sent(Kind::kProbe);
-  ASSERT_EQ(probes.size(), 1u);
-  EXPECT_EQ(probes[0].to, NodeId(3));
+  const MembershipEffects::Send probe = CallForHelp(kPeer, NodeId(3));
+  EXPECT_EQ(probe.to, NodeId(3));
   Pass(Duration::Millis(400));
   Sends nones = Sent(Kind::kNone);
   ASSERT_EQ(nones.size(), 1u);
   EXPECT_EQ(nones[0].to, kPeer);
   EXPECT_EQ(nones[0].message.sequence, 9u);
-  Answer(NodeId(3), probes[0].message.sequence);  // late, and welcome all the same
+  Answer(NodeId(3), probe.message.sequence);  // late, and welcome all the same
   Sends answers = Sent(Kind::kAnswer);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].to, kPeer);
@@ -404,16 +409,10 @@ TEST_F(MembershipTest, TellsThatWhoIsNoMemberAnyMoreWouldCountAsAliveWereItOneAg
 
 TEST_F(MembershipTest, HelpsNobodyWhoIsNoMemberAnyMore) {
   Begin(3);
-  MembershipMessage call;
-  call.kind = Kind::kHelp;
-  call.sequence = 9;
-  call.about = NodeId(3);
-  Hear(kPeer, call);
-  const Sends probes = Sent(Kind::kProbe);
-  ASSERT_EQ(probes.size(), 1u);
+  const uint64_t probe = CallForHelp(kPeer, NodeId(3)).message.sequence;
   membership_.SetMembers({NodeId(3)}, now_);
   Take();
-  Answer(NodeId(3), probes[0].message.sequence);
+  Answer(NodeId(3), probe);
   Pass(Duration::Seconds(3));
   for (const auto& send : sends_) EXPECT_NE(send.to, kPeer);
 }
@@ -458,16 +457,9 @@ TEST_F(MembershipTest, WithdrawsWhatItKeptOnceThereIsAnAnswer) {
 
 TEST_F(MembershipTest, TellsWhoAskedForHelpWhatIsKnownOfTheOther) {
   Begin(30);
-  MembershipMessage help;
-  help.kind = Kind::kHelp;
-  help.sequence = 70;
-  help.about = NodeId(3);
-  Hear(kPeer, help);
-  const Sends probes = Sent(Kind::kProbe);
-  ASSERT_EQ(probes.size(), 1u);
   MembershipMessage answer;
   answer.kind = Kind::kAnswer;
-  answer.sequence = probes[0].message.sequence;
+  answer.sequence = CallForHelp(kPeer, NodeId(3)).message.sequence;
   answer.incarnation = 5;
   Hear(NodeId(3), answer);
   const Sends answers = Sent(Kind::kAnswer);
@@ -581,6 +573,49 @@ TEST_F(MembershipTest, IgnoresCountsThatNobodyReaches) {
   EXPECT_LT(membership_.incarnation(), 10u);
   HearThat(Liveness::kDead, kPeer, UINT64_MAX, kPeer);
   EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+}
+
+// The highest count that is believed of a member, or of oneself.
+constexpr uint64_t kLastCount = (uint64_t{1} << 63) - 1;
+
+TEST_F(MembershipTest, CountsNoFurtherThanOthersBelieve) {
+  Begin(2);
+  MembershipMessage forged;
+  forged.rumours.push_back({kSelf, Liveness::kDead, kLastCount, kPeer, kLastCount, Load::kFull});
+  Hear(kPeer, forged);
+  EXPECT_EQ(membership_.incarnation(), kLastCount);
+  EXPECT_EQ(NextProbe().message.load_version, kLastCount);
+}
+
+TEST_F(MembershipTest, AMemberThatCannotRefuteAnyMoreIsTakenForAliveOnceItAnswers) {
+  Begin(2);
+  MembershipMessage said;
+  said.incarnation = kLastCount;
+  Hear(kPeer, said);
+  Pass(Duration::Seconds(3));
+  ASSERT_EQ(membership_.LivenessOf(kPeer), Liveness::kSuspect);
+  said.kind = Kind::kAnswer;
+  sends_.clear();
+  said.sequence = NextProbe().message.sequence;
+  Hear(kPeer, said);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+  Pass(Duration::Seconds(100));
+  ASSERT_EQ(membership_.LivenessOf(kPeer), Liveness::kDead);
+  sends_.clear();
+  said.sequence = NextProbe().message.sequence;
+  Hear(kPeer, said);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kAlive);
+}
+
+TEST_F(MembershipTest, AnAnswerOfWhoCanStillRefuteRevivesNobody) {
+  Begin(2);
+  HearThat(Liveness::kDead, kPeer, 5, NodeId(2));
+  MembershipMessage answer;
+  answer.kind = Kind::kAnswer;
+  answer.incarnation = 5;
+  answer.sequence = NextProbe().message.sequence;
+  Hear(kPeer, answer);
+  EXPECT_EQ(membership_.LivenessOf(kPeer), Liveness::kDead) << "it is told, and refutes";
 }
 
 TEST_F(MembershipTest, FindsTheFewWhoAreLeft) {

@@ -64,6 +64,7 @@ void MembershipSeat::LookAtLoad(Time now) {
   node_->OnLoad(percent, now);
   std::lock_guard<std::mutex> lock(mutex_);
   load_ = node_->load();
+  incarnation_ = node_->membership().incarnation();
 }
 
 void MembershipSeat::TellTime(Instant now) {
@@ -91,6 +92,11 @@ Load MembershipSeat::LoadOf(NodeId node) const {
   std::lock_guard<std::mutex> lock(mutex_);
   const auto it = loads_.find(node);
   return it == loads_.end() ? Load::kIdle : it->second;
+}
+
+uint64_t MembershipSeat::incarnation() const {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return incarnation_;
 }
 
 Load MembershipSeat::load() const {

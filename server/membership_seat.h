@@ -7,8 +7,8 @@
 // Its messages are never sent twice nor waited for: one to a peer without a stream is lost, which
 // is what it is there to find out.
 //
-// Thread rule: lane 0's thread, but for the constructor, Attach, LivenessOf, LoadOf, load and time.
-// Attach before the lanes start.
+// Thread rule: lane 0's thread, but for the constructor, Attach, LivenessOf, LoadOf, load,
+// incarnation and time. Attach before the lanes start.
 
 #ifndef GYRE_SERVER_MEMBERSHIP_SEAT_H_
 #define GYRE_SERVER_MEMBERSHIP_SEAT_H_
@@ -65,6 +65,8 @@ class MembershipSeat {
   };
   // Any thread.
   TimeFigures time() const;
+  // What Membership counts of this node. Any thread.
+  uint64_t incarnation() const;
 
  private:
   // Less is not worth telling the shards.
@@ -90,6 +92,7 @@ class MembershipSeat {
   std::map<NodeId, Liveness> liveness_;  // guarded by mutex_; of those that have changed ever
   std::map<NodeId, Load> loads_;         // guarded by mutex_; likewise
   Load load_ = Load::kIdle;              // guarded by mutex_
+  uint64_t incarnation_ = 0;             // guarded by mutex_
   TimeFigures time_;                     // guarded by mutex_
 };
 

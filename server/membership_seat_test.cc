@@ -49,6 +49,7 @@ TEST(MembershipSeat, SuspectsANodeThatStoppedUntilItIsBack) {
   const auto metrics = httplib::Client(http.host, http.port).Get("/metrics");
   ASSERT_TRUE(metrics);
   EXPECT_NE(metrics->body.find("gyre_peer_liveness{peer=\"n2\"} 1\n"), std::string::npos);
+  EXPECT_NE(metrics->body.find("\ngyre_incarnation "), std::string::npos);
   ASSERT_TRUE(cluster.Start(2).ok());
   EXPECT_TRUE(OthersTakeItFor(cluster, "alive"));
 }

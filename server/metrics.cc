@@ -310,6 +310,10 @@ void AddPeers(const std::vector<PeerLink::Figures>& links, const MembershipSeat&
       "good otherwise, others are asked before who is busy or full",
       MetricType::Gauge,
       [&](const Figures& link) { return static_cast<int>(membership.LoadOf(link.id)); });
+  out->Gauge("gyre_incarnation",
+             "How often this node, and its earlier lives, refuted that it does not answer; beyond "
+             "2^40 a rumour was forged or damaged",
+             static_cast<double>(membership.incarnation()));
   out->Gauge("gyre_load",
              "How busy this node says that it is, in quarters of what it can do: 0 idle, 1 light, "
              "2 busy, 3 full",
