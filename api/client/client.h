@@ -47,6 +47,9 @@
 //               attempts, so it has one effect however often it is sent.
 //   Dead nodes  are not asked: a circuit breaker for each opens on a lost connection or on silence,
 //               and closes when the node answers again.
+//   Overload    a node that refuses much is sent one and a half times what it serves; the rest is
+//               refused here, as it would there (throttle.h). Who is refused may come again after
+//               the retry_after_ms of its error.
 //   Bounds      outstanding requests and bytes; over them a request fails at once with
 //               RESOURCE_EXHAUSTED.
 //
@@ -100,7 +103,8 @@ struct ClientOptions {
   // over a majority of the members and then waits a second for those that do not answer. 1 ms to 60
   // s; default 10 s.
   absl::Duration change_timeout = absl::Seconds(10);
-  // Connect goes over the seeds once, and again until this has passed. Default 2 s. Zero: once.
+  // Connect goes over the seeds once, and again until this has passed. Default 2 s. Zero: once, and
+  // waits up to a second for each.
   absl::Duration connect_timeout = absl::Seconds(2);
   // Requests accepted and not yet answered, each item of a multi request being one. Default 16,384.
   uint64_t max_outstanding = 16'384;

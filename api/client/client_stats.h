@@ -15,6 +15,7 @@ struct ClientStats {
   uint64_t succeeded = 0;
   uint64_t failed = 0;
   uint64_t refused = 0;         // over max_outstanding or max_outstanding_bytes: never accepted
+  uint64_t throttled = 0;       // attempts not sent, for the node refuses most of what it gets
   uint64_t frames_sent = 0;     // requests / frames_sent: how well they coalesce
   uint64_t attempts = 0;        // requests in those frames
   uint64_t retries = 0;         // after a wait, paid for by the retry budget
@@ -24,8 +25,8 @@ struct ClientStats {
 };
 
 struct ClientCounters {
-  std::atomic<uint64_t> requests{0}, succeeded{0}, failed{0}, refused{0}, frames_sent{0},
-      attempts{0}, retries{0}, retries_denied{0}, failovers{0}, topologies{0};
+  std::atomic<uint64_t> requests{0}, succeeded{0}, failed{0}, refused{0}, throttled{0},
+      frames_sent{0}, attempts{0}, retries{0}, retries_denied{0}, failovers{0}, topologies{0};
 
   ClientStats Snapshot() const {
     const auto read = [](const std::atomic<uint64_t>& counter) {
@@ -35,6 +36,7 @@ struct ClientCounters {
             .succeeded = read(succeeded),
             .failed = read(failed),
             .refused = read(refused),
+            .throttled = read(throttled),
             .frames_sent = read(frames_sent),
             .attempts = read(attempts),
             .retries = read(retries),

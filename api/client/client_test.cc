@@ -592,6 +592,23 @@ TEST(Client, ConnectsThroughAnySeedThatIsAlive) {
   EXPECT_TRUE(client->Put("t", "k", "v").get().ok());
 }
 
+// Their nodes had more to do than they could when it came.
+TEST(Client, ConnectsWhereEverySeedIsTooLateForItsFirstQuestion) {
+  FakeCluster cluster;
+  for (size_t i = 0; i < cluster.size(); ++i) cluster.node(i).SwallowTopologyOnce();
+  const absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Connect({.seeds = cluster.addresses()});
+  EXPECT_TRUE(client.ok()) << client.status();
+}
+
+TEST(Client, GoesOnceOverSeedsThatAreSlow) {
+  FakeCluster cluster(2);
+  cluster.node(0).SwallowTopologyOnce();
+  const absl::StatusOr<std::unique_ptr<Client>> client =
+      Client::Connect({.seeds = cluster.addresses(), .connect_timeout = absl::ZeroDuration()});
+  EXPECT_TRUE(client.ok()) << client.status();
+}
+
 TEST(Client, DoesNotConnectWithoutALivingSeed) {
   FakeCluster cluster(1);
   cluster.node(0).Stop();
@@ -599,6 +616,47 @@ TEST(Client, DoesNotConnectWithoutALivingSeed) {
       Client::Connect({.seeds = cluster.addresses(), .connect_timeout = absl::ZeroDuration()});
   EXPECT_TRUE(absl::IsUnavailable(client.status())) << client.status();
   EXPECT_TRUE(absl::IsInvalidArgument(Client::Connect({}).status()));
+}
+
+TEST(Client, SendsLittleToANodeThatRefusesAllAndFindsOutOnceItServesAgain) {
+  FakeCluster cluster(1);
+  const auto client = Connected(cluster);
+  ErrorDetail detail;
+  detail.set_reason(ErrorDetail::OVERLOADED);
+  detail.set_retry_after_ms(1);
+  cluster.node(0).SetScript([&](const auto&) { return Verdict::Refuse(8, detail); });
+  absl::Status last;
+  for (int i = 0; i < 120; ++i) last = client->Get("t", "k").get().status();
+  EXPECT_EQ(ReasonOf(last), ErrorDetail::OVERLOADED) << last;
+  EXPECT_EQ(GetErrorDetail(last)->retry_after_ms(), 1u);
+  EXPECT_GT(client->stats().throttled, 40u);
+  EXPECT_LT(client->stats().attempts, 100u);
+
+  cluster.node(0).SetScript([](const auto&) { return Verdict{}; });
+  int in_a_row = 0;
+  while (in_a_row < 20) in_a_row = client->Get("t", "k").get().ok() ? in_a_row + 1 : 0;
+}
+
+TEST(Client, WhoIsRefusedHereDoesNotHearOfItWithinItsCall) {
+  FakeCluster cluster(1);
+  const auto client = Connected(cluster);
+  ErrorDetail detail;
+  detail.set_reason(ErrorDetail::OVERLOADED);
+  cluster.node(0).SetScript([&](const auto&) { return Verdict::Refuse(8, detail); });
+  for (int i = 0; i < 40; ++i) EXPECT_FALSE(client->Get("t", "k").get().ok());
+  const uint64_t before = client->stats().throttled;
+  std::atomic<int> open = 100;
+  for (int i = 0; i < 100; ++i) {
+    thread_local bool calling = false;
+    calling = true;
+    client->Get("t", "k", {}, [&](const auto&) {
+      EXPECT_FALSE(calling);
+      if (--open == 0) open.notify_all();
+    });
+    calling = false;
+  }
+  for (int left = open; left != 0; left = open) open.wait(left);
+  EXPECT_GT(client->stats().throttled, before);
 }
 
 // --------------------------------------------------------------------------- bounds and threads

@@ -215,6 +215,7 @@ void Dispatcher::Dispatch(std::unique_ptr<Operation> op) {
   if (closing_) return Fail(std::move(op), absl::CancelledError("the client is being destroyed"));
   const absl::Time now = MonotonicNow();
   if (now >= op->deadline) return FailLate(std::move(op));
+  if (op->given_up) return FailWithLast(std::move(op));
   const std::shared_ptr<const Map> to = map();
   NodeStream* node = Choose(*op, *to, now);
   if (node == nullptr) {
@@ -225,9 +226,30 @@ void Dispatcher::Dispatch(std::unique_ptr<Operation> op) {
         BackOffDelay(options_.back_off, ++op->retries, /*retry_after_ms=*/1, UnitRandom());
     return Park(std::move(op), wait, 0);
   }
+  if (const auto retry_after_ms = node->Refuses(UnitRandom(), now)) {
+    return RefuseFor(*node, *retry_after_ms, std::move(op));
+  }
   op->routed_epoch = to->routing->epoch();
   op = node->Submit(std::move(op));
   if (op != nullptr) Fail(std::move(op), absl::CancelledError("the client is being destroyed"));
+}
+
+// As the node would. Where it is not tried again, its caller hears of it from the clock's thread,
+// so that one who asks anew at once does so at some pace, and not from within his own call.
+void Dispatcher::RefuseFor(const NodeStream& node, uint32_t retry_after_ms,
+                           std::unique_ptr<Operation> op) {
+  Count(counters_.throttled);
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::OVERLOADED);
+  detail.set_retry_after_ms(retry_after_ms);
+  op->last_error =
+      WithErrorDetail(absl::ResourceExhaustedError(absl::StrCat(
+                          node.address(), " refuses most of what it is asked; this was not sent")),
+                      detail);
+  ++op->turn;
+  if (TryRetryLater(op, retry_after_ms)) return;
+  op->given_up = true;
+  Park(std::move(op), absl::ZeroDuration(), 0);
 }
 
 // The owners in the order of preference, from the one whose turn it is; then any member, since
@@ -301,18 +323,22 @@ void Dispatcher::FailOver(std::unique_ptr<Operation> op) {
 }
 
 void Dispatcher::RetryLater(std::unique_ptr<Operation> op, uint32_t retry_after_ms) {
+  if (!TryRetryLater(op, retry_after_ms)) FailWithLast(std::move(op));
+}
+
+bool Dispatcher::TryRetryLater(std::unique_ptr<Operation>& op, uint32_t retry_after_ms) {
+  const absl::Duration wait =
+      BackOffDelay(options_.back_off, op->retries + 1, retry_after_ms, UnitRandom());
+  // A wait that outlasts the deadline cannot end well: tell the caller now what went wrong.
+  if (MonotonicNow() + wait >= op->deadline) return false;
   if (!budget_.TrySpend()) {
     Count(counters_.retries_denied);
-    return FailWithLast(std::move(op));
+    return false;
   }
   Count(counters_.retries);
-  const absl::Duration wait =
-      BackOffDelay(options_.back_off, ++op->retries, retry_after_ms, UnitRandom());
-  // A wait that outlasts the deadline cannot end well: tell the caller now what went wrong.
-  if (MonotonicNow() + wait >= op->deadline) {
-    return FailWithLast(std::move(op));
-  }
+  ++op->retries;
   Park(std::move(op), wait, 0);
+  return true;
 }
 
 // A newer epoch than the one it was routed by explains the refusal, happens once per change, and

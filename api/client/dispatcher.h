@@ -102,6 +102,9 @@ class Dispatcher final : public NodeStream::Listener {
   void OnError(NodeStream& node, std::unique_ptr<Operation> op, const v1::Status& error);
   void FailOver(std::unique_ptr<Operation> op);
   void RetryLater(std::unique_ptr<Operation> op, uint32_t retry_after_ms);
+  // False, and `op` is as it was: there is no budget for it, or no time.
+  [[nodiscard]] bool TryRetryLater(std::unique_ptr<Operation>& op, uint32_t retry_after_ms);
+  void RefuseFor(const NodeStream& node, uint32_t retry_after_ms, std::unique_ptr<Operation> op);
   void RetryAtEpoch(std::unique_ptr<Operation> op, uint64_t epoch);
   void Park(std::unique_ptr<Operation> op, absl::Duration wait, uint64_t epoch);
 

@@ -203,6 +203,12 @@ void FakeNode::OnFrame(Stream* stream, const v1::ClientFrame& frame) {
 
 namespace {
 
+// Ends when its caller gives up.
+class Unanswered final : public grpc::ServerUnaryReactor {
+  void OnCancel() override { Finish(grpc::Status::CANCELLED); }
+  void OnDone() override { delete this; }
+};
+
 grpc::ServerUnaryReactor* Done(grpc::CallbackServerContext* context,
                                const grpc::Status& status = grpc::Status::OK) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
@@ -220,9 +226,18 @@ grpc::ServerUnaryReactor* Refuse(grpc::CallbackServerContext* context, grpc::Sta
 
 }  // namespace
 
+void FakeNode::SwallowTopologyOnce() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  swallowing_ = true;
+}
+
 grpc::ServerUnaryReactor* FakeNode::GetTopology(grpc::CallbackServerContext* context,
                                                 const v1::GetTopologyRequest* request,
                                                 v1::GetTopologyReply* reply) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (std::exchange(swallowing_, false)) return new Unanswered();
+  }
   const v1::GetTopologyReply topology = cluster_->topology();
   if (request->known_epoch() == topology.epoch()) {
     reply->set_epoch(topology.epoch());

@@ -58,6 +58,8 @@ class FakeNode final : public v1::Gyre::CallbackService {
   // Answers wait until Release.
   void Hold();
   void Release();
+  // The next request for the topology is never answered.
+  void SwallowTopologyOnce();
   // The process dies: connections break, nobody listens. Restart listens on the same port.
   void Stop();
   void Restart();
@@ -115,6 +117,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   std::condition_variable seen_more_;
   Script script_;
   bool holding_ = false;
+  bool swallowing_ = false;
   std::vector<v1::ClientRequest> seen_;
   std::vector<uint64_t> clocks_seen_;  // one of each frame
   absl::Duration allowed_for_change_;

@@ -97,7 +97,8 @@ NodeStream::NodeStream(std::string address, std::shared_ptr<grpc::Channel> chann
       options_(options),
       listener_(listener),
       counters_(counters),
-      breaker_(options.breaker) {
+      breaker_(options.breaker),
+      throttle_(options.throttle) {
   const std::lock_guard lock(mutex_);
   const uint32_t slots = std::clamp<uint32_t>(options.max_in_flight, 1, 1 << kSlotBits);
   window_.resize(slots);
@@ -121,6 +122,16 @@ bool NodeStream::TryAcquire(absl::Time now) {
     return false;
   }
   return breaker_.TryAcquire(now);
+}
+
+std::optional<uint32_t> NodeStream::Refuses(double unit, absl::Time now) {
+  if (!refusing_.load(std::memory_order_relaxed)) return std::nullopt;
+  const std::lock_guard lock(mutex_);
+  // Not what is to find out whether the node is there.
+  const bool refuses =
+      breaker_.state() == CircuitBreaker::State::kClosed && throttle_.Refuses(unit, now);
+  refusing_.store(throttle_.refusing(), std::memory_order_relaxed);
+  return refuses ? std::make_optional(retry_after_ms_) : std::nullopt;
 }
 
 std::unique_ptr<Operation> NodeStream::Submit(std::unique_ptr<Operation> op) {
@@ -219,13 +230,21 @@ void NodeStream::OnFrame(Session* session, v1::ServerFrame& frame) {
     if (session == session_) last_clock_us_ = frame.clock_us();
     epoch_changed = frame.epoch() != 0 && frame.epoch() != last_epoch_;
     if (epoch_changed) last_epoch_ = frame.epoch();
+    uint64_t refused = 0;
     for (v1::ClientReply& reply : *frame.mutable_replies()) {
       const auto index = static_cast<uint32_t>(reply.id() & kSlotMask);
       // A reply to what was given up meanwhile finds its slot empty or with another id.
       if (index >= window_.size() || window_[index].id != reply.id()) continue;
       if (window_[index].op == nullptr) continue;
+      const v1::ErrorDetail& detail = reply.error().detail();
+      if (detail.reason() == v1::ErrorDetail::OVERLOADED) {
+        ++refused;
+        retry_after_ms_ = detail.retry_after_ms();
+      }
       answered.emplace_back(TakeSlotLocked(index), &reply);
     }
+    throttle_.OnAnswers(answered.size() - refused, refused, last_frame_at_);
+    refusing_.store(throttle_.refusing(), std::memory_order_relaxed);
     if (!answered.empty() && session == session_) breaker_.Success();
     WriteLocked();  // the window has room again
   }

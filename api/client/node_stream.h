@@ -23,11 +23,13 @@
 #ifndef GYRE_API_CLIENT_NODE_STREAM_H_
 #define GYRE_API_CLIENT_NODE_STREAM_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,6 +41,7 @@
 #include "api/client/client_stats.h"
 #include "api/client/operation.h"
 #include "api/client/retry_budget.h"
+#include "api/client/throttle.h"
 #include "api/proto/gyre.pb.h"
 #include "grpcpp/channel.h"
 #include "grpcpp/completion_queue.h"
@@ -54,6 +57,7 @@ struct NodeStreamOptions {
   uint32_t max_frame_requests = 128;
   size_t max_frame_bytes = 256 << 10;
   CircuitBreakerOptions breaker = {};
+  ThrottleOptions throttle = {};
 };
 
 class NodeStream {
@@ -86,6 +90,10 @@ class NodeStream {
   // Asks the breaker for one request. A node that was lost is probed only when its connection is
   // up again, so that no request waits for a host that is gone.
   [[nodiscard]] bool TryAcquire(absl::Time now);
+
+  // Whether a request is to be refused here, since the node would refuse it (Throttle): when to
+  // come again, in milliseconds as the node said it last. `unit` is a fresh draw from [0, 1).
+  [[nodiscard]] std::optional<uint32_t> Refuses(double unit, absl::Time now);
 
   // Takes the operation. Hands it back when the stream is closed.
   [[nodiscard]] std::unique_ptr<Operation> Submit(std::unique_ptr<Operation> op);
@@ -140,6 +148,10 @@ class NodeStream {
   std::condition_variable ended_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   CircuitBreaker breaker_ ABSL_GUARDED_BY(mutex_);
+  Throttle throttle_ ABSL_GUARDED_BY(mutex_);
+  uint32_t retry_after_ms_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last refusal
+  // As throttle_ says, for who does not hold the lock.
+  std::atomic<bool> refusing_{false};
   // The current session, which belongs to itself until OnDone; null: none is open.
   Session* session_ ABSL_GUARDED_BY(mutex_) = nullptr;
   int sessions_running_ ABSL_GUARDED_BY(mutex_) = 0;  // until their OnLost has returned

@@ -38,6 +38,7 @@ struct Operation {
   int refreshes = 0;  // after a newer epoch, without drawing on the budget
   uint32_t turn = 0;  // offset into the owners: the next one at each retry
   uint64_t routed_epoch = 0;
+  bool given_up = false;         // its caller is only to be told of last_error
   bool outcome_unknown = false;  // some attempt of a write may have taken effect
   absl::Status last_error;
 

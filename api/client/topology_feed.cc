@@ -19,6 +19,7 @@ namespace {
 constexpr absl::Duration kRetryEvery = absl::Milliseconds(50);
 // For one answer; a node that takes longer is passed over.
 constexpr absl::Duration kFetchTimeout = absl::Seconds(1);
+constexpr absl::Duration kLeastFetch = absl::Milliseconds(100);
 
 std::chrono::system_clock::time_point WallDeadline(absl::Duration from_now) {
   return std::chrono::system_clock::now() + absl::ToChronoMicroseconds(from_now);
@@ -53,14 +54,18 @@ TopologyFeed::~TopologyFeed() = default;
 
 absl::Status TopologyFeed::FetchNow(absl::Duration timeout) {
   const absl::Time end = MonotonicNow() + timeout;
-  while (true) {
+  for (bool first = true;; first = false) {
     absl::Status status = absl::InvalidArgumentError("no seeds: name at least one host:port");
     const std::vector<std::string> addresses = Addresses();
     for (size_t i = 0; i < addresses.size(); ++i) {
-      // A host that swallows packets must leave time for the next one.
+      // A host that swallows packets must leave time for the next one, and the first turn over
+      // all for a second: who has too much to do answers on the connection that is made by then.
       const absl::Time now = MonotonicNow();
       const auto turns_left = static_cast<int64_t>(addresses.size() - i);
-      const absl::Duration share = std::max((end - now) / turns_left, absl::Milliseconds(100));
+      const absl::Duration share =
+          timeout == absl::ZeroDuration()
+              ? kFetchTimeout
+              : std::max((end - now) / turns_left / (first ? 2 : 1), kLeastFetch);
       status = FetchFrom(addresses[i], std::min(share, kFetchTimeout));
       if (status.ok()) return status;
     }

@@ -40,7 +40,8 @@ class TopologyFeed {
   // REQUIRES: Close() was called.
   ~TopologyFeed();
 
-  // Asks seeds, then members, until one answers, and again until `timeout` has passed. Blocks.
+  // Asks seeds, then members, until one answers, and again until `timeout` has passed; zero: once,
+  // each for up to a second. Blocks.
   [[nodiscard]] absl::Status FetchNow(absl::Duration timeout);
 
   // Asks this node only. Blocks.

@@ -15,6 +15,7 @@ v1::Table ToProto(const TableSpec& spec) {
   table.set_conflict(static_cast<v1::ConflictPolicy>(spec.conflict));
   table.set_durability(static_cast<v1::Durability>(spec.durability));
   table.set_quorum(static_cast<v1::QuorumKind>(spec.quorum));
+  table.set_ttl_ms(spec.ttl_ms);
   return table;
 }
 

@@ -35,6 +35,11 @@ namespace {
 
 constexpr absl::Duration kBetweenComparisons = absl::Milliseconds(100);
 
+// With --expiring: of puts that do not say, and of those that do.
+constexpr Duration kTableTtl = Duration::Seconds(12);
+constexpr Duration kLeastTtl = Duration::Seconds(2);
+constexpr Duration kMostTtl = Duration::Seconds(15);
+
 double PercentileMs(const std::vector<uint32_t>& sorted_us, double share) {
   if (sorted_us.empty()) return 0;
   const auto at = static_cast<size_t>(share * static_cast<double>(sorted_us.size() - 1));
@@ -46,6 +51,7 @@ struct WorkloadChoice {
   std::string table = "drive";
   bool sloppy = false;
   bool last_write_wins = false;
+  bool expiring = false;
   int keys = 2000;
   size_t value_bytes = 512;
 };
@@ -61,6 +67,11 @@ std::unique_ptr<Workload> MakeWorkload(const WorkloadChoice& choice) {
   options.keys = choice.keys;
   options.max_value_bytes = choice.value_bytes;
   options.mints_seen = false;
+  if (choice.expiring) {
+    options.table.ttl_ms = static_cast<uint64_t>(kTableTtl.millis());
+    options.min_ttl = kLeastTtl;
+    options.max_ttl = kMostTtl;
+  }
   return std::make_unique<MixedWorkload>(options);
 }
 
@@ -154,6 +165,7 @@ int Main(int argc, char** argv) {
   app.add_option("--table", choice.table, "the table that it creates and uses; must be its own");
   app.add_flag("--sloppy", choice.sloppy, "a sloppy quorum for it");
   app.add_flag("--last-write-wins", choice.last_write_wins, "of siblings it keeps the newest");
+  app.add_flag("--expiring", choice.expiring, "what is put lives for 2 to 15 s; not for carts");
   app.add_option("--keys", choice.keys, "keys, or carts")->check(CLI::Range(1, 1'000'000));
   app.add_option("--value-bytes", choice.value_bytes, "largest value")
       ->check(CLI::Range(8, 1 << 20));
