@@ -22,7 +22,7 @@ Duration PeerPace::HedgeAfter(NodeId other) const {
 }
 
 bool PeerPace::TryHedge() {
-  if (tokens_ < kToken) {
+  if (busy_ || tokens_ < kToken) {
     ++figures_.refused;
     return false;
   }

@@ -64,7 +64,7 @@ class PeerPace {
     uint64_t slowed = 0;   // times that a peer became slow, since start; and so are all below
     uint64_t tries = 0;    // of slow peers
     uint64_t hedges = 0;   // reads that asked another owner, since one was late
-    uint64_t refused = 0;  // that would have, but for the budget
+    uint64_t refused = 0;  // that would have, but for the budget or for what this node has to do
   };
 
   explicit PeerPace(PeerPaceOptions options = {});
@@ -73,8 +73,10 @@ class PeerPace {
   void OnRead() { tokens_ = tokens_ + gain_ < most_ ? tokens_ + gain_ : most_; }
   // How long a read waits before it asks `other`.
   Duration HedgeAfter(NodeId other) const;
-  // Takes a token. False: there is none, and the read waits on.
+  // Takes a token. False: there is none, or this node is busy itself, and the read waits on.
   [[nodiscard]] bool TryHedge();
+  // Whether this node has so much to do that who is late may be late for want of its own time.
+  void OnOwnLoad(bool busy) { busy_ = busy; }
 
   // ---- of peers
   // Whether to ask it before those who are not: it is not slow, or it is time to try it again.
@@ -115,6 +117,7 @@ class PeerPace {
   const int64_t gain_;  // of a read, in hundredths of a token, as is all below
   const int64_t most_;
   int64_t tokens_;
+  bool busy_ = false;
   absl::flat_hash_map<NodeId, Peer> peers_;   // looked up, never walked over
   absl::flat_hash_map<NodeId, int> burdens_;  // likewise; of those that have any
   Figures figures_;

@@ -53,6 +53,15 @@ TEST(PeerPace, AQuietTimeSavesUpSoManyHedgesAndNoMore) {
   EXPECT_FALSE(pace.TryHedge());
 }
 
+TEST(PeerPace, WhoIsBusyItselfDoesNotHedge) {
+  PeerPace pace;
+  pace.OnOwnLoad(true);
+  EXPECT_FALSE(pace.TryHedge()) << "who is asked may have answered";
+  EXPECT_EQ(pace.figures().refused, 1u);
+  pace.OnOwnLoad(false);
+  EXPECT_TRUE(pace.TryHedge());
+}
+
 // ------------------------------------------------------------------------------------- slow peers
 
 TEST(PeerPace, APeerThatIsSilentSeveralTimesInARowIsSlow) {

@@ -1,5 +1,7 @@
 #include "server/admission_limit.h"
 
+#include <utility>
+
 namespace gyre {
 namespace {
 
@@ -14,10 +16,23 @@ constexpr size_t kFewestWaits = 3;
 
 }  // namespace
 
-Duration AdmissionLimit::Waiting() const {
+void AdmissionLimit::OnWait(Stage stage, Duration waited, size_t begun) {
+  if (begun == 0) return;
+  Waits& waits = waits_.at(static_cast<size_t>(stage));
+  ++waits.times;
+  waits.begun += begun;
+  if (waited > options_.target) waits.late += begun;
+  waits.sum = waits.sum + waited * static_cast<int64_t>(begun);
+}
+
+Duration AdmissionLimit::Usual() const {
   Duration longest;
   for (const Waits& waits : waits_) {
-    if (waits.count >= kFewestWaits) longest = std::max(longest, waits.shortest);
+    if (waits.times < kFewestWaits) continue;
+    const Duration mean = waits.sum / static_cast<int64_t>(waits.begun);
+    longest =
+        std::max(longest, waits.MostLate() ? std::max(mean, options_.target + Duration::Micros(1))
+                                           : std::min(mean, options_.target));
   }
   return longest;
 }
@@ -29,13 +44,14 @@ void AdmissionLimit::OnRound(size_t in_flight, size_t answered, Time now) {
   if (span < options_.interval) return;
   // A lane whose rounds are long goes round few times in an interval: it lasts until enough are in.
   const Waits& lane = waits_.at(static_cast<size_t>(Stage::kLane));
-  if (lane.count < kFewestWaits && lane.shortest > options_.target) return;
-  const Duration wait = Waiting();
+  if (lane.times < kFewestWaits && lane.MostLate()) return;
+  const Duration usual = Usual();
+  const Duration wait = std::min(usual, std::exchange(usual_before_, usual));
   standing_ = wait > options_.target;
-  load_percent_ =
-      static_cast<int>(std::clamp(std::max(wait.micros() * 100 / options_.target.micros(),
-                                           static_cast<int64_t>(most_in_flight_ * 100 / limit_)),
-                                  int64_t{0}, int64_t{100}));
+  wait_percent_ =
+      static_cast<int>(std::min(wait.micros() * 100 / options_.target.micros(), int64_t{100}));
+  load_percent_ = std::max(wait_percent_,
+                           static_cast<int>(std::min(most_in_flight_ * 100 / limit_, size_t{100})));
   if (standing_) {
     // What was not in flight did not wait: the limit begins where the queue is.
     const auto from = static_cast<int64_t>(std::min(limit_, most_in_flight_));

@@ -13,19 +13,21 @@ constexpr AdmissionOptions kOptions = {
 // A limit whose lane goes round every ten milliseconds.
 class Lane {
  public:
+  // All that it had begun was late.
+  Lane() { Interval(Duration::Seconds(9), 0); }
   // Rounds for one interval: what they take in waited for so long.
   Lane& Interval(Duration waited, size_t in_flight, size_t answered = 10) {
     for (int i = 0; i < 10; ++i) Round(waited, in_flight, answered);
     return *this;
   }
-  Lane& Round(Duration waited, size_t in_flight, size_t answered = 10) {
+  Lane& Round(Duration waited, size_t in_flight, size_t answered = 10, size_t begun = 10) {
     now_ = now_ + Duration::Millis(10);
-    limit_.OnWait(Stage::kLane, waited);
+    limit_.OnWait(Stage::kLane, waited, begun);
     limit_.OnRound(in_flight, answered, now_);
     return *this;
   }
   Lane& Disk(Duration waited) {
-    limit_.OnWait(Stage::kDisk, waited);
+    limit_.OnWait(Stage::kDisk, waited, 1);
     return *this;
   }
   const AdmissionLimit& limit() const { return limit_; }
@@ -57,17 +59,41 @@ TEST(AdmissionLimit, FallsOnWhileTheQueueStandsAndNotBelowTheLeast) {
   EXPECT_EQ(lane.limit().limit(), 10u);
 }
 
-TEST(AdmissionLimit, OneShortWaitInAnIntervalShowsThatTheQueueEmpties) {
+TEST(AdmissionLimit, AQueueStandsByWhatMostWaitedHoweverManyRoundsAreShort) {
   Lane lane;
-  lane.Round(Duration::Micros(500), 900);
-  for (int i = 0; i < 9; ++i) lane.Round(Duration::Millis(90), 900);
+  for (int i = 0; i < 7; ++i) lane.Round(Duration::Micros(500), 900, 10, 1);
+  for (int i = 0; i < 3; ++i) lane.Round(Duration::Millis(40), 900, 10, 100);
+  EXPECT_TRUE(lane.limit().standing());
+  EXPECT_EQ(lane.limit().limit(), 675u);
+}
+
+TEST(AdmissionLimit, ABurstThatFewerThanHalfHadToWaitForIsTakenUp) {
+  Lane lane;
+  for (int i = 0; i < 7; ++i) lane.Round(Duration::Micros(500), 900, 10, 100);
+  for (int i = 0; i < 3; ++i) lane.Round(Duration::Millis(90), 900, 10, 200);
   EXPECT_FALSE(lane.limit().standing());
   EXPECT_EQ(lane.limit().limit(), 1'000u);
 }
 
+TEST(AdmissionLimit, ABurstThatOneIntervalWorksOffIsTakenUp) {
+  Lane lane;
+  lane.Interval(Duration(), 900);
+  EXPECT_FALSE(lane.Interval(Duration::Millis(90), 900).limit().standing());
+  EXPECT_EQ(lane.limit().load_percent(), 90) << "by what is in flight";
+  EXPECT_FALSE(lane.Interval(Duration(), 900).limit().standing());
+  EXPECT_EQ(lane.limit().limit(), 1'000u);
+}
+
+TEST(AdmissionLimit, RoundsThatBeginNothingSayNothing) {
+  Lane lane;
+  for (int i = 0; i < 2; ++i) lane.Round(Duration::Seconds(3), 500);
+  for (int i = 0; i < 8; ++i) lane.Round(Duration(), 500, 10, 0);
+  EXPECT_FALSE(lane.limit().standing()) << "two long waits are a moment";
+}
+
 TEST(AdmissionLimit, TwoLongWaitsAreAMomentInWhichTheMachineStoodStill) {
   AdmissionLimit limit(kOptions);
-  for (int i = 0; i < 2; ++i) limit.OnWait(Stage::kLane, Duration::Seconds(3));
+  for (int i = 0; i < 2; ++i) limit.OnWait(Stage::kLane, Duration::Seconds(3), 10);
   limit.OnRound(500, 10, Time() + Duration::Seconds(3));
   EXPECT_FALSE(limit.standing());
 }
@@ -82,9 +108,9 @@ TEST(AdmissionLimit, RisesByAnEighthAnIntervalOnceTheQueueIsGone) {
 
 TEST(AdmissionLimit, ALaneWhoseRoundsOutlastTheIntervalIsSeenToBeOverloaded) {
   AdmissionLimit limit(kOptions);
-  for (int i = 1; i <= 3; ++i) {
+  for (int i = 1; i <= 6; ++i) {
     EXPECT_FALSE(limit.standing());
-    limit.OnWait(Stage::kLane, Duration::Millis(400));
+    limit.OnWait(Stage::kLane, Duration::Millis(400), 10);
     limit.OnRound(800, 10, Time() + Duration::Millis(400 * i));
   }
   EXPECT_TRUE(limit.standing());
@@ -94,18 +120,18 @@ TEST(AdmissionLimit, ALaneWhoseRoundsOutlastTheIntervalIsSeenToBeOverloaded) {
 TEST(AdmissionLimit, RisesWhileTheLaneIsIdleToo) {
   AdmissionLimit limit(kOptions);
   for (int i = 1; i <= 20; ++i) {
-    limit.OnWait(Stage::kLane, Duration::Millis(40));
+    limit.OnWait(Stage::kLane, Duration::Millis(40), 10);
     limit.OnRound(320, 10, Time() + Duration::Millis(25 * i));
   }
   ASSERT_LT(limit.limit(), 320u);
-  limit.OnWait(Stage::kLane, Duration());
+  limit.OnWait(Stage::kLane, Duration(), 1);
   limit.OnRound(0, 0, Time() + Duration::Seconds(60));
   EXPECT_EQ(limit.limit(), 1'000u);
 }
 
 TEST(AdmissionLimit, AQueueBeforeTheDiskStandsTooThoughTheLaneHasNone) {
   Lane lane;
-  for (const int64_t ms : {30, 24, 40}) lane.Disk(Duration::Millis(ms));
+  for (const int64_t ms : {30, 24, 18}) lane.Disk(Duration::Millis(ms));
   lane.Interval(Duration(), 600);
   EXPECT_TRUE(lane.limit().standing());
   EXPECT_EQ(lane.limit().limit(), 500u);
@@ -124,6 +150,7 @@ TEST(AdmissionLimit, SaysToComeAgainWhenWhatIsInFlightWillHaveBeenAnswered) {
 TEST(AdmissionLimit, TheLoadIsTheWaitByItsTarget) {
   EXPECT_EQ(Lane().Interval(Duration::Millis(0), 0).limit().load_percent(), 0);
   EXPECT_EQ(Lane().Interval(Duration::Millis(5), 0).limit().load_percent(), 25);
+  EXPECT_EQ(Lane().Interval(Duration::Millis(5), 0).limit().wait_percent(), 25);
   EXPECT_EQ(Lane().Interval(Duration::Seconds(3), 0).limit().load_percent(), 100);
   Lane lane;
   for (int i = 0; i < 3; ++i) lane.Disk(Duration::Millis(15));
@@ -132,6 +159,7 @@ TEST(AdmissionLimit, TheLoadIsTheWaitByItsTarget) {
 
 TEST(AdmissionLimit, TheLoadIsNoLessThanWhatIsInFlightByTheLimit) {
   EXPECT_EQ(Lane().Interval(Duration(), 300).limit().load_percent(), 30);
+  EXPECT_EQ(Lane().Interval(Duration(), 300).limit().wait_percent(), 0);
   Lane lane = Lane().Interval(Duration::Millis(40), 320);
   ASSERT_EQ(lane.limit().limit(), 240u);
   EXPECT_EQ(lane.Interval(Duration(), 240).limit().load_percent(), 100);

@@ -201,7 +201,7 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
   if (!in_flight_mib.ok()) return in_flight_mib.status();
   config->max_in_flight_bytes = *in_flight_mib << 20;
   absl::StatusOr<uint64_t> target =
-      InRange("queue_target_ms", wire.queue_target_ms(), 10, 1, 10'000);
+      InRange("queue_target_ms", wire.queue_target_ms(), 15, 1, 10'000);
   if (!target.ok()) return target.status();
   absl::StatusOr<uint64_t> interval =
       InRange("queue_interval_ms", wire.queue_interval_ms(), 100, 10, 10'000);

@@ -85,7 +85,7 @@ TEST(Config, TakesWhatIsSaidOfWaitingRequests) {
   config::NodeConfig wire = Good();
   const absl::StatusOr<Config> standard = Validate(wire);
   ASSERT_TRUE(standard.ok()) << standard.status();
-  EXPECT_EQ(standard->admission.target, Duration::Millis(10));
+  EXPECT_EQ(standard->admission.target, Duration::Millis(15));
   EXPECT_EQ(standard->admission.interval, Duration::Millis(100));
   wire.set_queue_target_ms(5);
   wire.set_queue_interval_ms(50);

@@ -279,9 +279,9 @@ void Lane::Tell(const gyre::Scrub::Contradiction& told) {
 
 void Lane::NoteRound(size_t answered, Time now) {
   const size_t in_flight = in_flight_.fetch_sub(answered, std::memory_order_relaxed) - answered;
-  admission_.OnWait(AdmissionLimit::Stage::kLane, loop_.waited());
+  admission_.OnWait(AdmissionLimit::Stage::kLane, loop_.waited(), stepped_);
   admission_.OnRound(in_flight, answered, now);
-  shard_->OnLoad(admission_.load_percent());
+  shard_->OnLoad(admission_.load_percent(), admission_.wait_percent());
   limit_.store(admission_.limit(), std::memory_order_relaxed);
   load_percent_.store(std::max(admission_.load_percent(), shard_->load_percent()),
                       std::memory_order_relaxed);
@@ -313,7 +313,7 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
                       NoteRead(record.bytes.status());
                     }
                     loop_.Post([this, waited, records = std::move(records)](Instant then) mutable {
-                      admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
+                      admission_.OnWait(AdmissionLimit::Stage::kDisk, waited, records.size());
                       for (Stored& record : records)
                         shard_->OnRead(record.item, std::move(record.bytes), then);
                     });
@@ -331,7 +331,7 @@ void Lane::ReadHints(HintScan scan) {
     NoteRead(page.status());
     loop_.Post([this, waited, id = scan.id, awaited = scan.awaited,
                 page = std::move(page)](Instant then) mutable {
-      if (awaited) admission_.OnWait(AdmissionLimit::Stage::kDisk, waited);
+      if (awaited) admission_.OnWait(AdmissionLimit::Stage::kDisk, waited, 1);
       shard_->OnHintScan(id, std::move(page), then);
     });
   });

@@ -674,6 +674,11 @@ bool Shard::Crowded(const PeerBody& body, Time now) const {
   return writes && UnwrittenBytes() >= options_.max_unwritten_bytes / share;
 }
 
+void Shard::OnLoad(int load_percent, int wait_percent) {
+  lane_load_percent_ = load_percent;
+  pace_.OnOwnLoad(wait_percent >= kBusyPercent);
+}
+
 int Shard::load_percent() const {
   return static_cast<int>(std::max(UnwrittenBytes() * 100 / options_.max_unwritten_bytes,
                                    WaitingReads() * 100 / options_.max_waiting_reads));

@@ -215,9 +215,9 @@ class Shard {
   // How much of what it takes in from peers, until it refuses them, is taken: bytes that are not
   // durable or under way, or reads that wait for the disk, whichever is more. 0 to 100 and beyond.
   int load_percent() const;
-  // How busy its lane is, in percent (AdmissionLimit): from a half on, hand-overs of hints have a
-  // pace.
-  void OnLoad(int percent) { lane_load_percent_ = percent; }
+  // How busy its lane is, in percent, and by the wait alone (AdmissionLimit): from a half on,
+  // hand-overs of hints have a pace, and by the wait reads ask nobody else.
+  void OnLoad(int load_percent, int wait_percent);
   // Whether no partition's life, of those that an earlier process began, still waits for an owner
   // to confirm it.
   bool AllConfirmed() const;
