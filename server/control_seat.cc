@@ -108,7 +108,7 @@ void ControlSeat::Install(std::shared_ptr<const View> view) {
       if (!status.ok()) {
         Log(LogLevel::kError, "view_not_installed",
             {{"epoch", view->epoch().value()}, {"why", status.ToString()}});
-        disk_->Give(status);
+        disk_->Give(status, DiskFailure::Deed::kRead);  // opening partitions only reads
         return lanes_.front()->Post([this](Instant) { OnDiskFailed(); });
       }
       if (left->fetch_sub(1) > 1) return;

@@ -6,12 +6,13 @@
 
 namespace gyre {
 
-void DiskFailure::Give(const absl::Status& why) {
+void DiskFailure::Give(const absl::Status& why, Deed deed) {
   const std::lock_guard<std::mutex> watch(watch_mutex_);
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!status_.ok()) return;
     status_ = why;
+    deed_ = deed;
   }
   if (on_failure_ != nullptr) on_failure_(why);
 }
@@ -28,12 +29,13 @@ absl::Status DiskFailure::status() const {
 }
 
 std::string DiskFailure::Words() const {
-  const absl::Status why = status();
-  if (why.ok()) return "";
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (status_.ok()) return "";
   const char* what = "a write to the disk failed: ";
-  if (absl::IsResourceExhausted(why)) what = "the disk is full: ";
-  if (absl::IsDataLoss(why)) what = "the store is damaged: ";
-  return absl::StrCat(what, why.message());
+  if (deed_ == Deed::kRead) what = "a read of the disk failed: ";
+  if (absl::IsResourceExhausted(status_)) what = "the disk is full: ";
+  if (absl::IsDataLoss(status_)) what = "the store is damaged: ";
+  return absl::StrCat(what, status_.message());
 }
 
 }  // namespace gyre

@@ -9,6 +9,7 @@
 #ifndef GYRE_SERVER_DISK_FAILURE_H_
 #define GYRE_SERVER_DISK_FAILURE_H_
 
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -19,9 +20,11 @@ namespace gyre {
 
 class DiskFailure {
  public:
-  // What failed: RESOURCE_EXHAUSTED where the disk is full, DATA_LOSS where what it holds is
-  // damaged. The first one counts.
-  void Give(const absl::Status& why);
+  enum class Deed : uint8_t { kWrite, kRead };
+
+  // What failed, and in doing what: RESOURCE_EXHAUSTED where the disk is full, DATA_LOSS where what
+  // it holds is damaged. The first one counts.
+  void Give(const absl::Status& why, Deed deed = Deed::kWrite);
 
   // `on_failure` is told once: by whoever gives the failure, or at once where it is known already.
   // It must not wait, nor call this. Null: nobody is told from now on; a call that was under way
@@ -38,7 +41,8 @@ class DiskFailure {
   absl::Status status() const;
 
   mutable std::mutex mutex_;
-  absl::Status status_;  // guarded by mutex_
+  absl::Status status_;       // guarded by mutex_
+  Deed deed_ = Deed::kWrite;  // guarded by mutex_
 
   std::mutex watch_mutex_;                               // before mutex_
   std::function<void(const absl::Status&)> on_failure_;  // guarded by watch_mutex_

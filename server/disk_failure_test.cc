@@ -40,6 +40,13 @@ TEST(DiskFailure, SaysWhenWhatIsStoredIsDamaged) {
   EXPECT_EQ(failure.Words(), "the store is damaged: compaction: 000017.sst");
 }
 
+TEST(DiskFailure, SaysWhenWhatIsStoredCannotBeRead) {
+  DiskFailure failure;
+  failure.Give(absl::UnavailableError("partition state"), DiskFailure::Deed::kRead);
+  failure.Give(absl::UnavailableError("sync"));
+  EXPECT_EQ(failure.Words(), "a read of the disk failed: partition state");
+}
+
 TEST(DiskFailure, SaysWhenItIsForWantOfRoom) {
   DiskFailure failure;
   failure.Give(absl::ResourceExhaustedError("flush: no space left"));

@@ -241,7 +241,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
 
 void AddDisk(const DiskFailure& failure, const std::string& data_dir, Families* out) {
   out->Gauge("gyre_storage_failed",
-             "1 once a write to the disk has failed: the node serves nothing until a restart",
+             "1 once the disk has failed: the node serves nothing until a restart",
              failure.happened() ? 1 : 0);
   out->Gauge("gyre_disk_full", "1 where that was for want of room", failure.full() ? 1 : 0);
   std::error_code error;

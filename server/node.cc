@@ -26,6 +26,12 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   options.store.cached_bytes = options.record_cache_bytes / options.shards;
   std::unique_ptr<Node> node(new Node(options.load));
   node->shards_.resize(options.shards);
+  std::vector<HintLog> hints;
+  for (int i = 0; i < options.shards; ++i) hints.emplace_back(options.hints, hint_room);
+  absl::Status counted = OpenHints(*engine->TakeSnapshot(), [&](PartitionId partition) {
+    return &hints[node->ShardOf(partition)];
+  });
+  if (!counted.ok()) return counted;
   for (int i = 0; i < options.shards; ++i) {
     Part& part = node->shards_[i];
     part.store = std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
@@ -34,13 +40,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     absl::Status erased = part.store->EraseTablesBut(
         [&](TableId table) { return !WasDropped(view->topology(), table); });
     if (!erased.ok()) return erased;
-    HintLog hints(options.hints, hint_room);
-    absl::Status counted = hints.Open(*engine->TakeSnapshot(), [&](PartitionId partition) {
-      return node->ShardOf(partition) == i;
-    });
-    if (!counted.ok()) return counted;
     part.shard = std::make_unique<Shard>(options.shard, part.store.get(), view,
-                                         Random(random.Next()), std::move(hints));
+                                         Random(random.Next()), std::move(hints[i]));
   }
   node->control_ =
       std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));

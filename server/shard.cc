@@ -858,7 +858,7 @@ void Shard::OnView(std::shared_ptr<const View> view) {
   damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
   repair_.OnView(view_);
   scrub_.OnView(view_);
-  stand_in_.OnView();
+  stand_in_.OnView(*before, *view_);
 }
 
 // What is under way on a table that is no more ends, so that nothing of it is written afterwards.

@@ -109,8 +109,24 @@ void StandIn::OnPeer(NodeId node, bool reachable, Instant now) {
   }
 }
 
-void StandIn::OnView() {
-  for (auto& [owner, errand] : errands_) errand.look_through = true;
+// What is kept is to be read only where that changes what becomes of it: a table is no more, or the
+// owner of a partition.
+void StandIn::OnView(const View& before, const View& view) {
+  const std::vector<TableSpec>& tables = before.topology().tables;
+  const bool dropped = std::any_of(tables.begin(), tables.end(), [&](const TableSpec& table) {
+    return WasDropped(view.topology(), table.id);
+  });
+  for (auto& [owner, errand] : errands_) {
+    if (dropped || !OwnsAllKept(owner, view)) errand.look_through = true;
+  }
+}
+
+bool StandIn::OwnsAllKept(NodeId owner, const View& view) const {
+  std::optional<PartitionId> kept = log_.NextPartition(owner, PartitionId());
+  while (kept.has_value() && view.IsOwner(*kept, owner)) {
+    kept = log_.NextPartition(owner, After(*kept));
+  }
+  return !kept.has_value();
 }
 
 void StandIn::OnWake(Instant now, Effects* effects) {
@@ -193,6 +209,7 @@ void StandIn::TurnPage(NodeId owner, PartitionId from, Pass* pass) {
   pass->partition = log_.NextPartition(owner, from);
   pass->from.clear();
   pass->oldest_ms.reset();
+  pass->ageing_ms = HintCount::kNever;
 }
 
 void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& view, Instant now,
@@ -223,7 +240,11 @@ void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& vie
     pass.from = page->next;
   } else {
     const PartitionId done = *pass.partition;
-    if (page.ok() && pass.oldest_ms.has_value()) log_.NoteOldest(owner, done, *pass.oldest_ms);
+    if (page.ok() && pass.oldest_ms.has_value()) {
+      // What was kept since it was read is not older than now.
+      const uint64_t ageing_ms = std::min(pass.ageing_ms, TimeMs(now).value_or(0));
+      log_.NoteOldest(owner, done, *pass.oldest_ms, ageing_ms);
+    }
     TurnPage(owner, After(done), &pass);
   }
   Pump(owner, now, effects);
@@ -246,6 +267,7 @@ void StandIn::Sort(KeptHint hint, const View& view, std::optional<uint64_t> time
     }
   }
   pass->oldest_ms = std::min(pass->oldest_ms.value_or(hint.since_ms), hint.since_ms);
+  if (!hint.ownerless) pass->ageing_ms = std::min(pass->ageing_ms, hint.since_ms);
   if (reachable) pass->waiting.push_back(std::move(hint));
 }
 

@@ -88,7 +88,7 @@ class StandIn {
   void OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& view, Instant now,
               Effects* effects);
   void OnPeer(NodeId node, bool reachable, Instant now);
-  void OnView();
+  void OnView(const View& before, const View& view);
   // How far the cluster's time is ahead of the monotonic clock; nothing, and so it is at the start:
   // it is not known. Until then no hint grows old.
   void OnClusterTime(std::optional<int64_t> offset_ms) { time_offset_ms_ = offset_ms; }
@@ -119,7 +119,9 @@ class StandIn {
     std::optional<PartitionId> partition;  // that is being read; none: all are read, or it stopped
     std::string from;                      // where to read on in it; empty: from its beginning
     uint64_t scan = 0;                     // the one under way; 0: none
-    std::optional<uint64_t> oldest_ms;     // of what is kept in the partition, as far as it is read
+    // Of what is kept in the partition, as far as it is read: all of it, and what may grow too old.
+    std::optional<uint64_t> oldest_ms;
+    uint64_t ageing_ms = HintCount::kNever;
     std::deque<KeptHint> waiting;
     std::map<ExchangeId, UnderWay> under_way;
     size_t bytes_under_way = 0;
@@ -147,6 +149,7 @@ class StandIn {
   bool Reachable(NodeId owner) const { return owner == self_ || reachable_.contains(owner); }
   // What was dropped must be gone from the store before it is read anew: it would be dropped twice.
   bool MayBegin() const { return store_->durable() >= last_drop_; }
+  bool OwnsAllKept(NodeId owner, const View& view) const;
   bool IsDue(NodeId owner, const Errand& errand) const {
     return errand.look_through || Reachable(owner);
   }

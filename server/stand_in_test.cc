@@ -39,7 +39,7 @@ class Bench {
     store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(1));
     EXPECT_TRUE(store_->Open({}, false).ok());
     HintLog log(options_);
-    EXPECT_TRUE(log.Open(*engine_.TakeSnapshot(), [](PartitionId) { return true; }).ok());
+    EXPECT_TRUE(OpenHints(*engine_.TakeSnapshot(), [&](PartitionId) { return &log; }).ok());
     stand_in_ = std::make_unique<StandIn>(Id("d"), std::move(log), Guest({}, Random(5)),
                                           store_.get(), kFirst);
     stand_in_->OnClusterTime(time_offset_ms_);
@@ -67,15 +67,17 @@ class Bench {
 
   // ---- events
   Strings Keep(const std::string& owner, const ItemKey& item, const std::string& value,
-               ExchangeId exchange = 7) {
+               ExchangeId exchange = 7, bool ownerless = false) {
     Record record;
     AddVersion(&record, {{ReplicaId(++counter_), 1}, 0, value});
     const std::vector<Minted> minted = {{record.versions[0].dot, {counter_, 1}, 1}};
     return Step([&](StandIn::Effects* effects) {
-      stand_in_->OnHint(
-          Id("a"), exchange,
-          {Id(owner), {item, std::make_shared<const Record>(record), minted}, Durability::kFsync},
-          now_, effects);
+      stand_in_->OnHint(Id("a"), exchange,
+                        {Id(owner),
+                         {item, std::make_shared<const Record>(record), minted},
+                         Durability::kFsync,
+                         ownerless},
+                        now_, effects);
     });
   }
   Strings Look(const ItemKey& item) {
@@ -119,8 +121,9 @@ class Bench {
   // Takes the table's owners from the partitions, or the table itself.
   void Install(Topology topology) {
     topology_ = std::move(topology);
-    view_ = View::Create(topology_, Id("d"));
-    stand_in_->OnView();
+    const std::shared_ptr<const View> before =
+        std::exchange(view_, View::Create(topology_, Id("d")));
+    stand_in_->OnView(*before, *view_);
   }
   // What is to be read is read by ReadOn.
   void HoldScans() { hold_scans_ = true; }
@@ -530,6 +533,30 @@ TEST(StandIn, OfATableThatIsNoMoreNothingIsKept) {
   bench.Install(*DropTable(bench.topology(), "table"));
   EXPECT_EQ(bench.Wake(), Strings{});
   EXPECT_EQ(bench.stored(), 0u);
+}
+
+TEST(StandIn, AChangeOfTheTopologyThatConcernsNoHintHasNoneRead) {
+  Bench bench;
+  bench.Keep("b", bench.Item("b"), "milk");
+  bench.HoldScans();
+  TableSpec more;
+  more.name = "more";
+  bench.Install(*CreateTable(bench.topology(), more));
+  bench.Wake();
+  EXPECT_EQ(bench.unread(), 0u);
+  bench.Install(*DropTable(bench.topology(), "more"));
+  bench.Wake();
+  EXPECT_EQ(bench.unread(), 1u) << "they may be of that table";
+}
+
+TEST(StandIn, AHintThatNoOwnerHasIsNotReadAgainAndAgainForItsAge) {
+  Bench bench({.max_age = Duration::Seconds(100)});
+  bench.Keep("b", bench.Item("b"), "milk", 7, /*ownerless=*/true);
+  bench.Pass(Duration::Seconds(200));
+  bench.HoldScans();
+  for (int sweep = 0; sweep < 3; ++sweep) bench.Pass(StandIn::kSweep);
+  EXPECT_EQ(bench.unread(), 0u);
+  EXPECT_EQ(bench.stored(), 1u);
 }
 
 TEST(StandIn, AHintWhoseOwnerWasReplacedGoesToAllOfTodaysOwners) {

@@ -9,6 +9,9 @@ namespace gyre {
 
 MintOutcome Guest::Mint(const ItemKey& item, Record known, std::vector<Minted> explained,
                         WriteIntent intent, uint64_t wall_ms) {
+  // Each id stays in the clocks of all owners for good: one that left them would make what an old
+  // hint brings of it new again. There are few: what is minted here stays here as hints, one for
+  // each owner, and before three times this much is, there is no room for more hints by default.
   if (items_ >= kMostItems || bytes_ >= kMostBytes) {
     lives_.clear();
     items_ = bytes_ = 0;

@@ -24,6 +24,9 @@ std::string EncodeHintValue(const Record& record, const std::vector<Minted>& min
   return out;
 }
 
+// Of a value behind its age.
+bool IsOwnerless(std::string_view value) { return !value.empty() && value.front() == 1; }
+
 }  // namespace
 
 absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value) {
@@ -36,7 +39,7 @@ absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value
       static_cast<unsigned char>(value.front()) > 1) {
     return malformed;
   }
-  hint.ownerless = value.front() == 1;
+  hint.ownerless = IsOwnerless(value);
   value.remove_prefix(1);
   if (!ConsumeVarint(&value, &dots) || dots > kMostHintDots) {
     return malformed;
@@ -64,22 +67,25 @@ bool HintRoom::Take(uint64_t bytes) {
   return true;
 }
 
-absl::Status HintLog::Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine) {
+absl::Status OpenHints(const Snapshot& snapshot, absl::FunctionRef<HintLog*(PartitionId)> log_of) {
   return snapshot.Scan(Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
     const std::optional<HintKey> decoded = DecodeHintKey(key);
+    if (!decoded.has_value()) return true;
+    HintLog* const log = log_of(decoded->item.partition);
+    if (log == nullptr) return true;
     const size_t bytes = key.size() + value.size();
     uint64_t since_ms = 0;
-    if (!decoded.has_value() || !mine(decoded->item.partition)) return true;
     if (!ConsumeFixed64(&value, &since_ms)) since_ms = 0;  // it is counted until it is dropped
-    next_number_ = std::max(next_number_, decoded->number + 1);
-    Add({decoded->owner, decoded->item.partition}, bytes, since_ms);
-    room_->Count(bytes);
+    log->next_number_ = std::max(log->next_number_, decoded->number + 1);
+    log->Add({decoded->owner, decoded->item.partition}, bytes, since_ms, IsOwnerless(value));
+    log->room_->Count(bytes);
     return true;
   });
 }
 
-void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms) {
+void HintLog::Add(const Place& place, uint64_t bytes, uint64_t since_ms, bool ownerless) {
   HintCount& count = counts_[place];
+  if (!ownerless) count.ageing_ms = std::min(count.ageing_ms, since_ms);
   count.oldest_ms = count.hints == 0 ? since_ms : std::min(count.oldest_ms, since_ms);
   ++count.hints;
   count.bytes += bytes;
@@ -112,7 +118,7 @@ bool HintLog::Keep(absl::Span<const NodeId> owners, const ItemKey& item, const R
   if (!room_->Take(bytes)) return false;
   next_number_ += keys.size();
   for (size_t i = 0; i < keys.size(); ++i) {
-    Add({owners[i], item.partition}, keys[i].size() + value.size(), since_ms);
+    Add({owners[i], item.partition}, keys[i].size() + value.size(), since_ms, ownerless);
     batch->Put(Family::kHints, keys[i], value);
   }
   return true;
@@ -139,13 +145,16 @@ void HintLog::Stamp(KeptHint* hint, uint64_t time_ms, WriteBatch* batch) {
 }
 
 bool HintLog::MayHaveOld(NodeId owner, uint64_t time_ms) const {
-  const HintCount count = CountOf(owner);
-  return count.hints > 0 && (count.oldest_ms == 0 || IsLongAgo(count.oldest_ms, time_ms));
+  const uint64_t since_ms = CountOf(owner).ageing_ms;
+  return since_ms == 0 || IsLongAgo(since_ms, time_ms);
 }
 
-void HintLog::NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms) {
+void HintLog::NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms,
+                         uint64_t ageing_ms) {
   const auto it = counts_.find({owner, partition});
-  if (it != counts_.end()) it->second.oldest_ms = since_ms;
+  if (it == counts_.end()) return;
+  it->second.oldest_ms = since_ms;
+  it->second.ageing_ms = ageing_ms;
 }
 
 std::optional<PartitionId> HintLog::NextPartition(NodeId owner, PartitionId from) const {
@@ -170,6 +179,7 @@ HintCount HintLog::CountOf(NodeId owner) const {
        it != counts_.end() && it->first.first == owner; ++it) {
     sum.oldest_ms =
         sum.hints == 0 ? it->second.oldest_ms : std::min(sum.oldest_ms, it->second.oldest_ms);
+    sum.ageing_ms = std::min(sum.ageing_ms, it->second.ageing_ms);
     sum.hints += it->second.hints;
     sum.bytes += it->second.bytes;
   }

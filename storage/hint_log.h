@@ -3,7 +3,7 @@
 // with the owner that it is for. It touches no clock of the node that keeps it (design 3, rule 6).
 //
 //   HintLog hints(options);
-//   hints.Open(snapshot, mine);
+//   OpenHints(snapshot, log_of);
 //   if (hints.Keep(owner, change, time_ms, &batch)) ...    // kept once the batch is durable
 //   ScanHints(snapshot, scan)                              // what is kept of one item, or for one
 //   hints.Drop(hint, &batch)                               // the owner has it
@@ -90,6 +90,9 @@ struct HintCount {
   uint64_t bytes = 0;
   // Of the cluster's time: none of them that has an age is older. 0: some may have none.
   uint64_t oldest_ms = 0;
+  // The same of those that may grow too old. kNever: there is none.
+  uint64_t ageing_ms = kNever;
+  static constexpr uint64_t kNever = UINT64_MAX;
 };
 
 // Which hints to read.
@@ -123,10 +126,6 @@ class HintLog {
       : options_(options),
         room_(room != nullptr ? std::move(room) : std::make_shared<HintRoom>(options.max_bytes)) {}
 
-  // Counts what is there of the partitions for which `mine` holds. One whose key is damaged is
-  // passed over: no start fails by what may be dropped.
-  absl::Status Open(const Snapshot& snapshot, absl::FunctionRef<bool(PartitionId)> mine);
-
   // Keeps a hint for each of `owners`. False: there is no room for all of them, or it explains more
   // dots than a hint may, and nothing was done.
   [[nodiscard]] bool Keep(absl::Span<const NodeId> owners, const ItemKey& item,
@@ -144,8 +143,9 @@ class HintLog {
   }
   // Whether some hint for the owner may be too old, or have no age yet.
   bool MayHaveOld(NodeId owner, uint64_t time_ms) const;
-  // None of the partition's that are kept for the owner is older than that.
-  void NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms);
+  // None of the partition's that are kept for the owner is older than that, and none that may grow
+  // too old is older than `ageing_ms`.
+  void NoteOldest(NodeId owner, PartitionId partition, uint64_t since_ms, uint64_t ageing_ms);
 
   bool Has(NodeId owner, PartitionId partition) const {
     return counts_.contains({owner, partition});
@@ -164,7 +164,9 @@ class HintLog {
     return time_ms > since_ms &&
            time_ms - since_ms > static_cast<uint64_t>(options_.max_age.millis());
   }
-  void Add(const Place& place, uint64_t bytes, uint64_t since_ms);
+  friend absl::Status OpenHints(const Snapshot& snapshot,
+                                absl::FunctionRef<HintLog*(PartitionId)> log_of);
+  void Add(const Place& place, uint64_t bytes, uint64_t since_ms, bool ownerless);
   void Remove(const Place& place, uint64_t bytes);
 
   const HintLogOptions options_;
@@ -173,6 +175,11 @@ class HintLog {
   uint64_t bytes_ = 0;
   std::map<Place, HintCount> counts_;  // none is zero
 };
+
+// Counts what is there, each hint in its partition's log; null: in none. All of a node's logs at
+// once, for all hints are read. One whose key is damaged is passed over: no start fails by what may
+// be dropped. Before any log keeps anything.
+absl::Status OpenHints(const Snapshot& snapshot, absl::FunctionRef<HintLog*(PartitionId)> log_of);
 
 // DATA_LOSS for a malformed hint.
 absl::StatusOr<KeptHint> DecodeHint(std::string_view key, std::string_view value);

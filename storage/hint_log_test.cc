@@ -64,7 +64,8 @@ class Shelf {
   }
   void Reopen() {
     log_.emplace(options_);
-    GYRE_CHECK(log_->Open(*engine_.TakeSnapshot(), [](PartitionId) { return true; }).ok(), "opens");
+    const auto log_of = [&](PartitionId) { return &*log_; };
+    GYRE_CHECK(OpenHints(*engine_.TakeSnapshot(), log_of).ok(), "opens");
   }
   HintLog& log() { return *log_; }
   MemoryEngine& engine() { return engine_; }
@@ -193,11 +194,34 @@ TEST(HintLog, ARestartLeavesOthersPartitionsToThem) {
   Shelf shelf;
   ASSERT_TRUE(shelf.Keep(kAlice, Item("a"), Holding("x")));
   ASSERT_TRUE(shelf.Keep(kAlice, Item("b", {3, 6}), Holding("y")));
-  HintLog log{HintLogOptions()};
-  ASSERT_TRUE(log.Open(*shelf.engine().TakeSnapshot(),
-                       [](PartitionId partition) { return partition == kPartition; })
-                  .ok());
+  ASSERT_TRUE(shelf.Keep(kBob, Item("c", {3, 6}), Holding("z")));
+  ASSERT_TRUE(shelf.Keep(kBob, Item("d", {3, 7}), Holding("w")));
+  HintLog log{HintLogOptions()}, other{HintLogOptions()};
+  ASSERT_TRUE(OpenHints(*shelf.engine().TakeSnapshot(), [&](PartitionId partition) -> HintLog* {
+                if (partition == PartitionId(3, 7)) return nullptr;
+                return partition == kPartition ? &log : &other;
+              }).ok());
   EXPECT_EQ(log.CountOf(kAlice).hints, 1u);
+  EXPECT_EQ(other.CountOf(kAlice).hints, 1u);
+  EXPECT_EQ(other.CountOf(kBob).hints, 1u);
+}
+
+TEST(HintLog, WhatNoOwnerHasIsNotLookedForAmongTheOld) {
+  Shelf shelf({.max_age = Duration::Seconds(10)});
+  const auto keep = [&](bool ownerless, uint64_t since_ms) {
+    WriteBatch batch;
+    EXPECT_TRUE(
+        shelf.log().Keep({kAlice}, Item("a"), Holding("x"), {}, ownerless, since_ms, &batch));
+    EXPECT_TRUE(shelf.engine().Write(batch, WalSync::kYes).ok());
+  };
+  keep(/*ownerless=*/true, 1000);
+  for (int opened = 0; opened < 2; ++opened) {
+    EXPECT_FALSE(shelf.log().MayHaveOld(kAlice, 1'000'000));
+    EXPECT_EQ(shelf.log().CountOf(kAlice).oldest_ms, 1000u) << "as operators are shown";
+    shelf.Reopen();
+  }
+  keep(/*ownerless=*/false, 5000);
+  EXPECT_TRUE(shelf.log().MayHaveOld(kAlice, 15'001));
 }
 
 TEST(HintLog, RefusesWhatHasNoRoomAndTakesItOnceThereIs) {
@@ -229,7 +253,7 @@ TEST(HintLog, TellsWhatIsTooOld) {
   EXPECT_FALSE(shelf.log().IsOld(hint, 4000)) << "a clock that was put back makes nothing old";
   EXPECT_TRUE(shelf.log().MayHaveOld(kAlice, 15'001));
   EXPECT_FALSE(shelf.log().MayHaveOld(kBob, 15'001));
-  shelf.log().NoteOldest(kAlice, kPartition, 9000);
+  shelf.log().NoteOldest(kAlice, kPartition, 5000, 9000);
   EXPECT_FALSE(shelf.log().MayHaveOld(kAlice, 15'001));
 }
 
@@ -318,7 +342,7 @@ TEST(HintLog, SeveralShareOneRoom) {
   MemoryEngine engine;
   ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
   HintLog opened({}, std::make_shared<HintRoom>(2500));
-  ASSERT_TRUE(opened.Open(*engine.TakeSnapshot(), [](PartitionId) { return true; }).ok());
+  ASSERT_TRUE(OpenHints(*engine.TakeSnapshot(), [&](PartitionId) { return &opened; }).ok());
   EXPECT_FALSE(keep(&opened, kAlice)) << "what is there at the start is counted";
   const std::string prefix = HintItemPrefix(kBob, Item("a"));
   const absl::StatusOr<HintPage> page =
