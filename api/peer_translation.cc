@@ -130,6 +130,7 @@ struct BodyEncoder {
     if (reply.clock.has_value()) {
       out->mutable_fetch_reply()->set_clock(EncodePartitionClock(*reply.clock));
     }
+    if (reply.filling) out->mutable_fetch_reply()->set_filling(true);
   }
   void operator()(const Lookup& lookup) const {
     out->mutable_lookup()->set_table(lookup.item.table.value());
@@ -152,6 +153,8 @@ struct BodyEncoder {
       wire->set_has_durable_bases(true);
     }
     wire->set_count(ask.count);
+    wire->set_after_replica(ask.after.replica.value());
+    wire->set_after_counter(ask.after.counter);
   }
   void operator()(const ClockAnswer& answer) const {
     peer::ClockAnswer* wire = out->mutable_clock_answer();
@@ -166,6 +169,8 @@ struct BodyEncoder {
       one->set_dots(dots);
     }
     wire->set_mended(answer.mended);
+    wire->set_upto_replica(answer.upto.replica.value());
+    wire->set_upto_counter(answer.upto.counter);
   }
   void operator()(const CopyAsk& ask) const {
     peer::CopyAsk* wire = out->mutable_copy_ask();
@@ -358,6 +363,7 @@ absl::StatusOr<PeerBody> DecodeFetchReply(PartitionId partition, peer::FetchRepl
     if (!clock.ok()) return clock.status();
     reply.clock = *std::move(clock);
   }
+  reply.filling = wire->filling();
   uint32_t least = 0;
   for (const uint32_t place : wire->left_out()) {
     if (place < least || place >= reply.found.record->versions.size()) return Malformed("places");
@@ -396,6 +402,8 @@ absl::StatusOr<PeerBody> DecodeClockAsk(const peer::ClockAsk& wire) {
     ask.durable_bases = *std::move(bases);
   }
   ask.count = wire.count();
+  ask.after = {ReplicaId(wire.after_replica()), wire.after_counter()};
+  if (ask.after.counter > kMaxCounter) return Malformed("after");
   return ask;
 }
 
@@ -422,6 +430,8 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
     answer.missing_by_table.emplace_back(table, one.dots());
   }
   answer.mended = wire->mended();
+  answer.upto = {ReplicaId(wire->upto_replica()), wire->upto_counter()};
+  if (answer.upto.counter > kMaxCounter) return Malformed("upto");
   return answer;
 }
 

@@ -138,6 +138,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       for (uint32_t i = 0; i < reply.found.record->versions.size(); ++i) {
         if (Flag()) reply.left_out.push_back(i);
       }
+      reply.filling = Flag();
       return reply;
     }
     case 4:
@@ -148,6 +149,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       ClockAsk ask{AnyClock(), Flag() ? std::optional(AnyVector()) : std::nullopt};
       if (Flag()) ask.durable_bases = ask.clock.Bases();
       ask.count = Flag();
+      if (Flag()) ask.after = {ReplicaId(Word()), Word() % kMaxCounter};
       return ask;
     }
     case 7: {
@@ -155,6 +157,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       if (Flag()) answer.missing_by_table = {{TableId(1), Word()}, {TableId(7), Word()}};
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
       answer.mended = Word();
+      if (Flag()) answer.upto = {ReplicaId(Word()), Word() % kMaxCounter};
       return answer;
     }
     case 8:

@@ -23,28 +23,24 @@ constexpr absl::string_view kDamagedUrl = "gyre/damaged-item";
 
 using Found = absl::btree_map<ItemKey, std::vector<Minted>>;
 
-// Looks the dots of one range up in the log. Returns how many entries it met.
+// Looks the dots of one range up in the log. Returns how many entries it met: what is damaged is
+// there no more than what has been cut.
 absl::StatusOr<uint64_t> CollectRange(const Snapshot& snapshot, PartitionId partition,
                                       const DotRange& range, Found* found) {
   uint64_t met = 0;
-  absl::Status malformed;
   absl::Status scanned =
       snapshot.Scan(Family::kDotLog, EncodeLogKey(partition, {range.replica, range.first}),
                     EncodeLogKey(partition, {range.replica, range.last + 1}),
                     [&](std::string_view key, std::string_view value) {
                       const std::optional<LogKey> log_key = DecodeLogKey(key);
                       absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
-                      if (!log_key.has_value() || !entry.ok()) {
-                        malformed = absl::DataLossError("dot log: malformed entry");
-                        return false;
-                      }
+                      if (!log_key.has_value() || !entry.ok()) return false;
                       ++met;
                       (*found)[{partition, entry->table, std::move(entry->key)}].push_back(
                           {log_key->dot, entry->write, entry->attempt});
                       return true;
                     });
-  if (!scanned.ok()) return scanned;
-  if (!malformed.ok()) return malformed;
+  if (!scanned.ok() && !absl::IsDataLoss(scanned)) return scanned;
   return met;
 }
 
@@ -89,13 +85,11 @@ absl::Status ExplainVersions(const Snapshot& snapshot, const ItemKey& item, cons
   for (const Version& version : record.versions) {
     const auto explains = [&](const Minted& one) { return one.dot == version.dot; };
     if (theirs.Contains(version.dot) || absl::c_any_of(*minted, explains)) continue;
-    absl::StatusOr<std::string> bytes =
-        snapshot.Get(Family::kDotLog, EncodeLogKey(item.partition, version.dot));
-    if (absl::IsNotFound(bytes.status())) continue;  // cut: the range that holds it says so
-    if (!bytes.ok()) return bytes.status();
-    absl::StatusOr<LogEntry> entry = DecodeLogEntry(*bytes);
+    absl::StatusOr<std::optional<LogEntry>> entry =
+        ReadLogEntry(snapshot, item.partition, version.dot);
     if (!entry.ok()) return entry.status();
-    minted->push_back({version.dot, entry->write, entry->attempt});
+    // Otherwise the range that holds it says so.
+    if (entry->has_value()) minted->push_back({version.dot, (*entry)->write, (*entry)->attempt});
   }
   return absl::OkStatus();
 }
@@ -112,8 +106,10 @@ class Portions {
   Portions(absl::Span<const DotRange> ranges, uint64_t most) : ranges_(ranges), most_(most) {}
 
   bool end() const { return ranges_.empty(); }
-  // Some dot of the last portion was not there.
+  // Some dot of the last portion was not there, or could not be read.
   bool log_cut() const { return log_cut_; }
+  // The last dot of the last portion.
+  Dot upto() const { return upto_; }
 
   absl::StatusOr<Found> Next(const Snapshot& snapshot, PartitionId partition) {
     Found found;
@@ -127,6 +123,7 @@ class Portions {
       log_cut_ = log_cut_ || *met < wanted;
       left -= wanted;
       passed_ += wanted;
+      upto_ = {part.replica, part.last};
       if (part.last < range.last) continue;
       ranges_.remove_prefix(1);
       passed_ = 0;
@@ -138,6 +135,7 @@ class Portions {
   absl::Span<const DotRange> ranges_;
   const uint64_t most_;
   uint64_t passed_ = 0;  // dots of the first range
+  Dot upto_;
   bool log_cut_ = false;
 };
 
@@ -147,12 +145,24 @@ struct ItemsWanted {
   size_t max_bytes;
 };
 
-// Adds to the answer what there is of the items; whether all of them had room.
+// Adds to the answer what there is of the items, by the first of their dots, so that the answer
+// ends at a dot: all before it is in. Whether all of them had room.
 absl::StatusOr<bool> AddItems(const Snapshot& snapshot, Found found, const ItemsWanted& wanted,
                               ClockAnswer* answer) {
+  std::vector<Found::value_type*> in_order;
+  in_order.reserve(found.size());
+  for (Found::value_type& one : found) in_order.push_back(&one);
+  absl::c_sort(in_order, [](const Found::value_type* a, const Found::value_type* b) {
+    return a->second.front().dot < b->second.front().dot;
+  });
   size_t size = 0;
-  for (auto& [item, minted] : found) {
-    if (size >= wanted.max_bytes) return false;
+  for (Found::value_type* const one : in_order) {
+    const ItemKey& item = one->first;
+    std::vector<Minted>& minted = one->second;
+    if (size >= wanted.max_bytes) {
+      answer->upto = {minted.front().dot.replica, minted.front().dot.counter - 1};
+      return false;
+    }
     absl::StatusOr<Record> record = ReadFilled(snapshot, item, wanted.clock);
     if (absl::IsDataLoss(record.status())) {
       answer->left_out.push_back(item);
@@ -172,6 +182,16 @@ absl::StatusOr<bool> AddItems(const Snapshot& snapshot, Found found, const Items
 
 }  // namespace
 
+absl::StatusOr<std::optional<LogEntry>> ReadLogEntry(const Snapshot& snapshot,
+                                                     PartitionId partition, const Dot& dot) {
+  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kDotLog, EncodeLogKey(partition, dot));
+  if (absl::IsNotFound(bytes.status()) || absl::IsDataLoss(bytes.status())) return std::nullopt;
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<LogEntry> entry = DecodeLogEntry(*bytes);
+  if (!entry.ok()) return std::nullopt;
+  return *std::move(entry);
+}
+
 absl::Status Damaged(absl::Status status, const ItemKey& item) {
   if (absl::IsDataLoss(status)) status.SetPayload(kDamagedUrl, absl::Cord(EncodeItemKey(item)));
   return status;
@@ -184,14 +204,15 @@ std::optional<ItemKey> DamagedItem(const absl::Status& status) {
 }
 
 absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
-                                             const PartitionClock& theirs,
-                                             const ClockAnswerLimits& limits, bool count) {
+                                             const ClockAsk& ask, const ClockAnswerLimits& limits) {
+  const PartitionClock& theirs = ask.clock;
   ClockAnswer answer;
   absl::StatusOr<PartitionState> state = ReadPartitionState(snapshot, partition);
   if (!state.ok()) return state.status();
   answer.bases = state->clock.Bases();
 
-  const MissingDots missing = state->clock.MissingFrom(theirs, kMaxRanges);
+  const MissingDots missing = state->clock.MissingFrom(theirs, kMaxRanges, ask.after);
+  bool count = ask.count;
   std::map<TableId, uint64_t> counts;
   for (const DotRange& range : missing.ranges) {
     answer.missing += range.last - range.first + 1;
@@ -211,12 +232,15 @@ absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, Partition
     if (!found.ok()) return found.status();
     answer.log_cut = portions.log_cut();
     if (answer.log_cut) return answer;  // a copy will bring everything
+    answer.upto = portions.upto();
     absl::StatusOr<bool> added =
         AddItems(snapshot, *std::move(found), {theirs, state->clock, limits.max_bytes}, &answer);
     if (!added.ok()) return added.status();
     all = all && *added;
   }
-  answer.complete = all && portions.end() && answer.left_out.empty();
+  const bool more = !all || !portions.end();
+  if (!more) answer.upto = Dot{};
+  answer.complete = !more && answer.left_out.empty() && ask.after == Dot{};
   return answer;
 }
 

@@ -4,7 +4,9 @@
 // Always holds: the bases of an answer, and the records in it, are of the same moment; with
 // `complete`, the asker's clock together with the answer's items covers everything that the bases
 // claim. A record that is damaged is left out, and named; the answer is not complete then, and goes
-// on to what lies behind it.
+// on to what lies behind it. What is damaged at the asker only the asker knows: it has the rest
+// begin behind that (`ClockAsk::after`, `ClockAnswer::upto`). Entries of the log that are damaged
+// count as cut: the log is an index from dots to keys, and a whole copy does without.
 
 #ifndef GYRE_REPLICATION_CLOCK_ANSWER_H_
 #define GYRE_REPLICATION_CLOCK_ANSWER_H_
@@ -17,7 +19,8 @@
 #include "ring/ids.h"
 #include "storage/engine.h"
 #include "storage/keys.h"
-#include "storage/version/partition_clock.h"
+#include "storage/partition_state.h"
+#include "storage/version/dot.h"
 
 namespace gyre {
 
@@ -28,13 +31,16 @@ struct ClockAnswerLimits {
   size_t max_bytes = 1 << 20;
 };
 
-// DATA_LOSS where the dot log, or the partition's state, is damaged.
+// DATA_LOSS where the partition's state is damaged, or what the log adds to it.
 //
-// With `count`, all missing dots are counted by their tables, also those beyond the limits: the log
-// is read for each, and no record.
+// With `ask.count`, all missing dots are counted by their tables, also those beyond the limits: the
+// log is read for each, and no record.
 absl::StatusOr<ClockAnswer> BuildClockAnswer(const Snapshot& snapshot, PartitionId partition,
-                                             const PartitionClock& theirs,
-                                             const ClockAnswerLimits& limits, bool count = false);
+                                             const ClockAsk& ask, const ClockAnswerLimits& limits);
+
+// What the dot log tells of a dot: nothing where it was cut, or is damaged.
+absl::StatusOr<std::optional<LogEntry>> ReadLogEntry(const Snapshot& snapshot,
+                                                     PartitionId partition, const Dot& dot);
 
 // The record whose damage a scan of a store ended at; nothing where it was something else.
 std::optional<ItemKey> DamagedItem(const absl::Status& status);

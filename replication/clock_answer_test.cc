@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "storage/lone_owner.h"
+#include "storage/partition_state.h"
 
 namespace gyre {
 namespace {
@@ -25,7 +26,10 @@ class ClockAnswerTest : public testing::Test {
   Dot Delete(const std::string& key) { return owner_.Delete(key).minted.back().dot; }
 
   ClockAnswer AnswerTo(const PartitionClock& theirs, ClockAnswerLimits limits = {}) {
-    auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, theirs, limits);
+    return Answer(ClockAsk{theirs, {}}, limits);
+  }
+  ClockAnswer Answer(const ClockAsk& ask, ClockAnswerLimits limits) {
+    auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, ask, limits);
     EXPECT_TRUE(answer.ok()) << answer.status();
     return answer.value_or(ClockAnswer{});
   }
@@ -180,20 +184,72 @@ TEST_F(ClockAnswerTest, DamageThatFillsAnAnswerDoesNotEndIt) {
   EXPECT_TRUE(AnswerTo({}, {.max_dots = 100}).items.size() == 4) << "and behind it";
 }
 
-TEST_F(ClockAnswerTest, RefusesADamagedLog) {
-  const Dot dot = Put(Item("a"));
-  WriteBatch damage;
-  damage.Put(Family::kDotLog, EncodeLogKey(kPartition, dot), "\xff");
-  ASSERT_TRUE(owner_.engine().Write(damage, WalSync::kYes).ok());
-  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {}, {});
-  EXPECT_EQ(answer.status().code(), absl::StatusCode::kDataLoss);
+TEST_F(ClockAnswerTest, GoesOnBehindADotThatTheAskerNames) {
+  std::vector<Dot> dots;
+  for (int i = 0; i < 6; ++i) dots.push_back(Put(Item("key-" + std::to_string(i))));
+  const ClockAnswer first = Answer(ClockAsk{}, {.max_dots = 2});
+  EXPECT_EQ(first.upto, dots[1]);
+  const ClockAnswer second =
+      Answer(ClockAsk{.clock = {}, .durable_bases = {}, .after = dots[1]}, {.max_dots = 2});
+  ASSERT_EQ(second.items.size(), 2u);
+  EXPECT_EQ(second.items[0].item, Item("key-2"));
+  EXPECT_EQ(second.upto, dots[3]);
+  EXPECT_EQ(second.missing, 4u);
+  const ClockAnswer last =
+      Answer(ClockAsk{.clock = {}, .durable_bases = {}, .after = dots[3]}, {.max_dots = 2});
+  EXPECT_EQ(last.items.size(), 2u);
+  EXPECT_EQ(last.upto, Dot{}) << "there is no more";
+  EXPECT_FALSE(last.complete) << "its bases claim what came before";
+}
+
+TEST_F(ClockAnswerTest, NamesADotBeforeWhatHadNoRoom) {
+  // In the order of their dots, which is not that of their keys.
+  std::vector<Dot> dots;
+  for (const char* key : {"d", "b", "c", "a"}) {
+    dots.push_back(Put(Item(key), std::string(1000, 'x')));
+  }
+  const ClockAnswer first = Answer(ClockAsk{}, {.max_bytes = 1500});
+  ASSERT_EQ(first.items.size(), 2u);
+  EXPECT_EQ(first.items[0].item, Item("d"));
+  EXPECT_EQ(first.items[1].item, Item("b"));
+  EXPECT_EQ(first.upto, dots[1]);
+  const ClockAnswer rest = Answer(ClockAsk{.clock = {}, .durable_bases = {}, .after = dots[1]}, {});
+  ASSERT_EQ(rest.items.size(), 2u);
+  EXPECT_EQ(rest.items[1].item, Item("a"));
+}
+
+TEST_F(ClockAnswerTest, TakesADamagedEntryOfTheLogForOneThatWasCut) {
+  const Dot before = Put(Item("a"));
+  const Dot damaged = Put(Item("b"));
+  const Dot behind = Put(Item("c"));
+  // The state says what the log would have to tell otherwise.
+  const auto state = ReadPartitionState(*owner_.engine().TakeSnapshot(), kPartition);
+  ASSERT_TRUE(state.ok());
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeClockKey(kPartition), EncodePartitionState(*state));
+  ASSERT_TRUE(owner_.engine().Write(batch, WalSync::kYes).ok());
+  ASSERT_TRUE(owner_.engine().Damage(Family::kDotLog, EncodeLogKey(kPartition, damaged)));
+  EXPECT_TRUE(AnswerTo({}).log_cut);
+  PartitionClock theirs;
+  theirs.Add(before);
+  EXPECT_TRUE(AnswerTo(theirs).log_cut);
+  theirs.Add(damaged);
+  const ClockAnswer rest = AnswerTo(theirs);
+  EXPECT_FALSE(rest.log_cut) << "it is not asked for";
+  EXPECT_TRUE(rest.complete);
+  ASSERT_EQ(rest.items.size(), 1u);
+  WriteBatch malformed;
+  malformed.Put(Family::kDotLog, EncodeLogKey(kPartition, behind), "\xff");
+  ASSERT_TRUE(owner_.engine().Write(malformed, WalSync::kYes).ok());
+  EXPECT_TRUE(AnswerTo(theirs).log_cut);
 }
 
 TEST_F(ClockAnswerTest, CountsByTableAlsoWhatIsBeyondItsLimits) {
   for (const char* key : {"a", "b", "c"}) Put(Item(key));
   for (int i = 0; i < 2; ++i) Put({kPartition, TableId(9), "other"});
-  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {},
-                                       {.max_dots = 1}, /*count=*/true);
+  const auto answer =
+      BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition,
+                       ClockAsk{.clock = {}, .durable_bases = {}, .count = true}, {.max_dots = 1});
   ASSERT_TRUE(answer.ok());
   EXPECT_EQ(answer->items.size(), 1u);
   EXPECT_EQ(answer->missing, 5u);
@@ -207,8 +263,9 @@ TEST_F(ClockAnswerTest, WhatCannotBeCountedKeepsNothingAway) {
   WriteBatch damage;
   damage.Put(Family::kDotLog, EncodeLogKey(kPartition, Put(Item("b"))), "\xff");
   ASSERT_TRUE(owner_.engine().Write(damage, WalSync::kYes).ok());
-  const auto answer = BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition, {},
-                                       {.max_dots = 1}, /*count=*/true);
+  const auto answer =
+      BuildClockAnswer(*owner_.engine().TakeSnapshot(), kPartition,
+                       ClockAsk{.clock = {}, .durable_bases = {}, .count = true}, {.max_dots = 1});
   ASSERT_TRUE(answer.ok()) << answer.status();
   EXPECT_EQ(answer->items.size(), 1u);
   EXPECT_EQ(answer->missing, 2u) << "as the clocks say";

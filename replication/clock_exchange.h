@@ -9,6 +9,8 @@
 // have come by it in another way, and is asked with; only if that lacks it too is a copy needed.
 //
 // What is damaged, at the peer or here, does not come, and then nothing is joined; all else comes.
+// The peer passes over its own damage. Behind what is damaged here this asks for the rest, dot by
+// dot (ClockAsk::after), for the clock would go on asking for the same.
 //
 // Source: Gonçalves et al., DottedDB (SRDS 2017), section IV.
 
@@ -19,6 +21,7 @@
 
 #include "replication/message.h"
 #include "ring/ids.h"
+#include "storage/version/dot.h"
 
 namespace gyre {
 
@@ -32,8 +35,9 @@ class ClockExchange {
   // behind does not hold the others back.
   static constexpr int kMostAnswers = 64;
 
-  ClockExchange(PartitionId partition, NodeId peer, Time now)
-      : partition_(partition), peer_(peer), deadline_(now + kPatience) {}
+  // `after`: where an exchange ended that passed over damage here.
+  ClockExchange(PartitionId partition, NodeId peer, Time now, Dot after = {})
+      : partition_(partition), peer_(peer), deadline_(now + kPatience), after_(after) {}
 
   enum class Next : uint8_t {
     kJoinBases,  // everything is in: join the peer's bases; the exchange is over
@@ -51,7 +55,10 @@ class ClockExchange {
   Next OnTakenIn();
 
   // The first question has what is missing counted; later answers only lessen it.
-  bool counts() const { return answers_ == 0; }
+  bool counts() const { return answers_ == 0 && after_ == Dot{}; }
+  // What the question is to leave out, for it was passed over: everything up to this dot. Once the
+  // exchange is over, where the next one is to go on; Dot{}: at the front.
+  const Dot& after() const { return after_; }
   bool expecting() const { return expecting_; }
   PartitionId partition() const { return partition_; }
   NodeId peer() const { return peer_; }
@@ -68,6 +75,8 @@ class ClockExchange {
   size_t brought_ = 0;  // items of the last answer
   size_t missed_ = 0;   // of these
   int cuts_ = 0;        // answers in a row whose log no longer told all
+  Dot upto_;            // of the last answer
+  Dot after_;
   VersionVector bases_;
 };
 

@@ -76,6 +76,47 @@ TEST(ClockExchange, WhereSomethingIsDamagedHereAllElseComesAndNothingIsJoined) {
   EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
 }
 
+TEST(ClockExchange, AsksForWhatLiesBehindDamageHere) {
+  ClockExchange exchange = Started();
+  ClockAnswer front = Answer(false);
+  front.upto = {ReplicaId(4), 8};
+  exchange.OnAnswer(front, At(1));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  EXPECT_EQ(exchange.after(), front.upto);
+  ClockAnswer behind = Answer(false);
+  behind.upto = {ReplicaId(5), 3};
+  exchange.OnAnswer(behind, At(2));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  EXPECT_EQ(exchange.after(), behind.upto) << "on and on";
+  exchange.OnAnswer(Answer(false), At(3));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp) << "there is no more, and not all is in";
+  EXPECT_EQ(exchange.after(), Dot{}) << "the next one begins at the front";
+}
+
+TEST(ClockExchange, DoesNotGoBackWithAPeerThatDoes) {
+  ClockExchange exchange = Started();
+  ClockAnswer answer = Answer(false);
+  answer.upto = {ReplicaId(4), 8};
+  exchange.OnAnswer(answer, At(1));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(answer, At(2));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kGiveUp);
+}
+
+TEST(ClockExchange, WhatWasPassedOverMayHaveComeInAnotherWay) {
+  ClockExchange exchange = Started();
+  ClockAnswer answer = Answer(false);
+  answer.upto = {ReplicaId(4), 8};
+  exchange.OnAnswer(answer, At(1));
+  exchange.OnMissed();
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kAskAgain);
+  exchange.OnAnswer(Answer(true, 0), At(2));
+  EXPECT_EQ(exchange.OnTakenIn(), Next::kJoinBases) << "its clock lacks nothing";
+}
+
 TEST(ClockExchange, ExpectsOneAnswerToEachQuestion) {
   ClockExchange exchange = Started();
   EXPECT_TRUE(exchange.expecting());

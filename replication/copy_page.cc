@@ -5,6 +5,7 @@
 #include <string_view>
 #include <utility>
 
+#include "replication/clock_answer.h"
 #include "storage/keys.h"
 #include "storage/partition_state.h"
 #include "storage/readable.h"
@@ -23,21 +24,19 @@ bool IsWithin(PartitionId partition, const std::string& key) {
   return key.empty() || (PartitionBegin(partition) <= key && key < PartitionEnd(partition));
 }
 
-// The versions' dots, each with the write that minted it where the log still tells.
+// The versions' dots, each with the write that minted it where the log still tells, and can be
+// read.
 absl::StatusOr<std::vector<Minted>> Explain(const Snapshot& snapshot, PartitionId partition,
                                             const Record& record) {
   std::vector<Minted> minted;
   minted.reserve(record.versions.size());
   for (const Version& version : record.versions) {
-    absl::StatusOr<std::string> bytes =
-        snapshot.Get(Family::kDotLog, EncodeLogKey(partition, version.dot));
-    if (!bytes.ok() && !absl::IsNotFound(bytes.status())) return bytes.status();
-    Minted& one = minted.emplace_back(Minted{version.dot, {}, 0});
-    if (!bytes.ok()) continue;
-    absl::StatusOr<LogEntry> entry = DecodeLogEntry(*bytes);
+    absl::StatusOr<std::optional<LogEntry>> entry = ReadLogEntry(snapshot, partition, version.dot);
     if (!entry.ok()) return entry.status();
-    one.write = entry->write;
-    one.attempt = entry->attempt;
+    Minted& one = minted.emplace_back(Minted{version.dot, {}, 0});
+    if (!entry->has_value()) continue;
+    one.write = (*entry)->write;
+    one.attempt = (*entry)->attempt;
   }
   return minted;
 }
@@ -90,31 +89,35 @@ absl::Status AddRecords(const Snapshot& snapshot, PartitionId partition, const C
   return scanned.ok() ? failed : scanned;
 }
 
+// Entries that are damaged are left out. Who takes the copy over has a log that lacks them, as one
+// that was cut does, and gives a copy in turn to who asks for them.
 absl::Status AddLog(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,
                     const CopyPageLimits& limits, CopyPage* page) {
   size_t bytes = 0;
-  absl::Status malformed;
   page->last = true;
-  const absl::Status scanned = snapshot.Scan(
-      Family::kDotLog, ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after),
-      PartitionEnd(partition), [&](std::string_view key, std::string_view value) {
-        if (page->log.size() >= limits.max_rows || bytes >= limits.max_bytes) {
-          page->last = false;
-          return false;
-        }
-        const std::optional<LogKey> log_key = DecodeLogKey(key);
-        absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
-        if (!log_key.has_value() || !entry.ok()) {
-          malformed = absl::DataLossError("dot log: malformed entry");
-          return false;
-        }
-        bytes += key.size() + value.size();
-        page->upto = key;
-        page->log.push_back({{partition, entry->table, std::move(entry->key)},
-                             {log_key->dot, entry->write, entry->attempt}});
-        return true;
-      });
-  return scanned.ok() ? malformed : scanned;
+  std::string from = ask.after.empty() ? PartitionBegin(partition) : Behind(ask.after);
+  const std::string end = PartitionEnd(partition);
+  while (from < end) {
+    const absl::Status scanned = snapshot.Scan(
+        Family::kDotLog, from, end, [&](std::string_view key, std::string_view value) {
+          if (page->log.size() >= limits.max_rows || bytes >= limits.max_bytes) {
+            page->last = false;
+            return false;
+          }
+          from = Behind(std::string(key));
+          bytes += key.size() + value.size();
+          page->upto = key;
+          const std::optional<LogKey> log_key = DecodeLogKey(key);
+          absl::StatusOr<LogEntry> entry = DecodeLogEntry(value);
+          if (!log_key.has_value() || !entry.ok()) return true;
+          page->log.push_back({{partition, entry->table, std::move(entry->key)},
+                               {log_key->dot, entry->write, entry->attempt}});
+          return true;
+        });
+    if (!absl::IsDataLoss(scanned)) return scanned;
+    from = FindReadable(snapshot, Family::kDotLog, from, end);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,

@@ -7,7 +7,8 @@
 // holds what the snapshot's clock claims, and may join it (design 3, rule 3).
 //
 // What is damaged is left out, and named as far as it can be: a page says which items, or up to
-// where nothing could be read.
+// where nothing could be read. Of the dot log it is left out without a word: what a log lacks
+// counts as cut.
 //
 // ListItems: which items of a range a node holds itself. What it holds and the copy has not was
 // deleted.
@@ -34,8 +35,8 @@ struct CopyPageLimits {
   size_t max_bytes = 1 << 20;
 };
 
-// INVALID_ARGUMENT when the question's cursor is none of the partition's; DATA_LOSS when the dot
-// log is damaged, or the partition's state.
+// INVALID_ARGUMENT when the question's cursor is none of the partition's; DATA_LOSS when the
+// partition's state is damaged, or what the log adds to it.
 absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId partition,
                                        const CopyAsk& ask, const CopyPageLimits& limits);
 

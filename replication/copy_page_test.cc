@@ -5,6 +5,7 @@
 
 #include "gtest/gtest.h"
 #include "storage/lone_owner.h"
+#include "storage/partition_state.h"
 
 namespace gyre {
 namespace {
@@ -119,6 +120,25 @@ TEST_F(CopyPageTest, ADamagedRecordIsNamedAndAllElseComes) {
       PageOf({.part = CopyPart::kItems, .items = {Item("a"), Item("b"), Item("c")}});
   EXPECT_EQ(named.items.size(), 2u);
   EXPECT_EQ(named.damaged, std::vector<ItemKey>{Item("b")});
+}
+
+TEST_F(CopyPageTest, DamagedEntriesOfTheLogAreLeftOut) {
+  std::vector<Dot> dots;
+  for (const char* key : {"a", "b", "c", "d"}) dots.push_back(Put(Item(key)).dot);
+  // The state says what the log would have to tell otherwise.
+  const auto state = ReadPartitionState(*owner_.engine().TakeSnapshot(), kPartition);
+  ASSERT_TRUE(state.ok());
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeClockKey(kPartition), EncodePartitionState(*state));
+  batch.Put(Family::kDotLog, EncodeLogKey(kPartition, dots[3]), "\xff");
+  ASSERT_TRUE(owner_.engine().Write(batch, WalSync::kYes).ok());
+  ASSERT_TRUE(owner_.engine().Damage(Family::kDotLog, EncodeLogKey(kPartition, dots[1])));
+  EXPECT_EQ(PageOf({}).items.size(), 4u) << "explained as far as the log tells";
+  const CopyPage page = PageOf({.part = CopyPart::kLog});
+  EXPECT_TRUE(page.last);
+  ASSERT_EQ(page.log.size(), 2u);
+  EXPECT_EQ(page.log[0].item, Item("a"));
+  EXPECT_EQ(page.log[1].item, Item("c"));
 }
 
 TEST_F(CopyPageTest, APageEndsBeforeWhatCannotBeReadAndTheNextBeginsBehindIt) {

@@ -76,12 +76,9 @@ void ForwardExchange::OnLocalFailure(Outcome::Code code, Time, Effects* effects)
 }
 
 void ForwardExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
+  Outcome outcome = Outcome::Of(code, epoch_, self_);
   outcome.needed = request_.needed;
   outcome.outcome_unknown = true;
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
   effects->outcome = std::move(outcome);
 }
 

@@ -150,16 +150,13 @@ void GuestExchange::Decide(Effects* effects) {
 }
 
 void GuestExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
+  Outcome outcome = Outcome::Of(code, epoch_, self_);
   outcome.context = std::move(context_);
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
   outcome.stand_ins = tally_->stand_ins();
   outcome.outcome_unknown = code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
                             (stage_ == Stage::kKeeping || request_.intent.attempt > kFirstAttempt);
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();
   effects->outcome = std::move(outcome);
 }

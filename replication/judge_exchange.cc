@@ -78,11 +78,7 @@ void JudgeExchange::OnLocalFailure(Outcome::Code code, Time, Effects* effects) {
 }
 
 void JudgeExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
-  effects->outcome = std::move(outcome);
+  effects->outcome = Outcome::Of(code, epoch_, self_);
 }
 
 }  // namespace gyre

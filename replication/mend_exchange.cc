@@ -43,21 +43,28 @@ void MendExchange::OnReply(NodeId from, PeerBody reply, Time, Effects* effects) 
     const bool lost = asks_owners_ && failed->code == Outcome::Code::kCorrupt;
     const bool empty = asks_owners_ && failed->code == Outcome::Code::kFilling;
     if (empty) ++empty_;
+    if (lost) lost_elsewhere_ = true;
     if (!lost && !empty) return End(Outcome::Code::kQuorumNotMet, effects);
   } else if (auto* fetched = std::get_if<FetchReply>(&reply)) {
     merged_ = Sync(std::move(merged_), *fetched->found.record);
     minted_.insert(minted_.end(), fetched->found.minted.begin(), fetched->found.minted.end());
     owner_told_ = asks_owners_;
+    if (asks_owners_ && !fetched->filling) whole_told_ = true;
   } else {
     return;
   }
   asked_.erase(from);
   if (!asked_.empty()) return;
   if (!asks_owners_) return AskOwners(effects);
-  if (!owner_told_ && empty_ < owners_.size()) return End(Outcome::Code::kQuorumNotMet, effects);
+  if (!MayEnd()) return End(Outcome::Code::kQuorumNotMet, effects);
   effects->restore = ExplainedRecord{item_, std::make_shared<const Record>(std::move(merged_)),
                                      std::move(minted_)};
   End(Outcome::Code::kOk, effects);
+}
+
+bool MendExchange::MayEnd() const {
+  if (lost_elsewhere_) return whole_told_;
+  return owner_told_ || empty_ == owners_.size();
 }
 
 void MendExchange::OnUnreachable(NodeId node, Time, Effects* effects) {
@@ -81,11 +88,7 @@ void MendExchange::OnLocalFailure(Outcome::Code, Time, Effects*) {
 }
 
 void MendExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
-  effects->outcome = std::move(outcome);
+  effects->outcome = Outcome::Of(code, epoch_, self_);
 }
 
 }  // namespace gyre

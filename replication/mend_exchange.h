@@ -11,8 +11,9 @@
 // then the record is served to nobody. An owner whose own copy is damaged has answered, too:
 // what it had is lost there, and it may itself wait for this one. Where none of the owners can
 // tell, the record stays damaged: that nothing is left passes for no delete. One that is being
-// filled, and has nothing of it yet, cannot tell; but where all others are filled they wait for
-// this one, and what they had of it is gone: it ends as what hints tell, or as nothing.
+// filled cannot tell where another one's copy is damaged: what it has of it, if anything, may be
+// older than what both of these lost. But where all others are filled they wait for this one, and
+// what they had of it is gone: it ends as what they and hints have, or as nothing.
 //
 // Its outcome is for the shard alone: kOk, or why it is to be tried again.
 
@@ -44,6 +45,8 @@ class MendExchange final : public Exchange {
 
  private:
   void AskOwners(Effects* effects);
+  // Whether what was heard is all that there is to be had.
+  bool MayEnd() const;
   void End(Outcome::Code code, Effects* effects);
 
   const ItemKey item_;
@@ -53,9 +56,11 @@ class MendExchange final : public Exchange {
   Time deadline_;
   std::set<NodeId> owners_;  // the others
   bool asks_owners_ = false;
-  bool owner_told_ = false;  // what it has, be it nothing
-  size_t empty_ = 0;         // owners that are being filled, and have nothing of it yet
-  std::set<NodeId> asked_;   // and have not answered
+  bool owner_told_ = false;      // what it has, be it nothing
+  bool whole_told_ = false;      // of these one that is not being filled
+  bool lost_elsewhere_ = false;  // what another owner had is damaged, too
+  size_t empty_ = 0;             // owners that are being filled, and have nothing of it yet
+  std::set<NodeId> asked_;       // and have not answered
   Record merged_;
   std::vector<Minted> minted_;
 };

@@ -77,11 +77,20 @@ TEST(MendExchange, WhoIsBeingFilledCanOnlyTellWhatItHas) {
   beside_damage.Hear('b', Failed{Outcome::Code::kCorrupt});
   EXPECT_EQ(beside_damage.Hear('c', Failed{Outcome::Code::kFilling}), "QUORUM_NOT_MET 0/0");
 
+  Trial older = OfFour();
+  older.Start();
+  older.Hear('d', Nothing());
+  FetchReply part = With('c', 1, "older");
+  part.filling = true;
+  EXPECT_EQ(older.Hear('c', part), "wake 5000");
+  EXPECT_EQ(older.Hear('b', Failed{Outcome::Code::kCorrupt}), "QUORUM_NOT_MET 0/0")
+      << "a newer one may have been at these two alone";
+
   Trial beside_a_copy = OfFour();
   beside_a_copy.Start();
   beside_a_copy.Hear('d', Nothing());
   beside_a_copy.Hear('b', Failed{Outcome::Code::kFilling});
-  EXPECT_EQ(beside_a_copy.Hear('c', With('c', 1, "x")), "restore x, OK 0/0");
+  EXPECT_EQ(beside_a_copy.Hear('c', part), "restore older, OK 0/0");
 
   Trial all = OfFour();
   all.Start();

@@ -66,6 +66,7 @@ struct FetchReply {
   // The versions of `found` whose values did not come: places among them, ascending.
   std::vector<uint32_t> left_out = {};
   std::optional<PartitionClock> clock = {};  // of the same moment, where it was asked for
+  bool filling = false;  // it lost what it had of the partition: this may not be all; see Fetch
 };
 
 // Have you taken in this write of the item?
@@ -85,20 +86,26 @@ struct ClockAsk {
   std::optional<VersionVector> durable_bases;
   bool count =
       false;  // also count what I lack, table by table: costs a look at the whole log of it
+  // Only what I lack behind this, in the order of dots: what lies before it cannot be taken in
+  // here. Dot{}: everything.
+  Dot after = {};
 };
 // Some of what was lacking; with `complete`, all of it, and the asker may join `bases` once it has
-// taken in every item.
+// taken in every item. An answer to a question that had an `after` is never complete.
 struct ClockAnswer {
   std::vector<ExplainedRecord> items;
   VersionVector bases;
   bool complete = false;
   bool log_cut = false;  // the dot log no longer tells all: only a copy of the partition can help
-  uint64_t missing = 0;  // dots that the asker lacked before this answer
+  uint64_t missing = 0;  // dots that were asked for and lacked before this answer
   // The same by table, ascending, where it was asked for; without dots that the log has dropped.
   std::vector<std::pair<TableId, uint64_t>> missing_by_table = {};
   // Records of the partition that were damaged there, and are whole again, since its start: what a
   // copy had to leave out may be there by now.
   uint64_t mended = 0;
+  // Where more was lacked: everything up to this dot that was asked for is in, or left out.
+  // Dot{}: there is no more, or the answer is of a build that does not say.
+  Dot upto = {};
   // What was left out, for it is damaged there; then the answer is not complete. For the node that
   // answers: it does not travel.
   std::vector<ItemKey> left_out = {};

@@ -284,8 +284,7 @@ bool ReadExchange::Show(Outcome* outcome) const {
 }
 
 void ReadExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
+  Outcome outcome = Outcome::Of(code, epoch_, self_);
   if (code == Outcome::Code::kOk) {
     Record merged = *answers_.front().second.record;
     for (size_t i = 1; i < answers_.size(); ++i) {
@@ -312,8 +311,6 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
   outcome.stand_ins = tally_->stand_ins();
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();
   effects->outcome = std::move(outcome);
 }

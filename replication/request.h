@@ -86,6 +86,15 @@ struct Outcome {
   NodeId coordinator;
   std::vector<ReplicaPart> parts;  // where explain was asked for
   uint64_t time_ms = {};  // of a read that shows what will expire: the cluster's, as it began
+
+  // Of what `coordinator` ended under `epoch`, with all else still to be said.
+  static Outcome Of(Code code, Epoch epoch, NodeId coordinator) {
+    Outcome outcome;
+    outcome.code = code;
+    outcome.epoch = epoch;
+    outcome.coordinator = coordinator;
+    return outcome;
+  }
 };
 
 }  // namespace gyre

@@ -273,8 +273,7 @@ void WriteExchange::Decide(Time now, Effects* effects) {
 }
 
 void WriteExchange::End(Outcome::Code code, Effects* effects) {
-  Outcome outcome;
-  outcome.code = code;
+  Outcome outcome = Outcome::Of(code, epoch_, self_);
   outcome.context = std::move(context_);
   outcome.needed = request_.needed;
   outcome.answered = tally_->answered();
@@ -282,8 +281,6 @@ void WriteExchange::End(Outcome::Code code, Effects* effects) {
   // Nothing was minted while the outcome was still ahead of minting, or refused by it.
   outcome.outcome_unknown = code != Outcome::Code::kOk && code != Outcome::Code::kTooManySiblings &&
                             (stage_ == Stage::kReplicating || retry_);
-  outcome.epoch = epoch_;
-  outcome.coordinator = self_;
   if (request_.explain) outcome.parts = tally_->Parts();
   effects->outcome = std::move(outcome);
 }

@@ -167,8 +167,8 @@ Time Lane::Perform(Instant now) {
   for (ShardEffects::ClockScan& scan : effects.clock_scans) {
     pool_->Submit(StorePool::ReadLane::kRepair, [this,
                                                  scan = std::move(scan)](Engine* engine) mutable {
-      absl::StatusOr<ClockAnswer> answer = BuildClockAnswer(
-          *engine->TakeSnapshot(), scan.partition, scan.theirs, clock_answers_, scan.count);
+      absl::StatusOr<ClockAnswer> answer =
+          BuildClockAnswer(*engine->TakeSnapshot(), scan.partition, scan.ask, clock_answers_);
       NoteRead(answer.status());
       loop_.Post([this, scan = std::move(scan), answer = std::move(answer)](Instant then) mutable {
         shard_->OnClockScan(scan, std::move(answer), then);

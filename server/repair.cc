@@ -10,7 +10,7 @@ namespace {
 // Ids come round again after so many: who asked so long ago is long gone.
 constexpr uint64_t kIds = uint64_t{1} << 32;
 
-// Before what was refused is asked for again, where a partition is to be filled.
+// Before what was refused is asked for again, the first time.
 constexpr Duration kLater = Duration::Seconds(1);
 
 // Of the log that comes with a copy: some 10 MB.
@@ -37,6 +37,8 @@ void Repair::List() {
   missing_changed_ = true;
   std::erase_if(missing_, [&](const auto& entry) { return !store_->Owns(entry.first); });
   std::erase_if(left_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
+  std::erase_if(passed_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
+  std::erase_if(waits_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
   const std::vector<PartitionId> before = std::exchange(round_, {});
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
@@ -66,6 +68,8 @@ void Repair::OnLostState(Instant now) {
   under_way_.clear();
   copies_.clear();
   left_.clear();
+  passed_.clear();
+  waits_.clear();
   for (PartitionId partition : round_) Hasten(partition);
   ask_at_ = std::min(ask_at_, now.monotonic);
 }
@@ -77,6 +81,8 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
                   [&](const auto& entry) { return entry.second.exchange.peer() == node; });
     std::erase_if(copies_, [&](const auto& entry) { return entry.second.copy.peer() == node; });
     std::erase_if(left_, [&](const auto& entry) { return entry.first.first == node; });
+    std::erase_if(passed_, [&](const auto& entry) { return entry.first.first == node; });
+    std::erase_if(waits_, [&](const auto& entry) { return entry.first.first == node; });
     return;
   }
   if (unreachable_.erase(node) == 0) return;
@@ -88,7 +94,9 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
 
 void Repair::OnNothingNew(PartitionId partition, NodeId owner) {
   ForgetMissing(partition, owner);
-  if (!unheard_.contains(partition)) in_a_hurry_.erase({owner, partition});
+  if (unheard_.contains(partition)) return;
+  in_a_hurry_.erase({owner, partition});
+  waits_.erase({owner, partition});
 }
 
 // ------------------------------------------------------------------------------------ asking
@@ -97,30 +105,46 @@ void Repair::OnWake(Instant now, Effects* effects) {
   std::erase_if(under_way_, [&](const auto& entry) {
     const ClockExchange& exchange = entry.second.exchange;
     if (exchange.deadline() > now.monotonic) return false;
-    AskLater(exchange.partition(), exchange.peer(), now);
+    AskLater(exchange.partition(), exchange.peer(), entry.second.hurried, now);
     return true;
   });
   std::erase_if(copies_, [&](const auto& entry) {
     const PartitionCopy& copy = entry.second.copy;
     if (copy.deadline() > now.monotonic) return false;
-    AskLater(copy.partition(), copy.peer(), now);
+    AskLater(copy.partition(), copy.peer(), false, now);
     return true;
   });
   BeginCopies(now, effects);
-  if (later_at_ <= now.monotonic) {
-    later_at_ = Time::Never();
-    in_a_hurry_.merge(later_);
-    later_.clear();
-    ask_at_ = std::min(ask_at_, now.monotonic);
-  }
+  if (waits_end_ <= now.monotonic) HastenWaiting(now.monotonic);
   if (ask_at_ <= now.monotonic) AskNext(now, effects);
 }
 
-void Repair::AskLater(PartitionId partition, NodeId owner, Instant now) {
+void Repair::AskLater(PartitionId partition, NodeId owner, bool pressing, Instant now) {
   const auto unheard = unheard_.find(partition);
-  if (unheard == unheard_.end() || !unheard->second.contains(owner)) return;  // its turn will come
-  if (later_.empty()) later_at_ = now.monotonic + kLater;
-  later_.emplace(owner, partition);
+  const bool fills = unheard != unheard_.end() && unheard->second.contains(owner);
+  if (!fills && !pressing) return;
+  const auto [it, first] = waits_.try_emplace({owner, partition}, Wait{kLater, Time::Never()});
+  Wait& wait = it->second;
+  if (!first) wait.pause = wait.pause * 2;
+  if (wait.pause > options_.interval && !fills) {
+    waits_.erase(it);
+    return;  // its turn comes as soon
+  }
+  wait.pause = std::max(kLater, std::min(wait.pause, options_.interval));
+  wait.ends_at = now.monotonic + wait.pause;
+  waits_end_ = std::min(waits_end_, wait.ends_at);
+}
+
+void Repair::HastenWaiting(Time now) {
+  waits_end_ = Time::Never();
+  for (auto& [of, wait] : waits_) {
+    if (wait.ends_at <= now) {
+      wait.ends_at = Time::Never();
+      in_a_hurry_.insert(of);
+      ask_at_ = std::min(ask_at_, now);
+    }
+    waits_end_ = std::min(waits_end_, wait.ends_at);
+  }
 }
 
 void Repair::AskNext(Instant now, Effects* effects) {
@@ -134,7 +158,7 @@ void Repair::AskNext(Instant now, Effects* effects) {
     ++asked;
     const std::optional<Pair> hurried = NextInAHurry();
     if (hurried.has_value()) {
-      Begin(hurried->second, hurried->first, now, effects);
+      Begin(hurried->second, hurried->first, true, now, effects);
     } else {
       GoRound(now, effects);
     }
@@ -167,21 +191,26 @@ void Repair::GoRound(Instant now, Effects* effects) {
     const std::optional<VersionVector> bases = store_->DurableBases(partition);
     if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {}, now.monotonic);
   }
-  if (!peers.empty()) Begin(partition, peers[pass % peers.size()], now, effects);
+  if (!peers.empty()) Begin(partition, peers[pass % peers.size()], false, now, effects);
 }
 
-void Repair::Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects) {
+void Repair::Begin(PartitionId partition, NodeId peer, bool hurried, Instant now,
+                   Effects* effects) {
   in_a_hurry_.erase({peer, partition});
   const ExchangeId id = first_id_ + ids_++ % kIds;
+  const auto passed = passed_.find({peer, partition});
+  const Dot after = passed == passed_.end() ? Dot{} : passed->second;
   const auto [it, _] =
-      under_way_.emplace(id, UnderWay{ClockExchange(partition, peer, now.monotonic)});
+      under_way_.emplace(id, UnderWay{ClockExchange(partition, peer, now.monotonic, after)});
+  it->second.hurried = hurried;
   Ask(id, it->second.exchange, effects);
   ++figures_.exchanges;
 }
 
 void Repair::Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects) {
   const PartitionId partition = exchange.partition();
-  ClockAsk ask{store_->Clock(partition), store_->DurableBases(partition), exchange.counts()};
+  ClockAsk ask{store_->Clock(partition), store_->DurableBases(partition), exchange.counts(),
+               exchange.after()};
   effects->asks.push_back({exchange.peer(), id, partition, std::move(ask)});
 }
 
@@ -201,6 +230,7 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
     ++figures_.misdirected;
     return;
   }
+  if (!unheard_.contains(partition)) waits_.erase({from, partition});
   store_->NoteSeen(partition, answer.bases);
   NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
@@ -222,7 +252,9 @@ void Repair::OnTakenIn(ExchangeId id, bool taken, Instant now, Effects* effects)
   if (taken) ++figures_.items;
   auto it = under_way_.find(id);
   if (it == under_way_.end()) return;
-  if (!taken) {
+  if (taken) {
+    waits_.erase({it->second.exchange.peer(), it->second.exchange.partition()});
+  } else {
     it->second.missed = true;
     it->second.exchange.OnMissed();
   }
@@ -247,12 +279,17 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
       if (MayCopy({peer, partition}, it->second.mended, now.monotonic)) {
         to_copy_.insert_or_assign({peer, partition}, it->second.mended);
       } else {
-        AskLater(partition, peer, now);
+        AskLater(partition, peer, false, now);
       }
       break;
     case ClockExchange::Next::kGiveUp:
-      AskLater(partition, peer, now);
+      AskLater(partition, peer, false, now);
       break;
+  }
+  if (exchange.after() == Dot{}) {
+    passed_.erase({peer, partition});
+  } else {
+    passed_.insert_or_assign({peer, partition}, exchange.after());
   }
   under_way_.erase(it);
   BeginCopies(now, effects);
@@ -261,6 +298,7 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
 void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
   ForgetMissing(partition, owner);
   effects->in_step.push_back({partition, owner});
+  waits_.erase({owner, partition});
   const auto unheard = unheard_.find(partition);
   if (unheard == unheard_.end()) return;
   unheard->second.erase(owner);
@@ -309,6 +347,12 @@ void Repair::OnMended(PartitionId partition) {
   for (auto& [of, left] : left_) {
     if (of.second == partition) left.again = std::min(left.again, left.pause);
   }
+  std::erase_if(passed_, [&](const auto& entry) { return entry.first.second == partition; });
+  std::erase_if(waits_, [&](const auto& entry) {
+    if (entry.first.second != partition) return false;
+    in_a_hurry_.insert(entry.first);  // it may come to more by now
+    return true;
+  });
 }
 
 bool Repair::IsCopied(PartitionId partition) const {
@@ -368,11 +412,11 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       NoteInStep(partition, peer, effects);
       break;
     case PartitionCopy::Next::kGiveUp:
-      AskLater(partition, peer, now);
+      AskLater(partition, peer, false, now);
       break;
     case PartitionCopy::Next::kLeave:
       LeaveCopy(*copying, now.monotonic);
-      AskLater(partition, peer, now);
+      AskLater(partition, peer, false, now);
       break;
   }
   copies_.erase(id);
@@ -388,13 +432,14 @@ void Repair::TellCopies(const ItemKey& item, const Record& incoming) {
 void Repair::OnRefused(ExchangeId id, NodeId from, bool damaged, Instant now) {
   if (const auto it = under_way_.find(id);
       it != under_way_.end() && it->second.exchange.peer() == from) {
-    AskLater(it->second.exchange.partition(), from, now);
+    // For want of room: who was to be asked at once is not to wait for the round.
+    AskLater(it->second.exchange.partition(), from, it->second.hurried && !damaged, now);
     under_way_.erase(it);
   }
   if (const auto it = copies_.find(id); it != copies_.end() && it->second.copy.peer() == from) {
     // Another one would end like it.
     if (damaged) LeaveCopy(it->second, now.monotonic);
-    AskLater(it->second.copy.partition(), from, now);
+    AskLater(it->second.copy.partition(), from, false, now);
     copies_.erase(it);
   }
 }

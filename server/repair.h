@@ -135,12 +135,15 @@ class Repair {
   // The data of this node's partitions are not what they were (ReplicaStore::BeginFilling).
   void OnLostState(Instant now);
   // They are, after all (ReplicaStore::EndAllFilling).
-  void OnWhole() { unheard_.clear(); }
+  void OnWhole() {
+    unheard_.clear();
+    waits_.clear();
+  }
   void OnWake(Instant now, Effects* effects);
   // The disk failed: nothing is under way any more.
   void Stop();
 
-  Time wake() const { return std::min(ask_at_, later_at_); }
+  Time wake() const { return std::min(ask_at_, waits_end_); }
   const Figures& figures();
 
  private:
@@ -150,6 +153,7 @@ class Repair {
     bool missed = false;  // some of them could not be
     uint64_t mended = 0;  // there, as of the last answer
     std::map<TableId, uint64_t> coming = {};  // dots that come with them
+    bool hurried = false;                     // it is not the turn of the round
   };
   // What one owner of a partition has that this node lacks.
   struct Missing {
@@ -171,6 +175,11 @@ class Repair {
     Time again;           // another one after this, or once more was mended
     uint64_t mended = 0;  // there, before it began
   };
+  // Before an owner is asked again that was asked in a hurry, and from which nothing came.
+  struct Wait {
+    Duration pause;
+    Time ends_at;  // Never: it is over, and the owner has been, or is to be, asked
+  };
   using Pair = std::pair<NodeId, PartitionId>;
 
   void List();
@@ -179,7 +188,7 @@ class Repair {
   std::optional<Pair> NextInAHurry();
   // Asks one of the owners of the next partition, an other one in each round.
   void GoRound(Instant now, Effects* effects);
-  void Begin(PartitionId partition, NodeId peer, Instant now, Effects* effects);
+  void Begin(PartitionId partition, NodeId peer, bool hurried, Instant now, Effects* effects);
   void Ask(ExchangeId id, const ClockExchange& exchange, Effects* effects);
   void EndAnswer(ExchangeId id, Instant now, Effects* effects);
   void LeaveCopy(const Copying& copying, Time now);
@@ -196,8 +205,11 @@ class Repair {
   void TellCopies(const ItemKey& item, const Record& incoming);
   // It has all that `owner` had.
   void NoteInStep(PartitionId partition, NodeId owner, Effects* effects);
-  // Asks again in a while, where a partition waits to be filled.
-  void AskLater(PartitionId partition, NodeId owner, Instant now);
+  // Asks again in a while, where a partition waits to be filled, or is `pressing` for another
+  // reason: each time in a row after twice as long, up to the interval of the round. Otherwise, and
+  // once that was in vain for what need not be filled, its turn will come.
+  void AskLater(PartitionId partition, NodeId owner, bool pressing, Instant now);
+  void HastenWaiting(Time now);
   bool Reachable(NodeId node) const { return !unreachable_.contains(node); }
 
   const RepairOptions options_;
@@ -210,10 +222,11 @@ class Repair {
   std::vector<PartitionId> round_;
   size_t next_ = 0;            // in the round, over and over
   std::set<Pair> in_a_hurry_;  // all of one owner before the next one's
-  std::set<Pair> later_;       // in a hurry, at
-  Time later_at_ = Time::Never();
+  std::map<Pair, Wait> waits_;
+  Time waits_end_ = Time::Never();  // the first of them, or earlier
   Time ask_at_;
   std::map<ExchangeId, UnderWay> under_way_;
+  std::map<Pair, Dot> passed_;        // where an exchange is to go on that passed over damage here
   std::map<Pair, uint64_t> to_copy_;  // what was mended there before
   std::map<ExchangeId, Copying> copies_;
   std::map<Pair, Left> left_;

@@ -167,9 +167,7 @@ void Shard::Read(Token token, ReadRequest request, Instant now) {
 
 void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Exchange> exchange,
                   Instant now, size_t forwarded_bytes) {
-  Outcome refusal;
-  refusal.epoch = view_->epoch();
-  refusal.coordinator = view_->self();
+  Outcome refusal = Ended(Outcome::Code::kOk);
   const absl::Span<const NodeId> owners = view_->Owners(item.partition);
   if (failed_) {
     refusal.code = Outcome::Code::kStorageFailed;
@@ -533,7 +531,9 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       Send(from, message.exchange, message.partition, Refused{EncodeTopology(view_->topology())});
     } else if (Crowded(message.body, now.monotonic)) {
       PeerBody answer = Failed{Outcome::Code::kOverloaded};
-      if (std::holds_alternative<Forward>(message.body)) answer = ForwardReply{Overloaded()};
+      if (std::holds_alternative<Forward>(message.body)) {
+        answer = ForwardReply{Ended(Outcome::Code::kOverloaded)};
+      }
       Shed(from, message.exchange, message.partition, std::move(answer));
     } else if (auto* forward = std::get_if<Forward>(&message.body)) {
       StartWrite({0, from, message.exchange}, std::move(forward->request), now);
@@ -691,14 +691,6 @@ void Shard::Shed(NodeId from, ExchangeId exchange, PartitionId partition, PeerBo
   out_.sends.push_back({from, {exchange, view_->epoch(), partition, std::move(answer)}});
 }
 
-Outcome Shard::Overloaded() const {
-  Outcome outcome;
-  outcome.code = Outcome::Code::kOverloaded;
-  outcome.epoch = view_->epoch();
-  outcome.coordinator = view_->self();
-  return outcome;
-}
-
 void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant now) {
   const ItemKey item = std::move(apply.change.item);
   const size_t bytes = ValueBytes(*apply.change.record);
@@ -745,6 +737,7 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
         FetchReply reply;
         reply.left_out = LeaveOut(known, &filled);
         if (with_clock) reply.clock = store_->Clock(its.partition);
+        reply.filling = may_lack;
         reply.found = {its, nullptr, store_->Explain(filled)};
         reply.found.record = std::make_shared<const Record>(std::move(filled));
         Respond(from, exchange, its.partition, std::move(reply), then);
@@ -868,11 +861,8 @@ void Shard::EraseTable(const TableSpec& table) {
     if (live.item.table == table.id) ids.push_back(id);
   }
   for (ExchangeId id : ids) {
-    Outcome outcome;
-    outcome.code = Outcome::Code::kStaleEpoch;
+    Outcome outcome = Ended(Outcome::Code::kStaleEpoch);
     outcome.outcome_unknown = true;
-    outcome.epoch = view_->epoch();
-    outcome.coordinator = view_->self();
     Finish(id, std::move(outcome));
   }
   store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
@@ -940,7 +930,7 @@ void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partitio
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
-  out_.clock_scans.push_back({from, exchange, partition, std::move(ask.clock), ask.count});
+  out_.clock_scans.push_back({from, exchange, partition, std::move(ask)});
 }
 
 void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
@@ -1184,11 +1174,8 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
 
 void Shard::OnDiskFailed(Instant now) {
   if (std::exchange(failed_, true)) return;
-  Outcome outcome;
-  outcome.code = Outcome::Code::kStorageFailed;
+  Outcome outcome = Ended(Outcome::Code::kStorageFailed);
   outcome.outcome_unknown = true;
-  outcome.epoch = view_->epoch();
-  outcome.coordinator = view_->self();
   for (const Held& held : std::exchange(held_, {})) {
     for (const ShardEffects::Reply& reply : held.what.replies) {
       out_.replies.push_back({reply.token, outcome});

@@ -98,8 +98,7 @@ struct ShardEffects : Departures {
     NodeId asker;
     ExchangeId exchange = 0;
     PartitionId partition;
-    PartitionClock theirs;
-    bool count = false;
+    ClockAsk ask;
   };
   struct CopyScan {
     NodeId asker;
@@ -291,7 +290,10 @@ class Shard {
 
   // What a peer, or this node itself, asks of this node as an owner.
   void Serve(NodeId from, ExchangeId exchange, PeerBody body, Instant now);
-  Outcome Overloaded() const;
+  // What this node coordinates ends so, here and now.
+  Outcome Ended(Outcome::Code code) const {
+    return Outcome::Of(code, view_->epoch(), view_->self());
+  }
   // Nodes that may stand in for the partition's owners, the first to be asked first.
   std::vector<NodeId> StandInsFor(PartitionId partition) const;
   size_t UnwrittenBytes() const {

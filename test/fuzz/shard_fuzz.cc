@@ -184,9 +184,7 @@ class Script {
       }
       for (const ShardEffects::ClockScan& scan : effects.clock_scans) {
         shard().OnClockScan(
-            scan,
-            BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.theirs, {}, scan.count),
-            now_);
+            scan, BuildClockAnswer(*engine_.TakeSnapshot(), scan.partition, scan.ask, {}), now_);
       }
       for (ShardEffects::CopyScan& scan : effects.copy_scans) {
         if (scan.snapshot == nullptr) scan.snapshot = engine_.TakeSnapshot();
