@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import gyre_processes
+from disks import damage
 
 KEYS = [b"key-%d" % number for number in range(100)]
 
@@ -78,7 +79,7 @@ class DamageTest(gyre_processes.ClusterTest):
         self.write(b"first")
         self.node.kill()
         (log, *_) = self.files(".log")
-        self.damage(log, log.stat().st_size // 2)
+        damage(log, log.stat().st_size // 2)
         command = self.refuses_to_start(log)
         self.assertEqual(self.refuses_to_start(log), command, "as often as it is tried")
         self.is_rebuilt_by(command)
@@ -103,14 +104,14 @@ class DamageTest(gyre_processes.ClusterTest):
         self.assertEqual(self.node.terminate(), 0)
         (log_of_dots, *_) = [path for path in self.files(".sst")
                              if b"firstkey-50" not in path.read_bytes()]
-        self.damage(log_of_dots, log_of_dots.stat().st_size // 4)
+        damage(log_of_dots, log_of_dots.stat().st_size // 4)
         self.is_rebuilt_by(self.refuses_to_start(log_of_dots))
 
     def test_a_block_that_is_damaged_is_served_by_nobody_and_its_file_is_named(self) -> None:
         self.write(b"first")
         self.assertEqual(self.node.terminate(), 0)
         (data,) = [path for path in self.files(".sst") if b"firstkey-50" in path.read_bytes()]
-        self.damage(data, data.read_bytes().index(b"firstkey-50"))
+        damage(data, data.read_bytes().index(b"firstkey-50"))
         self.node.start()
 
         # A compaction may meet it before any read does; that ends the node's service.
@@ -125,14 +126,6 @@ class DamageTest(gyre_processes.ClusterTest):
         self.assertIn(str(data), why)
         if self.node.events("disk_failed"):
             self.assertIn(f"mv '{self.node.data_dir}/store'", why)
-
-    @staticmethod
-    def damage(path: Path, at: int) -> None:
-        with open(path, "r+b") as file:
-            file.seek(at)
-            byte = file.read(1)
-            file.seek(at)
-            file.write(bytes([byte[0] ^ 0x5A]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
     copy = disk.copy()                    # what a power cut at this moment would leave
     disk.cut_power()                      # what was not synced is gone; disk.replace() mounts anew
     with failing_syncs(pid): ...          # fsync and fdatasync of that process answer EIO
+    damage(path, at)                      # a byte of a file is another one from now on
 
 Mounts are of this process's mount namespace (isolation.py) and go with it at the latest.
 """
@@ -33,6 +34,14 @@ def _run(*command: str | Path) -> None:
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise OSError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
+
+
+def damage(path: Path, at: int) -> None:
+    with open(path, "r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 0x5A]))
 
 
 class Mount:

@@ -3,7 +3,7 @@
 
     soak.py MINUTES [--seed N] [--rate N] [--no-wipe]
 
-In rounds of a minute or so: four workloads (test/workload) run, each on a table of its own, while
+In rounds of a minute or so: five workloads (test/workload) run, each on a table of its own, while
 a nemesis breaks the nodes, their disks and the network between them, all kinds of fault in turn, in
 an order and at moments drawn from the seed. Then everything is mended, all owners must become
 equal, and everything is read back. The same nodes and disks go on into the next round.
@@ -34,10 +34,13 @@ CALM_S = 8.0  # at the end of a round's load, without faults
 GAP_S = (1.0, 3.0)  # between two faults
 LENGTH_S = (1.0, 7.0)  # of one fault
 DISK_MIB = 1024  # of each node; sparse
+TEND_EVERY_S = 0.5
+SCRUB_S = 10  # a pass: what is damaged is met within a round, also where nobody reads it
 WORKLOADS = {
     "strict": ["--workload", "mixed"],
     "sloppy": ["--workload", "mixed", "--sloppy"],
     "last": ["--workload", "mixed", "--last-write-wins"],
+    "expiring": ["--workload", "mixed", "--expiring"],
     "cart": ["--workload", "cart", "--sloppy"],
 }
 
@@ -49,8 +52,11 @@ class Nemesis:
 
     A node has one fault at a time, and the network one, so that each mend finds what it is to mend.
     What the simulator does as well has its word for it (test/sim/fault_counts.h).
-    Nothing is excused by a fault. Where `wipes` is set a directory is wiped once in each run: W = 2
-    nodes have each acknowledged write, and after a run all owners do again.
+    Nothing is excused by a fault. Where `wipes` is set one node in each run loses data: W = 2 nodes
+    have each acknowledged write, and after a run all owners do again. Its directory is wiped, or a
+    byte of a data file changes while it is down. Then it may serve on, refuse to start, or end its
+    service later; in these two cases it is rebuilt by the command that it advises, and in any case
+    before the next run (`rebuild_damaged`), so that no two nodes have damage at once.
     """
 
     def __init__(self, cluster: Cluster, node_disks: dict[str, disks.LoopDisk],
@@ -60,12 +66,15 @@ class Nemesis:
         self._disks = node_disks
         self._rng = rng
         self._broken: set[str] = set()  # names of nodes
+        self._damaged: Node | None = None
+        self._damaged_starts = False  # it is not known yet whether it does
+        self._tended_at = 0.0
         self._mends: list[tuple[float, Mend]] = []
         self._kinds: list[Callable[[], bool]] = [
             self.crash, self.crash_as_it_starts, self.crash_of_all_nodes, self.pause, self.stop,
         ]
-        if wipes:
-            self._kinds.append(self.disk_wiped)
+        # Of these one in each turn.
+        self._losses = [self.disk_wiped, self.file_damaged] if wipes else []
         if cluster.network is not None:
             self._kinds += [self.pair_cut_one_way, self.pair_cut, self.connection_cut,
                             self.node_isolated]
@@ -86,11 +95,15 @@ class Nemesis:
         strike_at = time.monotonic()
         while time.monotonic() < ends:
             self._mend_due(time.monotonic())
+            self.tend()
             if time.monotonic() >= strike_at:
                 self._strike()
                 strike_at = time.monotonic() + self._rng.uniform(*GAP_S)
             time.sleep(0.05)
         self._mend_due(float("inf"))
+        while self._damaged_starts:  # it is ready, or rebuilt, in the end
+            self.tend()
+            time.sleep(0.05)
         for node in self._cluster.nodes:
             node.wait_until_ready()
         self._cluster.wait_until_connected()
@@ -98,7 +111,8 @@ class Nemesis:
     def _strike(self) -> None:
         """The next kind of fault that finds something whole; the others keep their turn."""
         if not self._turn:
-            self._turn = self._rng.sample(self._kinds, len(self._kinds))
+            kinds = self._kinds + self._rng.sample(self._losses, min(1, len(self._losses)))
+            self._turn = self._rng.sample(kinds, len(kinds))
         for kind in self._turn:
             if kind():
                 self._turn.remove(kind)
@@ -188,6 +202,63 @@ class Nemesis:
         victim.kill()
         shutil.rmtree(victim.data_dir)
         return self._later(lambda: self._launch(victim))
+
+    def file_damaged(self) -> bool:
+        victim = self._victim() if self._may_wipe else None
+        if victim is None:
+            return False
+        self._may_wipe = False
+        victim.send(signal.SIGTERM)  # writes data files
+
+        def damage() -> None:
+            victim.wait()
+            files = sorted((victim.data_dir / "store").glob("*.sst"))
+            if files:
+                file = self._rng.choice(files)
+                disks.damage(file, self._rng.randrange(file.stat().st_size))
+            self._damaged, self._damaged_starts = victim, True
+            victim.launch()
+        return self._later(damage)
+
+    def tend(self) -> None:
+        """Rebuilds the damaged node where it did not start, or ended its service."""
+        node, now = self._damaged, time.monotonic()
+        if node is None or now < self._tended_at + TEND_EVERY_S:
+            return
+        self._tended_at = now
+        if self._damaged_starts:
+            refused = [] if node.is_running else node.events("cannot_start")
+            if refused and "run: mv " not in refused[0]["why"]:
+                raise Expired(f"{node.name} does not start, and advises nothing: {refused[0]}")
+            if refused:
+                self._rebuild(node)
+            elif node.events("ready"):
+                self._damaged_starts = False
+                self._broken.discard(node.name)
+        elif node.name not in self._broken and node.is_running and node.events("disk_failed"):
+            self._rebuild(node)
+
+    def _rebuild(self, node: Node) -> None:
+        node.kill()
+        aside = node.data_dir / "store.damaged"
+        shutil.rmtree(aside, ignore_errors=True)
+        (node.data_dir / "store").rename(aside)
+        self._damaged, self._damaged_starts = None, False
+        print(f"{node.name} is rebuilt", flush=True)
+        self._launch(node)
+
+    def rebuild_damaged(self) -> None:
+        """Between two runs; returns once the node is filled."""
+        node = self._damaged
+        if node is None:
+            return
+        print(f"{node.name} served on with a damaged file: "
+              f"{node.metric('gyre_mended_records_total'):g} records mended", flush=True)
+        self._rebuild(node)
+        node.wait_until_ready()
+        self._cluster.wait_until_connected()
+        self._cluster.wait_until(lambda: node.metric("gyre_partitions_to_fill") == 0,
+                                 f"{node.name} is filled again")
 
     # --- the network
 
@@ -288,7 +359,7 @@ def new_cluster() -> tuple[Cluster, dict[str, disks.LoopDisk]]:
     """With a network and disks of its own, as far as the machine allows; says what it does not."""
     if isolation.why_not():
         print(f"skipped: network cuts: {isolation.why_not()}")
-    cluster = Cluster(NODES, network=not isolation.why_not())
+    cluster = Cluster(NODES, network=not isolation.why_not(), config={"scrub_pass_s": SCRUB_S})
     node_disks: dict[str, disks.LoopDisk] = {}
     try:
         if isolation.why_no_disks():
@@ -345,11 +416,15 @@ def soak(minutes: float, seed: int, rate: int, wipes: bool) -> int:
         for number, seconds in enumerate(rounds_of(minutes * 60.0), start=1):
             loads = start_loads(cluster, number, seconds, rate)
             nemesis.run(max(seconds - CALM_S, 0.5 * seconds))
+            while any(load.program.is_running for load in loads):
+                nemesis.tend()
+                time.sleep(0.5)
             for load in loads:
                 total += judge(load)
             if not total.sound:
                 break
             drop_tables(cluster, loads)
+            nemesis.rebuild_damaged()
         sound = total.sound and total.acked > 0
     except (Expired, OSError) as error:
         print(f"broken: {error}")

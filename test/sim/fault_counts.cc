@@ -21,6 +21,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "sync_fails",
     "disk_slow",
     "record_damaged",
+    "second_copy_damaged",
     "disk_wiped",
     "disk_put_back",
     "second_disk_lost",

@@ -34,9 +34,10 @@ enum class FaultKind : uint8_t {
   kWriteUnderWayStored,     // or it is there though nobody was told
   kFailedWriteFoundStored,  // a write that the disk had refused is there after the restart
   // Disks.
-  kSyncFails,      // a write or sync fails, and with it the node
-  kDiskSlow,       // it takes many times as long for everything
-  kRecordDamaged,  // a stored record fails its checks
+  kSyncFails,          // a write or sync fails, and with it the node
+  kDiskSlow,           // it takes many times as long for everything
+  kRecordDamaged,      // a stored record fails its checks
+  kSecondCopyDamaged,  // of which another owner's fails its checks already
   kDiskWiped,
   kDiskPutBack,     // to what it was a while ago
   kSecondDiskLost,  // once all owners have again what there was when the first one was lost

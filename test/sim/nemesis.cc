@@ -158,7 +158,10 @@ void Nemesis::SlowDisk(int node) {
 
 void Nemesis::DamageRecord(int node) {
   if (!options_.damage) return;
-  cluster_->GarbleRecord(cluster_->damaged_node().value_or(node), &random_);
+  // Of three copies two may be damaged at once.
+  const std::vector<int> damaged = cluster_->damaged_nodes();
+  const bool more = damaged.size() < kDamagedAtOnce;
+  cluster_->GarbleRecord(more ? node : damaged[random_.Below(damaged.size())], &random_);
 }
 
 void Nemesis::PlanLongAway() {
@@ -225,18 +228,19 @@ void Nemesis::StopAndHeal() {
   // A power cut of everything shows what was durable, a stop what is taken up again, and nodes that
   // go on what they settle.
   const uint64_t end = random_.Below(3);
-  const std::optional<int> damaged = cluster_->damaged_node();
+  const std::vector<int> damaged = cluster_->damaged_nodes();
   for (int node = 0; node < cluster_->size(); ++node) {
     cluster_->Resume(node);
     EaseDisk(node);
     // A crash lifts a failed disk, and takes what is in memory of what is damaged on the disk.
-    if (end == 0 || cluster_->disk_failed(node) || node == damaged) cluster_->Crash(node);
+    const bool is_damaged = std::find(damaged.begin(), damaged.end(), node) != damaged.end();
+    if (end == 0 || cluster_->disk_failed(node) || is_damaged) cluster_->Crash(node);
     if (end == 1) cluster_->Stop(node);
     cluster_->Restart(node);
   }
-  if (!damaged.has_value()) return;
-  cluster_->scheduler().After(Duration::Seconds(10),
-                              [this, damaged] { cluster_->ReadDamaged(*damaged); });
+  cluster_->scheduler().After(Duration::Seconds(10), [this, damaged] {
+    for (const int node : damaged) cluster_->ReadDamaged(node);
+  });
 }
 
 }  // namespace gyre

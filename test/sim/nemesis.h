@@ -85,7 +85,8 @@ class Nemesis {
   void CalmNetwork(int) { cluster_->SetLoss(kUsualLoss); }
   void EaseDisk(int node) { cluster_->SlowDisk(node, std::nullopt); }
 
-  static constexpr int kUsualLoss = 10;  // per mille
+  static constexpr int kUsualLoss = 10;        // per mille
+  static constexpr size_t kDamagedAtOnce = 2;  // nodes with records that are
   int Other(int node) {
     return (node + 1 + static_cast<int>(random_.Below(cluster_->size() - 1))) % cluster_->size();
   }

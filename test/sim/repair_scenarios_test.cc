@@ -251,6 +251,47 @@ TEST_F(DamageStory, WhatTwoOwnersCannotReadTheThirdHas) {
   ExpectSettled({"milk"});
 }
 
+// In a table whose writes leave no hints.
+class StrictDamageStory : public Story {
+ protected:
+  StrictDamageStory() : Story(Quiet()) {
+    partition_ = cluster_.Locate("ledger", "ada");
+    owners_ = cluster_.OwnersOf(partition_);
+    others_.clear();
+    for (int node = 0; node < cluster_.size(); ++node) {
+      if (std::find(owners_.begin(), owners_.end(), node) == owners_.end()) others_.push_back(node);
+    }
+  }
+  void Replace(const std::string& key, const std::string& value) {
+    WriteIntent intent;
+    intent.value = value;
+    EXPECT_EQ(Write(owners_[1], "ledger", key, intent).code, Outcome::Code::kOk);
+  }
+  PartitionId partition_;
+};
+
+// The one record fills the first answers to an owner that cannot take it in.
+TEST_F(StrictDamageStory, ARecordThatIsDamagedWhereItIsAskedForKeepsNothingElseAway) {
+  std::string beside;  // of the same partition
+  for (int i = 0; beside.empty(); ++i) {
+    const std::string key = "key-" + std::to_string(i);
+    if (cluster_.Locate("ledger", key) == partition_) beside = key;
+  }
+  Replace("ada", "tea");
+  ASSERT_TRUE(cluster_.DamageRecord(owners_[0], cluster_.Item("ledger", "ada")));
+  Crash({owners_[0]});
+  for (int i = 0; i < 20; ++i) Replace("ada", "milk");
+  Replace(beside, "eggs");
+  Crash({others_[1]});  // nothing is mended while a node is away
+  Restart({owners_[0]});
+  EXPECT_EQ(cluster_.damaged(), 1u);
+  EXPECT_EQ(cluster_.Settled("ledger", beside), Strings{"eggs"});
+  Restart({others_[1]});
+  EXPECT_EQ(cluster_.damaged(), 0u);
+  EXPECT_EQ(cluster_.Settled("ledger", "ada"), Strings{"milk"});
+  ExpectSettled({});
+}
+
 // Of two owners one loses its disk, and a record of the other's is damaged. The first waits for all
 // that the second has, which waits for what the first may have.
 class PairsStory : public DamageStory {

@@ -132,11 +132,10 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   return faults;
 }
 
-// A record of some node, where another owner has it too, and unless one waits to be mended: two
-// copies may be gone then, and W of them are what an acknowledged write may lose. Until it is
-// mended it is no copy: what was not synced elsewhere may be gone.
+// A record of some node, where another owner has all of it and can read it, and unless two wait to
+// be mended. Until it is mended it is no copy: what was not synced elsewhere may be gone.
 bool DamageSome(SimCluster* cluster, Random* random) {
-  if (cluster->damaged() > 0) return false;
+  if (cluster->damaged() > 1) return false;
   const auto node = static_cast<int>(random->Below(cluster->size()));
   const std::vector<ItemKey> records = cluster->Records(node);
   if (records.empty()) return false;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "replication/request.h"
 #include "ring/ids.h"
 #include "ring/random.h"
@@ -108,7 +109,8 @@ class SimCluster {
   void SlowDisk(int node, std::optional<Duration> each);
   // A record that the node stores, if another owner has all of it, too, fails its checks until it
   // is written again. (What only this node had would be gone: never anything acknowledged.)
-  // What is kept of it in memory hides that until then.
+  // What is kept of it in memory hides that until then. Rather than another one it is one that
+  // another owner's disk has damaged, too.
   void GarbleRecord(int node, Random* random);
   // Peers read whatever is damaged there, and so the node meets it.
   void ReadDamaged(int node);
@@ -126,7 +128,7 @@ class SimCluster {
   // or writes before the scrub has met them. False, and nothing happens: the disk does not hold it,
   // or the node holds it in memory as well.
   bool DamageRecord(int node, const ItemKey& item);
-  // Whether some other owner has taken in whatever this one has of the item.
+  // Whether some other owner has taken in whatever this one has of the item, and can read it.
   bool HasAnotherCopy(int node, const ItemKey& item) const;
   bool LoseRecord(int node, const ItemKey& item);
   bool ChangeRecord(int node, const ItemKey& item, const std::string& value);
@@ -141,7 +143,8 @@ class SimCluster {
   bool up(int node) const { return nodes_[node].node != nullptr; }
   bool paused(int node) const { return nodes_[node].paused; }
   bool disk_failed(int node) const { return nodes_[node].disk_failed; }
-  // The first node with a damaged record on its disk.
+  // Nodes with records on their disks that fail their checks, ascending; and the first of them.
+  std::vector<int> damaged_nodes() const;
   std::optional<int> damaged_node() const;
   // Of all that some node still had when a disk was last lost, each owner has everything again. So
   // that another disk's loss takes no last copy.
@@ -296,7 +299,13 @@ class SimCluster {
   void PerformScrub(int node, int shard, ShardEffects* effects);
   // A scan failed: which it may, where something was damaged.
   void JudgeScan(const SimNode& node, const char* what, const absl::Status& status);
+  // By then every node that is up has heard of one that has started, and that one of them.
+  static constexpr Duration kConnected = Duration::Millis(300);
+
   bool IsAtHand(const SimNode& node, const ItemKey& item) const;
+  // Does it to the node's disk, where the node does not hold the item in memory as well.
+  bool Spoil(int node, const ItemKey& item, const char* what,
+             absl::FunctionRef<bool(MemoryEngine*, const std::string& key)> deed);
   void End(int node);
   void JudgeSameClocks(PartitionId partition);
   void JudgeSameRecord(const ItemKey& item);

@@ -1,7 +1,8 @@
-// What may fail in a SimCluster, beside crashes and stops: links, disks that are slow or damaged,
-// bursts, topologies that change meanwhile; and the count of it all.
+// What may fail in a SimCluster: processes, links, disks that are slow or damaged, bursts,
+// topologies that change meanwhile; and the count of it all.
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <set>
@@ -12,6 +13,7 @@
 #include "ring/check.h"
 #include "storage/hint_log.h"
 #include "storage/partition_state.h"
+#include "storage/version/version_codec.h"
 #include "test/sim/sim_cluster.h"
 
 namespace gyre {
@@ -22,7 +24,259 @@ constexpr int kCrowd = 1000;
 
 constexpr Duration kJustStarted = Duration::Millis(500);
 
+// Whether a batch, which the engine has whole or not at all, is still there.
+bool Survived(const MemoryEngine& engine, const WriteBatch& batch) {
+  for (const WriteBatch::Change& change : batch.changes()) {
+    if (change.kind != WriteBatch::Kind::kPut || change.family != Family::kDotLog) continue;
+    return engine.Get(change.family, change.key).ok();
+  }
+  return false;  // it minted nothing
+}
+
 }  // namespace
+
+// ----------------------------------------------------------------------- processes and their disks
+
+void SimCluster::Crash(int index) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr) return;
+  Trace("CRASH " + NodeName(node.id));
+  CountCrash(node);
+  // What was on its way to the disk may have arrived, unsynced and unacknowledged.
+  std::vector<WriteBatch> arrived;
+  for (ShardSlot& slot : node.shards) {
+    if (!slot.writing.has_value()) continue;
+    if (random_.Chance(1, 2)) {
+      Count(FaultKind::kWriteUnderWayLost);
+      continue;
+    }
+    if (!node.engine->Write(slot.writing->batch, WalSync::kNo).ok()) break;  // a failed disk
+    arrived.push_back(std::move(slot.writing->batch));
+  }
+  End(index);
+  Random draw(random_.Next());
+  const MemoryEngine::Counters before = node.engine->counters();
+  node.engine->Crash(&draw);
+  const MemoryEngine::Counters& after = node.engine->counters();
+  if (after.lost_batches > before.lost_batches) Count(FaultKind::kUnsyncedLost);
+  if (after.failed_found > before.failed_found) Count(FaultKind::kFailedWriteFoundStored);
+  observer_.OnPowerCut(index, std::exchange(node.synced, scheduler_.now()), scheduler_.now());
+  // What the power cut took after all has never been minted: no message spoke of it.
+  for (const WriteBatch& batch : arrived) {
+    if (!Survived(*node.engine, batch)) continue;
+    Count(FaultKind::kWriteUnderWayStored);
+    Observe(node, batch);
+  }
+  TellReachability(index, false);
+}
+
+void SimCluster::Wipe(int index) {
+  Trace("WIPE " + NodeName(nodes_[index].id));
+  Count(FaultKind::kDiskWiped);
+  LoseDisk(index, std::make_unique<MemoryEngine>());
+}
+
+void SimCluster::Keep(int index) { nodes_[index].kept = nodes_[index].engine->Copy(); }
+
+void SimCluster::PutBack(int index) {
+  if (nodes_[index].kept == nullptr) return;
+  Trace("PUT BACK " + NodeName(nodes_[index].id));
+  Count(FaultKind::kDiskPutBack);
+  LoseDisk(index, std::move(nodes_[index].kept));
+}
+
+void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
+  SimNode& node = nodes_[index];
+  Crash(index);
+  node.engine = std::move(successor);
+  if (options_.needs_disk_one_in > 0) {
+    node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
+  }
+  if (disk_lost_) Count(FaultKind::kSecondDiskLost);
+  node.replaced = node.lost_state = disk_lost_ = true;
+  node.stopped_clean = false;
+  // Of what was not synced elsewhere this copy is gone, however long it was on this disk.
+  observer_.OnPowerCut(index, Time(), scheduler_.now());
+  NoteHeld();
+}
+
+// As gyred does: the store takes what was handed to it, and nobody steps the shards any more; what
+// they had not handed on yet was not acknowledged.
+void SimCluster::Stop(int index) {
+  SimNode& node = nodes_[index];
+  if (node.node == nullptr || node.paused) return;
+  Trace("STOP " + NodeName(node.id));
+  Count(FaultKind::kStop);
+  for (ShardSlot& slot : node.shards) {
+    if (!slot.writing.has_value()) continue;
+    if (node.engine->Write(slot.writing->batch, slot.writing->sync).ok()) {
+      Observe(node, slot.writing->batch);
+    }
+  }
+  const bool synced = node.engine->Write(WriteBatch(), WalSync::kYes).ok();
+  if (!synced) return Crash(index);  // the disk had failed
+  node.stopped_clean = true;
+  for (int shard = 0; shard < options_.shards; ++shard) {
+    node.stopped_clean = node.stopped_clean && node.node->shard(shard).AllConfirmed();
+  }
+  node.synced = scheduler_.now();
+  End(index);
+  TellReachability(index, false);
+}
+
+void SimCluster::End(int index) {
+  SimNode& node = nodes_[index];
+  AddFigures(node, &past_);
+  past_.exchanges = past_.record_cache.bytes = past_.repair.filling = 0;  // what is no sum
+  past_.damaged = past_.scrub.standing = 0;
+  node.node.reset();
+  node.shards.clear();
+  node.deferred.clear();
+  node.proposals.clear();
+  node.stored.clear();
+  node.paused = false;
+  node.disk_failed = false;
+  node.left = false;
+  node.in_flight = node.answered = 0;
+  ++node.life;
+}
+
+void SimCluster::Restart(int index) {
+  if (up(index)) return;
+  Trace("RESTART " + NodeName(nodes_[index].id));
+  Open(index);
+  TellReachability(index, true);
+}
+
+// The others' connections break, or come back, each in its own time.
+void SimCluster::TellReachability(int about, bool reachable) {
+  for (int other = 0; other < options_.nodes; ++other) {
+    if (other != about && up(other)) Tell(other, about, reachable);
+  }
+}
+
+void SimCluster::Tell(int index, int about, bool reachable) {
+  const auto tell = [this, about, reachable](SimNode& node) {
+    if (this->reachable(about) != reachable) return;
+    // As a peer says that has met other data under this node's name, or later ones.
+    const bool told = reachable && std::exchange(node.lost_state, false);
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      if (told) node.node->shard(shard).OnForgetful(NowAt(node));
+      node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
+      PerformShard(IndexOf(node.id), shard);
+    }
+    node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
+    PerformControl(IndexOf(node.id));
+    if (!reachable) return;
+    // As the peer says when it lets this node in.
+    node.node->OnClock(nodes_[about].id, NowAt(nodes_[about]).wall_ms, NowAt(node).monotonic);
+    TellTime(IndexOf(node.id));
+  };
+  AtNode(index, Duration::Millis(random_.Between(1, kConnected.millis())), tell);
+}
+
+void SimCluster::Pause(int index) {
+  if (!up(index)) return;
+  Trace("PAUSE " + NodeName(nodes_[index].id));
+  Count(FaultKind::kPause);
+  nodes_[index].paused = true;
+}
+
+void SimCluster::Resume(int index) {
+  SimNode& node = nodes_[index];
+  if (!node.paused) return;
+  Trace("RESUME " + NodeName(node.id));
+  node.paused = false;
+  std::vector<std::function<void()>> deferred = std::exchange(node.deferred, {});
+  for (std::function<void()>& action : deferred) action();
+}
+
+void SimCluster::Cut(int from, int to) {
+  Trace("CUT " + NodeName(nodes_[from].id) + " -> " + NodeName(nodes_[to].id));
+  network_.Cut(from, to);
+}
+
+void SimCluster::HealNetwork() {
+  Trace("HEAL");
+  network_.HealAll();
+}
+
+void SimCluster::FailDisk(int index) {
+  if (!up(index)) return;
+  Trace("DISK FAILS " + NodeName(nodes_[index].id));
+  nodes_[index].disk_failed = true;
+  nodes_[index].engine->FailNextWrite(absl::InternalError("simulated device error"));
+}
+
+bool SimCluster::IsAtHand(const SimNode& node, const ItemKey& item) const {
+  if (node.node == nullptr) return false;
+  const int shard = node.node->ShardOf(item.partition);
+  return node.node->shard(shard).store().AtHand(item).has_value();
+}
+
+bool SimCluster::Spoil(int index, const ItemKey& item, const char* what,
+                       absl::FunctionRef<bool(MemoryEngine*, const std::string&)> deed) {
+  SimNode& node = nodes_[index];
+  if (IsAtHand(node, item) || !deed(node.engine.get(), EncodeItemKey(item))) return false;
+  Trace(absl::StrCat(what, " ", NodeName(node.id), " ", item.key));
+  return true;
+}
+
+bool SimCluster::DamageRecord(int index, const ItemKey& item) {
+  return Spoil(index, item, "DAMAGE", [](MemoryEngine* engine, const std::string& key) {
+    return engine->Damage(Family::kRecords, key);
+  });
+}
+
+bool SimCluster::LoseRecord(int index, const ItemKey& item) {
+  return Spoil(index, item, "LOSE", [](MemoryEngine* engine, const std::string& key) {
+    return engine->Lose(Family::kRecords, key);
+  });
+}
+
+bool SimCluster::ChangeRecord(int index, const ItemKey& item, const std::string& value) {
+  return Spoil(index, item, "CHANGE", [&](MemoryEngine* engine, const std::string& key) {
+    absl::StatusOr<Record> record = ReplicaStore::Decode(engine->Get(Family::kRecords, key));
+    if (!record.ok() || record->versions.empty()) return false;
+    record->versions.front().value = Value(value);
+    return engine->Change(Family::kRecords, key, EncodeRecord(*record));
+  });
+}
+
+void SimCluster::KeepRecord(int index, const ItemKey& item) {
+  SimNode& node = nodes_[index];
+  absl::StatusOr<std::string> stored = node.engine->Get(Family::kRecords, EncodeItemKey(item));
+  if (stored.ok()) node.kept_record.emplace(item, *std::move(stored));
+}
+
+bool SimCluster::BringRecordBack(int index) {
+  SimNode& node = nodes_[index];
+  if (!node.kept_record.has_value()) return false;
+  const auto [item, stored] = *std::exchange(node.kept_record, std::nullopt);
+  if (IsAtHand(node, item)) return false;
+  Trace("BRING BACK " + NodeName(node.id) + " " + item.key);
+  WriteBatch batch;
+  batch.Put(Family::kRecords, EncodeItemKey(item), stored);
+  return node.engine->Write(batch, WalSync::kYes).ok();
+}
+
+std::vector<ItemKey> SimCluster::Records(int index) const {
+  std::vector<ItemKey> items;
+  const std::unique_ptr<MemoryEngine> written = nodes_[index].engine->Copy();  // damaged or not
+  const absl::Status scanned = written->TakeSnapshot()->Scan(
+      Family::kRecords, "", "", [&](std::string_view key, std::string_view) {
+        items.push_back(*DecodeItemKey(key));
+        return true;
+      });
+  GYRE_CHECK(scanned.ok(), "memory can be read");
+  return items;
+}
+
+size_t SimCluster::damaged() const {
+  size_t sum = 0;
+  for (const SimNode& node : nodes_) sum += node.engine->damaged();
+  return sum;
+}
 
 // ------------------------------------------------------------------------------------------- links
 
@@ -69,11 +323,25 @@ void SimCluster::GarbleRecord(int index, Random* random) {
         return true;
       });
   GYRE_CHECK(scanned.ok(), "memory can be read");
+  const auto garbled = [&](const SimNode& one, const std::string& key) {
+    const absl::StatusOr<std::string> held = one.engine->Get(Family::kRecords, key);
+    return held.ok() && MemoryEngine::IsGarbled(*held);
+  };
+  const auto elsewhere = [&](const std::string& key) {
+    return !garbled(node, key) &&
+           std::any_of(nodes_.begin(), nodes_.end(),
+                       [&](const SimNode& other) { return garbled(other, key); });
+  };
+  std::vector<std::string> again;
+  std::copy_if(keys.begin(), keys.end(), std::back_inserter(again), elsewhere);
+  const bool second = !again.empty();
+  if (second) keys = std::move(again);
   if (keys.empty()) return;
   const std::string& key = keys[random->Below(keys.size())];
   if (!HasAnotherCopy(index, *DecodeItemKey(key))) return;
   Trace("GARBLE " + NodeName(node.id) + " " + DecodeItemKey(key)->key);
   Count(FaultKind::kRecordDamaged);
+  if (second) Count(FaultKind::kSecondCopyDamaged);
   node.engine->Garble(Family::kRecords, key);
   // Until it is fetched from the others it is no copy: what was not synced elsewhere may be gone.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
@@ -91,6 +359,10 @@ bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
   const std::vector<int> owners = OwnersOf(item.partition);
   return std::any_of(owners.begin(), owners.end(), [&](int other) {
     if (other == index) return false;
+    const absl::StatusOr<std::string> held =
+        nodes_[other].engine->Get(Family::kRecords, EncodeItemKey(item));
+    if (absl::IsDataLoss(held.status())) return false;
+    if (held.ok() && MemoryEngine::IsGarbled(*held)) return false;
     const PartitionClock theirs = clock_of(other);
     return std::all_of(dots.begin(), dots.end(),
                        [&](Dot dot) { return !mine.Contains(dot) || theirs.Contains(dot); });
@@ -109,11 +381,17 @@ std::vector<std::string> SimCluster::GarbledKeys(const SimNode& node) {
   return keys;
 }
 
-std::optional<int> SimCluster::damaged_node() const {
+std::vector<int> SimCluster::damaged_nodes() const {
+  std::vector<int> damaged;
   for (int node = 0; node < size(); ++node) {
-    if (!GarbledKeys(nodes_[node]).empty()) return node;
+    if (!GarbledKeys(nodes_[node]).empty()) damaged.push_back(node);
   }
-  return std::nullopt;
+  return damaged;
+}
+
+std::optional<int> SimCluster::damaged_node() const {
+  const std::vector<int> damaged = damaged_nodes();
+  return damaged.empty() ? std::nullopt : std::optional(damaged.front());
 }
 
 void SimCluster::ReadDamaged(int index) {
