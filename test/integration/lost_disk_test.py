@@ -17,13 +17,25 @@ KEYS = [f"key-{i}".encode() for i in range(200)]
 
 class LostDiskTest(gyre_processes.ClusterTest):
     def start_with_items(self):
-        cluster = self.start_cluster(nodes=3, config={"partitions": PARTITIONS})
+        cluster = self.start_cluster(nodes=3, config={"partitions": PARTITIONS,
+                                                      "repair_interval_ms": 1000})
         client = cluster.client()
         client.create_table(client.wire.messages.Table(name="carts"))
         self.load(cluster, ITEMS)
         for key in KEYS:
             client.put("carts", key, b"first")
+        self.await_logs_dropped(cluster)
         return cluster, client
+
+    def await_logs_dropped(self, cluster) -> None:
+        """A node drops of its logs what each other owner has said that it has seen, and each says so
+        where it asks: about each partition once in a round, and one owner after the other."""
+        def asked() -> list[float]:
+            return [node.metric("gyre_clock_exchanges_total") for node in cluster.nodes]
+        rounds = 3  # the questions under way, and one to each of two others
+        enough = [count + rounds * PARTITIONS for count in asked()]
+        cluster.wait_until(lambda: all(map(float.__ge__, asked(), enough)),
+                           "all have said what they have seen")
 
     def load(self, cluster, count: int) -> None:
         # Not JSON, which is read into a map field: libprotobuf and its headers lay those out
