@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Mutants: how much the tests would notice. Each patch of test/mutants breaks one promise, which its
-# first line names; it is applied to a scratch copy, what depends on it is rebuilt, and the unit
-# tests, then the simulator, then its stories with names look for it, until one fails:
+# first line names; it is applied to a scratch copy, and the unit tests of its room and of those above
+# it, then the simulator, then its stories with names look for it, until one fails. Each is rebuilt
+# only when its turn has come:
 #
 #   test/mutants.sh                all of them
 #   test/mutants.sh clock 07       those whose file name contains `clock` or `07`
@@ -30,13 +31,13 @@ source=$scratch/source build=$scratch/build log=$scratch/log
 # Paths relative to the scratch directory, so that the next run finds what this one compiled.
 export CCACHE_BASEDIR=$scratch CCACHE_NOHASHDIR=1
 
-# The rooms in the order in which they depend on each other, and the test of each.
+# The rooms of a node in the order in which they depend on each other, and the test of each; of the
+# client only its own.
 rooms=(ring storage/version storage replication server)
 declare -A test_of=([ring]=ring_test [storage/version]=version_test [storage]=storage_test
-                    [replication]=replication_test [server]=node_test)
-targets=("${test_of[@]}" gyre_sim)
+                    [replication]=replication_test [server]=node_test [api/client]=client_test)
 
-compile() { ninja -C "$build" "${targets[@]}" >"$log" 2>&1; }
+compile() { ninja -C "$build" "$@" >"$log" 2>&1; }
 
 # A mutant that hangs is killed too; the shell's own word on one that aborts is not wanted.
 run() { (timeout 600 "$@" >"$log" 2>&1 || exit 1) 2>/dev/null; }
@@ -44,27 +45,37 @@ run() { (timeout 600 "$@" >"$log" 2>&1 || exit 1) 2>/dev/null; }
 # The first test that failed, by the log.
 failed_test() { sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log" | head -1; }
 
-# Usage: survives ROOM. Runs the tests of a room and of those above it, then the simulator; at the
-# first that fails sets `killer` and answers 1.
+# Usage: passes ROOM. Runs its tests; where one fails sets `killer` and answers 1. Answers 2 where
+# they do not build.
+passes() {
+  local test=${test_of[$1]}
+  compile "$test" || return 2
+  if ! run "$build/$1/$test" --gtest_fail_fast --gtest_brief=1; then
+    killer=$(failed_test)
+    killer="$test ${killer:-broke down: $(tail -1 "$log" | cut -c -120)}"
+    return 1
+  fi
+}
+
+# Usage: survives ROOM. The same of a room and of those above it, then of the simulator.
 survives() {
-  local room=$1 reached='' name
+  local reached='' name
+  if [[ $1 == api/client ]]; then
+    passes "$1"
+    return
+  fi
   if [[ -z $simulator_alone ]]; then
     for name in "${rooms[@]}"; do
-      [[ $name != "$room" ]] || reached=yes
-      [[ $reached ]] || continue
-      if ! run "$build/$name/${test_of[$name]}" --gtest_fail_fast --gtest_brief=1; then
-        killer=$(failed_test)
-        killer="${test_of[$name]} ${killer:-broke down: $(tail -1 "$log" | cut -c -120)}"
-        return 1
-      fi
+      [[ $name != "$1" ]] || reached=yes
+      [[ ! $reached ]] || passes "$name" || return
     done
   fi
+  compile gyre_sim || return 2
   if ! run "$build/test/sim/gyre_sim" --seeds "$seeds" --first 1 --jobs "$(nproc)"; then
     killer="simulator, $(grep -m1 -E '^seed|invariant broken' "$log" | cut -c -120)"
     return 1
   fi
-  # Built only for those that came so far.
-  ninja -C "$build" sim_test >"$log" 2>&1 || { tail -40 "$log" >&2; exit 2; }
+  compile sim_test || return 2
   if ! run "$build/test/sim/sim_test" --gtest_filter='*Story.*' --gtest_fail_fast \
     --gtest_brief=1; then
     killer="sim_test $(failed_test)"
@@ -81,11 +92,10 @@ cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE= -DCMAKE_CXX_FLAGS=-O
   -DCMAKE_UNITY_BUILD=OFF \
   --log-level=WARNING >"$log" 2>&1 || { cat "$log" >&2; exit 2; }
 echo "building what is not mutated" >&2
-compile || { tail -40 "$log" >&2; exit 2; }
-killer=''
-if ! survives ring; then
+killer='does not build'
+if ! { survives ring && passes api/client; }; then
   echo "without any mutant: $killer" >&2
-  grep -v Skipped "$log" | head -40 >&2
+  grep -v Skipped "$log" | tail -40 >&2
   exit 2
 fi
 
@@ -106,15 +116,19 @@ for patch in test/mutants/*.patch; do
     errors=$((errors + 1))
     continue
   fi
-  if ! compile; then
-    echo "$name: ERROR: does not build: $(grep -m1 -E 'error|FAILED' "$log")"
-    errors=$((errors + 1))
-  elif survives "$room"; then
-    echo "$name: SURVIVED. $(head -1 "$patch")"
-  else
-    echo "$name: killed by $killer"
-    killed=$((killed + 1))
-  fi
+  survived=0
+  survives "$room" || survived=$?
+  case $survived in
+    0) echo "$name: SURVIVED. $(head -1 "$patch")" ;;
+    1)
+      echo "$name: killed by $killer"
+      killed=$((killed + 1))
+      ;;
+    *)
+      echo "$name: ERROR: does not build: $(grep -m1 -E 'error|FAILED' "$log")"
+      errors=$((errors + 1))
+      ;;
+  esac
   (cd "$source" && git apply -R -C1 "$patch")
 done
 echo "gyre-mutants: total=$total killed=$killed"
