@@ -410,6 +410,7 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       ++figures_.copied;
       left_.erase({peer, partition});
       NoteInStep(partition, peer, effects);
+      CompareAnew(partition, now.monotonic);
       break;
     case PartitionCopy::Next::kGiveUp:
       AskLater(partition, peer, false, now);
@@ -421,6 +422,15 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
   }
   copies_.erase(id);
   BeginCopies(now, effects);
+}
+
+void Repair::CompareAnew(PartitionId partition, Time now) {
+  std::erase_if(to_copy_, [&](const auto& entry) {
+    if (entry.first.second != partition) return false;
+    in_a_hurry_.insert(entry.first);
+    ask_at_ = std::min(ask_at_, now);
+    return true;
+  });
 }
 
 void Repair::TellCopies(const ItemKey& item, const Record& incoming) {

@@ -965,8 +965,12 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
     if (it != copies_given_.end()) copies_given_.erase(it);
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
   }
-  it->second.snapshot = std::move(scan.snapshot);
-  it->second.busy = false;
+  if (page->part == CopyPart::kLog && page->last) {
+    copies_given_.erase(it);  // that was all of it
+  } else {
+    it->second.snapshot = std::move(scan.snapshot);
+    it->second.busy = false;
+  }
   out_.sends.push_back(
       {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(page)}});
 }

@@ -297,6 +297,32 @@ TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 7).Take(), "Failed>c");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take(), "copy");
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 8).Take(), "copy")
+      << "who has all of its copy makes room at once";
+}
+
+TEST(Shard, WhatOneOwnerHasGivenIsNotCopiedFromTheNextAsWell) {
+  Bench bench;
+  bench.Wake(0).Take();
+  bench.Hear("b", Cut()).Take();
+  ASSERT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b");
+  const CopyAsk records = bench.sent<CopyAsk>(0);
+  const ExchangeId copy = bench.LastExchange("b");
+  std::string asked;
+  for (int ms = 0; ms < 2000 && asked.empty(); ++ms) asked = bench.Wake(1).Take();
+  ASSERT_EQ(asked, "ClockAsk>c");
+  bench.Hear("c", Cut()).Take();
+  ASSERT_EQ(bench.Hear("c", Cut()).Take(), "") << "after the copy from b";
+  bench.Hear("b", PageOf(bench, records, {"key"}), copy).CommitAll();
+  bench.EndListing().CommitAll();
+  ASSERT_EQ(bench.LastExchange("b"), copy);
+  CopyPage log = PageOf(bench, {CopyPart::kLog, 2}, {});
+  EXPECT_EQ(bench.Hear("b", log, copy).Take(), "commit unsynced");
+  EXPECT_EQ(bench.Commit().Wake(0).CommitAll(), "ClockAsk>c") << "it may have nothing more";
 }
 
 // ---- copies in which something is damaged
