@@ -10,19 +10,24 @@ namespace {
 
 uint64_t NotZero(uint64_t hash) { return hash == 0 ? 1 : hash; }
 
+void AppendBigEndian(uint64_t number, std::string* to) {
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    to->push_back(static_cast<char>(number >> shift & 0xff));
+  }
+}
+
 }  // namespace
 
 ClusterId ClusterIdFromName(std::string_view name) {
   return ClusterId(NotZero(XXH3_64bits(name.data(), name.size())));
 }
 
-NodeId NodeIdFromName(ClusterId cluster, std::string_view name) {
+NodeId NodeIdFromName(ClusterId cluster, std::string_view name, uint64_t key) {
   std::string input;
-  input.reserve(8 + name.size());
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    input.push_back(static_cast<char>(cluster.value() >> shift & 0xff));
-  }
+  input.reserve(16 + name.size());
+  AppendBigEndian(cluster.value(), &input);
   input.append(name);
+  if (key != 0) AppendBigEndian(key, &input);
   return NodeId(NotZero(XXH3_64bits(input.data(), input.size())));
 }
 

@@ -1,11 +1,14 @@
 // Member: one node of the cluster as the topology document knows it, and the ids that names map to.
 //
 // Ids are hashes of names, so every node computes the same ids from the same configuration and no
-// one hands them out. A Member is a plain value; the functions are pure. Any thread.
+// one hands them out. A node that joins a running cluster draws a key once, and keeps it in its
+// data directory; so a second node of a name has another id than the first. A Member is a plain
+// value; the functions are pure. Any thread.
 
 #ifndef GYRE_RING_MEMBER_H_
 #define GYRE_RING_MEMBER_H_
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,12 +17,21 @@
 
 namespace gyre {
 
+enum class MemberState : uint8_t {
+  kActive = 0,   // owns its share of the partitions, or is about to
+  kWaiting = 1,  // has joined, and is to own nothing before it is told to
+  kLeaving = 2,  // gives away what it owns; a member until it owns nothing
+  kDead = 3,     // will not come back, by an operator's word: others are filled without it
+};
+
 struct Member {
-  NodeId id;                   // NodeIdFromName(cluster, name)
+  NodeId id;                   // NodeIdFromName(cluster, name, key)
   std::string name;            // unique in the cluster
   std::string zone;            // failure domain; "" is a zone like any other
   std::string client_address;  // host:port where clients reach it
   std::string peer_address;    // host:port where other nodes reach it
+  MemberState state = MemberState::kActive;
+  uint64_t key = 0;  // that it drew as it joined; 0: it is one of the configuration's
 
   friend bool operator==(const Member&, const Member&) = default;
 };
@@ -27,9 +39,10 @@ struct Member {
 // XXH3-64 over the name; 1 where that is 0.
 ClusterId ClusterIdFromName(std::string_view name);
 
-// XXH3-64 over (cluster id as 8 bytes big endian, name); 1 where that is 0. Two names of a cluster
-// may collide in theory; InitialTopology refuses such a configuration.
-NodeId NodeIdFromName(ClusterId cluster, std::string_view name);
+// XXH3-64 over (cluster id as 8 bytes big endian, name), and behind them the key, likewise, where
+// it is not 0; 1 where that is 0. Two names of a cluster may collide in theory; InitialTopology and
+// AddMember refuse the second.
+NodeId NodeIdFromName(ClusterId cluster, std::string_view name, uint64_t key = 0);
 
 // What placement rests on: each member with its zone, as `"name" in zone "zone"`, sorted.
 std::vector<std::string> PlacesOf(const std::vector<Member>& members);

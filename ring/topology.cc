@@ -36,9 +36,7 @@ void AddFamily(Topology& topology, int replicas) {
   const auto it = std::find_if(topology.families.begin(), topology.families.end(),
                                [&](const Ownership& f) { return f.replicas >= replicas; });
   if (it != topology.families.end() && it->replicas == replicas) return;
-  std::vector<ClaimNode> nodes;
-  for (const Member& member : topology.members) nodes.push_back({member.id, member.zone});
-  topology.families.insert(it, Claim(nodes, replicas, topology.slices));
+  topology.families.insert(it, Claim(ActiveNodes(topology), replicas, topology.slices));
 }
 
 absl::Status Broken(std::string_view rule) {
@@ -57,9 +55,21 @@ absl::Status ValidateMembers(const Topology& topology) {
         member.peer_address.size() > kMaxNameBytes) {
       return Broken("zone or address of a member is too long");
     }
-    if (member.id != NodeIdFromName(topology.cluster, member.name)) return Broken("member id");
+    if (member.id != NodeIdFromName(topology.cluster, member.name, member.key)) {
+      return Broken("member id");
+    }
+    if (std::binary_search(topology.removed.begin(), topology.removed.end(), member.id)) {
+      return Broken("a member that was removed");
+    }
     if (i > 0 && topology.members[i - 1].id >= member.id) return Broken("order of members");
     if (!names.insert(member.name).second) return Broken("two members of one name");
+  }
+  if (ActiveNodes(topology).empty()) return Broken("no member is active");
+  if (topology.removed.size() > kMaxRemoved) return Broken("number of removed members");
+  const auto ascend = [](NodeId a, NodeId b) { return a >= b; };
+  if (std::adjacent_find(topology.removed.begin(), topology.removed.end(), ascend) !=
+      topology.removed.end()) {
+    return Broken("order of removed members");
   }
   return absl::OkStatus();
 }
@@ -78,11 +88,34 @@ absl::Status ValidateFamily(const Topology& topology, const Ownership& family) {
       if (std::find(owners.begin(), owners.begin() + rank, owners[rank]) != owners.begin() + rank) {
         return Broken("an owner named twice in a slice");
       }
-      if (!std::binary_search(topology.members.begin(), topology.members.end(),
-                              Member{owners[rank], {}, {}, {}, {}},
-                              [](const Member& a, const Member& b) { return a.id < b.id; })) {
+      if (FindMember(topology, owners[rank]) == nullptr) {
         return Broken("an owner that is no member");
       }
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateMoves(const Topology& topology) {
+  for (size_t i = 0; i < topology.moves.size(); ++i) {
+    const Move& move = topology.moves[i];
+    if (i > 0 && topology.moves[i - 1].partition >= move.partition) return Broken("order of moves");
+    const Ownership* const family = FindFamily(topology, move.partition.replicas());
+    if (family == nullptr || move.partition.slice() >= family->slices) {
+      return Broken("a move of no partition");
+    }
+    const bool switched = move.step == MoveStep::kSwitched;
+    if (move.since == Epoch() || move.since > topology.epoch || move.switched > topology.epoch ||
+        (switched ? move.switched <= move.since : move.switched != Epoch())) {
+      return Broken("epoch of a move");
+    }
+    const absl::Span<const NodeId> owners = family->OwnersOf(move.partition.slice());
+    const auto owns = [&](NodeId node) {
+      return std::find(owners.begin(), owners.end(), node) != owners.end();
+    };
+    if (!owns(move.stands_for()) || owns(move.beside()) ||
+        FindMember(topology, move.beside()) == nullptr) {
+      return Broken("who moves a partition to whom");
     }
   }
   return absl::OkStatus();
@@ -128,16 +161,8 @@ absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t
   topology.cluster_name = std::string(cluster_name);
   topology.slices = slices;
   for (Member& member : members) {
-    if (!NameIsValid(member.name)) {
-      return absl::InvalidArgumentError(absl::StrCat("node name '", member.name, "'", kNameRule));
-    }
-    for (const std::string* text : {&member.zone, &member.client_address, &member.peer_address}) {
-      if (text->size() > kMaxNameBytes) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "node '", member.name, "': a zone or address is longer than ", kMaxNameBytes));
-      }
-    }
-    member.id = NodeIdFromName(topology.cluster, member.name);
+    if (absl::Status status = ValidateMember(member); !status.ok()) return status;
+    member.id = NodeIdFromName(topology.cluster, member.name, member.key);
   }
   std::sort(members.begin(), members.end(),
             [](const Member& a, const Member& b) { return a.id < b.id; });
@@ -147,7 +172,64 @@ absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t
                                                    members[i].name, "' mean the same node"));
   }
   topology.members = std::move(members);
+  if (ActiveNodes(topology).empty()) {
+    return absl::InvalidArgumentError("members: none of them is active");
+  }
   return topology;
+}
+
+Topology NextOf(const Topology& topology) {
+  Topology next = topology;
+  next.epoch = Epoch(topology.epoch.value() + 1);
+  return next;
+}
+
+const Member* FindMember(const Topology& topology, NodeId id) {
+  const auto it =
+      std::lower_bound(topology.members.begin(), topology.members.end(), id,
+                       [](const Member& member, NodeId wanted) { return member.id < wanted; });
+  return it != topology.members.end() && it->id == id ? &*it : nullptr;
+}
+
+const Member* FindMember(const Topology& topology, std::string_view name) {
+  for (const Member& member : topology.members) {
+    if (member.name == name) return &member;
+  }
+  return nullptr;
+}
+
+const Move* FindMove(const Topology& topology, PartitionId partition) {
+  const auto it = std::lower_bound(
+      topology.moves.begin(), topology.moves.end(), partition,
+      [](const Move& move, PartitionId wanted) { return move.partition < wanted; });
+  return it != topology.moves.end() && it->partition == partition ? &*it : nullptr;
+}
+
+const Ownership* FindFamily(const Topology& topology, int replicas) {
+  for (const Ownership& family : topology.families) {
+    if (family.replicas == replicas) return &family;
+  }
+  return nullptr;
+}
+
+std::vector<ClaimNode> ActiveNodes(const Topology& topology) {
+  std::vector<ClaimNode> nodes;
+  for (const Member& member : topology.members) {
+    if (member.state == MemberState::kActive) nodes.push_back({member.id, member.zone});
+  }
+  return nodes;
+}
+
+absl::Status ValidateMember(const Member& member) {
+  if (!NameIsValid(member.name)) {
+    return absl::InvalidArgumentError(absl::StrCat("node name '", member.name, "'", kNameRule));
+  }
+  for (const std::string* text : {&member.zone, &member.client_address, &member.peer_address}) {
+    if (text->size() <= kMaxNameBytes) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("node '", member.name, "': a zone or address is longer than ", kMaxNameBytes));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ValidateTableSpec(const TableSpec& spec) {
@@ -180,10 +262,11 @@ absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted)
     return absl::AlreadyExistsError(
         absl::StrCat("table '", wanted.name, "' exists with another specification"));
   }
-  if (static_cast<size_t>(wanted.replicas) > topology.members.size()) {
+  const size_t active = ActiveNodes(topology).size();
+  if (static_cast<size_t>(wanted.replicas) > active) {
     return absl::FailedPreconditionError(absl::StrCat("table '", wanted.name, "' wants ",
                                                       wanted.replicas, " replicas; there are ",
-                                                      topology.members.size(), " nodes"));
+                                                      active, " nodes"));
   }
   if (topology.tables.size() >= kMaxTables) {
     return absl::ResourceExhaustedError(absl::StrCat("there are ", kMaxTables, " tables already"));
@@ -191,8 +274,7 @@ absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted)
   if (topology.next_table_id.value() == kNoMoreTableIds) {
     return absl::ResourceExhaustedError("every table id has been used");
   }
-  Topology next = topology;
-  next.epoch = Epoch(topology.epoch.value() + 1);
+  Topology next = NextOf(topology);
   wanted.id = topology.next_table_id;
   next.next_table_id = TableId(static_cast<uint16_t>(wanted.id.value() + 1));
   AddFamily(next, wanted.replicas);
@@ -212,8 +294,7 @@ absl::StatusOr<Topology> DropTable(const Topology& topology, std::string_view na
   if (table == nullptr) {
     return absl::NotFoundError(absl::StrCat("no table '", std::string(name), "'"));
   }
-  Topology next = topology;
-  next.epoch = Epoch(topology.epoch.value() + 1);
+  Topology next = NextOf(topology);
   next.tables.erase(next.tables.begin() + (table - topology.tables.data()));
   return next;
 }
@@ -232,6 +313,7 @@ absl::Status ValidateTopology(const Topology& topology) {
       return Broken("order of families");
     }
   }
+  if (absl::Status status = ValidateMoves(topology); !status.ok()) return status;
   return ValidateTables(topology);
 }
 

@@ -6,10 +6,15 @@
 //
 // Always holds for a document made by InitialTopology, by a change function or by DecodeTopology
 // (ValidateTopology says so in code):
-//   - members sorted by id, ids and names distinct, id = NodeIdFromName(cluster, name)
+//   - members sorted by id, ids and names distinct, id = NodeIdFromName(cluster, name, key), none
+//     of them among `removed`, and at least one of them active
 //   - tables sorted by id, names distinct, every id below next_table_id: ids are never used again
 //   - one family for each N of a table, sorted by N, with owners that are distinct members. A
 //     family outlives its last table, so that its partitions never change owners unnoticed.
+//   - moves sorted by partition, one for each at most; until it is switched `from` is an owner and
+//     `to` is none, and from then on the other way round; both are members
+//
+// Changes of members and owners: ring/rebalance.h.
 
 #ifndef GYRE_RING_TOPOLOGY_H_
 #define GYRE_RING_TOPOLOGY_H_
@@ -24,6 +29,7 @@
 #include "ring/claim.h"
 #include "ring/ids.h"
 #include "ring/member.h"
+#include "ring/move.h"
 #include "ring/table.h"
 
 namespace gyre {
@@ -37,12 +43,15 @@ struct Topology {
   TableId next_table_id = TableId(1);
   std::vector<TableSpec> tables;
   std::vector<Ownership> families;
+  std::vector<Move> moves;
+  std::vector<NodeId> removed;  // members once, and never again; sorted
 
   friend bool operator==(const Topology&, const Topology&) = default;
 };
 
 inline constexpr size_t kMaxMembers = 1024;
 inline constexpr size_t kMaxTables = 4096;
+inline constexpr size_t kMaxRemoved = UINT16_MAX;
 inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table or address
 
 // The document of epoch 1, the same on every node that has the same configuration, whatever the
@@ -51,9 +60,24 @@ inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table
 absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
                                          std::vector<Member> members);
 
+// What every change begins with: the document of the next epoch.
+Topology NextOf(const Topology& topology);
+
+// Null where there is none.
+const Member* FindMember(const Topology& topology, NodeId id);
+const Member* FindMember(const Topology& topology, std::string_view name);
+const Move* FindMove(const Topology& topology, PartitionId partition);
+const Ownership* FindFamily(const Topology& topology, int replicas);
+
+// Members that are to own something, as Claim takes them.
+std::vector<ClaimNode> ActiveNodes(const Topology& topology);
+
+// InvalidArgument unless its name, zone and addresses are within bounds.
+absl::Status ValidateMember(const Member& member);
+
 // Adds a table. `wanted.id` is ignored; the new table has the old document's next_table_id. The
 // same spec under the same name again returns the document unchanged, with its epoch.
-// InvalidArgument: name or quorums. FailedPrecondition: N over the number of members.
+// InvalidArgument: name or quorums. FailedPrecondition: N over the number of active members.
 // AlreadyExists: the name has another spec. ResourceExhausted: too many tables, or ids used up.
 absl::StatusOr<Topology> CreateTable(const Topology& topology, TableSpec wanted);
 

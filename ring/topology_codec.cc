@@ -2,15 +2,19 @@
 //
 //   document := format:u16 epoch:u64 cluster:u64 cluster_name:str slices:u32 next_table_id:u16
 //               members:u16 member*  tables:u16 table*  families:u8 family*
-//   member   := name:str zone:str client_address:str peer_address:str
+//               moves:u32 move*  removed:u16 node:u64*
+//   member   := name:str zone:str client_address:str peer_address:str state:u8 key:u64
 //   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
 //               conflict:u8 durability:u8 quorum:u8 ttl_ms:u64
 //   family   := replicas:u8 owners_each:u8 member_index:u16*   (slices * owners_each, slice-major)
+//   move     := partition:u32 from_index:u16 to_index:u16 since:u64 switched:u64
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 3. A member's id is the hash of its name and not written. A
-// valid document has exactly one encoding. Formats 1 and 2 are read and not written: in 2 tables
-// have no ttl_ms, for nothing expired, and in 1 no quorum either, for there were strict ones only.
+// Integers are big endian. format is 4. A member's id is the hash of its name and key and not
+// written; a move is switched where the epoch of that is not 0. A valid document has exactly one
+// encoding. Formats 1 to 3 are read and not written: in 3 members have no state and no key, and
+// nothing moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
+// expired, and in 1 no quorum either, for there were strict ones only.
 
 #include <algorithm>
 #include <utility>
@@ -23,26 +27,42 @@
 namespace gyre {
 namespace {
 
-constexpr uint16_t kFormat = 3;
+constexpr uint16_t kFormat = 4;
+constexpr uint16_t kFormatWithoutMoves = 3;
 constexpr uint16_t kFormatWithoutTtl = 2;
 constexpr uint16_t kFormatWithoutQuorum = 1;
 
-size_t MemberIndex(const Topology& topology, NodeId id) {
-  const auto it =
-      std::lower_bound(topology.members.begin(), topology.members.end(), id,
-                       [](const Member& member, NodeId wanted) { return member.id < wanted; });
-  GYRE_CHECK(it != topology.members.end() && it->id == id, "owners are members");
-  return static_cast<size_t>(it - topology.members.begin());
+uint16_t MemberIndex(const Topology& topology, NodeId id) {
+  const Member* const member = FindMember(topology, id);
+  GYRE_CHECK(member != nullptr, "owners are members");
+  return static_cast<uint16_t>(member - topology.members.data());
 }
 
-Member GetMember(ByteReader& in, ClusterId cluster) {
-  Member member;
+// False for a state that there is not.
+bool GetMember(ByteReader& in, uint16_t format, ClusterId cluster, Member& member) {
   member.name = std::string(in.GetString());
   member.zone = std::string(in.GetString());
   member.client_address = std::string(in.GetString());
   member.peer_address = std::string(in.GetString());
-  member.id = NodeIdFromName(cluster, member.name);
-  return member;
+  const uint8_t state = format <= kFormatWithoutMoves ? 0 : in.Get<uint8_t>();
+  member.state = static_cast<MemberState>(state);
+  member.key = format <= kFormatWithoutMoves ? 0 : in.Get<uint64_t>();
+  member.id = NodeIdFromName(cluster, member.name, member.key);
+  return state <= static_cast<uint8_t>(MemberState::kDead);
+}
+
+// False where one of the two is no member.
+bool GetMove(ByteReader& in, const Topology& topology, Move& move) {
+  move.partition = PartitionId::FromValue(in.Get<uint32_t>());
+  const size_t from = in.Get<uint16_t>();
+  const size_t to = in.Get<uint16_t>();
+  if (from >= topology.members.size() || to >= topology.members.size()) return false;
+  move.from = topology.members[from].id;
+  move.to = topology.members[to].id;
+  move.since = Epoch(in.Get<uint64_t>());
+  move.switched = Epoch(in.Get<uint64_t>());
+  move.step = move.switched == Epoch() ? MoveStep::kFilling : MoveStep::kSwitched;
+  return true;
 }
 
 // False for an enumerator that this format does not have.
@@ -97,6 +117,8 @@ std::string EncodeTopology(const Topology& topology) {
     out.PutString(member.zone);
     out.PutString(member.client_address);
     out.PutString(member.peer_address);
+    out.Put(static_cast<uint8_t>(member.state));
+    out.Put(member.key);
   }
   out.Put(static_cast<uint16_t>(topology.tables.size()));
   for (const TableSpec& table : topology.tables) {
@@ -114,10 +136,18 @@ std::string EncodeTopology(const Topology& topology) {
   for (const Ownership& family : topology.families) {
     out.Put(static_cast<uint8_t>(family.replicas));
     out.Put(static_cast<uint8_t>(family.effective_replicas()));
-    for (const NodeId owner : family.owners) {
-      out.Put(static_cast<uint16_t>(MemberIndex(topology, owner)));
-    }
+    for (const NodeId owner : family.owners) out.Put(MemberIndex(topology, owner));
   }
+  out.Put(static_cast<uint32_t>(topology.moves.size()));
+  for (const Move& move : topology.moves) {
+    out.Put(move.partition.value());
+    out.Put(MemberIndex(topology, move.from));
+    out.Put(MemberIndex(topology, move.to));
+    out.Put(move.since.value());
+    out.Put(move.switched.value());
+  }
+  out.Put(static_cast<uint16_t>(topology.removed.size()));
+  for (const NodeId id : topology.removed) out.Put(id.value());
   return out.Take();
 }
 
@@ -138,13 +168,21 @@ absl::StatusOr<Topology> DecodeTopology(std::string_view bytes) {
   if (topology.slices > kMaxSlices) return garbage;
   topology.next_table_id = TableId(in.Get<uint16_t>());
   for (uint16_t left = in.Get<uint16_t>(); left > 0 && !in.failed(); --left) {
-    topology.members.push_back(GetMember(in, topology.cluster));
+    if (!GetMember(in, format, topology.cluster, topology.members.emplace_back())) return garbage;
   }
   for (uint16_t left = in.Get<uint16_t>(); left > 0 && !in.failed(); --left) {
     if (!GetTable(in, format, topology.tables.emplace_back())) return garbage;
   }
   for (uint8_t left = in.Get<uint8_t>(); left > 0 && !in.failed(); --left) {
     if (!GetFamily(in, topology, topology.families.emplace_back())) return garbage;
+  }
+  if (format > kFormatWithoutMoves) {
+    for (uint32_t left = in.Get<uint32_t>(); left > 0 && !in.failed(); --left) {
+      if (!GetMove(in, topology, topology.moves.emplace_back())) return garbage;
+    }
+    for (uint16_t left = in.Get<uint16_t>(); left > 0 && !in.failed(); --left) {
+      topology.removed.emplace_back(in.Get<uint64_t>());
+    }
   }
   if (!in.finished()) return garbage;
   if (absl::Status status = ValidateTopology(topology); !status.ok()) return status;

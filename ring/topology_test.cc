@@ -9,6 +9,7 @@
 
 #include "ring/check.h"
 #include "ring/random.h"
+#include "ring/rebalance.h"
 
 namespace gyre {
 namespace {
@@ -199,6 +200,31 @@ TEST(Topology, ValidationNamesEachBrokenRule) {
   EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners.pop_back(); }));
   EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[0] = NodeId(1); }));
   EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[1] = t.families[0].owners[0]; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.removed = {t.members[0].id}; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.removed = {NodeId(2), NodeId(1)}; }));
+  EXPECT_TRUE(broken([](Topology& t) {
+    for (Member& member : t.members) member.state = MemberState::kWaiting;
+  }));
+  // Of the family of N = 2, its first partition, to the first node that does not own it.
+  const Ownership& pairs = good.families[0];
+  const auto moved = [&](void (*spoil)(Move&)) {
+    Topology topology = good;
+    const Member* to = topology.members.data();
+    while (to->id == pairs.owners[0] || to->id == pairs.owners[1]) ++to;
+    topology.moves.push_back({PartitionId(2, 0), pairs.owners[0], to->id, topology.epoch});
+    spoil(topology.moves[0]);
+    return ValidateTopology(topology);
+  };
+  EXPECT_TRUE(moved([](Move&) {}).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.partition = PartitionId(1, 0); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.partition = PartitionId(2, 8); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.since = Epoch(); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.since = Epoch(100); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.switched = m.since; }).ok());
+  EXPECT_FALSE(moved([](Move& m) { std::swap(m.from, m.to); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.to = m.from; }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.to = NodeId(5); }).ok());
+  EXPECT_FALSE(moved([](Move& m) { m.step = MoveStep::kSwitched; }).ok());
 }
 
 TEST(TopologyCodec, RoundTripsEveryDocument) {
@@ -214,12 +240,27 @@ TEST(TopologyCodec, RoundTripsEveryDocument) {
   }
 }
 
+// What the document was in an older format, but for its tables.
+std::string InOlderFormat(const Topology& topology, char format) {
+  std::string bytes = EncodeTopology(topology);
+  bytes[1] = format;
+  for (const Member& member : topology.members) {  // behind each: state and key
+    bytes.erase(bytes.find(member.peer_address) + member.peer_address.size(), 1 + 8);
+  }
+  bytes.erase(bytes.size() - 6);  // no moves, and nobody removed
+  return bytes;
+}
+
+TEST(TopologyCodec, InTheFormatThatHadNoMovesEveryMemberIsActive) {
+  const Topology topology = With(Initial(), Table("carts"));
+  EXPECT_EQ(*DecodeTopology(InOlderFormat(topology, 3)), topology);
+}
+
 // Behind the name of a table: replicas, two quorums, conflict, durability, quorum, and ttl_ms.
 TEST(TopologyCodec, InTablesOfTheFormatThatHadNoTtlNothingExpires) {
   TableSpec spec = Table("carts");
   spec.ttl_ms = 5000;
-  std::string bytes = EncodeTopology(With(Initial(), spec));
-  bytes[1] = 2;
+  std::string bytes = InOlderFormat(With(Initial(), spec), 2);
   bytes.erase(bytes.rfind("carts") + 5 + 6, 8);
   EXPECT_EQ(*DecodeTopology(bytes), With(Initial(), Table("carts")));
 }
@@ -228,14 +269,37 @@ TEST(TopologyCodec, TablesOfTheFormatThatHadNoQuorumAreStrict) {
   TableSpec spec = Table("carts");
   const Topology sloppy = With(Initial(), spec);
   spec.quorum = QuorumKind::kStrict;
-  std::string bytes = EncodeTopology(sloppy);
-  bytes[1] = 1;
+  std::string bytes = InOlderFormat(sloppy, 1);
   bytes.erase(bytes.rfind("carts") + 5 + 5, 1 + 8);
   EXPECT_EQ(*DecodeTopology(bytes), With(Initial(), spec));
 }
 
+// Partitions of both kinds of step, a member of each state, and one that was removed.
+Topology Moving() {
+  Topology topology = With(With(Initial(6, 16), Table("a")), Table("b", 2));
+  const auto change = [&](absl::StatusOr<Topology> next) {
+    GYRE_CHECK(next.ok(), "a good change");
+    topology = *std::move(next);
+  };
+  change(AddMember(topology, {{}, "late", "zone-0", "c", "p", MemberState::kWaiting, 7}));
+  change(AddMember(topology, {{}, "gone", "zone-0", "c", "p", MemberState::kWaiting, 8}));
+  change(LeaveMember(topology, "gone"));
+  change(LeaveMember(topology, "node-0"));
+  change(BuryMember(topology, "node-1"));
+  change(BeginMoves(topology, MakePlan(topology), {}));
+  return SwitchMoves(topology, {{{topology.moves[0].partition, topology.moves[0].since}}});
+}
+
+TEST(TopologyCodec, RoundTripsADocumentInTheMiddleOfMoves) {
+  const Topology topology = Moving();
+  ASSERT_GT(topology.moves.size(), 3u);
+  ASSERT_EQ(topology.removed.size(), 1u);
+  ASSERT_EQ(topology.moves[0].step, MoveStep::kSwitched);
+  EXPECT_EQ(*DecodeTopology(EncodeTopology(topology)), topology);
+}
+
 TEST(TopologyCodec, RefusesEveryTruncationAndAnyExtraByte) {
-  const std::string bytes = EncodeTopology(With(Initial(3, 8), Table("carts")));
+  const std::string bytes = EncodeTopology(Moving());
   for (size_t size = 0; size < bytes.size(); ++size) {
     EXPECT_FALSE(DecodeTopology(std::string_view(bytes).substr(0, size)).ok()) << size;
   }
@@ -244,12 +308,12 @@ TEST(TopologyCodec, RefusesEveryTruncationAndAnyExtraByte) {
 
 TEST(TopologyCodec, RefusesANewerFormatAndSaysSo) {
   std::string bytes = EncodeTopology(Initial());
-  bytes[1] = 4;
+  bytes[1] = 5;
   EXPECT_EQ(DecodeTopology(bytes).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(TopologyCodec, AnswersMutatedBytesWithAnErrorOrAValidDocument) {
-  const std::string bytes = EncodeTopology(With(With(Initial(5, 16), Table("a")), Table("b", 5)));
+  const std::string bytes = EncodeTopology(Moving());
   Random random(11);
   int accepted = 0;
   for (int round = 0; round < 50000; ++round) {
@@ -275,7 +339,7 @@ TEST(TopologyCodec, AnswersMutatedBytesWithAnErrorOrAValidDocument) {
     if (!decoded.ok()) continue;
     ++accepted;
     ASSERT_TRUE(ValidateTopology(*decoded).ok());
-    if (mutated[1] != 3) continue;  // an older format is read, and not written
+    if (mutated[1] != 4) continue;  // an older format is read, and not written
     ASSERT_EQ(EncodeTopology(*decoded), mutated) << "a document has one encoding";
   }
   EXPECT_GT(accepted, 0);

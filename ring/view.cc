@@ -37,12 +37,7 @@ const TableSpec* View::FindTable(TableId id) const {
   return it != topology_.tables.end() && it->id == id ? &*it : nullptr;
 }
 
-const Member* View::FindMember(NodeId id) const {
-  const auto it =
-      std::lower_bound(topology_.members.begin(), topology_.members.end(), id,
-                       [](const Member& member, NodeId wanted) { return member.id < wanted; });
-  return it != topology_.members.end() && it->id == id ? &*it : nullptr;
-}
+const Member* View::FindMember(NodeId id) const { return gyre::FindMember(topology_, id); }
 
 PartitionId View::Locate(const TableSpec& table, std::string_view partition_key) const {
   return PartitionId(table.replicas, SliceOf(HashKey(table.id, partition_key), topology_.slices));
@@ -64,6 +59,23 @@ std::vector<PartitionId> View::OwnedBy(NodeId node) const {
   return owned;
 }
 
+View::Nodes View::Replicas(PartitionId partition) const {
+  const absl::Span<const NodeId> owners = Owners(partition);
+  Nodes nodes(owners.begin(), owners.end());
+  if (const Move* const move = FindMove(partition)) nodes.push_back(move->beside());
+  return nodes;
+}
+
+std::vector<PartitionId> View::KeptBy(NodeId node) const {
+  std::vector<PartitionId> kept = OwnedBy(node);
+  const size_t owned = kept.size();
+  for (const Move& move : topology_.moves) {
+    if (move.beside() == node) kept.push_back(move.partition);
+  }
+  std::inplace_merge(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(owned), kept.end());
+  return kept;
+}
+
 std::vector<NodeId> View::StandIns(PartitionId partition, size_t most,
                                    absl::FunctionRef<bool(NodeId)> fit) const {
   std::vector<NodeId> list;
@@ -77,7 +89,7 @@ std::vector<NodeId> View::StandIns(PartitionId partition, size_t most,
     met[index] = true;
     --left;
     const NodeId node = members[index].id;
-    if (list.size() < most && !IsOwner(partition, node) && fit(node)) list.push_back(node);
+    if (list.size() < most && !IsReplica(partition, node) && fit(node)) list.push_back(node);
   };
   for (uint32_t step = 0; step < topology_.slices && left > 0 && list.size() < most; ++step) {
     const uint32_t slice = (partition.slice() + step) % topology_.slices;

@@ -12,10 +12,12 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
 #include "ring/ids.h"
 #include "ring/member.h"
+#include "ring/move.h"
 #include "ring/table.h"
 #include "ring/topology.h"
 
@@ -55,13 +57,28 @@ class View {
 
   bool IsOwner(PartitionId partition, NodeId node) const;
 
+  // Null where the partition is not on its way to another owner.
+  const Move* FindMove(PartitionId partition) const {
+    return topology_.moves.empty() ? nullptr : gyre::FindMove(topology_, partition);
+  }
+
+  // Who takes its writes: the owners and, last, the one beside them while the partition moves.
+  using Nodes = absl::InlinedVector<NodeId, kMaxReplicas + 1>;
+  Nodes Replicas(PartitionId partition) const;
+  bool IsReplica(PartitionId partition, NodeId node) const {
+    const Move* const move = FindMove(partition);
+    return IsOwner(partition, node) || (move != nullptr && move->beside() == node);
+  }
+
   // Every partition, of all families, that `node` owns; ascending.
   std::vector<PartitionId> OwnedBy(NodeId node) const;
+  // Every partition of which it is a replica; ascending.
+  std::vector<PartitionId> KeptBy(NodeId node) const;
 
-  // The first `most` nodes that stand in for the partition's owners, in the order in which they do:
-  // no owner, and `fit`. Ring order: walk the slices after this one and take each owner as it first
-  // appears, so stand-ins of different partitions spread over the cluster. Walks no further than it
-  // must. Empty where Owners() is.
+  // The first `most` nodes that stand in for the partition's replicas, in the order in which they
+  // do: none of them, and `fit`. Ring order: walk the slices after this one and take each owner as
+  // it first appears, so stand-ins of different partitions spread over the cluster. Walks no
+  // further than it must. Empty where Owners() is.
   std::vector<NodeId> StandIns(PartitionId partition, size_t most,
                                absl::FunctionRef<bool(NodeId)> fit) const;
 

@@ -1,0 +1,100 @@
+// Rebalance: how members come and go, and how partitions follow them. Pure functions from one
+// topology document to the next, each of epoch + 1 unless it changes nothing.
+//
+// An operator's word changes the state of a member, and moves nothing by itself. What follows from
+// the states is a Plan: where every partition should be, with the fewest moves (ring/claim.h). It
+// may take a second of computing for a large cluster, so it is made beside the document, and
+// BeginMoves enters as much of it as may be under way at once. Each move then takes its two steps
+// (ring/move.h) as the nodes that are concerned say that they are ready. A plan that is made again
+// half-way, or by another node, comes to the same number of moves in all: what has moved, or is on
+// its way, counts as done.
+//
+// Any thread.
+
+#ifndef GYRE_RING_REBALANCE_H_
+#define GYRE_RING_REBALANCE_H_
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "ring/claim.h"
+#include "ring/ids.h"
+#include "ring/move.h"
+#include "ring/topology.h"
+
+namespace gyre {
+
+// ---- members. NotFound: there is no member of that name.
+
+// A node that joins, active or waiting. `member.id` is ignored. The same member again, by its key,
+// returns the document unchanged, but for addresses that are new. InvalidArgument: name, zone or
+// addresses; no key; or kLeaving or kDead. AlreadyExists: another member has the name.
+// FailedPrecondition: it was removed. ResourceExhausted: too many members.
+absl::StatusOr<Topology> AddMember(const Topology& topology, Member member);
+// Where it serves now. InvalidArgument: too long.
+absl::StatusOr<Topology> SetAddresses(const Topology& topology, NodeId id,
+                                      std::string_view client_address,
+                                      std::string_view peer_address);
+// It is to own its share: one that waits, or leaves and stays after all. FailedPrecondition: dead.
+absl::StatusOr<Topology> ActivateMember(const Topology& topology, std::string_view name);
+// It is to own nothing, and to stay a member: a join that is taken back. FailedPrecondition: too
+// few would be left for some table's N, or it leaves or is dead.
+absl::StatusOr<Topology> RetireMember(const Topology& topology, std::string_view name);
+// It is to own nothing, and then to be no member. FailedPrecondition: too few would be left, or it
+// is dead.
+absl::StatusOr<Topology> LeaveMember(const Topology& topology, std::string_view name);
+// It is gone for good, by the word of an operator who knows: a partition is filled without it, and
+// what only it had is lost. FailedPrecondition: too few would be left.
+absl::StatusOr<Topology> BuryMember(const Topology& topology, std::string_view name);
+// The same, and in the same step another one takes its place: what the dead one owned is all that
+// moves. FailedPrecondition: `with` is neither waiting nor active.
+absl::StatusOr<Topology> ReplaceMember(const Topology& topology, std::string_view dead,
+                                       std::string_view with);
+absl::StatusOr<Topology> SetZone(const Topology& topology, std::string_view name,
+                                 std::string_view zone);
+
+// ---- moves
+
+struct Plan {
+  Epoch epoch;                     // of the document that it is for
+  std::vector<Ownership> targets;  // by family, as the document has them
+  // Copies that are yet to be made, those under way included: the fewest that come to the targets.
+  uint64_t moves = 0;
+};
+Plan MakePlan(const Topology& topology);
+
+struct MoveLimits {
+  // Under way to one node at once, and from one. Defaults 16 and 32. Each takes writes twice while
+  // it lasts, and costs the document 22 bytes; few, and a move waits for the next epoch more often.
+  size_t most_to = 16;
+  size_t most_from = 32;
+};
+// Takes back what is being filled and is not wanted any more, and begins what there is room for.
+// Where nothing is left to move, the owners take the preference order of the plan. Aborted: the
+// plan is for another epoch.
+absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits);
+
+struct MoveRef {
+  PartitionId partition;
+  Epoch since;
+};
+// `to` becomes an owner. Of a move that is not as it was when it began, or is gone, nothing
+// changes. REQUIRES: `to` holds all that `from` had acknowledged before it served under `since`;
+// or, where `from` is dead, all that each of the other owners had (design 3, rule 7).
+Topology SwitchMoves(const Topology& topology, absl::Span<const MoveRef> ready);
+// `from` has nothing to do with the partition any more, and who leaves and has nothing left is no
+// member any more. REQUIRES: every owner, and `from` unless it is dead, serves under the epoch of
+// the switch or a later one; and `to` has all that `from` minted.
+Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done);
+
+// Members that are to own nothing and own nothing are none any more, where they leave or are dead.
+// Every change above ends so.
+bool OwnsNothing(const Topology& topology, NodeId member);
+
+}  // namespace gyre
+
+#endif  // GYRE_RING_REBALANCE_H_
