@@ -270,6 +270,9 @@ absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, 
     return absl::AbortedError(
         absl::StrCat("planned for epoch ", plan.epoch.value(), ", not ", topology.epoch.value()));
   }
+  if (plan.targets.size() != topology.families.size()) {
+    return absl::AbortedError("planned before there was a table of some N");
+  }
   Topology next = NextOf(topology);
   const auto target_of = [&](PartitionId partition) {
     for (const Ownership& target : plan.targets) {

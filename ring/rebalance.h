@@ -76,6 +76,7 @@ struct MoveLimits {
 // Takes back what is being filled and is not wanted any more, and begins what there is room for.
 // Where nothing is left to move, the owners take the preference order of the plan. Aborted: the
 // plan is for another epoch.
+// The same where it was made before there was a table of some N.
 absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits);
 
 struct MoveRef {

@@ -66,6 +66,22 @@ View::Nodes View::Replicas(PartitionId partition) const {
   return nodes;
 }
 
+bool View::PlacesLike(const View& other, PartitionId partition) const {
+  const Move* const mine = FindMove(partition);
+  const Move* const theirs = other.FindMove(partition);
+  const bool moves_alike = mine == nullptr || theirs == nullptr ? mine == theirs : *mine == *theirs;
+  return moves_alike && Owners(partition) == other.Owners(partition);
+}
+
+View::Nodes View::PeersOf(PartitionId partition) const {
+  Nodes nodes = Replicas(partition);
+  const auto end = std::remove_if(nodes.begin(), nodes.end(), [&](NodeId node) {
+    return node == self_ || FindMember(node)->state == MemberState::kDead;
+  });
+  nodes.erase(end, nodes.end());
+  return nodes;
+}
+
 std::vector<PartitionId> View::KeptBy(NodeId node) const {
   std::vector<PartitionId> kept = OwnedBy(node);
   const size_t owned = kept.size();

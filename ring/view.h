@@ -70,6 +70,12 @@ class View {
     return IsOwner(partition, node) || (move != nullptr && move->beside() == node);
   }
 
+  // Whether the partition has the same owners in both, and is on the same way, if on any.
+  bool PlacesLike(const View& other, PartitionId partition) const;
+
+  // The replicas but this node and those that are dead: who may tell of the partition.
+  Nodes PeersOf(PartitionId partition) const;
+
   // Every partition, of all families, that `node` owns; ascending.
   std::vector<PartitionId> OwnedBy(NodeId node) const;
   // Every partition of which it is a replica; ascending.

@@ -70,6 +70,11 @@ void ExpiryIndex::PutBack(PartitionId partition, uint64_t expires_ms) {
         [&](Place* place) { place->looked_ms = std::min(place->looked_ms, expires_ms); });
 }
 
+void ExpiryIndex::Drop(PartitionId partition) {
+  Alter(partition, [](Place* place) { *place = Place(); });
+  places_.erase(partition);
+}
+
 absl::StatusOr<ExpiryPage> ScanExpired(const Snapshot& snapshot, const ExpiryScan& scan) {
   ExpiryPage page;
   absl::Status malformed;

@@ -79,6 +79,8 @@ class ExpiryIndex {
   // without a Begin. REQUIRES: one of a partition at a time.
   ExpiryScan Begin(PartitionId partition, uint64_t by_ms, size_t most, uint64_t durable);
   void End(PartitionId partition, uint64_t next_ms);
+  // Nothing of the partition expires any more. No look at it may be under way.
+  void Drop(PartitionId partition);
   // Entries of this moment and later are still there, though a look that has ended met them, or
   // failed.
   void PutBack(PartitionId partition, uint64_t expires_ms);

@@ -129,6 +129,16 @@ void HintLog::Drop(const KeptHint& hint, WriteBatch* batch) {
   Remove({hint.key.owner, hint.key.item.partition}, hint.bytes);
 }
 
+void HintLog::Readdress(const KeptHint& hint, NodeId owner, WriteBatch* batch) {
+  Drop(hint, batch);
+  const std::string key = EncodeHintKey({owner, hint.key.item, next_number_++});
+  const std::string value =
+      EncodeHintValue(hint.record, hint.minted, hint.ownerless, hint.since_ms);
+  room_->Count(key.size() + value.size());
+  Add({owner, hint.key.item.partition}, key.size() + value.size(), hint.since_ms, hint.ownerless);
+  batch->Put(Family::kHints, key, value);
+}
+
 void HintLog::DropDamaged(const DamagedHint& hint, WriteBatch* batch) {
   batch->Erase(Family::kHints, hint.key);
   // One whose key is damaged has not been counted.

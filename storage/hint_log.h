@@ -131,6 +131,9 @@ class HintLog {
   [[nodiscard]] bool Keep(absl::Span<const NodeId> owners, const ItemKey& item,
                           const Record& record, const std::vector<Minted>& minted, bool ownerless,
                           uint64_t since_ms, WriteBatch* batch);
+  // Keeps it for another owner instead, in the same room. REQUIRES: it is kept, and not dropped
+  // yet.
+  void Readdress(const KeptHint& hint, NodeId owner, WriteBatch* batch);
   // Gives one that has no age the age 0. REQUIRES: it is kept.
   static void Stamp(KeptHint* hint, uint64_t time_ms, WriteBatch* batch);
   // REQUIRES: it is kept, and not dropped yet.

@@ -8,6 +8,7 @@ namespace {
 
 constexpr char kVersion = 1;
 constexpr char kVersionFilling = 2;
+constexpr char kVersionMoved = 3;
 
 bool TakeVersion(std::string_view* in) {
   if (in->empty() || in->front() != kVersion) return false;
@@ -15,28 +16,45 @@ bool TakeVersion(std::string_view* in) {
   return true;
 }
 
+// What follows the version; false where that is unknown.
+bool TakeHead(std::string_view* in, PartitionState* state) {
+  if (in->empty()) return false;
+  const char version = in->front();
+  in->remove_prefix(1);
+  if (version < kVersion || version > kVersionMoved) return false;
+  state->filling = version == kVersionFilling;
+  uint64_t self = 0;
+  if (!ConsumeFixed64(in, &self)) return false;
+  state->self = ReplicaId(self);
+  if (version != kVersionMoved) return true;
+  uint64_t since = 0;
+  if (!ConsumeFixed64(in, &since) || since == 0 || in->empty()) return false;
+  const char filling = in->front();
+  in->remove_prefix(1);
+  state->since = Epoch(since);
+  state->filling = filling == 1;
+  return filling == 0 || filling == 1;
+}
+
 }  // namespace
 
 std::string EncodePartitionState(const PartitionState& state) {
-  std::string out(1, state.filling ? kVersionFilling : kVersion);
+  const bool moved = state.since != Epoch();
+  std::string out(1, moved ? kVersionMoved : state.filling ? kVersionFilling : kVersion);
   AppendFixed64(&out, state.self.value());
+  if (moved) {
+    AppendFixed64(&out, state.since.value());
+    out.push_back(state.filling ? 1 : 0);
+  }
   out.append(EncodePartitionClock(state.clock));
   return out;
 }
 
 absl::StatusOr<PartitionState> DecodePartitionState(std::string_view bytes) {
   PartitionState state;
-  uint64_t self = 0;
-  state.filling = !bytes.empty() && bytes.front() == kVersionFilling;
-  if (state.filling) {
-    bytes.remove_prefix(1);
-  } else if (!TakeVersion(&bytes)) {
-    bytes = {};
-  }
-  if (!ConsumeFixed64(&bytes, &self)) {
+  if (!TakeHead(&bytes, &state)) {
     return absl::DataLossError("partition state: malformed, or of a newer format");
   }
-  state.self = ReplicaId(self);
   absl::StatusOr<PartitionClock> clock = DecodePartitionClock(bytes);
   if (!clock.ok()) return clock.status();
   state.clock = *std::move(clock);

@@ -3,6 +3,7 @@
 //
 //   state  := version(1)=1 self(8 big endian) clock          nothing was lost
 //           | version(1)=2 self(8 big endian) clock          `filling`
+//           | version(1)=3 self(8 big endian) since(8 big endian) filling(1) clock
 //   entry  := version(1)=1 table(varint) key_length(varint) key minted_rest
 //   minted_rest := attempt(varint) [ write(16) ]       the lowest bit of attempt: write is there
 //
@@ -30,8 +31,10 @@ namespace gyre {
 struct PartitionState {
   ReplicaId self;        // the identity of this life; 0: has not minted yet
   PartitionClock clock;  // the dots whose effect the records hold, and so all that `self` minted
-  // What was here was lost, and has not been brought back from the other owners.
+  // What was here was lost, or never was here, and has not been brought from the other owners.
   bool filling = false;
+  // Of the move that brought the partition here (ring/move.h); 0: it was here from the beginning.
+  Epoch since = {};
 };
 
 std::string EncodePartitionState(const PartitionState& state);

@@ -42,8 +42,28 @@ TEST(PartitionState, RefusesWhatEndsBeforeItsClockOrGoesOnAfterIt) {
 
 TEST(PartitionState, RefusesANewerFormat) {
   std::string bytes = EncodePartitionState(Sample());
-  bytes[0] = 3;
+  bytes[0] = 4;
   EXPECT_FALSE(DecodePartitionState(bytes).ok());
+}
+
+TEST(PartitionState, OfWhatMovedHereItSaysSinceWhen) {
+  for (const bool filling : {false, true}) {
+    PartitionState state = Sample();
+    state.since = Epoch(9);
+    state.filling = filling;
+    std::string bytes = EncodePartitionState(state);
+    EXPECT_EQ(bytes[0], 3) << "an older build, which knows of no moves, refuses it";
+    const auto decoded = DecodePartitionState(bytes);
+    ASSERT_TRUE(decoded.ok());
+    EXPECT_EQ(decoded->since, Epoch(9));
+    EXPECT_EQ(decoded->filling, filling);
+    EXPECT_EQ(decoded->clock, state.clock);
+    for (size_t size = 0; size <= 18; ++size) {
+      EXPECT_FALSE(DecodePartitionState(bytes.substr(0, size)).ok()) << size;
+    }
+    bytes[17] = 2;
+    EXPECT_FALSE(DecodePartitionState(bytes).ok()) << "neither";
+  }
 }
 
 TEST(PartitionState, ThatAPartitionIsToBeFilledIsInItsVersion) {

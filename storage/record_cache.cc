@@ -73,6 +73,17 @@ void RecordCache::ForEachClean(absl::FunctionRef<void(const Entry&)> visit) cons
   }
 }
 
+void RecordCache::DropPartition(PartitionId partition) {
+  for (Entry* entry = newest_; entry != nullptr;) {
+    Entry* const next = entry->second.older;
+    if (entry->second.partition == partition) {
+      Unlink(entry);
+      Erase(entry);
+    }
+    entry = next;
+  }
+}
+
 bool RecordCache::IsGone(const Entry& entry) const {
   return entry.second.bytes > 0 && dropped_.contains(entry.second.table);
 }

@@ -80,6 +80,9 @@ class RecordCache {
   // when it is erased the engine may still answer what it held. What there was leaves with age.
   void DropTable(TableId table) { dropped_.insert(table); }
 
+  // Nothing clean of the partition is kept. Looks at all that is.
+  void DropPartition(PartitionId partition);
+
   struct Figures {
     uint64_t hits = 0;       // of Find, since start, and so are the next two
     uint64_t misses = 0;     // the same

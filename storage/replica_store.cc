@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "ring/check.h"
@@ -32,8 +33,12 @@ absl::Status ReplicaStore::Open(const std::vector<PartitionId>& partitions, bool
   std::vector<Found> all;
   all.reserve(partitions.size());
   for (PartitionId id : partitions) {
-    absl::StatusOr<Found> found =
-        FindStored(*snapshot, id, options_.remembered_writes / partitions.size());
+    absl::StatusOr<Found> found = Found();
+    if (IsDropping(id)) {
+      found->is_new = true;
+    } else {
+      found = FindStored(*snapshot, id, options_.remembered_writes / partitions.size());
+    }
     if (!found.ok()) return found.status();
     all.push_back(*std::move(found));
   }
@@ -147,6 +152,62 @@ absl::Status ReplicaStore::RecallRemains(const Snapshot& snapshot, PartitionId i
   return scanned.ok() ? malformed : scanned;
 }
 
+void ReplicaStore::BeginMove(PartitionId id, Epoch since) {
+  PartitionState& state = At(id).state;
+  if (state.since == since) return;
+  state.since = since;
+  state.filling = true;
+  WriteState(id);
+  gathering_needs_sync_ = true;
+}
+
+void ReplicaStore::Drop(PartitionId id) {
+  const auto of_it = [&](const PendingItem* item) { return item->second.partition == id; };
+  std::erase_if(dirty_items_, of_it);
+  std::set<PendingItem*> pinned;
+  for (const auto& [seq, item] : pending_order_) {
+    if (of_it(item)) pinned.insert(item);
+  }
+  std::erase_if(pending_order_, [&](const auto& one) { return of_it(one.second); });
+  for (PendingItem* item : pinned) {
+    item->second.stored = Record{};
+    records_.Release(item);  // nothing is left of it
+  }
+  records_.DropPartition(id);
+  expiry_.Drop(id);
+  unsettled_ -= At(id).unsettled.size();
+  dirty_partitions_.erase(id);
+  places_.erase(id);
+  partitions_.erase(id);
+  EraseStored(id);
+}
+
+void ReplicaStore::EraseStored(PartitionId id) {
+  dropping_[id] = CommitBeside(Durability::kPeriodic, [&](WriteBatch* batch) {
+    for (const Family family : {Family::kRecords, Family::kDotLog, Family::kExpiry}) {
+      batch->EraseRange(family, PartitionBegin(id), PartitionEnd(id));
+    }
+    batch->EraseRange(Family::kMeta, RemainsBegin(id), RemainsEnd(id));
+    batch->Erase(Family::kMeta, EncodeClockKey(id));
+  });
+}
+
+absl::Status ReplicaStore::DropOthers(absl::FunctionRef<bool(PartitionId)> mine) {
+  const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
+  std::vector<PartitionId> others;
+  const absl::Status scanned =
+      snapshot->Scan(Family::kMeta, EncodeClockKey(PartitionId::FromValue(0)),
+                     EncodeClockKey(PartitionId::FromValue(UINT32_MAX)),
+                     [&](std::string_view key, std::string_view) {
+                       const std::optional<PartitionId> id = DecodeClockKey(key);
+                       if (id.has_value() && mine(*id) && !Owns(*id)) others.push_back(*id);
+                       return true;
+                     });
+  if (!scanned.ok()) return scanned;
+  for (PartitionId id : others) EraseStored(id);
+  return absl::OkStatus();
+}
+
 ReplicaStore::Partition& ReplicaStore::At(PartitionId partition) {
   Partition* const found = Find(partition);
   GYRE_CHECK(found != nullptr, "the shard owns the partition");
@@ -166,6 +227,7 @@ absl::StatusOr<std::optional<Record>> ReplicaStore::Load(const ItemKey& item) {
   if (const RecordCache::Entry* kept = records_.Find(key); kept != nullptr) {
     return std::optional(kept->second.stored);
   }
+  if (IsDropping(item.partition)) return std::optional<Record>(Record{});
   std::string bytes;
   switch (engine_->TryGet(Family::kRecords, key, &bytes)) {
     case Peek::kNeedsDisk:
@@ -350,7 +412,7 @@ void ReplicaStore::EndFilling(PartitionId id) {
 void ReplicaStore::EndAllFilling() {
   fill_what_is_new_ = false;
   for (const auto& [id, partition] : partitions_) {
-    if (partition.state.filling) EndFilling(id);
+    if (partition.state.filling && partition.state.since == Epoch()) EndFilling(id);
   }
 }
 
@@ -689,6 +751,7 @@ void ReplicaStore::OnCommitted(CommitSeq seq) {
     pending_order_.pop_front();
     if (pending->second.seq <= seq) records_.Release(pending);
   }
+  std::erase_if(dropping_, [&](const auto& one) { return one.second <= seq; });
 }
 
 }  // namespace gyre

@@ -112,6 +112,19 @@ class ReplicaStore {
   // and nothing has changed.
   absl::Status Open(const std::vector<PartitionId>& partitions, bool new_lives);
 
+  // This node is to own the partition by the move that began with the epoch `since`: until
+  // EndFilling it is to be filled, unless it has been since then. What is there of earlier times
+  // stays, for it may be what is to come.
+  void BeginMove(PartitionId partition, Epoch since);
+  // By which move it came here, if by any.
+  Epoch MovedSince(PartitionId partition) const { return At(partition).state.since; }
+  // The partition is this store's no more, and nothing of it is kept. REQUIRES: nobody waits for
+  // what was asked of it.
+  void Drop(PartitionId partition);
+  // The same of every partition with a state in the store, but those that are open and those that
+  // `mine` denies: what was to be dropped as the process ended. Reads the engine; for a start.
+  absl::Status DropOthers(absl::FunctionRef<bool(PartitionId)> mine);
+
   const Options& options() const { return options_; }
   bool Owns(PartitionId partition) const { return Find(partition) != nullptr; }
 
@@ -217,7 +230,8 @@ class ReplicaStore {
   // From now on, and after a restart, until EndFilling; for all partitions. What is there stays.
   void BeginFilling();
   void EndFilling(PartitionId partition);
-  // Nothing was lost: no partition is to be filled, and none that is opened later.
+  // Nothing was lost: no partition is to be filled, and none that is opened later, but those that
+  // move here.
   void EndAllFilling();
   // Begins a new life: the next dot has a new replica id.
   void StartLife(PartitionId partition);
@@ -310,6 +324,9 @@ class ReplicaStore {
   };
   // `share`: of writes, at most, in all. These change nothing, whatever they meet.
   static absl::StatusOr<Found> FindStored(const Snapshot& snapshot, PartitionId id, size_t share);
+  // What is on the disk of it is not, any more: it is being dropped.
+  bool IsDropping(PartitionId id) const { return !dropping_.empty() && dropping_.contains(id); }
+  void EraseStored(PartitionId id);
   static absl::Status RecallWrites(const Snapshot& snapshot, PartitionId id, size_t share,
                                    Found* found);
   static absl::Status RecallPruned(const Snapshot& snapshot, PartitionId id, Partition* partition);
@@ -322,6 +339,7 @@ class ReplicaStore {
 
   std::map<PartitionId, Partition> partitions_;
   absl::flat_hash_map<PartitionId, Partition*> places_;  // in partitions_; never iterated
+  std::map<PartitionId, CommitSeq> dropping_;            // until which commit is durable
   size_t unsettled_ = 0;                                 // items, over all partitions
   ExpiryIndex expiry_;
   RecordCache records_;  // pinned: what is not yet durable
