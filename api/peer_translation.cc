@@ -171,6 +171,7 @@ struct BodyEncoder {
     wire->set_mended(answer.mended);
     wire->set_upto_replica(answer.upto.replica.value());
     wire->set_upto_counter(answer.upto.counter);
+    wire->set_filling(answer.filling);
   }
   void operator()(const CopyAsk& ask) const {
     peer::CopyAsk* wire = out->mutable_copy_ask();
@@ -432,6 +433,7 @@ absl::StatusOr<PeerBody> DecodeClockAnswer(PartitionId partition, peer::ClockAns
   answer.mended = wire->mended();
   answer.upto = {ReplicaId(wire->upto_replica()), wire->upto_counter()};
   if (answer.upto.counter > kMaxCounter) return Malformed("upto");
+  answer.filling = wire->filling();
   return answer;
 }
 

@@ -158,6 +158,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       for (int i = In(0, 3); i > 0; --i) answer.items.push_back(AnyRecord(partition));
       answer.mended = Word();
       if (Flag()) answer.upto = {ReplicaId(Word()), Word() % kMaxCounter};
+      answer.filling = Flag();
       return answer;
     }
     case 8:

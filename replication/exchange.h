@@ -22,6 +22,7 @@
 #include "replication/request.h"
 #include "ring/check.h"
 #include "ring/ids.h"
+#include "ring/move.h"
 
 namespace gyre {
 
@@ -80,6 +81,8 @@ struct Surroundings {
   PeerPace* pace;
   // The cluster's time in milliseconds, where it is known: what has expired by it is not shown.
   std::optional<uint64_t> time_ms = {};
+  // Of the item's partition, or null: then a write goes to one replica beside the owners as well.
+  const Move* move = nullptr;
 };
 
 // How gladly `node` is asked, 0 the most: this node itself, then the healthy that are not slow,

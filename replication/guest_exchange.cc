@@ -11,9 +11,9 @@ void GuestExchange::Start(const Surroundings& around, Time now, Effects* effects
   self_ = around.self;
   epoch_ = around.epoch;
   owners_.assign(around.owners.begin(), around.owners.end());
+  tally_.emplace(owners_, request_.needed, around.move);
   deadline_ = now + request_.timeout;
   look_until_ = now + request_.timeout / 4;
-  tally_.emplace(owners_, request_.needed);
   // A write that no owner can be asked about may be late: its client was served elsewhere long ago.
   // One that says what it has seen replaces that again, which does no harm; another would take
   // along what came since.

@@ -1,8 +1,8 @@
 // GuestExchange: a write at a node that is no owner, while no owner can be reached. It looks what
 // those that stand in keep of the item, mints as a guest on top of that (storage/guest.h), has a
-// hint kept for every owner, each at another node and the first here, and answers once W of them
-// are durable. A retry whose write is found among the hints is not minted again; what was found is
-// kept for every owner.
+// hint kept for every owner, and while the partition moves for the one beside them, each at another
+// node and the first here, and answers once W of them are durable. A retry whose write is found
+// among the hints is not minted again; what was found is kept for every owner.
 //
 // Only where the table's quorum is sloppy. Source: Dynamo (SOSP 2007) section 4.6; design 3,
 // rule 6.

@@ -103,6 +103,8 @@ struct ClockAnswer {
   // Records of the partition that were damaged there, and are whole again, since its start: what a
   // copy had to leave out may be there by now.
   uint64_t mended = 0;
+  // Something was lost there, and has not been brought back: it is no word on all that there is.
+  bool filling = false;
   // Where more was lacked: everything up to this dot that was asked for is in, or left out.
   // Dot{}: there is no more, or the answer is of a build that does not say.
   Dot upto = {};

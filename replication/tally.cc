@@ -6,13 +6,25 @@
 
 namespace gyre {
 
-Tally::Tally(absl::Span<const NodeId> replicas, int needed) : needed_(needed) {
+Tally::Tally(absl::Span<const NodeId> replicas, int needed, const Move* move) : needed_(needed) {
   GYRE_CHECK(needed >= 1, "a quorum needs at least one");
-  slots_.reserve(replicas.size());
+  slots_.reserve(replicas.size() + 1);
   for (NodeId replica : replicas) {
     GYRE_CHECK(Find(replica) == nullptr, "replicas are distinct");
+    if (move != nullptr && replica == move->stands_for()) stood_for_ = slots_.size();
     slots_.push_back({replica, Part::kNotAsked, Time(), Duration()});
   }
+  if (move == nullptr) return;
+  GYRE_CHECK(stood_for_.has_value() && Find(move->beside()) == nullptr, "it is of these owners");
+  slots_.push_back({move->beside(), Part::kNotAsked, Time(), Duration()});
+}
+
+template <typename IsSo>
+int Tally::Count(IsSo is_so) const {
+  int count = static_cast<int>(std::count_if(slots_.begin(), slots_.end(), is_so));
+  // One of two, or both: then one too many.
+  if (stood_for_.has_value() && (is_so(slots_[*stood_for_]) || is_so(slots_.back()))) --count;
+  return count;
 }
 
 Tally::Slot* Tally::Find(NodeId replica) {
@@ -41,7 +53,6 @@ bool Tally::Answer(NodeId replica, Part part, Time now) {
   slot->took = slot->part == Part::kNotAsked ? Duration() : now - slot->asked;
   slot->part = part;
   slot->stand_in = NodeId();
-  if (!stood_in_for) ++answered_;
   return true;
 }
 
@@ -52,9 +63,14 @@ bool Tally::AnswerFor(NodeId replica, NodeId stand_in, Time now) {
 }
 
 int Tally::stand_ins() const {
-  return static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const Slot& slot) {
-    return slot.part == Part::kStoodInFor;
-  }));
+  const auto stood_in_for = [](const Slot& slot) { return slot.part == Part::kStoodInFor; };
+  int count = static_cast<int>(std::count_if(slots_.begin(), slots_.end(), stood_in_for));
+  if (!stood_for_.has_value()) return count;
+  const Slot& one = slots_[*stood_for_];
+  const Slot& other = slots_.back();
+  count -= stood_in_for(one) + stood_in_for(other);
+  const bool both = HasAnswered(one) && HasAnswered(other);
+  return count + (both && (stood_in_for(one) || stood_in_for(other)) ? 1 : 0);
 }
 
 std::vector<NodeId> Tally::Unanswered() const {
@@ -76,11 +92,9 @@ void Tally::Repaired(NodeId replica) {
 }
 
 bool Tally::Impossible() const {
-  int possible = 0;
-  for (const Slot& slot : slots_) {
-    if (slot.part != Part::kUnreachable && slot.part != Part::kRefused) ++possible;
-  }
-  return possible < needed_;
+  return Count([](const Slot& slot) {
+           return slot.part != Part::kUnreachable && slot.part != Part::kRefused;
+         }) < needed_;
 }
 
 bool Tally::Asked(NodeId replica) const {

@@ -3,22 +3,29 @@
 //
 // One exchange owns it. Each replica counts once, whatever it repeats: a doubled acknowledgement
 // must not stand in for a missing one.
+//
+// While a partition moves, one replica is to be met in two sets: the owners, and the owners with
+// the one beside them in the place of another (ring/move.h). Those two count as one replica, that
+// has answered once both have: so the smaller count of both sets is what is counted.
 
 #ifndef GYRE_REPLICATION_TALLY_H_
 #define GYRE_REPLICATION_TALLY_H_
 
+#include <optional>
 #include <vector>
 
 #include "absl/types/span.h"
 #include "replication/request.h"
 #include "ring/ids.h"
+#include "ring/move.h"
 
 namespace gyre {
 
 class Tally {
  public:
-  // REQUIRES: replicas are distinct; 1 <= needed.
-  Tally(absl::Span<const NodeId> replicas, int needed);
+  // `move`: of the partition whose owners the replicas are, or null. REQUIRES: replicas are
+  // distinct; 1 <= needed.
+  Tally(absl::Span<const NodeId> replicas, int needed, const Move* move = nullptr);
 
   // The replica was asked at `now`. Asking again keeps an answer that is there.
   void Ask(NodeId replica, Time now);
@@ -33,10 +40,10 @@ class Tally {
   void Repaired(NodeId replica);
 
   int needed() const { return needed_; }
-  int answered() const { return answered_; }
+  int answered() const { return Count(HasAnswered); }
   // Of those, the ones that others stood in for.
   int stand_ins() const;
-  bool Met() const { return answered_ >= needed_; }
+  bool Met() const { return answered() >= needed_; }
   // Even if everyone who may still answer did, the quorum would not be met.
   bool Impossible() const;
   bool Asked(NodeId replica) const;
@@ -57,6 +64,9 @@ class Tally {
     Duration took;
     NodeId stand_in = {};
   };
+  // How many replicas are so, the two that count as one being so where both are.
+  template <typename IsSo>
+  int Count(IsSo is_so) const;
   Slot* Find(NodeId replica);
   const Slot* Find(NodeId replica) const;
   static bool HasAnswered(const Slot& slot) {
@@ -64,9 +74,9 @@ class Tally {
            slot.part == Part::kRepaired || slot.part == Part::kStoodInFor;
   }
 
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_;  // last the one beside the owners, where there is one
   const int needed_;
-  int answered_ = 0;
+  std::optional<size_t> stood_for_;  // by the last: counts with it
 };
 
 }  // namespace gyre

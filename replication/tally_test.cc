@@ -122,5 +122,51 @@ TEST(TallyDeathTest, RefusesAReplicaNamedTwice) {
   EXPECT_DEATH(Tally({kA, kA}, 1), "replicas are distinct");
 }
 
+// ---- while one of the owners moves
+
+constexpr NodeId kD(4);
+
+Move Moving(MoveStep step) {
+  return step == MoveStep::kFilling ? Move{{}, kC, kD, Epoch(2), step}
+                                    : Move{{}, kD, kC, Epoch(2), step, Epoch(3)};
+}
+
+TEST(Tally, WhoMovesAndWhoTakesItsPlaceCountAsOne) {
+  for (const MoveStep step : {MoveStep::kFilling, MoveStep::kSwitched}) {
+    const Move move = Moving(step);
+    Tally tally(kAll, 2, &move);
+    tally.Answer(kA, Part::kCoordinator, At(0));
+    tally.Answer(kC, Part::kAnswered, At(1));
+    EXPECT_EQ(tally.answered(), 1) << "of {A, B, D} only one";
+    EXPECT_FALSE(tally.Met());
+    EXPECT_EQ(tally.Unanswered(), (std::vector<NodeId>{kB, kD}));
+    Tally one_more = tally;
+    EXPECT_TRUE(one_more.Answer(kD, Part::kAnswered, At(2)));
+    EXPECT_TRUE(one_more.Met());
+    EXPECT_TRUE(tally.Answer(kB, Part::kAnswered, At(2)));
+    EXPECT_TRUE(tally.Met());
+  }
+}
+
+TEST(Tally, WhereOneOfThemIsLostTheOtherDoesNotCount) {
+  const Move move = Moving(MoveStep::kFilling);
+  Tally tally(kAll, 2, &move);
+  tally.Fail(kD, Part::kUnreachable);
+  EXPECT_FALSE(tally.Impossible()) << "A and B may";
+  tally.Fail(kB, Part::kRefused);
+  EXPECT_TRUE(tally.Impossible());
+}
+
+TEST(Tally, AStandInForOneOfThemCountsOnceBothHaveAnswered) {
+  const Move move = Moving(MoveStep::kFilling);
+  Tally tally(kAll, 3, &move);
+  tally.Answer(kA, Part::kCoordinator, At(0));
+  tally.AnswerFor(kD, kStranger, At(1));
+  EXPECT_EQ(tally.stand_ins(), 0);
+  tally.AnswerFor(kC, NodeId(8), At(1));
+  EXPECT_EQ(tally.answered(), 2);
+  EXPECT_EQ(tally.stand_ins(), 1);
+}
+
 }  // namespace
 }  // namespace gyre

@@ -37,6 +37,8 @@ class Trial {
     std::optional<Record> at_hand = {};
     PeerPace* pace = nullptr;             // null: one that has seen nothing
     std::optional<uint64_t> time_ms = 1;  // the cluster's
+    // Whom the partition goes from, and to; "": it stays. Which of them is an owner says the step.
+    std::string moves = {};
   };
 
   Trial(std::unique_ptr<Exchange> exchange, Setting setting)
@@ -58,9 +60,19 @@ class Trial {
       return reachable(node) && setting_.suspected.find(Letter(node)) == std::string::npos;
     };
     const auto at_hand = [this] { return setting_.at_hand; };
+    Move move;
+    if (!setting_.moves.empty()) {
+      const bool filling = setting_.owners.find(setting_.moves[0]) != std::string::npos;
+      move = {{},
+              NodeOf(setting_.moves[0]),
+              NodeOf(setting_.moves[1]),
+              Epoch(7),
+              filling ? MoveStep::kFilling : MoveStep::kSwitched};
+    }
     return Step([&](Effects* effects) {
       exchange_->Start({NodeOf(setting_.self), Epoch(7), owners, reachable, healthy, at_hand,
-                        setting_.pace != nullptr ? setting_.pace : pace_.get(), setting_.time_ms},
+                        setting_.pace != nullptr ? setting_.pace : pace_.get(), setting_.time_ms,
+                        setting_.moves.empty() ? nullptr : &move},
                        now_, effects);
     });
   }

@@ -13,16 +13,23 @@ void WriteExchange::Start(const Surroundings& around, Time now, Effects* effects
   self_ = around.self;
   epoch_ = around.epoch;
   deadline_ = now + request_.timeout;
+  const auto look = [&](NodeId replica) {
+    if (!around.reachable(replica)) {
+      unreachable_.push_back(replica);
+    } else if (!around.healthy(replica)) {
+      suspected_.push_back(replica);
+    }
+  };
   for (NodeId owner : around.owners) {
     if (owner == self_) continue;
     others_.push_back(owner);
-    if (!around.reachable(owner)) {
-      unreachable_.push_back(owner);
-    } else if (!around.healthy(owner)) {
-      suspected_.push_back(owner);
-    }
+    look(owner);
   }
-  tally_.emplace(around.owners, request_.needed);
+  if (around.move != nullptr) {
+    beside_ = around.move->beside();
+    look(beside_);
+  }
+  tally_.emplace(around.owners, request_.needed, around.move);
   retry_ = request_.intent.attempt > kFirstAttempt;
   // Its word counts where it has lost nothing: it does not know.
   const int more = memory_ == Memory::kLost ? 1 : 0;
@@ -99,6 +106,7 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
   Apply apply{{request_.item, std::make_shared<const Record>(std::move(minted.record)),
                std::move(minted.minted)},
               request_.intent.durability};
+  if (beside_ != NodeId()) others_.push_back(beside_);
   for (NodeId other : others_) {
     tally_->Ask(other, now);
     effects->sends.emplace_back(other, apply);

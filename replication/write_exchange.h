@@ -20,6 +20,10 @@
 // them does not answer the stand-ins, too, for what it looks for may be among their hints; it is
 // minted all the same where that is not enough, or not in time.
 //
+// While the partition moves, the one beside the owners (ring/move.h) takes the write like them, and
+// W is counted in both sets. It is not asked by who looks for an earlier attempt: an acknowledged
+// one has W of the owners as well.
+//
 // Source: Dynamo (SOSP 2007) sections 4.5 and 4.6; minting as in Almeida et al., DAIS 2015,
 // section 4.
 
@@ -72,7 +76,8 @@ class WriteExchange final : public Exchange {
   const Memory memory_;
   NodeId self_;
   Epoch epoch_;
-  std::vector<NodeId> others_;       // the other owners
+  std::vector<NodeId> others_;       // the other owners; after minting, who is beside them as well
+  NodeId beside_;                    // or none
   std::vector<NodeId> unreachable_;  // nodes, when last heard
   std::vector<NodeId> suspected_;    // of the other owners, those that may not answer
   Stage stage_ = Stage::kMinting;

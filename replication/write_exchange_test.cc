@@ -346,6 +346,39 @@ WriteRequest Sloppy(WriteRequest request) {
   return request;
 }
 
+// ---- while one of the owners moves
+
+TEST(WriteExchange, WhileAnOwnerMovesItNeedsAQuorumOfTheOwnersBeforeAndAfter) {
+  for (const std::string moves : {"cd", "dc"}) {
+    Trial trial = Write(Put(2), {.moves = moves});
+    EXPECT_EQ(trial.Start(), "mint, wake 2000");
+    EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, Apply>d, wake 2000");
+    EXPECT_EQ(trial.Hear('c', ApplyReply{}), "wake 2000") << "of a, b, d only a has it";
+    EXPECT_EQ(trial.Hear('d', ApplyReply{}), "OK 2/2");
+    Trial other = Write(Put(2), {.moves = moves});
+    other.Start();
+    other.Minted(Minted());
+    EXPECT_EQ(other.Hear('b', ApplyReply{}), "OK 2/2") << "they stay";
+  }
+}
+
+TEST(WriteExchange, ARetryAsksTheOwnersAndNotWhoIsBesideThem) {
+  Trial trial = Write(Retry(2), {.moves = "cd"});
+  EXPECT_EQ(trial.Start(), "Lookup>b, Lookup>c, wake 500");
+  EXPECT_EQ(trial.Hear('b', LookupReply{}), "mint, wake 2000");
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, Apply>d, wake 2000");
+}
+
+TEST(WriteExchange, WhoIsBesideTheOwnersAndCannotBeReachedIsWaitedForWhereItIsNeeded) {
+  Trial trial = Write(Put(2), {.unreachable = "d", .moves = "cd"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "Apply>b, Apply>c, Apply>d, wake 2000");
+  EXPECT_EQ(trial.Hear('b', ApplyReply{}), "OK 2/2");
+  Trial all = Write(Put(3), {.unreachable = "d", .moves = "cd"});
+  all.Start();
+  EXPECT_EQ(all.Minted(Minted()), "Apply>b, Apply>c, Apply>d, QUORUM_NOT_MET 1/3 unknown");
+}
+
 TEST(SloppyWrite, WithAllOwnersThereNobodyStandsIn) {
   Trial trial = Write(Sloppy(Put(2)));
   EXPECT_EQ(trial.Start(), "mint, wake 2000");
@@ -561,6 +594,17 @@ TEST(SloppyWrite, AShortTimeoutEndsWhileItIsMinted) {
   Trial trial = Write(request);
   trial.Start();
   EXPECT_EQ(trial.effects().wake, Time() + Duration::Micros(2)) << "once, not again and again";
+}
+
+TEST(SloppyWrite, WhoIsBesideTheOwnersIsStoodInForToo) {
+  Trial trial = Write(Sloppy(Put(3)), {.unreachable = "d", .moves = "cd"});
+  trial.Start();
+  EXPECT_EQ(trial.Minted(Minted()), "stand-ins?, Apply>b, Apply>c, Apply>d, wake 500");
+  EXPECT_EQ(trial.StandIns("x"), "Hint>x, wake 500");
+  EXPECT_EQ(trial.sent<Hint>(0).owner, NodeOf('d'));
+  trial.Hear('b', ApplyReply{});
+  trial.Hear('c', ApplyReply{});
+  EXPECT_EQ(trial.Hear('x', HintReply{}), "OK 3/3 stand-ins 1");
 }
 
 }  // namespace
