@@ -65,6 +65,10 @@ void Control::Propose(uint64_t token, Change change, Instant now) {
     out_.done.push_back({token, absl::InternalError("the disk of this node failed")});
     return;
   }
+  Begin(token, std::move(change), now);
+}
+
+void Control::Begin(std::optional<uint64_t> token, Change change, Instant now) {
   const ExchangeId id = next_exchange_++;
   Proposal& proposal = proposals_[id];
   proposal.id = id;
@@ -73,11 +77,13 @@ void Control::Propose(uint64_t token, Change change, Instant now) {
   options.repeat = Proposer::Repeat::kHarmless;
   proposal.proposer = std::make_unique<Proposer>(
       Voters(), Ballot{next_round_++, view_->self()},
-      [initial = initial_,
-       change = std::move(change)](const std::string& current) -> absl::StatusOr<std::string> {
+      [initial = initial_, change = std::move(change),
+       met = proposal.met](const std::string& current) -> absl::StatusOr<std::string> {
         absl::StatusOr<Topology> topology = initial;
         if (!current.empty()) topology = DecodeTopology(current);
-        if (topology.ok()) topology = change(*topology);
+        if (!topology.ok()) return topology.status();
+        *met = topology->epoch;
+        topology = change(*topology);
         if (!topology.ok()) return topology.status();
         if (absl::Status sound = ValidateTopology(*topology); !sound.ok()) return sound;
         return EncodeTopology(*topology);
@@ -104,9 +110,14 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
               ? "no majority of the voters answered; the change may still take effect"
               : "no majority of the voters answered; nothing was changed");
     }
-    const bool unknown = outcome.kind == RegisterOutcome::Kind::kUnknown;
-    out_.done.push_back({proposal->token, std::move(status), unknown});
+    Report(*proposal, std::move(status), outcome.kind == RegisterOutcome::Kind::kUnknown);
+    const bool behind = *proposal->met > view_->epoch();
     proposals_.erase(proposal->id);
+    // Somebody's change is in the register, and who made it may be gone before it told anybody.
+    if (behind) {
+      Begin(
+          std::nullopt, [](const Topology& topology) { return topology; }, now);
+    }
     return;
   }
   absl::StatusOr<Topology> topology = DecodeTopology(outcome.value);
@@ -114,6 +125,12 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
   proposal->committed = *topology;
   proposal->wake = now.monotonic + kSpreadPatience;
   Install(*std::move(topology));
+}
+
+void Control::Report(const Proposal& proposal, absl::StatusOr<Topology> topology, bool unknown) {
+  if (proposal.token.has_value()) {
+    out_.done.push_back({*proposal.token, std::move(topology), unknown});
+  }
 }
 
 void Control::ReportConfirmed(Instant now) {
@@ -124,13 +141,14 @@ void Control::ReportConfirmed(Instant now) {
       ++it;
       continue;
     }
-    out_.done.push_back({proposal.token, *std::move(proposal.committed), false});
+    Report(proposal, *std::move(proposal.committed), false);
     it = proposals_.erase(it);
   }
 }
 
 bool Control::Spread(const Topology& topology) const {
   return std::all_of(topology.members.begin(), topology.members.end(), [&](const Member& member) {
+    if (member.state == MemberState::kDead) return true;
     if (member.id == view_->self()) {
       return !persisting_ && gathering_.empty() && installed_ >= topology.epoch;
     }
@@ -217,12 +235,21 @@ void Control::OnInstalled(Epoch epoch) {
   for (NodeId node : std::exchange(to_confirm_, {})) Send(node, 0, TopologyNews{});
 }
 
+void Control::AskWhatServes(NodeId node, Instant now) {
+  if (ServesUnder(node) >= view_->epoch()) return;
+  auto [it, first] = told_.try_emplace(node, now.monotonic);
+  if (!first && now.monotonic - it->second < kTellAgainAfter) return;
+  it->second = now.monotonic;
+  Send(node, 0, TopologyNews{EncodeTopology(view_->topology())});  // whoever has it says so
+}
+
 void Control::Tell(NodeId node, Instant now) {
   auto [it, first] = told_.try_emplace(node, now.monotonic);
   if (!first && now.monotonic - it->second < kTellAgainAfter) return;
   it->second = now.monotonic;
-  const bool behind = epochs_[node] < view_->epoch();
-  Send(node, 0, TopologyNews{behind ? EncodeTopology(view_->topology()) : std::string()});
+  // An empty one says that all here serve under it.
+  const bool whole = epochs_[node] < view_->epoch() || installed_ < view_->epoch();
+  Send(node, 0, TopologyNews{whole ? EncodeTopology(view_->topology()) : std::string()});
 }
 
 std::optional<Topology> Control::Admit(NodeId from, const std::string& encoded) {
@@ -242,12 +269,15 @@ void Control::Install(Topology topology) {
   if (topology.epoch <= view_->epoch()) return;
   gathering_.Put(Family::kMeta, TopologyKey(), EncodeTopology(topology));
   const NodeId self = view_->self();
-  view_ = View::Create(std::move(topology), self);
+  const auto before = std::exchange(view_, View::Create(std::move(topology), self));
   held_.view = view_;
-  for (const Member& member : view_->topology().members) {
-    if (member.id == self) continue;
-    Send(member.id, 0, TopologyNews{EncodeTopology(view_->topology())});
+  // Who is a member no more is to know that.
+  std::set<NodeId> others;
+  for (const View* view : {before.get(), static_cast<const View*>(view_.get())}) {
+    for (const Member& member : view->topology().members) others.insert(member.id);
   }
+  others.erase(self);
+  for (NodeId other : others) Send(other, 0, TopologyNews{EncodeTopology(view_->topology())});
 }
 
 // ------------------------------------------------------------------------------------ order and
@@ -285,8 +315,7 @@ void Control::OnPersisted(const absl::Status& status) {
 void Control::OnDiskFailed() {
   failed_ = true;
   for (const auto& [id, proposal] : std::exchange(proposals_, {})) {
-    out_.done.push_back(
-        {proposal.token, absl::InternalError("the disk of this node failed"), true});
+    Report(proposal, absl::InternalError("the disk of this node failed"), true);
   }
 }
 

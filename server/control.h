@@ -94,13 +94,24 @@ class Control {
   void OnInstalled(Epoch epoch);
   void OnWake(Instant now);
 
+  // What a node has said that it serves under, since it was connected last; 0: nothing.
+  Epoch ServesUnder(NodeId node) const {
+    const auto it = serves_.find(node);
+    return it == serves_.end() ? Epoch() : it->second;
+  }
+
+  // Has it say so again: what it said may have been lost.
+  void AskWhatServes(NodeId node, Instant now);
+
   ControlEffects TakeEffects(Instant now);
   const std::shared_ptr<const View>& view() const { return view_; }
 
  private:
   struct Proposal {
     ExchangeId id = 0;
-    uint64_t token = 0;
+    std::optional<uint64_t> token;  // none: nobody waits for it
+    // Of the newest document that the change was asked about.
+    std::shared_ptr<Epoch> met = std::make_shared<Epoch>();
     std::unique_ptr<Proposer> proposer;
     Time wake = Time::Never();
     // After the commit, until the document has spread.
@@ -108,6 +119,8 @@ class Control {
   };
 
   std::vector<NodeId> Voters() const;
+  void Begin(std::optional<uint64_t> token, Change change, Instant now);
+  void Report(const Proposal& proposal, absl::StatusOr<Topology> topology, bool unknown);
   void Perform(Proposal* proposal, Proposer::Step step, Instant now);
   void OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now);
   void OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request);
@@ -125,7 +138,7 @@ class Control {
   void Release(Envelope envelope);
   // Reports the proposals that everyone has confirmed, or that have waited for long enough.
   void ReportConfirmed(Instant now);
-  // Whether every member is known to serve under it, or a later one.
+  // Whether every member but the dead is known to serve under it, or a later one.
   bool Spread(const Topology& topology) const;
 
   std::shared_ptr<const View> view_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "storage/keys.h"
 #include "storage/memory_engine.h"
 
 namespace gyre {
@@ -104,6 +105,20 @@ class Council {
     now_.monotonic = now_.monotonic + span;
     for (auto& [id, seat] : seats_) {
       if (!silent_.contains(id)) seat.control->OnWake(now_);
+    }
+  }
+
+  // The nodes have accepted a document with the table, and all have forgotten who proposed it.
+  void Accept(const std::vector<std::string>& names, const std::string& table) {
+    TableSpec spec;
+    spec.name = table;
+    const AcceptorState state{
+        {3, Id("a")}, {3, Id("a")}, EncodeTopology(*CreateTable(initial_, spec))};
+    for (const std::string& name : names) {
+      WriteBatch batch;
+      batch.Put(Family::kMeta, EncodeNodeKey("acceptor"), EncodeAcceptorState(state));
+      ASSERT_TRUE(seats_.at(Id(name)).engine.Write(batch, WalSync::kYes).ok());
+      Restart(Id(name));
     }
   }
 
@@ -237,6 +252,18 @@ TEST(Control, AChangeThatIsRefusedSaysWhy) {
   ASSERT_TRUE(council.done_.contains(1));
   EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(council.EpochAt("a"), Epoch(1));
+}
+
+// Who made it is gone before anybody has learned of it. Two simulated nodes went on for ever like
+// that: what they proposed was of the epoch before, and so refused.
+TEST(Control, AChangeThatMeetsANewerDocumentAndIsRefusedBringsThatDocument) {
+  Council council;
+  council.Accept({"a", "b", "c"}, "unheard-of");
+  council.At("b").Propose(
+      1, [](const Topology& current) { return DropTable(current, "no-such-table"); }, council.now_);
+  council.Settle();
+  EXPECT_EQ(council.done_.at(1).status().code(), absl::StatusCode::kNotFound);
+  for (const char* name : {"a", "b", "c"}) EXPECT_EQ(council.EpochAt(name), Epoch(2)) << name;
 }
 
 TEST(Control, WithoutAMajorityNothingChangesAndTheClientHearsSo) {

@@ -63,6 +63,10 @@ std::vector<ExpiryKey> ExpirySweep::OnScan(const ExpiryScan& scan, absl::StatusO
   GYRE_CHECK(under_way_.has_value() && under_way_->partition == scan.partition && left_ == 0,
              "one scan at a time");
   rest_until_ = now.monotonic + options_.rest;
+  if (!store_->Owns(scan.partition)) {
+    under_way_.reset();  // it has moved on meanwhile
+    return {};
+  }
   if (!page.ok()) {
     NoteFailed(under_way_->expires_ms, now.monotonic);
     store_->expiry().End(scan.partition, /*next_ms=*/0);

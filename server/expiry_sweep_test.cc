@@ -122,6 +122,19 @@ TEST(ExpirySweep, TriesAgainLaterWhatCannotBeRead) {
   EXPECT_EQ(swept.stored(), 0u);
 }
 
+TEST(ExpirySweep, WhatHasMovedAwayWhileItIsReadIsLeftAlone) {
+  SweptOwner swept;
+  swept.Put("tea", 10);
+  const Instant now = SweptOwner::At(100);
+  const std::optional<ExpiryScan> scan = swept.sweep_.OnWake(false, now);
+  ASSERT_TRUE(scan.has_value());
+  const absl::StatusOr<ExpiryPage> page = ScanExpired(*swept.owner_.engine().TakeSnapshot(), *scan);
+  swept.owner_.store().Drop(scan->partition);
+  EXPECT_TRUE(swept.sweep_.OnScan(*scan, page, now).empty());
+  EXPECT_EQ(swept.sweep_.wake(), Time::Never());
+  EXPECT_EQ(swept.sweep_.LagMs(now), 0u);
+}
+
 TEST(ExpirySweep, TriesAgainLaterWhereTheScanFails) {
   SweptOwner swept;
   swept.Put("tea", 10);

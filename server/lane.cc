@@ -135,8 +135,8 @@ void Lane::OnDiskFailed() {
 }
 
 void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done) {
-  loop_.Post([this, view = std::move(view), done = std::move(done)](Instant) {
-    done(node_->Install(index_, view));
+  loop_.Post([this, view = std::move(view), done = std::move(done)](Instant now) {
+    done(node_->Install(index_, view, now));
   });
 }
 

@@ -37,6 +37,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     part.store = std::make_unique<ReplicaStore>(engine, options.store, Random(random.Next()));
     absl::Status opened = part.store->Open(node->PartitionsOf(i, *view), periodic && !clean_stop);
     if (!opened.ok()) return opened;
+    absl::Status dropped = part.store->DropOthers(
+        [&](PartitionId partition) { return node->ShardOf(partition) == i; });
+    if (!dropped.ok()) return dropped;
+    node->BeginMoves(i, *view);
     absl::Status erased = part.store->EraseTablesBut(
         [&](TableId table) { return !WasDropped(view->topology(), table); });
     if (!erased.ok()) return erased;
@@ -45,6 +49,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   }
   node->control_ =
       std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));
+  node->movement_ = std::make_unique<Movement>(options.movement);
   node->membership_ = std::make_unique<Membership>(self, options.membership, Random(random.Next()));
   return node;
 }
@@ -61,20 +66,30 @@ void Node::SetMembers(const View& view, Time now) {
 
 std::vector<PartitionId> Node::PartitionsOf(int shard, const View& view) const {
   std::vector<PartitionId> mine;
-  for (PartitionId partition : view.OwnedBy(view.self())) {
+  for (PartitionId partition : view.KeptBy(view.self())) {
     if (ShardOf(partition) == shard) mine.push_back(partition);
   }
   return mine;
 }
 
-absl::Status Node::Install(int shard, std::shared_ptr<const View> view) {
+void Node::BeginMoves(int shard, const View& view) {
+  for (const Move& move : view.topology().moves) {
+    const bool begins = move.to == view.self() && move.step == MoveStep::kFilling;
+    if (begins && ShardOf(move.partition) == shard) {
+      shards_[shard].store->BeginMove(move.partition, move.since);
+    }
+  }
+}
+
+absl::Status Node::Install(int shard, std::shared_ptr<const View> view, Instant now) {
   Part& part = shards_[shard];
   std::vector<PartitionId> fresh = PartitionsOf(shard, *view);
   std::erase_if(fresh, [&](PartitionId partition) { return part.store->Owns(partition); });
   if (absl::Status opened = part.store->Open(fresh, /*new_lives=*/false); !opened.ok()) {
     return opened;
   }
-  part.shard->OnView(std::move(view));
+  BeginMoves(shard, *view);
+  part.shard->OnView(std::move(view), now);
   return absl::OkStatus();
 }
 

@@ -22,6 +22,7 @@
 #include "ring/topology.h"
 #include "ring/view.h"
 #include "server/control.h"
+#include "server/movement.h"
 #include "server/node_load.h"
 #include "server/shard.h"
 #include "storage/engine.h"
@@ -41,6 +42,7 @@ struct NodeOptions {
   size_t record_cache_bytes = size_t{32} << 20;
   MembershipOptions membership;
   NodeLoadOptions load;
+  MovementOptions movement;
 };
 
 // What Membership wants sent, as a message of the node, whose clock stands at `wall_ms`.
@@ -67,6 +69,8 @@ class Node {
   }
   Shard& shard(int index) { return *shards_[index].shard; }
   Control& control() { return *control_; }
+  // Of Control's thread.
+  Movement& movement() { return *movement_; }
   // What it says of others is for every shard: Shard::OnLiveness and Shard::OnLoad.
   Membership& membership() { return *membership_; }
   // Hears what a peer's Membership says, and what its clock does.
@@ -90,9 +94,9 @@ class Node {
   // Control's thread.
   void SetMembers(const View& view, Time now);
 
-  // Puts a newer view in force at a shard, opening the partitions that it brings. Called on the
-  // shard's thread.
-  [[nodiscard]] absl::Status Install(int shard, std::shared_ptr<const View> view);
+  // Puts a newer view in force at a shard, opening the partitions that it brings; those that it
+  // takes away are dropped. Called on the shard's thread.
+  [[nodiscard]] absl::Status Install(int shard, std::shared_ptr<const View> view, Instant now);
 
  private:
   struct Part {
@@ -101,9 +105,12 @@ class Node {
   };
   explicit Node(NodeLoadOptions load) : load_(load) {}
   std::vector<PartitionId> PartitionsOf(int shard, const View& view) const;
+  // Of a view in which partitions move here: they are to be filled.
+  void BeginMoves(int shard, const View& view);
 
   std::vector<Part> shards_;
   std::unique_ptr<Control> control_;
+  std::unique_ptr<Movement> movement_;
   std::unique_ptr<Membership> membership_;
   ClusterTime time_;
   NodeLoad load_;

@@ -144,7 +144,7 @@ TEST(Node, OpensThePartitionsThatANewerViewBrings) {
       return [sum](PartitionId, ReplicaId, const PartitionClock&) { ++*sum; };
     };
     node->shard(i).store().ForEachClock(count(&before));
-    ASSERT_TRUE(node->Install(i, view).ok());
+    ASSERT_TRUE(node->Install(i, view, Instant()).ok());
     node->shard(i).store().ForEachClock(count(&after));
   }
   EXPECT_EQ(before, 0u);

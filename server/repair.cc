@@ -39,32 +39,84 @@ void Repair::List() {
   std::erase_if(left_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
   std::erase_if(passed_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
   std::erase_if(waits_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
+  std::erase_if(in_a_hurry_, [&](const Pair& pair) { return !store_->Owns(pair.second); });
+  std::erase_if(to_copy_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
+  std::erase_if(fillings_, [&](const auto& entry) { return !store_->Owns(entry.first); });
+  std::erase_if(in_step_, [&](const auto& entry) { return !store_->Owns(entry.first); });
+  std::erase_if(under_way_, [&](const auto& entry) {
+    return !store_->Owns(entry.second.exchange.partition());
+  });
+  std::erase_if(copies_,
+                [&](const auto& entry) { return !store_->Owns(entry.second.copy.partition()); });
   const std::vector<PartitionId> before = std::exchange(round_, {});
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
   next_ = 0;
   for (PartitionId partition : round_) {
-    if (!std::binary_search(before.begin(), before.end(), partition)) Hasten(partition);
+    if (!std::binary_search(before.begin(), before.end(), partition)) {
+      Hasten(partition);
+    } else if (store_->Filling(partition)) {
+      ListUnheard(partition);
+    }
+    const Move* const move = view_->FindMove(partition);
+    if (move == nullptr || move->to != view_->self()) continue;
+    in_a_hurry_.emplace(move->from, partition);
+    ask_at_ = Time();
   }
 }
 
 void Repair::Hasten(PartitionId partition) {
-  std::set<NodeId> others;
-  for (NodeId owner : view_->Owners(partition)) {
-    if (owner != view_->self()) others.insert(owner);
+  for (NodeId owner : view_->PeersOf(partition)) in_a_hurry_.emplace(owner, partition);
+  if (store_->Filling(partition)) ListUnheard(partition);
+}
+
+std::set<NodeId> Repair::ToHear(PartitionId partition) const {
+  const Move* const move = view_->FindMove(partition);
+  const bool moves_here =
+      move != nullptr && move->to == view_->self() && move->step == MoveStep::kFilling;
+  if (moves_here && view_->FindMember(move->from)->state != MemberState::kDead) {
+    return {move->from};
   }
-  for (NodeId owner : others) in_a_hurry_.emplace(owner, partition);
-  if (!store_->Filling(partition)) return;
-  if (others.empty()) {
-    store_->EndFilling(partition);  // nobody has what was lost
-  } else {
-    unheard_[partition] = std::move(others);
+  const View::Nodes peers = view_->PeersOf(partition);
+  return {peers.begin(), peers.end()};
+}
+
+void Repair::ListUnheard(PartitionId partition) {
+  Filling& filling = fillings_[partition];
+  const Epoch since = store_->MovedSince(partition);
+  if (filling.since != since) filling = Filling{since};
+  filling.unheard = ToHear(partition);
+  for (NodeId node : filling.heard) filling.unheard.erase(node);
+  for (NodeId node : filling.unheard) in_a_hurry_.emplace(node, partition);
+  if (!filling.unheard.empty()) return;
+  fillings_.erase(partition);
+  store_->EndFilling(partition);  // nobody else has what was lost
+}
+
+bool Repair::Fills(PartitionId partition, NodeId from) const {
+  const auto it = fillings_.find(partition);
+  return it != fillings_.end() && it->second.unheard.contains(from);
+}
+
+bool Repair::MayStep(const Move& move) const {
+  if (!store_->Owns(move.partition)) return false;
+  if (move.step == MoveStep::kFilling) {
+    return store_->MovedSince(move.partition) == move.since && !store_->Filling(move.partition);
   }
+  const auto it = in_step_.find(move.partition);
+  return view_->FindMember(move.from)->state == MemberState::kDead ||
+         (it != in_step_.end() && it->second >= move.switched);
+}
+
+void Repair::OnWhole() {
+  std::erase_if(fillings_, [&](const auto& entry) { return !store_->Filling(entry.first); });
+  waits_.clear();
 }
 
 void Repair::OnLostState(Instant now) {
   // Nothing that was compared before counts.
-  unheard_.clear();
+  fillings_.clear();
+  in_step_.clear();
   under_way_.clear();
   copies_.clear();
   left_.clear();
@@ -87,14 +139,15 @@ void Repair::OnPeer(NodeId node, bool reachable, Instant now) {
   }
   if (unreachable_.erase(node) == 0) return;
   for (PartitionId partition : round_) {
-    if (view_->IsOwner(partition, node)) in_a_hurry_.emplace(node, partition);
+    if (view_->IsReplica(partition, node)) in_a_hurry_.emplace(node, partition);
   }
   ask_at_ = std::min(ask_at_, now.monotonic);
 }
 
-void Repair::OnNothingNew(PartitionId partition, NodeId owner) {
+void Repair::OnNothingNew(PartitionId partition, NodeId owner, Epoch epoch) {
   ForgetMissing(partition, owner);
-  if (unheard_.contains(partition)) return;
+  if (fillings_.contains(partition)) return;
+  NoteMoveInStep(partition, owner, epoch);
   in_a_hurry_.erase({owner, partition});
   waits_.erase({owner, partition});
 }
@@ -120,8 +173,9 @@ void Repair::OnWake(Instant now, Effects* effects) {
 }
 
 void Repair::AskLater(PartitionId partition, NodeId owner, bool pressing, Instant now) {
-  const auto unheard = unheard_.find(partition);
-  const bool fills = unheard != unheard_.end() && unheard->second.contains(owner);
+  const Move* const move = view_->FindMove(partition);
+  const bool moves_here = move != nullptr && move->to == view_->self() && move->from == owner;
+  const bool fills = Fills(partition, owner) || (moves_here && !MayStep(*move));
   if (!fills && !pressing) return;
   const auto [it, first] = waits_.try_emplace({owner, partition}, Wait{kLater, Time::Never()});
   Wait& wait = it->second;
@@ -184,10 +238,10 @@ void Repair::GoRound(Instant now, Effects* effects) {
   const size_t pass = next_++ / round_.size();
   figures_.log_dropped += store_->BoundLog(partition);
   std::vector<NodeId> peers;
-  for (NodeId owner : view_->Owners(partition)) {
-    if (owner != view_->self() && Reachable(owner)) peers.push_back(owner);
+  for (NodeId owner : view_->PeersOf(partition)) {
+    if (Reachable(owner)) peers.push_back(owner);
   }
-  if (view_->Owners(partition).size() == 1) {
+  if (view_->Replicas(partition).size() == 1) {
     const std::optional<VersionVector> bases = store_->DurableBases(partition);
     if (bases.has_value()) store_->OnReport(partition, view_->self(), *bases, {}, now.monotonic);
   }
@@ -203,6 +257,7 @@ void Repair::Begin(PartitionId partition, NodeId peer, bool hurried, Instant now
   const auto [it, _] =
       under_way_.emplace(id, UnderWay{ClockExchange(partition, peer, now.monotonic, after)});
   it->second.hurried = hurried;
+  it->second.begun = view_->epoch();
   Ask(id, it->second.exchange, effects);
   ++figures_.exchanges;
 }
@@ -230,7 +285,8 @@ void Repair::OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAn
     ++figures_.misdirected;
     return;
   }
-  if (!unheard_.contains(partition)) waits_.erase({from, partition});
+  it->second.filling = it->second.filling || answer.filling;
+  if (!fillings_.contains(partition)) waits_.erase({from, partition});
   store_->NoteSeen(partition, answer.bases);
   NoteMissing(&it->second, answer);
   exchange.OnAnswer(answer, now.monotonic);
@@ -272,7 +328,7 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
       return Ask(id, exchange, effects);
     case ClockExchange::Next::kJoinBases:
       store_->JoinBases(partition, exchange.bases());
-      NoteInStep(partition, peer, effects);
+      NoteInStep(partition, peer, it->second.begun, it->second.filling, now, effects);
       break;
     case ClockExchange::Next::kCopy:
       ++figures_.log_cuts;
@@ -295,15 +351,36 @@ void Repair::EndAnswer(ExchangeId id, Instant now, Effects* effects) {
   BeginCopies(now, effects);
 }
 
-void Repair::NoteInStep(PartitionId partition, NodeId owner, Effects* effects) {
+void Repair::NoteMoveInStep(PartitionId partition, NodeId owner, Epoch epoch) {
+  const Move* const move = view_->FindMove(partition);
+  if (move == nullptr || move->to != view_->self() || move->from != owner) return;
+  in_step_[partition] = std::max(in_step_[partition], epoch);
+}
+
+void Repair::NoteInStep(PartitionId partition, NodeId owner, Epoch begun, bool filling, Instant now,
+                        Effects* effects) {
   ForgetMissing(partition, owner);
   effects->in_step.push_back({partition, owner});
   waits_.erase({owner, partition});
-  const auto unheard = unheard_.find(partition);
-  if (unheard == unheard_.end()) return;
-  unheard->second.erase(owner);
-  if (!unheard->second.empty()) return;
-  unheard_.erase(unheard);
+  NoteMoveInStep(partition, owner, begun);
+  const auto it = fillings_.find(partition);
+  if (it == fillings_.end()) return;
+  Filling& fill = it->second;
+  // Of a move: what its giver had before it knew of the move is not all that it acknowledged.
+  if (begun < fill.since) {
+    in_a_hurry_.emplace(owner, partition);
+    return;
+  }
+  // Nor is what one has that lost data all that there was. Of two that have, and nobody moves here,
+  // each tells the other what there is.
+  const Move* const move = view_->FindMove(partition);
+  if (filling && move != nullptr && move->to == view_->self()) {
+    return AskLater(partition, owner, false, now);
+  }
+  fill.heard.insert(owner);
+  fill.unheard.erase(owner);
+  if (!fill.unheard.empty()) return;
+  fillings_.erase(it);
   store_->EndFilling(partition);
 }
 
@@ -324,7 +401,7 @@ void Repair::BeginCopies(Instant now, Effects* effects) {
     const ExchangeId id = first_id_ + ids_++ % kIds;
     Copying& copying = copies_
                            .emplace(id, Copying{PartitionCopy(partition, peer, now.monotonic), 0,
-                                                LogTail(kMostLogRows), mended})
+                                                LogTail(kMostLogRows), mended, view_->epoch()})
                            .first->second;
     effects->asks.push_back({peer, id, partition, copying.copy.Question()});
   }
@@ -409,7 +486,7 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
       store_->JoinAll(partition, copy.clock());
       ++figures_.copied;
       left_.erase({peer, partition});
-      NoteInStep(partition, peer, effects);
+      NoteInStep(partition, peer, copying->begun, /*filling=*/false, now, effects);
       CompareAnew(partition, now.monotonic);
       break;
     case PartitionCopy::Next::kGiveUp:
@@ -519,7 +596,7 @@ void Repair::SumMissing() {
 
 const Repair::Figures& Repair::figures() {
   if (std::exchange(missing_changed_, false)) SumMissing();
-  figures_.filling = unheard_.size();
+  figures_.filling = fillings_.size();
   figures_.copies = copies_.size();
   return figures_;
 }

@@ -8,7 +8,9 @@
 //
 // A partition whose data were lost here is filled again in the same way: it is whole once every
 // other owner has been compared with since (ReplicaStore::Filling), and until then this node
-// answers no reads of it.
+// answers no reads of it. And so is one that moves here (ring/move.h): it is whole once the owner
+// that it comes from has been compared with, while that served under the move already and had lost
+// nothing itself; or, where that owner is dead, all others in that way (design 3, rule 7).
 //
 // Pure, and stepped by its shard, which performs what it wants done.
 //
@@ -116,8 +118,9 @@ class Repair {
 
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
-  // `owner` has shown its clock of the partition, and this node has all that is in it.
-  void OnNothingNew(PartitionId partition, NodeId owner);
+  // `owner` has shown its clock of the partition, under `epoch`, and this node has all that is in
+  // it.
+  void OnNothingNew(PartitionId partition, NodeId owner, Epoch epoch);
   void OnAnswer(ExchangeId id, NodeId from, PartitionId partition, ClockAnswer answer, Instant now,
                 Effects* effects);
   void OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects);
@@ -135,10 +138,11 @@ class Repair {
   // The data of this node's partitions are not what they were (ReplicaStore::BeginFilling).
   void OnLostState(Instant now);
   // They are, after all (ReplicaStore::EndAllFilling).
-  void OnWhole() {
-    unheard_.clear();
-    waits_.clear();
-  }
+  void OnWhole();
+  // Whether a move to this node may take its next step, as far as this shard's state in memory
+  // goes: while it is filled, that it is whole; and once it is switched, that all is here that its
+  // former owner has minted, which from then on mints no more.
+  bool MayStep(const Move& move) const;
   void OnWake(Instant now, Effects* effects);
   // The disk failed: nothing is under way any more.
   void Stop();
@@ -154,6 +158,8 @@ class Repair {
     uint64_t mended = 0;  // there, as of the last answer
     std::map<TableId, uint64_t> coming = {};  // dots that come with them
     bool hurried = false;                     // it is not the turn of the round
+    Epoch begun = {};                         // under which it began
+    bool filling = false;                     // who answers has lost data
   };
   // What one owner of a partition has that this node lacks.
   struct Missing {
@@ -168,6 +174,7 @@ class Repair {
     // deleted may still reach this node.
     LogTail log;
     uint64_t mended = 0;  // there, before it began
+    Epoch begun = {};     // under which it began
   };
   // A copy that was not taken over.
   struct Left {
@@ -180,10 +187,22 @@ class Repair {
     Duration pause;
     Time ends_at;  // Never: it is over, and the owner has been, or is to be, asked
   };
+  // A partition that is to be filled.
+  struct Filling {
+    Epoch since;                    // of the move that it is filled for; 0: none
+    std::set<NodeId> heard = {};    // compared with since then
+    std::set<NodeId> unheard = {};  // still to be
+  };
   using Pair = std::pair<NodeId, PartitionId>;
 
   void List();
   void Hasten(PartitionId partition);
+  // Whom it waits for, as the view has it now; ends the filling where that is nobody.
+  void ListUnheard(PartitionId partition);
+  std::set<NodeId> ToHear(PartitionId partition) const;
+  bool Fills(PartitionId partition, NodeId from) const;
+  // All that its former owner had under `epoch` is here, where the partition moves here from it.
+  void NoteMoveInStep(PartitionId partition, NodeId owner, Epoch epoch);
   void AskNext(Instant now, Effects* effects);
   std::optional<Pair> NextInAHurry();
   // Asks one of the owners of the next partition, an other one in each round.
@@ -206,8 +225,10 @@ class Repair {
   // A copy of it has come: those that would have been taken from its other owners may bring nothing
   // more, which a question about their clocks tells at a thousandth of the cost.
   void CompareAnew(PartitionId partition, Time now);
-  // It has all that `owner` had.
-  void NoteInStep(PartitionId partition, NodeId owner, Effects* effects);
+  // It has all that `owner` had as it was asked under the epoch `begun`, or later. `filling`: that
+  // had lost data.
+  void NoteInStep(PartitionId partition, NodeId owner, Epoch begun, bool filling, Instant now,
+                  Effects* effects);
   // Asks again in a while, where a partition waits to be filled, or is `pressing` for another
   // reason: each time in a row after twice as long, up to the interval of the round. Otherwise, and
   // once that was in vain for what need not be filled, its turn will come.
@@ -236,8 +257,9 @@ class Repair {
   std::set<NodeId> unreachable_;
   std::map<PartitionId, std::map<NodeId, Missing>> missing_;
   bool missing_changed_ = false;
-  std::map<PartitionId, std::set<NodeId>>
-      unheard_;  // of those to be filled: owners not compared with
+  std::map<PartitionId, Filling> fillings_;
+  // Of moves to this node: under which epoch it had all that the former owner had, at least.
+  std::map<PartitionId, Epoch> in_step_;
   Figures figures_;
 };
 

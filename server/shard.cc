@@ -125,9 +125,12 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
   const size_t forwarded_bytes = origin.node == NodeId() ? 0 : request.intent.value.size();
   std::unique_ptr<Exchange> exchange;
   // Who was forwarded to mints, though it be filled: it must not go round in circles.
+  // Who is merely beside the owners mints nothing: of one that the partition leaves, all that it
+  // minted is to have come to the others at some time.
   const bool mints =
-      Holds(item.partition) || (store_->Owns(item.partition) &&
-                                (origin.node != NodeId() || OtherOwnersAreLost(item.partition)));
+      view_->IsOwner(item.partition, view_->self()) &&
+      (Holds(item.partition) || (store_->Owns(item.partition) &&
+                                 (origin.node != NodeId() || OtherOwnersAreLost(item.partition))));
   if (mints) {
     using Memory = WriteExchange::Memory;
     const Memory memory = store_->FindWrite(request.intent.write) != nullptr ? Memory::kKnows
@@ -197,8 +200,9 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
     if (!Holds(live.item.partition)) return std::nullopt;
     return store_->AtHand(live.item);
   };
-  const Surroundings around{view_->self(), view_->epoch(), owners, reachable,
-                            healthy,       at_hand,        &pace_, TimeMs(now)};
+  const Surroundings around{view_->self(), view_->epoch(), owners,
+                            reachable,     healthy,        at_hand,
+                            &pace_,        TimeMs(now),    view_->FindMove(live.item.partition)};
   Effects effects;
   live.exchange->Start(around, now.monotonic, &effects);
   Perform(id, std::move(effects), now);
@@ -373,9 +377,8 @@ void Shard::PerformJudge(ExchangeId id, std::vector<OwnersRecord> others, Instan
 }
 
 bool Shard::Confirmed(PartitionId partition) const {
-  const absl::Span<const NodeId> owners = view_->Owners(partition);
-  return std::all_of(owners.begin(), owners.end(), [&](NodeId owner) {
-    if (owner == view_->self()) return true;
+  const View::Nodes peers = view_->PeersOf(partition);
+  return std::all_of(peers.begin(), peers.end(), [&](NodeId owner) {
     return options_.clean_start ? greeted_.contains(owner) : shown_.contains({partition, owner});
   });
 }
@@ -542,8 +545,12 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       Serve(from, message.exchange, std::move(message.body), now);
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
+    } else if (message.epoch > view_->epoch() && (std::holds_alternative<ClockAsk>(message.body) ||
+                                                  std::holds_alternative<CopyAsk>(message.body))) {
+      // The answer is to be of a time at which this node refuses what was sent before that epoch.
+      Shed(from, message.exchange, message.partition, Failed{Outcome::Code::kOverloaded});
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
-      ServeClockAsk(from, message.exchange, message.partition, std::move(*ask), now);
+      ServeClockAsk(from, message, std::move(*ask), now);
     } else if (auto* copy = std::get_if<CopyAsk>(&message.body)) {
       ServeCopyAsk(from, message.exchange, message.partition, std::move(*copy), now);
     } else if (auto* slice = std::get_if<SliceAsk>(&message.body)) {
@@ -637,7 +644,7 @@ void Shard::ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now) 
   if (WasDropped(view_->topology(), hint.change.item.table)) {
     return Respond(from, exchange, hint.change.item.partition, HintReply{}, now);
   }
-  if (!view_->IsOwner(hint.change.item.partition, hint.owner)) {
+  if (!view_->IsReplica(hint.change.item.partition, hint.owner)) {
     ++figures_.misdirected;
     return;
   }
@@ -696,9 +703,14 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
   const size_t bytes = ValueBytes(*apply.change.record);
   waiting_bytes_ += bytes;
   WithRecord(item, now,
-             [this, from, exchange, bytes, apply = std::move(apply)](
+             [this, from, exchange, bytes, apply = std::move(apply), epoch = view_->epoch()](
                  const ItemKey& its, absl::StatusOr<Record> record, Instant then) {
                waiting_bytes_ -= bytes;
+               if (IsStale(its.partition, epoch)) {
+                 // A copy of the partition may have been given meanwhile, without this.
+                 return Respond(from, exchange, its.partition,
+                                Refused{EncodeTopology(view_->topology())}, then);
+               }
                if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
                repair_.OnChange(its, *apply.change.record);
                TakeIn(its, apply.change, *std::move(record), apply.durability);
@@ -842,29 +854,75 @@ std::optional<uint64_t> Shard::TimeMs(Instant now) const {
   return ClusterTime::At(now.monotonic, *time_offset_ms_);
 }
 
-void Shard::OnView(std::shared_ptr<const View> view) {
+void Shard::OnView(std::shared_ptr<const View> view, Instant now) {
   GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
   const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
   for (const TableSpec& table : before->topology().tables) {
     if (WasDropped(view_->topology(), table.id)) EraseTable(table);
   }
   damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
+  FollowMoves(*before, now);
   repair_.OnView(view_);
   scrub_.OnView(view_);
   stand_in_.OnView(*before, *view_);
 }
 
-// What is under way on a table that is no more ends, so that nothing of it is written afterwards.
-void Shard::EraseTable(const TableSpec& table) {
+bool Shard::IsStale(PartitionId partition, Epoch epoch) const {
+  if (moved_.empty()) return false;
+  const auto it = moved_.find(partition);
+  return it != moved_.end() && epoch < it->second;
+}
+
+void Shard::FollowMoves(const View& before, Instant now) {
+  EndStale([&](const Live& live) { return !view_->PlacesLike(before, live.item.partition); });
+  std::vector<PartitionId> gone;
+  store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
+    if (view_->PlacesLike(before, partition)) return;
+    moved_[partition] = view_->epoch();
+    if (!view_->IsReplica(partition, view_->self())) gone.push_back(partition);
+  });
+  for (PartitionId partition : gone) DropPartition(partition, now);
+}
+
+void Shard::DropPartition(PartitionId partition, Instant now) {
+  store_->Drop(partition);
+  std::erase_if(copies_given_, [&](const auto& entry) { return entry.second.of == partition; });
+  std::erase_if(shown_, [&](const auto& shown) { return shown.first == partition; });
+  mended_.erase(partition);
+  moved_.erase(partition);
+  std::vector<std::pair<ItemKey, std::vector<WithRecordFn>>> waiting;
+  for (auto it = loading_.begin(); it != loading_.end();) {
+    auto next = std::next(it);
+    if (it->first.partition == partition) {
+      waiting.emplace_back(it->first, std::move(it->second));
+      loading_.erase(it);
+    }
+    it = next;
+  }
+  for (auto& [item, all] : waiting) {
+    waiting_reads_ -= all.size();
+    for (WithRecordFn& then : all) {
+      then(item, absl::UnavailableError("the partition is here no more"), now);
+    }
+  }
+}
+
+template <typename IsSo>
+void Shard::EndStale(IsSo is_so) {
   std::vector<ExchangeId> ids;
   for (const auto& [id, live] : live_) {
-    if (live.item.table == table.id) ids.push_back(id);
+    if (is_so(live)) ids.push_back(id);
   }
   for (ExchangeId id : ids) {
     Outcome outcome = Ended(Outcome::Code::kStaleEpoch);
     outcome.outcome_unknown = true;
     Finish(id, std::move(outcome));
   }
+}
+
+// What is under way on a table that is no more ends, so that nothing of it is written afterwards.
+void Shard::EraseTable(const TableSpec& table) {
+  EndStale([&](const Live& live) { return live.item.table == table.id; });
   store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
     if (partition.replicas() == table.replicas) store_->EraseTable(partition, table.id);
   });
@@ -908,50 +966,51 @@ void Shard::PerformRepair(Repair::Effects&& effects, Instant now) {
   }
 }
 
-void Shard::ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask,
-                          Instant now) {
+void Shard::ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask, Instant now) {
+  const auto& [exchange, epoch, partition, body] = message;
   store_->NoteSeen(partition, ask.clock);
   NoteShown(partition, from);
   if (ask.durable_bases.has_value()) {
-    std::vector<NodeId> others;
-    for (NodeId owner : view_->Owners(partition)) {
-      if (owner != view_->self()) others.push_back(owner);
-    }
-    store_->OnReport(partition, from, *ask.durable_bases, others, now.monotonic);
+    store_->OnReport(partition, from, *ask.durable_bases, view_->PeersOf(partition), now.monotonic);
   }
   const PartitionClock& mine = store_->Clock(partition);
-  if (mine.ContainsAll(ask.clock)) repair_.OnNothingNew(partition, from);
+  if (mine.ContainsAll(ask.clock)) repair_.OnNothingNew(partition, from, epoch);
   if (ask.clock.ContainsAll(mine)) {
     ClockAnswer nothing;
     nothing.complete = true;  // and its bases are no less than those of this clock
+    nothing.filling = store_->Filling(partition);
     return Send(from, exchange, partition, std::move(nothing));
   }
   if (clock_scans_under_way_ >= options_.repair.max_exchanges) {
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
-  out_.clock_scans.push_back({from, exchange, partition, std::move(ask)});
+  // What this node has taken in may have been acknowledged before the asker counts as an owner: so
+  // it is to be in the snapshot.
+  DeparturesOf(partition).clock_scans.push_back(
+      {from, exchange, partition, std::move(ask), store_->Filling(partition)});
 }
 
 void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                          Instant now) {
   const std::pair<NodeId, ExchangeId> key(from, exchange);
   auto it = copies_given_.find(key);
-  if (it == copies_given_.end()) {
+  const bool begins = it == copies_given_.end();
+  if (begins) {
     // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
     // gone.
-    const bool begins = ask.number == 1;
-    if (!begins || store_->Filling(partition) ||
+    if (ask.number != 1 || store_->Filling(partition) ||
         copies_given_.size() >= options_.repair.max_copies_given) {
       return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
     }
-    it = copies_given_.emplace(key, CopyGiven{}).first;
+    it = copies_given_.emplace(key, CopyGiven{partition}).first;
   } else if (it->second.busy) {
     return;  // doubled on its way
   }
   it->second.busy = true;
   it->second.until = now.monotonic + kCopyPatience;
-  out_.copy_scans.push_back({from, exchange, partition, std::move(ask), it->second.snapshot});
+  Departures& departures = begins ? DeparturesOf(partition) : out_;
+  departures.copy_scans.push_back({from, exchange, partition, std::move(ask), it->second.snapshot});
 }
 
 void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now) {
@@ -1007,6 +1066,8 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
     NoteUnread(answer->left_out, false, now);
     const auto mended = mended_.find(scan.partition);
     answer->mended = mended == mended_.end() ? 0 : mended->second;
+    answer->filling =
+        scan.filling || (store_->Owns(scan.partition) && store_->Filling(scan.partition));
   }
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
@@ -1161,6 +1222,8 @@ void Shard::OnCommitted(CommitSeq seq, const absl::Status& status, Instant now) 
     Append(std::move(held_.front().what.sends), &out_.sends);
     Append(std::move(held_.front().what.replies), &out_.replies);
     Append(std::move(held_.front().what.listings), &out_.listings);
+    Append(std::move(held_.front().what.clock_scans), &out_.clock_scans);
+    Append(std::move(held_.front().what.copy_scans), &out_.copy_scans);
   }
   // What this node waited for itself.
   const auto others =
@@ -1218,6 +1281,17 @@ Departures& Shard::DeparturesAfter(CommitSeq after) {
   while (it != held_.begin() && std::prev(it)->after >= after) --it;
   if (it == held_.end() || it->after != after) it = held_.insert(it, {after, {}});
   return it->what;
+}
+
+std::vector<MoveRef> Shard::MovesToStep(MoveStep from) const {
+  std::vector<MoveRef> moves;
+  if (failed_) return moves;
+  for (const Move& move : view_->topology().moves) {
+    if (move.to != view_->self() || move.step != from || !repair_.MayStep(move)) continue;
+    if (store_->LastChange(move.partition) > store_->durable()) continue;
+    moves.push_back({move.partition, move.since});
+  }
+  return moves;
 }
 
 ShardEffects Shard::TakeEffects(Instant now) {

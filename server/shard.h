@@ -35,6 +35,7 @@
 #include "replication/request.h"
 #include "ring/ids.h"
 #include "ring/random.h"
+#include "ring/rebalance.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
 #include "server/damaged_records.h"
@@ -87,18 +88,12 @@ struct Departures {
   std::vector<Envelope> sends;
   std::vector<Reply> replies;
   std::vector<Repair::Effects::Listing> listings;  // ListItems; each ends in OnListed
-};
-
-// What a step wants done. Everything may be done at once and in any order.
-struct ShardEffects : Departures {
-  struct DiskRead {
-    ItemKey item;
-  };
   struct ClockScan {
     NodeId asker;
     ExchangeId exchange = 0;
     PartitionId partition;
     ClockAsk ask;
+    bool filling = false;  // as it was asked for
   };
   struct CopyScan {
     NodeId asker;
@@ -107,6 +102,15 @@ struct ShardEffects : Departures {
     CopyAsk ask;
     std::shared_ptr<const Snapshot> snapshot;  // null: one is to be taken, and given back
   };
+  std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
+  std::vector<CopyScan> copy_scans;    // BuildCopyPage; ends in OnCopyScan
+};
+
+// What a step wants done. Everything may be done at once and in any order.
+struct ShardEffects : Departures {
+  struct DiskRead {
+    ItemKey item;
+  };
   // A slice that a peer asked for.
   struct SliceRead {
     NodeId asker;
@@ -114,11 +118,9 @@ struct ShardEffects : Departures {
     PartitionId partition;
     SliceAsk ask;
   };
-  std::optional<Commit> commit;        // Engine::Write; ends in OnCommitted. At most one under way.
-  std::vector<DiskRead> disk_reads;    // Engine::Get of the item; ends in OnRead
-  std::vector<ClockScan> clock_scans;  // BuildClockAnswer; ends in OnClockScan
-  std::vector<CopyScan> copy_scans;    // BuildCopyPage; ends in OnCopyScan
-  std::vector<HintScan> hint_scans;    // ScanHints; ends in OnHintScan
+  std::optional<Commit> commit;      // Engine::Write; ends in OnCommitted. At most one under way.
+  std::vector<DiskRead> disk_reads;  // Engine::Get of the item; ends in OnRead
+  std::vector<HintScan> hint_scans;  // ScanHints; ends in OnHintScan
   std::vector<ExpiryScan> expiry_scans;              // ScanExpired; ends in OnExpiryScan
   std::vector<SliceRead> slice_reads;                // AnswerSlice; ends in OnSliceRead
   std::optional<SliceScan> scrub_scan;               // ReadSlice; ends in OnScrubScan
@@ -183,7 +185,8 @@ class Shard {
   // answered so, and from then on everything that is asked is refused.
   void OnDiskFailed(Instant now);
   void OnWake(Instant now);
-  void OnView(std::shared_ptr<const View> view);
+  // REQUIRES: the store holds the partitions of which this node is a replica.
+  void OnView(std::shared_ptr<const View> view, Instant now);
   void OnPeer(NodeId node, bool reachable, Instant now);
   // What membership takes a peer for, from the next exchange on; until then, alive. Nothing that is
   // under way ends by it: only a connection that is lost does that.
@@ -204,6 +207,10 @@ class Shard {
   void OnHeardPeers() { heard_peers_ = true; }
   // This node's data directory is its first: there is nothing that it could have lost.
   void OnProven();
+
+  // Moves to this node that may take their next step, as far as this shard's partitions go, and
+  // what says so is durable (ring/rebalance.h).
+  std::vector<MoveRef> MovesToStep(MoveStep from) const;
 
   // What the events since the last call want done.
   ShardEffects TakeEffects(Instant now);
@@ -313,8 +320,7 @@ class Shard {
   void ServeHandoff(NodeId from, ExchangeId exchange, Handoff handoff, Instant now);
   template <typename Step>
   void StepStandIn(Instant now, Step step);
-  void ServeClockAsk(NodeId from, ExchangeId exchange, PartitionId partition, ClockAsk ask,
-                     Instant now);
+  void ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask, Instant now);
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
   void ServeSliceAsk(NodeId from, ExchangeId exchange, PartitionId partition, SliceAsk ask);
@@ -332,6 +338,15 @@ class Shard {
   // What a peer asks of a node whose disk failed.
   void RefuseToServe(NodeId from, PeerMessage message, Instant now);
 
+  // Whether what was sent under that epoch may count on other replicas than there are.
+  bool IsStale(PartitionId partition, Epoch epoch) const;
+  // What is under way on partitions that have other replicas than before, or other owners, ends;
+  // and what is no longer this node's goes.
+  void FollowMoves(const View& before, Instant now);
+  void DropPartition(PartitionId partition, Instant now);
+  // The exchanges that are so end with kStaleEpoch.
+  template <typename IsSo>
+  void EndStale(IsSo is_so);
   void EraseTable(const TableSpec& table);
   void TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
               Durability durability);
@@ -358,8 +373,9 @@ class Shard {
   size_t slice_reads_under_way_ = 0;
   // Whole copies that others take from here. One that is asked about no more ends after a while.
   struct CopyGiven {
-    std::shared_ptr<const Snapshot> snapshot;  // null: being taken
-    Time until;
+    PartitionId of;
+    std::shared_ptr<const Snapshot> snapshot = nullptr;  // null: being taken
+    Time until = {};
     bool busy = true;
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
@@ -375,6 +391,7 @@ class Shard {
   PeerPace pace_;
   std::set<NodeId> greeted_;                        // peers that were reachable at least once
   std::set<std::pair<PartitionId, NodeId>> shown_;  // whose clock, of an inherited life
+  std::map<PartitionId, Epoch> moved_;  // when replicas or owners changed last, since start
 
   Time sync_at_ = Time::Never();
 

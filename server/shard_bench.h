@@ -132,7 +132,7 @@ class ShardBench {
   }
   ShardBench& DropTheTable() {
     topology_ = *DropTable(topology_, "table");
-    shard_->OnView(View::Create(topology_, Id("a")));
+    shard_->OnView(View::Create(topology_, Id("a")), now_);
     return *this;
   }
   ShardBench& Greet(const std::string& peer) {

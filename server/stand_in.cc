@@ -123,7 +123,7 @@ void StandIn::OnView(const View& before, const View& view) {
 
 bool StandIn::OwnsAllKept(NodeId owner, const View& view) const {
   std::optional<PartitionId> kept = log_.NextPartition(owner, PartitionId());
-  while (kept.has_value() && view.IsOwner(*kept, owner)) {
+  while (kept.has_value() && view.IsReplica(*kept, owner)) {
     kept = log_.NextPartition(owner, After(*kept));
   }
   return !kept.has_value();
@@ -252,9 +252,9 @@ void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& vie
 
 void StandIn::Sort(KeptHint hint, const View& view, std::optional<uint64_t> time_ms, Pass* pass) {
   const ItemKey& item = hint.key.item;
-  const absl::Span<const NodeId> owners = view.Owners(item.partition);
+  const View::Nodes owners = view.Replicas(item.partition);
   if (owners.empty() || WasDropped(view.topology(), item.table)) return Drop(hint);
-  if (!view.IsOwner(item.partition, hint.key.owner)) return Redirect(hint, owners);
+  if (!view.IsReplica(item.partition, hint.key.owner)) return Redirect(hint, owners);
   const bool reachable = Reachable(hint.key.owner);
   if (!reachable && time_ms.has_value()) {
     if (log_.IsOld(hint, *time_ms)) {
@@ -277,9 +277,17 @@ void StandIn::Redirect(const KeptHint& hint, absl::Span<const NodeId> owners) {
     kept = log_.Keep(owners, hint.key.item, hint.record, hint.minted, hint.ownerless, hint.since_ms,
                      batch);
   });
-  if (!kept) return;  // there is no room: it stays as it is
-  for (NodeId owner : owners) errands_.try_emplace(owner);
-  Drop(hint);
+  if (kept) {
+    for (NodeId owner : owners) errands_.try_emplace(owner);
+    return Drop(hint);
+  }
+  // There is no room for all of them. One that has it tells the others.
+  const auto there =
+      std::find_if(owners.begin(), owners.end(), [&](NodeId owner) { return Reachable(owner); });
+  const NodeId owner = there != owners.end() ? *there : owners.front();
+  errands_.try_emplace(owner);
+  last_drop_ = store_->CommitBeside(Durability::kFsync,
+                                    [&](WriteBatch* batch) { log_.Readdress(hint, owner, batch); });
 }
 
 void StandIn::DropDamaged(const DamagedHint& hint) {

@@ -559,16 +559,18 @@ TEST(StandIn, AHintThatNoOwnerHasIsNotReadAgainAndAgainForItsAge) {
   EXPECT_EQ(bench.stored(), 1u);
 }
 
+// One that is owned by "a", and not by `other`, as after a move.
+ItemKey ItemOfOthersThan(const Bench& bench, const std::string& other) {
+  const auto view = View::Create(bench.topology(), bench.Id("d"));
+  for (int i = 0;; ++i) {
+    ItemKey one = bench.Item("a", i);
+    if (!view->IsOwner(one.partition, bench.Id(other))) return one;
+  }
+}
+
 TEST(StandIn, AHintWhoseOwnerWasReplacedGoesToAllOfTodaysOwners) {
   Bench bench;
-  // An item that "b" does not own, as after a move.
-  const ItemKey item = [&] {
-    for (int i = 0;; ++i) {
-      ItemKey one = bench.Item("a", i);
-      const auto view = View::Create(bench.topology(), bench.Id("d"));
-      if (!view->IsOwner(one.partition, bench.Id("b"))) return one;
-    }
-  }();
+  const ItemKey item = ItemOfOthersThan(bench, "b");
   bench.Keep("b", item, "milk");
   for (const char* node : {"a", "c", "e"}) bench.Reach(node);
   Topology next = bench.topology();
@@ -583,6 +585,31 @@ TEST(StandIn, AHintWhoseOwnerWasReplacedGoesToAllOfTodaysOwners) {
     bench.Hear(node, ApplyReply{});
   }
   EXPECT_EQ(bench.stored(), 0u);
+}
+
+// Found by the simulator: a node was to keep them for ever, for they were all that it had room for.
+TEST(StandIn, WhereThereIsNoRoomForAllOfTodaysOwnersOneOfThemGetsIt) {
+  Bench bench({.max_bytes = 200});
+  const ItemKey item = ItemOfOthersThan(bench, "b");
+  ASSERT_EQ(bench.Keep("b", item, "milk"), Strings{"HintReply>a"});
+  for (int i = 0; bench.Keep("b", item, "more " + std::to_string(i)) == Strings{"HintReply>a"};)
+    ++i;
+  const size_t full = bench.stored();
+  for (const char* node : {"a", "c", "e"}) bench.Reach(node);
+  Topology next = bench.topology();
+  next.epoch = Epoch(next.epoch.value() + 1);
+  bench.Install(next);
+  Strings said = bench.Wake();
+  for (std::string& one : bench.Pass(StandIn::kRest)) said.push_back(std::move(one));
+  EXPECT_EQ(bench.stored(), full) << "no more than there was";
+  for (int rounds = 0; rounds < 10 && bench.stored() > 0; ++rounds) {
+    for (const char* node : {"a", "c", "e"}) {
+      while (bench.asked(node) > 0) bench.Hear(node, ApplyReply{});
+    }
+    bench.Pass(StandIn::kLongestRest);
+  }
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_FALSE(said.empty());
 }
 
 }  // namespace

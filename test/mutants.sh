@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Mutants: how much the tests would notice. Each patch of test/mutants breaks one promise, which its
-# first line names; it is applied to a scratch copy, and the unit tests of its room and of those above
-# it, then the simulator, then its stories with names look for it, until one fails. Each is rebuilt
-# only when its turn has come:
+# first line names; it is applied to a scratch copy, and the unit tests of its room and of those
+# above it, then the simulator, then its stories with names look for it, until one fails. Each is
+# rebuilt only when its turn has come:
 #
 #   test/mutants.sh                all of them
 #   test/mutants.sh clock 07       those whose file name contains `clock` or `07`

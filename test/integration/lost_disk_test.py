@@ -28,8 +28,8 @@ class LostDiskTest(gyre_processes.ClusterTest):
         return cluster, client
 
     def await_logs_dropped(self, cluster) -> None:
-        """A node drops of its logs what each other owner has said that it has seen, and each says so
-        where it asks: about each partition once in a round, and one owner after the other."""
+        """A node drops of its logs what each other owner has said that it has seen, and each says
+        so where it asks: about each partition once in a round, and one owner after the other."""
         def asked() -> list[float]:
             return [node.metric("gyre_clock_exchanges_total") for node in cluster.nodes]
         rounds = 3  # the questions under way, and one to each of two others

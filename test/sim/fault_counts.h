@@ -61,7 +61,10 @@ enum class FaultKind : uint8_t {
   kConnectionBroken,  // and what was under way is lost; it is there again in a moment
   kLinkSlow,          // one way between two nodes takes long
   // Topology.
-  kTopologyMissed,  // it changes while some node is down
+  kTopologyMissed,    // it changes while some node is down
+  kMembersChange,     // a node gives all that it owns to the others, or takes its share again
+  kCrashOfMoveTaker,  // a node to which a partition moves; once for each
+  kCrashOfMoveGiver,  // a node from which a partition moves; likewise
   // Clients.
   kRequestLost,     // or its answer
   kRequestDoubled,  // likewise

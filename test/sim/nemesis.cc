@@ -25,16 +25,17 @@ void Nemesis::Later(Deed mend, int node) {
 void Nemesis::Strike() {
   // Named as often as it is to happen among the others.
   static constexpr Deed kDeeds[] = {
-      &Nemesis::Crash,       &Nemesis::Crash,           &Nemesis::Crash,
-      &Nemesis::Crash,       &Nemesis::CrashAndRestart, &Nemesis::CrashAsItStarts,
-      &Nemesis::CrashOwners, &Nemesis::CrashAll,        &Nemesis::Stop,
-      &Nemesis::Stop,        &Nemesis::StopAndRestart,  &Nemesis::Pause,
-      &Nemesis::Pause,       &Nemesis::CutHalves,       &Nemesis::CutHalves,
-      &Nemesis::CutPair,     &Nemesis::Isolate,         &Nemesis::LoseMany,
-      &Nemesis::SlowLink,    &Nemesis::BreakConnection, &Nemesis::BreakClock,
-      &Nemesis::BreakClock,  &Nemesis::FailDisk,        &Nemesis::FailDisk,
-      &Nemesis::SlowDisk,    &Nemesis::DamageRecord,    &Nemesis::DamageRecord,
-      &Nemesis::Burst,       &Nemesis::ChangeTopology,
+      &Nemesis::Crash,         &Nemesis::Crash,           &Nemesis::Crash,
+      &Nemesis::Crash,         &Nemesis::CrashAndRestart, &Nemesis::CrashAsItStarts,
+      &Nemesis::CrashOwners,   &Nemesis::CrashAll,        &Nemesis::Stop,
+      &Nemesis::Stop,          &Nemesis::StopAndRestart,  &Nemesis::Pause,
+      &Nemesis::Pause,         &Nemesis::CutHalves,       &Nemesis::CutHalves,
+      &Nemesis::CutPair,       &Nemesis::Isolate,         &Nemesis::LoseMany,
+      &Nemesis::SlowLink,      &Nemesis::BreakConnection, &Nemesis::BreakClock,
+      &Nemesis::BreakClock,    &Nemesis::FailDisk,        &Nemesis::FailDisk,
+      &Nemesis::SlowDisk,      &Nemesis::DamageRecord,    &Nemesis::DamageRecord,
+      &Nemesis::Burst,         &Nemesis::ChangeTopology,  &Nemesis::ChangeMembers,
+      &Nemesis::ChangeMembers,
   };
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
   (this->*kDeeds[random_.Below(std::size(kDeeds))])(node);
@@ -216,6 +217,19 @@ void Nemesis::ChangeTopology(int node) {
   if (!options_.topology) return;
   cluster_->ChangeTopology(node, "passing", !table_made_);
   table_made_ = !table_made_;
+}
+
+// Two of five at most: three own all of everything.
+void Nemesis::ChangeMembers(int node) {
+  if (!options_.members || !cluster_->up(node)) return;
+  const bool owns = retired_.contains(node);
+  if (!owns && retired_.size() == 2) return;
+  if (owns) {
+    retired_.erase(node);
+  } else {
+    retired_.insert(node);
+  }
+  cluster_->ChangeShare(node, owns);
 }
 
 // --------------------------------------------------------------------------------------------- end

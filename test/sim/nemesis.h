@@ -10,6 +10,7 @@
 #define GYRE_TEST_SIM_NEMESIS_H_
 
 #include <optional>
+#include <set>
 
 #include "ring/random.h"
 #include "test/sim/sim_cluster.h"
@@ -27,6 +28,7 @@ struct NemesisOptions {
   // Records are damaged, of one node at a time: likewise.
   bool damage = false;
   bool topology = false;                   // tables come and go
+  bool members = false;                    // nodes give away what they own, and take it again
   bool long_away = false;                  // one node is, for half of the story
   Duration story = Duration::Seconds(60);  // within which disks are lost
 };
@@ -71,6 +73,7 @@ class Nemesis {
   void DamageRecord(int node);
   void Burst(int node);
   void ChangeTopology(int node);
+  void ChangeMembers(int node);
 
   void PlanLongAway();
   void PlanDiskLoss();
@@ -96,6 +99,7 @@ class Nemesis {
   Random random_;
   bool stopped_ = false;
   bool table_made_ = false;
+  std::set<int> retired_;
   std::optional<int> away_;  // and not to be restarted yet
 };
 

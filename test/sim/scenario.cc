@@ -127,6 +127,7 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   // change of the topology and lost its disk has forgotten that it did.
   faults.damage = faults.disk_losses == 0 && !options.damage;
   faults.topology = faults.disk_losses == 0;
+  faults.members = faults.topology && seed % 2 == 1;
   faults.long_away = OutgrowsLogs(seed);
   faults.story = options.length;
   return faults;
@@ -193,6 +194,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (!cluster.violation().has_value()) cluster.JudgeClaims();
   if (!cluster.violation().has_value()) cluster.JudgeKept();
   if (cluster.damaged() > 0) cluster.Violate("the scrub has not mended what was damaged");
+  if (!cluster.violation().has_value()) cluster.JudgePlaced();
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
   if (!cluster.violation().has_value()) cluster.JudgeHandedOver();
   if (!cluster.violation().has_value()) cluster.JudgeLiveness();
@@ -214,8 +216,9 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     result.operations += each->operations();
     result.succeeded += each->succeeded();
   }
-  // Where no owner lost its state there is nothing that a log no longer tells.
-  if (faults.disk_losses == 0 && !faults.long_away && figures.repair.log_cuts > 0 &&
+  // Where no owner lost its state, or is new, there is nothing that a log no longer tells.
+  const bool logs_reach_back = !faults.long_away && !faults.members;
+  if (faults.disk_losses == 0 && logs_reach_back && figures.repair.log_cuts > 0 &&
       !result.violation.has_value()) {
     result.violation = "a dot log was cut before all owners had what it tells";
   }

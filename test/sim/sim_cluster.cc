@@ -31,6 +31,7 @@ SimCluster::SimCluster(SimOptions options)
     member.zone = "zone-" + std::to_string(i % options_.zones);
     member.client_address = member.name + ":1";
     member.peer_address = member.name + ":2";
+    if (i >= options_.nodes - options_.waiting) member.state = MemberState::kWaiting;
     members.push_back(std::move(member));
   }
   absl::StatusOr<Topology> initial = InitialTopology("sim", options_.slices, members);
@@ -39,9 +40,11 @@ SimCluster::SimCluster(SimOptions options)
   nodes_.reserve(options_.nodes);
   for (int i = 0; i < options_.nodes; ++i) nodes_.emplace_back(options_.admission);
   for (int i = 0; i < options_.nodes; ++i) {
+    nodes_[i].id = NodeIdFromName(initial_.cluster, "node-" + std::to_string(i));
+    index_[nodes_[i].id] = i;
+  }
+  for (int i = 0; i < options_.nodes; ++i) {
     SimNode& node = nodes_[i];
-    node.id = NodeIdFromName(initial_.cluster, "node-" + std::to_string(i));
-    index_[node.id] = i;
     node.engine = std::make_unique<MemoryEngine>();
     if (options_.needs_disk_one_in > 0) {
       node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
@@ -86,7 +89,7 @@ void SimCluster::Open(int index) {
   node.started = scheduler_.now();
   node.shards.clear();
   node.shards.resize(options_.shards);
-  node.control_wake = node.membership_wake = Time::Never();
+  node.control_wake = node.membership_wake = node.movement_wake = Time::Never();
   node.told_ms.reset();
   node.node->SetMembers(*node.node->control().view(), NowAt(node).monotonic);
   // Nobody is there until a connection stands, which takes a moment each.
@@ -107,6 +110,7 @@ void SimCluster::Open(int index) {
   }
   PerformControl(index);
   PerformMembership(index);
+  PerformMovement(index);
 }
 
 // ------------------------------------------------------------------------------------ clocks and
@@ -322,24 +326,52 @@ bool SimCluster::Read(int client, int index, const std::string& table, const std
 }
 
 absl::StatusOr<TableSpec> SimCluster::CreateTable(int index, TableSpec table) {
-  SimNode& node = nodes_[index];
-  GYRE_CHECK(node.node != nullptr, "tables are created at a node that is up");
-  std::optional<absl::StatusOr<Topology>> result;
-  const uint64_t token = next_token_++;
-  node.proposals[token] = [&](absl::StatusOr<Topology> topology) { result = std::move(topology); };
-  node.node->control().Propose(
-      token, [table](const Topology& current) { return gyre::CreateTable(current, table); },
-      NowAt(node));
-  PerformControl(index);
-  scheduler_.RunUntil(scheduler_.now() + Duration::Seconds(30),
-                      [&] { return result.has_value() || violation_.has_value(); });
-  node.proposals.erase(token);
-  if (!result.has_value()) return absl::DeadlineExceededError("the table was not created in 30 s");
-  if (!result->ok()) return result->status();
-  for (const TableSpec& spec : (*result)->tables) {
+  std::optional<Topology> made;
+  const absl::Status status = ChangeMembers(index, [&](const Topology& current) {
+    absl::StatusOr<Topology> next = gyre::CreateTable(current, table);
+    if (next.ok()) made = *next;
+    return next;
+  });
+  if (!status.ok()) return status;
+  for (const TableSpec& spec : made->tables) {
     if (spec.name == table.name) return spec;
   }
   return absl::InternalError("the committed document lacks the table");
+}
+
+absl::Status SimCluster::ChangeMembers(int through, Control::Change change) {
+  SimNode& node = nodes_[through];
+  GYRE_CHECK(node.node != nullptr, "changes are made through a node that is up");
+  std::optional<absl::Status> result;
+  const uint64_t token = next_token_++;
+  node.proposals[token] = [&](const absl::StatusOr<Topology>& topology) {
+    result = topology.status();
+  };
+  node.node->control().Propose(token, std::move(change), NowAt(node));
+  PerformControl(through);
+  scheduler_.RunUntil(scheduler_.now() + Duration::Seconds(30),
+                      [&] { return result.has_value() || violation_.has_value(); });
+  node.proposals.erase(token);
+  return result.value_or(absl::DeadlineExceededError("the topology was not changed in 30 s"));
+}
+
+void SimCluster::Propose(int index, Control::Change change,
+                         std::function<void(absl::StatusOr<Topology>)> done) {
+  const uint64_t token = next_token_++;
+  nodes_[index].proposals[token] = std::move(done);
+  AtNode(index, Duration(), [this, token, change = std::move(change)](SimNode& n) {
+    n.node->control().Propose(token, change, NowAt(n));
+    PerformControl(IndexOf(n.id));
+  });
+}
+
+bool SimCluster::AtRest() const {
+  for (const SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
+    const Topology& topology = node.node->control().view()->topology();
+    if (!topology.moves.empty() || MakePlan(topology).moves > 0) return false;
+  }
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------- figures

@@ -38,6 +38,7 @@ struct SimOptions {
   int zones = 3;
   int shards = 2;       // of each node
   uint32_t slices = 8;  // Q
+  int waiting = 0;      // of the nodes, the last: members that own nothing until they are activated
   NetworkOptions network;
   // Between clients and nodes. What is slow here outlasts a client's patience: by the time a
   // request arrives its client has been served elsewhere.
@@ -116,6 +117,12 @@ class SimCluster {
   void ReadDamaged(int node);
   // The topology changes: a table is made or dropped, through the node, when it can be.
   void ChangeTopology(int node, const std::string& table, bool make);
+  // A node gives away all that it owns and waits, or is to own its share again: when that can be.
+  void ChangeShare(int node, bool owns);
+  // Makes a change of members through a node and runs until that is done.
+  absl::Status ChangeMembers(int through, Control::Change change);
+  // Whether nothing moves, and nothing is left to move.
+  bool AtRest() const;
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
   void JumpClock(int node, int64_t wall_ms);
   // Whether it knows the cluster's time. REQUIRES: it is up.
@@ -167,6 +174,8 @@ class SimCluster {
   void JudgeHandedOver();
   // What has expired is gone from every disk, and what will is entered where it is found. Likewise.
   void JudgeSwept();
+  // Nothing is left to move, and every store holds what its node owns and nothing else. Likewise.
+  void JudgePlaced();
   // Every node takes every other one for alive. To be called when all is healed and quiet.
   void JudgeLiveness();
   // What node `at` has heard of how busy node `about` is.
@@ -236,6 +245,7 @@ class SimCluster {
     std::vector<ShardSlot> shards;
     Time control_wake = Time::Never();  // the earliest that is scheduled, and so the next
     Time membership_wake = Time::Never();
+    Time movement_wake = Time::Never();
     std::optional<int64_t> told_ms;  // of the cluster's time, to the shards
     std::map<uint64_t, std::function<void(absl::StatusOr<Topology>)>> proposals;
     int64_t wall_offset_ms = 0;
@@ -284,6 +294,10 @@ class SimCluster {
   void PerformShard(int node, int shard);
   void PerformControl(int node);
   void PerformMembership(int node);
+  void PerformMovement(int node);
+  // Has the node propose it as soon as it may.
+  void Propose(int node, Control::Change change,
+               std::function<void(absl::StatusOr<Topology>)> done);
   void Persist(int node, WriteBatch batch);
   void ScheduleWake(int node, int shard, Time local);
   // `due` is where the node notes the wake-up.

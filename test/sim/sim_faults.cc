@@ -474,20 +474,28 @@ void SimCluster::ChangeTopology(int index, const std::string& table, bool make) 
   SimNode& node = nodes_[index];
   if (!up(index) || node.left) return;
   Trace((make ? "MAKE " : "DROP ") + table);
-  const uint64_t token = next_token_++;
-  node.proposals[token] = [this](const absl::StatusOr<Topology>& changed) {
-    const bool missed = std::any_of(nodes_.begin(), nodes_.end(),
-                                    [](const SimNode& each) { return each.node == nullptr; });
-    if (changed.ok() && missed) Count(FaultKind::kTopologyMissed);
-  };
   const auto change = [table, make](const Topology& current) {
     TableSpec spec;
     spec.name = table;
     return make ? gyre::CreateTable(current, spec) : DropTable(current, table);
   };
-  AtNode(index, Duration(), [this, token, change](SimNode& n) {
-    n.node->control().Propose(token, change, NowAt(n));
-    PerformControl(IndexOf(n.id));
+  Propose(index, change, [this](const absl::StatusOr<Topology>& changed) {
+    const bool missed = std::any_of(nodes_.begin(), nodes_.end(),
+                                    [](const SimNode& each) { return each.node == nullptr; });
+    if (changed.ok() && missed) Count(FaultKind::kTopologyMissed);
+  });
+}
+
+void SimCluster::ChangeShare(int index, bool owns) {
+  const SimNode& node = nodes_[index];
+  if (!up(index) || node.left) return;
+  const std::string name = NodeName(node.id);
+  Trace((owns ? "ACTIVATE " : "RETIRE ") + name);
+  const auto change = [name, owns](const Topology& current) {
+    return owns ? ActivateMember(current, name) : RetireMember(current, name);
+  };
+  Propose(index, change, [this](const absl::StatusOr<Topology>& changed) {
+    if (changed.ok()) Count(FaultKind::kMembersChange);
   });
 }
 
@@ -505,6 +513,10 @@ void SimCluster::CountCrash(const SimNode& node) {
     }
   }
   if (keeps) Count(FaultKind::kCrashOfHintKeeper);
+  for (const Move& move : node.node->control().view()->topology().moves) {
+    if (move.to == node.id) Count(FaultKind::kCrashOfMoveTaker);
+    if (move.from == node.id) Count(FaultKind::kCrashOfMoveGiver);
+  }
 }
 
 FaultCounts SimCluster::Faults() const {

@@ -32,7 +32,7 @@ void SimCluster::JudgeClaims() {
       if (!read.ok()) Violate("a record cannot be read");
       return read.value_or(Record{});
     };
-    for (PartitionId id : node.node->control().view()->OwnedBy(node.id)) {
+    for (PartitionId id : node.node->control().view()->KeptBy(node.id)) {
       const absl::StatusOr<PartitionState> state = ReadPartitionState(*snapshot, id);
       if (!state.ok()) return Violate("a partition's state cannot be read");
       if (auto wrong = observer_.JudgeClaims(id, state->clock, load)) {
@@ -77,11 +77,63 @@ void SimCluster::JudgeConvergence() {
   }
 }
 
+void SimCluster::JudgePlaced() {
+  if (!AtRest()) {
+    const View& view = *nodes_[0].node->control().view();
+    for (const Move& move : view.topology().moves) {
+      return Violate("partition " + std::to_string(move.partition.slice()) +
+                     " is still on its way from " + NodeName(move.from) + " to " +
+                     NodeName(move.to) +
+                     (move.step == MoveStep::kFilling ? ", filling" : ", switched"));
+    }
+    return Violate(std::to_string(MakePlan(view.topology()).moves) + " are still to move");
+  }
+  for (const SimNode& node : nodes_) {
+    const std::shared_ptr<const View>& view = node.node->control().view();
+    const std::unique_ptr<MemoryEngine> written = node.engine->Copy();  // damaged or not
+    const std::unique_ptr<Snapshot> snapshot = written->TakeSnapshot();
+    std::set<PartitionId> held;
+    const auto hold = [&](std::string_view key, std::string_view) {
+      if (const std::optional<ItemKey> item = DecodeItemKey(key)) held.insert(item->partition);
+      return true;
+    };
+    const auto hold_state = [&](std::string_view key, std::string_view) {
+      if (const std::optional<PartitionId> id = DecodeClockKey(key)) held.insert(*id);
+      return true;
+    };
+    if (!snapshot->Scan(Family::kRecords, "", "", hold).ok() ||
+        !snapshot->Scan(Family::kMeta, "", "", hold_state).ok()) {
+      return Violate("a store cannot be scanned");
+    }
+    for (PartitionId id : held) {
+      if (view->IsOwner(id, node.id)) continue;
+      return Violate(NodeName(node.id) + " still holds partition " + std::to_string(id.slice()));
+    }
+    for (PartitionId id : view->OwnedBy(node.id)) {
+      const ReplicaStore& store = StoreOf(node.id, id);
+      if (!store.Owns(id) || store.Filling(id)) {
+        return Violate(NodeName(node.id) + " is not filled with what it owns");
+      }
+    }
+  }
+}
+
 void SimCluster::JudgeHandedOver() {
   for (const SimNode& node : nodes_) {
     const uint64_t hints = node.engine->EstimateKeys(Family::kHints);
     if (hints == 0) continue;
-    return Violate(NodeName(node.id) + " still keeps " + std::to_string(hints) + " hints");
+    std::string of;
+    const absl::Status scanned = node.engine->TakeSnapshot()->Scan(
+        Family::kHints, "", "", [&](std::string_view key, std::string_view) {
+          if (const std::optional<HintKey> hint = DecodeHintKey(key)) {
+            of = "for " + NodeName(hint->owner) + ", of partition " +
+                 std::to_string(hint->item.partition.slice());
+          }
+          return false;
+        });
+    if (!scanned.ok()) return Violate("hints cannot be scanned");
+    return Violate(NodeName(node.id) + " still keeps " + std::to_string(hints) + " hints, one " +
+                   of);
   }
 }
 

@@ -234,7 +234,7 @@ void SimCluster::PerformControl(int index) {
   if (effects.view != nullptr) {
     node.node->SetMembers(*effects.view, NowAt(node).monotonic);
     for (int shard = 0; shard < options_.shards; ++shard) {
-      const absl::Status installed = node.node->Install(shard, effects.view);
+      const absl::Status installed = node.node->Install(shard, effects.view, NowAt(node));
       if (!installed.ok()) Violate("view: " + std::string(installed.message()));
       PerformShard(index, shard);
     }
@@ -247,11 +247,50 @@ void SimCluster::PerformControl(int index) {
     node.proposals.erase(it);
     callback(std::move(done.topology));
   }
-  if (effects.view != nullptr) return PerformControl(index);  // the confirmations
+  if (effects.view != nullptr) {
+    PerformMovement(index);
+    return PerformControl(index);  // the confirmations
+  }
   ScheduleWake(index, &SimNode::control_wake, effects.wake, [this](SimNode& n) {
     n.node->control().OnWake(NowAt(n));
     PerformControl(IndexOf(n.id));
   });
+}
+
+void SimCluster::PerformMovement(int index) {
+  SimNode& node = nodes_[index];
+  Movement& movement = node.node->movement();
+  const View& view = *node.node->control().view();
+  const Time now = NowAt(node).monotonic;
+  if (movement.IsDue(view, now)) {
+    Movement::Ready ready;
+    for (int shard = 0; shard < options_.shards; ++shard) {
+      for (const MoveRef& ref : node.node->shard(shard).MovesToStep(MoveStep::kFilling)) {
+        ready.filled.push_back(ref);
+      }
+      for (const MoveRef& ref : node.node->shard(shard).MovesToStep(MoveStep::kSwitched)) {
+        ready.switched.push_back(ref);
+      }
+    }
+    std::optional<Control::Change> change = movement.OnWake(
+        view, ready, [&](NodeId other) { return node.node->control().ServesUnder(other); },
+        [&](NodeId other) { return reachable(IndexOf(other)); }, now);
+    for (NodeId other : movement.unsaid()) {
+      node.node->control().AskWhatServes(other, NowAt(node));
+    }
+    if (!movement.unsaid().empty()) PerformControl(index);
+    if (change.has_value() && !node.left) {
+      Propose(index, *std::move(change), [this, index](const absl::StatusOr<Topology>& made) {
+        SimNode& proposer = nodes_[index];
+        Trace(NodeName(proposer.id) + " proposed moves: " + made.status().ToString() +
+              (made.ok() ? " epoch " + std::to_string(made->epoch.value()) : ""));
+        proposer.node->movement().OnProposed(made.status(), NowAt(proposer).monotonic);
+        PerformMovement(index);
+      });
+    }
+  }
+  ScheduleWake(index, &SimNode::movement_wake, movement.wake(),
+               [this](SimNode& n) { PerformMovement(IndexOf(n.id)); });
 }
 
 int SimCluster::LoadPercent(const SimNode& node) const {

@@ -1,0 +1,110 @@
+#include "server/movement.h"
+
+#include <algorithm>
+
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+// What a plan rests on: who is there, in which state and zone. Addresses change nothing.
+bool SamePlaces(const std::vector<Member>& a, const std::vector<Member>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Member& x, const Member& y) {
+    return x.id == y.id && x.state == y.state && x.zone == y.zone;
+  });
+}
+
+bool Plans(const View& view, Movement::ReachableFn reachable) {
+  for (const Member& member : view.topology().members) {
+    if (member.state != MemberState::kActive) continue;
+    if (member.id == view.self()) return true;
+    if (reachable(member.id)) return false;
+  }
+  return false;
+}
+
+bool IsDead(const View& view, NodeId node) {
+  const Member* const member = view.FindMember(node);
+  return member == nullptr || member->state == MemberState::kDead;
+}
+
+}  // namespace
+
+bool Movement::IsDue(const View& view, Time now) const {
+  return !proposing_ && (now >= wake_ || (view.epoch() != seen_ && wake_ > now + options_.busy));
+}
+
+std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& ready,
+                                                ServesUnderFn serves_under, ReachableFn reachable,
+                                                Time now) {
+  GYRE_CHECK(!proposing_, "one change at a time");
+  const bool plans = Plans(view, reachable);
+  std::optional<Control::Change> change;
+  if (std::vector<MoveRef> ends = MayEnd(view, ready, serves_under, plans); !ends.empty()) {
+    change = [ends = std::move(ends)](const Topology& topology) -> absl::StatusOr<Topology> {
+      return EndMoves(topology, ends);
+    };
+  } else if (!ready.filled.empty()) {
+    change = [filled = ready.filled](const Topology& topology) -> absl::StatusOr<Topology> {
+      return SwitchMoves(topology, filled);
+    };
+  } else if (plans) {
+    change = PlanOn(view);
+  }
+  seen_ = view.epoch();
+  proposing_ = change.has_value();
+  const bool busy = proposing_ || !view.topology().moves.empty();
+  wake_ = now + (busy ? options_.busy : options_.idle);
+  return change;
+}
+
+// Nobody who could answer a quorum may still serve under the epoch before the switch: it would read
+// from, or write to, owners that those behind the end do not count.
+std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
+                                      ServesUnderFn serves_under, bool plans) {
+  std::vector<MoveRef> ends;
+  unsaid_.clear();
+  for (const Move& move : view.topology().moves) {
+    if (move.step != MoveStep::kSwitched) continue;
+    const bool here =
+        std::any_of(ready.switched.begin(), ready.switched.end(), [&](const MoveRef& ref) {
+          return ref.partition == move.partition && ref.since == move.since;
+        });
+    // Of one that died on the way nobody else can say what it has; its other owners have W of it.
+    if (!here && !(plans && IsDead(view, move.to))) continue;
+    bool all_know = true;
+    for (NodeId node : view.Replicas(move.partition)) {
+      if (node == view.self() || IsDead(view, node) || serves_under(node) >= move.switched)
+        continue;
+      all_know = false;
+      unsaid_.insert(node);
+    }
+    if (all_know) ends.push_back({move.partition, move.since});
+  }
+  return ends;
+}
+
+std::optional<Control::Change> Movement::PlanOn(const View& view) {
+  const Topology& topology = view.topology();
+  if (topology.families.empty()) return std::nullopt;
+  if (!plan_.has_value() || plan_->targets.size() != topology.families.size() ||
+      !SamePlaces(planned_for_, topology.members)) {
+    plan_ = MakePlan(topology);
+    planned_for_ = topology.members;
+  }
+  plan_->epoch = topology.epoch;
+  const absl::StatusOr<Topology> next = BeginMoves(topology, *plan_, options_.limits);
+  if (!next.ok() || *next == topology) return std::nullopt;
+  return [plan = *plan_, limits = options_.limits](const Topology& current) {
+    return BeginMoves(current, plan, limits);
+  };
+}
+
+void Movement::OnProposed(const absl::Status& status, Time now) {
+  proposing_ = false;
+  // Somebody else's change came first: the next look sees it.
+  if (status.ok() || absl::IsAborted(status)) return;
+  wake_ = std::max(wake_, now + options_.pause);
+}
+
+}  // namespace gyre

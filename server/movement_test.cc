@@ -1,0 +1,184 @@
+#include "server/movement.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ring/check.h"
+
+namespace gyre {
+namespace {
+
+// Node n0's movement, in a cluster of four of which the last has joined just now, or is elsewhere.
+class Mover {
+ public:
+  Mover() {
+    std::vector<Member> members;
+    for (const char* name : {"n0", "n1", "n2"}) members.push_back({{}, name, "z", name, name});
+    TableSpec table;
+    table.name = "table";
+    topology_ = *CreateTable(*InitialTopology("test", 16, members), table);
+    Change(AddMember(topology_, {{}, "n3", "z", "n3", "n3", MemberState::kActive, 5}));
+  }
+
+  NodeId Id(const std::string& name) const { return FindMember(topology_, name)->id; }
+  void Change(absl::StatusOr<Topology> next) {
+    GYRE_CHECK(next.ok(), "a good change");
+    topology_ = *std::move(next);
+  }
+  // What `self` proposes now, if anything; it is made.
+  bool Step(const std::string& self, Movement::Ready ready = {}) {
+    now_ = now_ + Duration::Seconds(10);
+    const auto view = View::Create(topology_, Id(self));
+    if (!movement_.IsDue(*view, now_)) return false;
+    auto change = movement_.OnWake(
+        *view, ready, [&](NodeId node) { return serves_[node]; },
+        [&](NodeId node) { return !unreachable_.contains(node); }, now_);
+    if (!change.has_value()) return false;
+    EXPECT_FALSE(movement_.IsDue(*view, now_ + Duration::Seconds(100))) << "one at a time";
+    Change((*change)(topology_));
+    movement_.OnProposed(absl::OkStatus(), now_);
+    return true;
+  }
+  // All moves, as ready for what is next.
+  Movement::Ready AllReady() const {
+    Movement::Ready ready;
+    for (const Move& move : topology_.moves) {
+      (move.step == MoveStep::kFilling ? ready.filled : ready.switched)
+          .push_back({move.partition, move.since});
+    }
+    return ready;
+  }
+  void AllServe() {
+    for (const Member& member : topology_.members) serves_[member.id] = topology_.epoch;
+  }
+
+  // The first by id, which plans; and another.
+  std::string First() const { return topology_.members[0].name; }
+  std::string Other() const { return topology_.members[1].name; }
+
+  const Topology& topology() const { return topology_; }
+  std::map<NodeId, Epoch>& serves() { return serves_; }
+  std::set<NodeId>& unreachable() { return unreachable_; }
+  Movement& movement() { return movement_; }
+  Time now() const { return now_; }
+
+ private:
+  Topology topology_;
+  Movement movement_{MovementOptions()};
+  std::map<NodeId, Epoch> serves_;
+  std::set<NodeId> unreachable_;
+  Time now_;
+};
+
+TEST(Movement, TheFirstActiveNodeThatCanBeReachedPlans) {
+  Mover mover;
+  EXPECT_FALSE(mover.Step(mover.Other()));
+  EXPECT_TRUE(mover.topology().moves.empty());
+  mover.unreachable().insert(mover.topology().members[0].id);
+  EXPECT_TRUE(mover.Step(mover.Other()));
+  EXPECT_EQ(mover.topology().moves.size(), 12u);
+  EXPECT_FALSE(mover.Step(mover.Other())) << "all of it is under way";
+}
+
+TEST(Movement, AllStepsBringTheClusterToRest) {
+  Mover mover;
+  int rounds = 0;
+  while (rounds < 20 && mover.Step(mover.First(), mover.AllReady())) {
+    mover.AllServe();
+    ++rounds;
+  }
+  EXPECT_LE(rounds, 4) << "begin, switch, end, and the order of preference";
+  EXPECT_TRUE(mover.topology().moves.empty());
+  EXPECT_EQ(MakePlan(mover.topology()).moves, 0u);
+  EXPECT_FALSE(OwnsNothing(mover.topology(), mover.Id("n3")));
+}
+
+TEST(Movement, WhatIsNotFilledIsNotSwitched) {
+  Mover mover;
+  mover.Step(mover.First());
+  const Move& move = mover.topology().moves[3];
+  mover.Step("n3", {.filled = {{move.partition, move.since}}});
+  for (const Move& one : mover.topology().moves) {
+    EXPECT_EQ(one.step == MoveStep::kSwitched, one.partition == move.partition);
+  }
+}
+
+TEST(Movement, NoMoveEndsWhileAReplicaMayServeUnderTheEpochBefore) {
+  for (const char* late : {"n0", "n1", "n2"}) {
+    Mover mover;
+    mover.Step(mover.First());
+    mover.Step("n3", mover.AllReady());
+    const std::vector<Move> moves = mover.topology().moves;
+    const auto view = View::Create(mover.topology(), mover.Id(late));
+    mover.AllServe();
+    mover.serves()[mover.Id(late)] = moves[0].since;
+    mover.Step("n3", mover.AllReady());
+    for (const Move& move : moves) {
+      EXPECT_EQ(FindMove(mover.topology(), move.partition) != nullptr,
+                view->IsReplica(move.partition, mover.Id(late)));
+    }
+    mover.AllServe();
+    while (mover.Step("n3", mover.AllReady())) mover.AllServe();
+    EXPECT_TRUE(mover.topology().moves.empty());
+  }
+}
+
+TEST(Movement, WhoIsDeadIsNotWaitedFor) {
+  Mover mover;
+  mover.Step(mover.First());
+  mover.Step("n3", mover.AllReady());
+  mover.AllServe();
+  const NodeId dead = mover.topology().moves[0].from;
+  const std::string name = FindMember(mover.topology(), dead)->name;
+  mover.serves()[dead] = Epoch();
+  mover.Change(BuryMember(mover.topology(), name));
+  mover.Step("n3", mover.AllReady());
+  for (const Move& move : mover.topology().moves) EXPECT_NE(move.step, MoveStep::kSwitched);
+}
+
+TEST(Movement, WhatWasOnItsWayToADeadNodeIsEndedByWhoPlans) {
+  Mover mover;
+  mover.Step(mover.First());
+  mover.Step("n3", mover.AllReady());
+  mover.AllServe();
+  const NodeId dead = mover.Id("n3");
+  mover.unreachable().insert(dead);
+  mover.Change(BuryMember(mover.topology(), "n3"));
+  std::string planner;
+  for (const Member& member : mover.topology().members) {
+    if (planner.empty() && member.id != dead) planner = member.name;
+  }
+  ASSERT_TRUE(mover.Step(planner));
+  for (const Move& move : mover.topology().moves) EXPECT_NE(move.to, dead);
+}
+
+TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {
+  Mover mover;
+  const auto view = View::Create(mover.topology(), mover.Id(mover.First()));
+  const auto serves = [](NodeId) { return Epoch(); };
+  const auto reachable = [](NodeId) { return true; };
+  Movement& movement = mover.movement();
+  ASSERT_TRUE(movement.OnWake(*view, {}, serves, reachable, mover.now()).has_value());
+  movement.OnProposed(absl::UnavailableError("no majority"), mover.now());
+  EXPECT_FALSE(movement.IsDue(*view, mover.now() + Duration::Millis(900)));
+  EXPECT_TRUE(movement.IsDue(*view, mover.now() + Duration::Millis(1100)));
+}
+
+TEST(Movement, LooksSoonAfterANewView) {
+  Mover mover;
+  while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
+  const auto view = View::Create(mover.topology(), mover.Id(mover.First()));
+  Movement& movement = mover.movement();
+  EXPECT_FALSE(movement.IsDue(*view, mover.now() + Duration::Seconds(1))) << "nothing to do";
+  mover.Change(LeaveMember(mover.topology(), "n1"));
+  const auto next = View::Create(mover.topology(), view->self());
+  EXPECT_TRUE(movement.IsDue(*next, mover.now() + Duration::Seconds(1)));
+}
+
+}  // namespace
+}  // namespace gyre
