@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Mutants: how much the tests would notice. Each patch of test/mutants breaks one promise, which its
 # first line names; it is applied to a scratch copy, and the unit tests of its room and of those
-# above it, then the simulator, then its stories with names look for it, until one fails. Each is
-# rebuilt only when its turn has come:
+# above it, then the explorer, the simulator, and its stories with names look for it, until one
+# fails. Each is rebuilt only when its turn has come:
 #
 #   test/mutants.sh                all of them
 #   test/mutants.sh clock 07       those whose file name contains `clock` or `07`
@@ -69,6 +69,11 @@ survives() {
       [[ $name != "$1" ]] || reached=yes
       [[ ! $reached ]] || passes "$name" || return
     done
+  fi
+  compile explorer_test || return 2
+  if ! run "$build/test/explorer/explorer_test" --gtest_fail_fast --gtest_brief=1; then
+    killer="explorer_test $(failed_test)"
+    return 1
   fi
   compile gyre_sim || return 2
   if ! run "$build/test/sim/gyre_sim" --seeds "$seeds" --first 1 --jobs "$(nproc)"; then

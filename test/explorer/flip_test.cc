@@ -1,0 +1,89 @@
+// All orders of a move, its documents, a write and a read (ring/move.h): up to so many events from
+// where each document of the move has just been decided, and then to the end.
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "test/explorer/explore.h"
+#include "test/explorer/flip_world.h"
+
+namespace gyre {
+namespace {
+
+constexpr size_t kDepth = 6;
+
+struct Seen {
+  uint64_t orders = 0;
+  uint64_t steps = 0;
+  uint64_t reads = 0;  // that came to an end
+  uint64_t flips = 0;  // in which the move came to an end
+};
+
+// Whoever writes and whoever reads.
+void ExpectSound(FlipSetup setup) {
+  Seen seen;
+  const auto is_gone = [&](int node) { return setup.dead_giver && node == FlipWorld::kGiver; };
+  for (setup.writer = 0; setup.writer < FlipWorld::kNodes; ++setup.writer) {
+    for (setup.reader = 0; setup.reader < FlipWorld::kNodes; ++setup.reader) {
+      if (is_gone(setup.writer) || is_gone(setup.reader)) continue;
+      Explorer<FlipWorld> explorer([&] { return std::make_unique<FlipWorld>(setup); }, kDepth,
+                                   [&](const FlipWorld& world) {
+                                     seen.reads += world.read_done() ? 1 : 0;
+                                     seen.flips += world.documents() == 4 ? 1 : 0;
+                                   });
+      const Exploration result = explorer.Run();
+      ASSERT_EQ(result.broken, "") << "writer " << setup.writer << ", reader " << setup.reader;
+      seen.orders += result.orders;
+      seen.steps += result.steps;
+    }
+  }
+  EXPECT_GT(seen.reads, 0u);
+  EXPECT_GT(seen.flips, 0u);
+  std::printf("%ju orders, %ju steps, %ju reads, %ju moves that ended\n", uintmax_t{seen.orders},
+              uintmax_t{seen.steps}, uintmax_t{seen.reads}, uintmax_t{seen.flips});
+}
+
+struct Place {
+  int documents;
+  std::optional<int> behind;
+};
+
+class Flip : public ::testing::TestWithParam<Place> {
+ protected:
+  static FlipSetup Setup(int replicas, int write_quorum, int read_quorum) {
+    FlipSetup setup;
+    setup.replicas = replicas;
+    setup.write_quorum = write_quorum;
+    setup.read_quorum = read_quorum;
+    setup.documents = GetParam().documents;
+    setup.behind = GetParam().behind;
+    return setup;
+  }
+};
+
+TEST_P(Flip, OfASoleOwnerLosesNoWrite) { ExpectSound(Setup(1, 1, 1)); }
+TEST_P(Flip, OfOneOfTwoOwnersLosesNoWriteOfOneCopy) { ExpectSound(Setup(2, 1, 2)); }
+TEST_P(Flip, OfOneOfTwoOwnersLosesNoWriteThatEitherOfThemTells) { ExpectSound(Setup(2, 2, 1)); }
+
+// Who takes its place hears all others, and so none of them stays behind.
+class FlipOfTheDead : public Flip {};
+
+TEST_P(FlipOfTheDead, LosesNoWriteOfTheOtherOwner) {
+  FlipSetup setup = Setup(2, 1, 2);
+  setup.dead_giver = true;
+  ExpectSound(setup);
+}
+
+INSTANTIATE_TEST_SUITE_P(Begun, Flip, ::testing::Values(Place{2, {}}));
+INSTANTIATE_TEST_SUITE_P(Filled, Flip, ::testing::Values(Place{3, {}}));
+INSTANTIATE_TEST_SUITE_P(FilledWhileOneHeardOfNothing, Flip, ::testing::Values(Place{3, 0}));
+INSTANTIATE_TEST_SUITE_P(Ended, Flip, ::testing::Values(Place{4, {}}));
+
+INSTANTIATE_TEST_SUITE_P(Stages, FlipOfTheDead,
+                         ::testing::Values(Place{2, {}}, Place{3, {}}, Place{4, {}}));
+
+}  // namespace
+}  // namespace gyre
