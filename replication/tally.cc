@@ -19,14 +19,6 @@ Tally::Tally(absl::Span<const NodeId> replicas, int needed, const Move* move) : 
   slots_.push_back({move->beside(), Part::kNotAsked, Time(), Duration()});
 }
 
-template <typename IsSo>
-int Tally::Count(IsSo is_so) const {
-  int count = static_cast<int>(std::count_if(slots_.begin(), slots_.end(), is_so));
-  // One of two, or both: then one too many.
-  if (stood_for_.has_value() && (is_so(slots_[*stood_for_]) || is_so(slots_.back()))) --count;
-  return count;
-}
-
 Tally::Slot* Tally::Find(NodeId replica) {
   for (Slot& slot : slots_) {
     if (slot.node == replica) return &slot;

@@ -11,6 +11,7 @@
 #ifndef GYRE_REPLICATION_TALLY_H_
 #define GYRE_REPLICATION_TALLY_H_
 
+#include <algorithm>
 #include <optional>
 #include <vector>
 
@@ -66,7 +67,12 @@ class Tally {
   };
   // How many replicas are so, the two that count as one being so where both are.
   template <typename IsSo>
-  int Count(IsSo is_so) const;
+  int Count(IsSo is_so) const {
+    const auto count = std::count_if(slots_.begin(), slots_.end(), is_so);
+    // One of two, or both: then one too many.
+    const bool one = stood_for_.has_value() && (is_so(slots_[*stood_for_]) || is_so(slots_.back()));
+    return static_cast<int>(count) - (one ? 1 : 0);
+  }
   Slot* Find(NodeId replica);
   const Slot* Find(NodeId replica) const;
   static bool HasAnswered(const Slot& slot) {

@@ -9,13 +9,12 @@
 // In both steps a write needs W of the owners, and W of them with the one beside in the place of
 // the one that it replaces, or is replaced by; reads need R of the owners. So who still serves
 // under the epoch before one of these, and who already serves under the one behind it, agree: what
-// one of them acknowledged the other reads. Two epochs apart they need not; so a step is taken
-// only when no replica that could answer serves under the epoch before the last one (EndMoves).
+// one of them acknowledged the other reads. Two epochs apart they need not: who is that far behind
+// reads `from`, whom the others write to no more. So the last step waits until `from` refuses what
+// is older than the second (EndMoves). A quorum without it is one of the new owners as well.
 //
 // Source: joint quorums as in Ongaro, "Consensus: Bridging Theory and Practice" (2014), section
-// 4.3, here of a quorum system without a log. That a third step is needed was found by
-// test/explorer; with one epoch that flips both, a coordinator of the epoch before reads from the
-// old owners what one of the epoch behind acknowledged with the new ones.
+// 4.3, for one replica at a time and without a log. test/explorer tries it in all orders.
 //
 // Plain values. Any thread.
 

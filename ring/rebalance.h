@@ -88,8 +88,8 @@ struct MoveRef {
 // or, where `from` is dead, all that each of the other owners had (design 3, rule 7).
 Topology SwitchMoves(const Topology& topology, absl::Span<const MoveRef> ready);
 // `from` has nothing to do with the partition any more, and who leaves and has nothing left is no
-// member any more. REQUIRES: every owner, and `from` unless it is dead, serves under the epoch of
-// the switch or a later one; and `to` has all that `from` minted.
+// member any more. REQUIRES: `from` serves under the epoch of the switch or a later one, or, where
+// it is dead, every other owner does; and `to` has all that `from` minted.
 Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done);
 
 // Members that are to own nothing and own nothing are none any more, where they leave or are dead.

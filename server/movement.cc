@@ -58,8 +58,10 @@ std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& r
   return change;
 }
 
-// Nobody who could answer a quorum may still serve under the epoch before the switch: it would read
-// from, or write to, owners that those behind the end do not count.
+// Who still serves under the epoch before the switch reads the former owner, whom those behind the
+// end write to no more. That owner refuses it once it knows of the switch; and it does, where it
+// has told the new owner of its clock since. Of a dead one nobody knows what it does: then all
+// others are to refuse, for none of them alone makes up its quorum with it.
 std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
                                       ServesUnderFn serves_under, bool plans) {
   std::vector<MoveRef> ends;
@@ -72,14 +74,21 @@ std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
         });
     // Of one that died on the way nobody else can say what it has; its other owners have W of it.
     if (!here && !(plans && IsDead(view, move.to))) continue;
-    bool all_know = true;
-    for (NodeId node : view.Replicas(move.partition)) {
-      if (node == view.self() || IsDead(view, node) || serves_under(node) >= move.switched)
-        continue;
-      all_know = false;
+    View::Nodes refuse = {move.from};
+    if (IsDead(view, move.from)) {
+      const absl::Span<const NodeId> owners = view.Owners(move.partition);
+      refuse.assign(owners.begin(), owners.end());
+    } else if (here) {
+      refuse.clear();
+    }
+    bool all_refuse = true;
+    for (NodeId node : refuse) {
+      const bool knows = serves_under(node) >= move.switched;
+      if (node == view.self() || IsDead(view, node) || knows) continue;
+      all_refuse = false;
       unsaid_.insert(node);
     }
-    if (all_know) ends.push_back({move.partition, move.since});
+    if (all_refuse) ends.push_back({move.partition, move.since});
   }
   return ends;
 }

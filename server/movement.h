@@ -59,7 +59,7 @@ class Movement {
   std::optional<Control::Change> OnWake(const View& view, const Ready& ready,
                                         ServesUnderFn serves_under, ReachableFn reachable,
                                         Time now);
-  // Whose word, of what it serves under, a move was seen to wait for.
+  // Whose word, of what it serves under, a move was last seen to wait for.
   const std::set<NodeId>& unsaid() const { return unsaid_; }
   // How it ended.
   void OnProposed(const absl::Status& status, Time now);

@@ -108,37 +108,40 @@ TEST(Movement, WhatIsNotFilledIsNotSwitched) {
   }
 }
 
-TEST(Movement, NoMoveEndsWhileAReplicaMayServeUnderTheEpochBefore) {
+TEST(Movement, AMoveEndsOnceTheFormerOwnerHasToldAllThoughOthersAreAway) {
+  Mover mover;
+  mover.Step(mover.First());
+  mover.Step("n3", mover.AllReady());
+  const Movement::Ready all = mover.AllReady();
+  EXPECT_FALSE(mover.Step("n3", {{}, {}})) << "which it has not";
+  EXPECT_TRUE(mover.Step("n3", all));
+  EXPECT_TRUE(mover.topology().moves.empty());
+}
+
+// Whoever says so may be wrong, and it serves on somewhere.
+TEST(Movement, WhereTheFormerOwnerIsDeadAllOthersAreToRefuseWhatIsOlder) {
   for (const char* late : {"n0", "n1", "n2"}) {
     Mover mover;
     mover.Step(mover.First());
     mover.Step("n3", mover.AllReady());
-    const std::vector<Move> moves = mover.topology().moves;
-    const auto view = View::Create(mover.topology(), mover.Id(late));
+    const Move move = mover.topology().moves[0];
+    const std::string dead = FindMember(mover.topology(), move.from)->name;
+    if (dead == late) continue;
+    mover.Change(BuryMember(mover.topology(), dead));
+    const auto view = View::Create(mover.topology(), mover.Id("n3"));
     mover.AllServe();
-    mover.serves()[mover.Id(late)] = moves[0].since;
+    mover.serves()[move.from] = Epoch();
+    mover.serves()[mover.Id(late)] = move.since;
+    const Movement::Ready all = mover.AllReady();
+    mover.Step("n3", all);
+    EXPECT_EQ(FindMove(mover.topology(), move.partition) != nullptr,
+              view->IsOwner(move.partition, mover.Id(late)));
+    if (!view->IsOwner(move.partition, mover.Id(late))) continue;
+    EXPECT_TRUE(mover.movement().unsaid().contains(mover.Id(late)));
+    mover.AllServe();
     mover.Step("n3", mover.AllReady());
-    for (const Move& move : moves) {
-      EXPECT_EQ(FindMove(mover.topology(), move.partition) != nullptr,
-                view->IsReplica(move.partition, mover.Id(late)));
-    }
-    mover.AllServe();
-    while (mover.Step("n3", mover.AllReady())) mover.AllServe();
-    EXPECT_TRUE(mover.topology().moves.empty());
+    EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
   }
-}
-
-TEST(Movement, WhoIsDeadIsNotWaitedFor) {
-  Mover mover;
-  mover.Step(mover.First());
-  mover.Step("n3", mover.AllReady());
-  mover.AllServe();
-  const NodeId dead = mover.topology().moves[0].from;
-  const std::string name = FindMember(mover.topology(), dead)->name;
-  mover.serves()[dead] = Epoch();
-  mover.Change(BuryMember(mover.topology(), name));
-  mover.Step("n3", mover.AllReady());
-  for (const Move& move : mover.topology().moves) EXPECT_NE(move.step, MoveStep::kSwitched);
 }
 
 TEST(Movement, WhatWasOnItsWayToADeadNodeIsEndedByWhoPlans) {

@@ -5,7 +5,7 @@
 
 #include <cstdio>
 #include <memory>
-#include <string>
+#include <ostream>
 
 #include "test/explorer/explore.h"
 #include "test/explorer/flip_world.h"
@@ -50,6 +50,12 @@ struct Place {
   int documents;
   std::optional<int> behind;
 };
+
+// The names of tests say it.
+void PrintTo(const Place& place, std::ostream* out) {
+  *out << place.documents << " documents";
+  if (place.behind.has_value()) *out << ", node " << *place.behind << " behind";
+}
 
 class Flip : public ::testing::TestWithParam<Place> {
  protected:
