@@ -136,6 +136,12 @@ std::optional<ItemKey> DecodeRemainsKey(std::string_view bytes) {
 std::string RemainsBegin(PartitionId partition) { return "u" + PartitionBegin(partition); }
 std::string RemainsEnd(PartitionId partition) { return "u" + PartitionEnd(partition); }
 
+std::optional<PartitionId> PartitionOfKey(std::string_view key) {
+  constexpr size_t kPartitionBytes = 3;
+  if (key.size() < kPartitionBytes) return std::nullopt;
+  return ReadPartition(key.substr(0, kPartitionBytes));
+}
+
 std::string PartitionBegin(PartitionId partition) {
   std::string out;
   AppendPartition(&out, partition.value());

@@ -86,6 +86,9 @@ std::optional<ItemKey> DecodeRemainsKey(std::string_view bytes);
 std::string RemainsBegin(PartitionId partition);
 std::string RemainsEnd(PartitionId partition);
 
+// Of a key of an item, a log entry or an expiry entry: of which partition it is.
+std::optional<PartitionId> PartitionOfKey(std::string_view key);
+
 // The range of all items, log entries, or expiry entries, of a partition: [PartitionBegin,
 // PartitionEnd).
 std::string PartitionBegin(PartitionId partition);

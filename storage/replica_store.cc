@@ -192,18 +192,36 @@ void ReplicaStore::EraseStored(PartitionId id) {
   });
 }
 
+// A partition that took little in has no state of its own yet: what it logged says it all.
 absl::Status ReplicaStore::DropOthers(absl::FunctionRef<bool(PartitionId)> mine) {
   const std::unique_ptr<Snapshot> snapshot = engine_->TakeSnapshot();
-  std::vector<PartitionId> others;
-  const absl::Status scanned =
-      snapshot->Scan(Family::kMeta, EncodeClockKey(PartitionId::FromValue(0)),
-                     EncodeClockKey(PartitionId::FromValue(UINT32_MAX)),
-                     [&](std::string_view key, std::string_view) {
-                       const std::optional<PartitionId> id = DecodeClockKey(key);
-                       if (id.has_value() && mine(*id) && !Owns(*id)) others.push_back(*id);
-                       return true;
-                     });
+  std::set<PartitionId> others;
+  const auto note = [&](std::optional<PartitionId> id) {
+    if (id.has_value() && mine(*id) && !Owns(*id)) others.insert(*id);
+  };
+  absl::Status scanned = snapshot->Scan(Family::kMeta, EncodeClockKey(PartitionId::FromValue(0)),
+                                        EncodeClockKey(PartitionId::FromValue(UINT32_MAX)),
+                                        [&](std::string_view key, std::string_view) {
+                                          note(DecodeClockKey(key));
+                                          return true;
+                                        });
   if (!scanned.ok()) return scanned;
+  for (const Family family : {Family::kRecords, Family::kDotLog, Family::kExpiry}) {
+    std::string from;
+    for (bool found = true; found;) {  // from partition to partition
+      std::optional<PartitionId> next;
+      scanned = snapshot->Scan(family, from, "", [&](std::string_view key, std::string_view) {
+        next = PartitionOfKey(key);
+        return false;
+      });
+      // What lies behind damage a later start finds.
+      if (absl::IsDataLoss(scanned)) break;
+      if (!scanned.ok()) return scanned;
+      note(next);
+      found = next.has_value();
+      if (found) from = PartitionEnd(*next);
+    }
+  }
   for (PartitionId id : others) EraseStored(id);
   return absl::OkStatus();
 }

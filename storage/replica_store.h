@@ -121,8 +121,9 @@ class ReplicaStore {
   // The partition is this store's no more, and nothing of it is kept. REQUIRES: nobody waits for
   // what was asked of it.
   void Drop(PartitionId partition);
-  // The same of every partition with a state in the store, but those that are open and those that
-  // `mine` denies: what was to be dropped as the process ended. Reads the engine; for a start.
+  // The same of every partition of which there is anything in the store, but those that are open
+  // and those that `mine` denies: what was to be dropped as the process ended. Reads the engine;
+  // for a start.
   absl::Status DropOthers(absl::FunctionRef<bool(PartitionId)> mine);
 
   const Options& options() const { return options_; }

@@ -123,9 +123,13 @@ TEST(ReplicaStoreMoves, WhatWasToBeDroppedAsTheProcessEndedIsDroppedAtTheNextSta
   WriteIntent put;
   put.value = "x";
   owner.Mint({kNeighbour, TableId(1), "key"}, put);
-  owner.store().BeginMove(kPartition, Epoch(7));
-  owner.store().BeginMove(kNeighbour, Epoch(7));
-  owner.CommitAll();
+  // Another one that took little in since it had a state.
+  const PartitionId third(3, 7);
+  ASSERT_TRUE(owner.store().Open({third}, /*new_lives=*/false).ok());
+  owner.Mint({third, TableId(1), "key"}, put);
+  WriteBatch no_state;
+  no_state.Erase(Family::kMeta, EncodeClockKey(third));
+  ASSERT_TRUE(owner.engine().Write(no_state, WalSync::kYes).ok());
   ReplicaStore next(&owner.engine(), {}, Random(3));
   ASSERT_TRUE(next.Open({kNeighbour}, /*new_lives=*/false).ok());
   const auto of_other_shards = [](PartitionId) { return false; };

@@ -365,9 +365,13 @@ void SimCluster::Propose(int index, Control::Change change,
   });
 }
 
+bool SimCluster::TakesPart(const SimNode& node) const {
+  return node.node != nullptr && node.node->control().view()->FindMember(node.id) != nullptr;
+}
+
 bool SimCluster::AtRest() const {
   for (const SimNode& node : nodes_) {
-    if (node.node == nullptr) continue;
+    if (!TakesPart(node)) continue;
     const Topology& topology = node.node->control().view()->topology();
     if (!topology.moves.empty() || MakePlan(topology).moves > 0) return false;
   }

@@ -121,8 +121,13 @@ class SimCluster {
   void ChangeShare(int node, bool owns);
   // Makes a change of members through a node and runs until that is done.
   absl::Status ChangeMembers(int through, Control::Change change);
-  // Whether nothing moves, and nothing is left to move.
+  // Has the node propose it as soon as it may. REQUIRES: the node is up.
+  void Propose(int node, Control::Change change,
+               std::function<void(absl::StatusOr<Topology>)> done);
+  // Whether nothing moves, and nothing is left to move, as all members have it.
   bool AtRest() const;
+  // What a node serves under. REQUIRES: it is up.
+  std::shared_ptr<const View> ViewAt(int node) const { return nodes_[node].node->control().view(); }
   void SetLoss(int per_mille) { network_.SetLoss(per_mille); }
   void JumpClock(int node, int64_t wall_ms);
   // Whether it knows the cluster's time. REQUIRES: it is up.
@@ -295,11 +300,10 @@ class SimCluster {
   void PerformControl(int node);
   void PerformMembership(int node);
   void PerformMovement(int node);
-  // Has the node propose it as soon as it may.
-  void Propose(int node, Control::Change change,
-               std::function<void(absl::StatusOr<Topology>)> done);
   void Persist(int node, WriteBatch batch);
   void ScheduleWake(int node, int shard, Time local);
+  // Whether the node is up, and a member by its own word.
+  bool TakesPart(const SimNode& node) const;
   // `due` is where the node notes the wake-up.
   void ScheduleWake(int node, Time SimNode::*due, Time local, std::function<void(SimNode&)> wake);
   void Deliver(int from, int to, uint64_t life, const PeerMessage& message);

@@ -61,12 +61,14 @@ void SimCluster::JudgeKept() {
 }
 
 void SimCluster::JudgeConvergence() {
-  const View& view = *nodes_[0].node->control().view();
-  for (int n = 1; n < options_.nodes; ++n) {
-    if (nodes_[n].node->control().view()->epoch() != view.epoch()) {
-      return Violate("nodes serve under different epochs");
-    }
+  std::shared_ptr<const View> first;
+  for (const SimNode& node : nodes_) {
+    if (!TakesPart(node)) continue;
+    const std::shared_ptr<const View>& its = node.node->control().view();
+    if (first == nullptr) first = its;
+    if (its->epoch() != first->epoch()) return Violate("nodes serve under different epochs");
   }
+  const View& view = *first;
   std::set<PartitionId> partitions;
   for (SimNode& node : nodes_) {
     for (PartitionId id : view.OwnedBy(node.id)) partitions.insert(id);
@@ -89,6 +91,7 @@ void SimCluster::JudgePlaced() {
     return Violate(std::to_string(MakePlan(view.topology()).moves) + " are still to move");
   }
   for (const SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
     const std::shared_ptr<const View>& view = node.node->control().view();
     const std::unique_ptr<MemoryEngine> written = node.engine->Copy();  // damaged or not
     const std::unique_ptr<Snapshot> snapshot = written->TakeSnapshot();

@@ -1,0 +1,258 @@
+// Named stories of members that come and go while clients write (ring/rebalance.h).
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "ring/rebalance.h"
+#include "test/sim/story.h"
+
+namespace gyre {
+namespace {
+
+constexpr int kLast = 4;  // of five nodes, the one that waits
+
+SimOptions FourAndOneThatWaits(uint64_t seed) {
+  SimOptions options;
+  options.seed = seed;
+  options.waiting = 1;
+  options.network.loss_per_mille = options.network.slow_per_mille = 0;
+  options.client_network.loss_per_mille = options.client_network.slow_per_mille = 0;
+  return options;
+}
+
+// A cluster with a strict table, and a client that writes and reads its keys in turn. What it has
+// been told is stored it must see, as long as anybody answers.
+class MovingCluster {
+ public:
+  explicit MovingCluster(uint64_t seed) : cluster_(FourAndOneThatWaits(seed)) {
+    TableSpec table;
+    table.name = "ledger";
+    table.quorum = QuorumKind::kStrict;
+    const absl::StatusOr<TableSpec> made = cluster_.CreateTable(0, table);
+    EXPECT_TRUE(made.ok()) << made.status();
+    cluster_.observer().AddTable(made->id, {table.name, nullptr, true});
+    cluster_.RunFor(Duration::Seconds(2));
+  }
+
+  static std::string Name(int node) { return "node-" + std::to_string(node); }
+  absl::Status Change(int through, Control::Change change) {
+    return cluster_.ChangeMembers(through, std::move(change));
+  }
+  absl::Status Activate(int node) {
+    return Change(0, [=](const Topology& t) { return ActivateMember(t, Name(node)); });
+  }
+
+  // For so long: a write and a read every 50 ms, each through the next node that is up.
+  void Serve(Duration span) {
+    for (Duration run; run < span; run = run + Duration::Millis(50)) {
+      const int key = next_++ % kKeys;
+      Write(key);
+      cluster_.RunFor(Duration::Millis(25));
+      Read((key + kKeys / 2) % kKeys);
+      cluster_.RunFor(Duration::Millis(25));
+    }
+  }
+  // Until nothing moves and nothing is left to; false where that does not come.
+  bool Rest() {
+    for (int i = 0; i < 600 && !cluster_.AtRest(); ++i) Serve(Duration::Millis(200));
+    return cluster_.AtRest();
+  }
+  // All is well: every key is read, and all owners hold the same and nothing else.
+  std::string Judge() {
+    cluster_.RunFor(Duration::Seconds(30));
+    for (int key = 0; key < kKeys; ++key) {
+      Read(key);
+      cluster_.RunFor(Duration::Millis(200));
+    }
+    cluster_.JudgeClaims();
+    cluster_.JudgePlaced();
+    cluster_.JudgeConvergence();
+    return cluster_.violation().value_or("");
+  }
+
+  SimCluster& cluster() { return cluster_; }
+  const Topology& topology() { return *TopologyAt(0); }
+  const Topology* TopologyAt(int node) {
+    topology_ = cluster_.ViewAt(node);
+    return &topology_->topology();
+  }
+  uint64_t acknowledged() const { return acknowledged_; }
+  uint64_t failed() const { return failed_; }
+
+ private:
+  static constexpr int kKeys = 24;
+
+  int NextUp() {
+    do {
+      node_ = (node_ + 1) % cluster_.size();
+    } while (!cluster_.up(node_));
+    return node_;
+  }
+  void Write(int key) {
+    WriteIntent intent;
+    const uint64_t number = ++number_;
+    intent.value = std::to_string(number);
+    intent.attempt = kFirstAttempt;
+    intent.write = {number, 1};
+    cluster_.Write(0, NextUp(), "ledger", "key-" + std::to_string(key), intent,
+                   Duration::Seconds(2), [this, key, number](const Outcome& outcome) {
+                     if (outcome.code == Outcome::Code::kOk) {
+                       stored_[key] = std::max(stored_[key], number);
+                       ++acknowledged_;
+                     } else {
+                       ++failed_;
+                     }
+                   });
+  }
+  void Read(int key) {
+    cluster_.Read(0, NextUp(), "ledger", "key-" + std::to_string(key), Duration::Seconds(2),
+                  [this, key, least = stored_[key]](const Outcome& outcome) {
+                    if (outcome.code != Outcome::Code::kOk) {
+                      ++failed_;
+                      return;
+                    }
+                    // A put replaces what its coordinator knows, which is all that came before.
+                    uint64_t newest = 0;
+                    for (const Version& version : outcome.record.versions) {
+                      newest = std::max<uint64_t>(newest, std::stoull(std::string(version.value)));
+                    }
+                    if (newest < least) {
+                      cluster_.Violate("key-" + std::to_string(key) + " shows " +
+                                       std::to_string(newest) + ", and " + std::to_string(least) +
+                                       " was acknowledged before");
+                    }
+                  });
+  }
+
+  SimCluster cluster_;
+  std::shared_ptr<const View> topology_;
+  int next_ = 0;
+  int node_ = 0;
+  uint64_t number_ = 0;
+  uint64_t acknowledged_ = 0;
+  uint64_t failed_ = 0;
+  std::map<int, uint64_t> stored_;
+};
+
+TEST(MoveStory, ANodeThatJoinsTakesItsShareWhileClientsWriteAndNoRequestFails) {
+  MovingCluster moving(1);
+  moving.Serve(Duration::Seconds(3));
+  ASSERT_TRUE(moving.Activate(kLast).ok());
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(moving.Judge(), "");
+  EXPECT_GT(moving.acknowledged(), 60u);
+  EXPECT_FALSE(OwnsNothing(moving.topology(), FindMember(moving.topology(), "node-4")->id));
+}
+
+TEST(MoveStory, ANodeThatLeavesTakesNothingAlongAndIsAMemberNoMore) {
+  MovingCluster moving(2);
+  moving.Serve(Duration::Seconds(3));
+  ASSERT_TRUE(moving.Activate(kLast).ok());
+  EXPECT_TRUE(moving.Rest());
+  ASSERT_TRUE(moving.Change(1, [](const Topology& t) { return LeaveMember(t, "node-2"); }).ok());
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(FindMember(moving.topology(), "node-2"), nullptr);
+  EXPECT_EQ(moving.Judge(), "");
+}
+
+TEST(MoveStory, ADeadNodesShareIsFilledFromTheOthers) {
+  MovingCluster moving(3);
+  moving.Serve(Duration::Seconds(3));
+  moving.cluster().Crash(2);
+  moving.Serve(Duration::Seconds(1));
+  ASSERT_TRUE(
+      moving.Change(1, [](const Topology& t) { return ReplaceMember(t, "node-2", "node-4"); })
+          .ok());
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(FindMember(moving.topology(), "node-2"), nullptr);
+  EXPECT_EQ(moving.Judge(), "");
+}
+
+// It is told that it is dead, and takes part no more.
+TEST(MoveStory, ANodeThatWasBuriedAliveServesNobodyAnyMore) {
+  MovingCluster moving(4);
+  moving.Serve(Duration::Seconds(3));
+  ASSERT_TRUE(moving.Activate(kLast).ok());
+  moving.Serve(Duration::Millis(500));
+  ASSERT_TRUE(moving.Change(1, [](const Topology& t) { return BuryMember(t, "node-2"); }).ok());
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(moving.Judge(), "");
+}
+
+TEST(MoveStory, AJoinThatIsTakenBackHalfWayLeavesNothing) {
+  MovingCluster moving(5);
+  moving.Serve(Duration::Seconds(3));
+  for (int ms = 0; ms < 3000; ms += 300) {
+    ASSERT_TRUE(moving.Activate(kLast).ok());
+    moving.Serve(Duration::Millis(ms));
+    ASSERT_TRUE(moving.Change(1, [](const Topology& t) { return RetireMember(t, "node-4"); }).ok());
+  }
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(moving.Judge(), "");
+  EXPECT_TRUE(OwnsNothing(moving.topology(), FindMember(moving.topology(), "node-4")->id));
+}
+
+// Every party, at every twentieth of a second of the move.
+TEST(MoveStory, WhoeverCrashesWheneverTheMoveComesToItsEnd) {
+  for (int party = 0; party < 5; ++party) {
+    for (int ms = 50; ms <= 2000; ms += 50) {
+      MovingCluster moving(6);
+      moving.Serve(Duration::Seconds(1));
+      ASSERT_TRUE(moving.Activate(kLast).ok());
+      moving.Serve(Duration::Millis(ms));
+      moving.cluster().Crash(party);
+      moving.Serve(Duration::Seconds(1));
+      moving.cluster().Restart(party);
+      ASSERT_TRUE(moving.Rest()) << "node " << party << " after " << ms << " ms";
+      ASSERT_EQ(moving.Judge(), "") << "node " << party << " after " << ms << " ms";
+    }
+  }
+}
+
+// Both are made, in some order, or one of them is refused with a reason; never a mix.
+TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
+  using Deed = std::function<absl::StatusOr<Topology>(const Topology&)>;
+  const std::vector<std::pair<std::string, Deed>> deeds = {
+      {"join", [](const Topology& t) { return ActivateMember(t, "node-4"); }},
+      {"leave", [](const Topology& t) { return LeaveMember(t, "node-3"); }},
+      {"leave another", [](const Topology& t) { return LeaveMember(t, "node-2"); }},
+      {"retire", [](const Topology& t) { return RetireMember(t, "node-2"); }},
+      {"replace", [](const Topology& t) { return ReplaceMember(t, "node-3", "node-4"); }},
+      {"zone", [](const Topology& t) { return SetZone(t, "node-2", "elsewhere"); }},
+      {"table",
+       [](const Topology& t) {
+         TableSpec pairs;
+         pairs.name = "pairs";
+         pairs.replicas = pairs.read_quorum = pairs.write_quorum = 2;
+         return CreateTable(t, pairs);
+       }},
+  };
+  for (size_t a = 0; a < deeds.size(); ++a) {
+    for (size_t b = a; b < deeds.size(); ++b) {
+      const std::string both = deeds[a].first + " and " + deeds[b].first;
+      MovingCluster moving(7);
+      moving.Serve(Duration::Seconds(1));
+      std::vector<absl::Status> ends;
+      const auto note = [&](const absl::StatusOr<Topology>& made) {
+        ends.push_back(made.status());
+      };
+      moving.cluster().Propose(0, deeds[a].second, note);
+      moving.cluster().Propose(1, deeds[b].second, note);
+      moving.Serve(Duration::Seconds(3));
+      ASSERT_EQ(ends.size(), 2u) << both;
+      for (const absl::Status& end : ends) {
+        EXPECT_TRUE(end.ok() || absl::IsFailedPrecondition(end) || absl::IsNotFound(end))
+            << both << ": " << end;
+      }
+      EXPECT_TRUE(ends[0].ok() || ends[1].ok()) << both;
+      ASSERT_TRUE(moving.Rest()) << both;
+      ASSERT_EQ(moving.Judge(), "") << both;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gyre
