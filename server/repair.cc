@@ -113,6 +113,13 @@ void Repair::OnWhole() {
   waits_.clear();
 }
 
+void Repair::Forget(PartitionId partition) {
+  std::erase_if(under_way_,
+                [&](const auto& entry) { return entry.second.exchange.partition() == partition; });
+  std::erase_if(copies_,
+                [&](const auto& entry) { return entry.second.copy.partition() == partition; });
+}
+
 void Repair::OnLostState(Instant now) {
   // Nothing that was compared before counts.
   fillings_.clear();

@@ -133,6 +133,8 @@ class Repair {
   void OnChange(const ItemKey& item, const Record& incoming) {
     if (!copies_.empty()) TellCopies(item, incoming);
   }
+  // The partition is about to be dropped: what is under way for it ends, and nothing comes of it.
+  void Forget(PartitionId partition);
   // A record of it that was damaged here is whole again.
   void OnMended(PartitionId partition);
   // The data of this node's partitions are not what they were (ReplicaStore::BeginFilling).

@@ -133,9 +133,10 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
                                  (origin.node != NodeId() || OtherOwnersAreLost(item.partition))));
   if (mints) {
     using Memory = WriteExchange::Memory;
-    const Memory memory = store_->FindWrite(request.intent.write) != nullptr ? Memory::kKnows
-                          : Holds(item.partition)                            ? Memory::kDoesNotKnow
-                                                                             : Memory::kLost;
+    const Memory memory = store_->FindWrite(item.partition, request.intent.write) != nullptr
+                              ? Memory::kKnows
+                          : Holds(item.partition) ? Memory::kDoesNotKnow
+                                                  : Memory::kLost;
     exchange = std::make_unique<WriteExchange>(std::move(request), memory);
   } else if (request.sloppy && NoOwnerIsHealthy(item.partition)) {
     exchange = std::make_unique<GuestExchange>(std::move(request));
@@ -758,7 +759,7 @@ void Shard::ServeFetch(NodeId from, ExchangeId exchange, Fetch fetch, Instant no
 
 void Shard::ServeLookup(NodeId from, ExchangeId exchange, Lookup lookup, Instant now) {
   if (!Holds(lookup.item.partition)) return RefuseWhileFilling(from, exchange, lookup.item, now);
-  const Minted* known = store_->FindWrite(lookup.write);
+  const Minted* known = store_->FindWrite(lookup.item.partition, lookup.write);
   if (known == nullptr) return Respond(from, exchange, lookup.item.partition, LookupReply{}, now);
   WithRecord(lookup.item, now,
              [this, from, exchange, known = *known](const ItemKey& its,
@@ -860,8 +861,8 @@ void Shard::OnView(std::shared_ptr<const View> view, Instant now) {
   for (const TableSpec& table : before->topology().tables) {
     if (WasDropped(view_->topology(), table.id)) EraseTable(table);
   }
-  damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
   FollowMoves(*before, now);
+  damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
   repair_.OnView(view_);
   scrub_.OnView(view_);
   stand_in_.OnView(*before, *view_);
@@ -885,11 +886,11 @@ void Shard::FollowMoves(const View& before, Instant now) {
 }
 
 void Shard::DropPartition(PartitionId partition, Instant now) {
+  repair_.Forget(partition);  // of what is told below nothing follows
   store_->Drop(partition);
   std::erase_if(copies_given_, [&](const auto& entry) { return entry.second.of == partition; });
   std::erase_if(shown_, [&](const auto& shown) { return shown.first == partition; });
   mended_.erase(partition);
-  moved_.erase(partition);
   std::vector<std::pair<ItemKey, std::vector<WithRecordFn>>> waiting;
   for (auto it = loading_.begin(); it != loading_.end();) {
     auto next = std::next(it);
@@ -905,6 +906,7 @@ void Shard::DropPartition(PartitionId partition, Instant now) {
       then(item, absl::UnavailableError("the partition is here no more"), now);
     }
   }
+  moved_.erase(partition);
 }
 
 template <typename IsSo>

@@ -132,7 +132,24 @@ class ShardBench {
   }
   ShardBench& DropTheTable() {
     topology_ = *DropTable(topology_, "table");
-    shard_->OnView(View::Create(topology_, Id("a")), now_);
+    Show();
+    return *this;
+  }
+  // The partition of the tests moves from this node to one that is no owner, and all of it at once.
+  ShardBench& MoveAway() {
+    const PartitionId partition = Item("key").partition;
+    NodeId to;
+    for (const Member& member : topology_.members) {
+      if (!view_->IsOwner(partition, member.id)) to = member.id;
+    }
+    topology_ = NextOf(topology_);
+    topology_.moves.push_back({partition, Id("a"), to, topology_.epoch});
+    const std::vector<MoveRef> move = {{partition, topology_.epoch}};
+    Show();
+    topology_ = SwitchMoves(topology_, move);
+    Show();
+    topology_ = EndMoves(topology_, move);
+    Show();
     return *this;
   }
   ShardBench& Greet(const std::string& peer) {
@@ -350,6 +367,7 @@ class ShardBench {
   const Topology& topology() const { return topology_; }
 
  private:
+  void Show() { shard_->OnView(View::Create(topology_, Id("a")), now_); }
   static std::string Name(const PeerBody& body) {
     static constexpr const char* kNames[] = {
         "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",

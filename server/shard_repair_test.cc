@@ -203,6 +203,25 @@ TEST(Shard, WhatTwoOwnersHaveAndItLacksCountsOnce) {
   EXPECT_EQ(bench.shard().figures().repair.missing_dots, 9u) << "as the second one has them";
 }
 
+// Found by a reader: what waits for the disk is told that it waits in vain, and the exchange asked
+// again about a partition that was here no more.
+TEST(Shard, WhatMovesAwayWhileAnAnswerIsTakenInIsLeftAlone) {
+  std::string fourth;
+  for (const std::string name : {"d", "e", "f", "g", "h"}) {
+    if (Bench({.members = {"a", "b", "c", name}}).Partitions() == 1) fourth = name;
+  }
+  Bench bench({.members = {"a", "b", "c", fourth}});
+  ASSERT_EQ(bench.Partitions(), 1u) << "it is one of three owners";
+  ASSERT_EQ(bench.Wake(0).Take().substr(0, 9), "ClockAsk>");
+  const std::string peer = bench.NameOf(bench.effects().sends[0].to);
+  bench.engine().AnswerNeedsDisk(1, 1);
+  ASSERT_EQ(bench.Hear(peer, AnswerOf(bench, 1, false)).Take().substr(0, 4), "read");
+  bench.MoveAway();
+  EXPECT_EQ(bench.Take(), "commit unsynced") << "it is dropped, and nobody is asked";
+  EXPECT_FALSE(bench.shard().store().Owns(bench.Item("key").partition));
+  bench.EndRead().CommitAll();
+}
+
 // ---- whole copies
 
 // A page of a peer's copy of the test's partition: the peer has minted 1 to 9 under id 77.

@@ -299,9 +299,11 @@ MintOutcome ReplicaStore::Mint(const ItemKey& item, Record stored, WriteIntent i
   Strip(&stored, At(item.partition).state.clock);
   const bool behind = !stored.context.empty();
   Record record = Filled(item.partition, std::move(stored));
-  if (!intent.write.empty() && FindWrite(intent.write) != nullptr) {
+  const Minted* const known =
+      intent.write.empty() ? nullptr : FindWrite(item.partition, intent.write);
+  if (known != nullptr) {
     std::vector<Minted> minted = Explain(record);
-    minted.push_back(*FindWrite(intent.write));
+    minted.push_back(*known);
     CausalContext seen =
         SeenByWriter(record, minted.back().dot, VectorOf(std::move(intent.context)));
     return {MintOutcome::Kind::kAlreadyKnown,
@@ -358,7 +360,7 @@ void ReplicaStore::Apply(const ItemKey& item, Record stored, const Record& incom
   const ExpiryIndex::Moments expiring = ExpiryIndex::MomentsOf(stored);
   Record record = Sync(Filled(item.partition, std::move(stored)), incoming);
   for (const Minted& one : minted) {
-    DropSuperseded(&record, one);
+    DropSuperseded(item.partition, &record, one);
     if (partition.state.clock.Add(one.dot)) Log(item, one);
     writes_.Add(one);
   }
@@ -371,7 +373,7 @@ void ReplicaStore::Restore(const ItemKey& item, Record record, absl::Span<const 
   Partition& partition = At(item.partition);
   Fill(&record, partition.state.clock);
   for (const Minted& one : minted) {
-    DropSuperseded(&record, one);
+    DropSuperseded(item.partition, &record, one);
     if (partition.state.clock.Add(one.dot)) Log(item, one);
     writes_.Add(one);
   }
@@ -388,9 +390,10 @@ void ReplicaStore::Amend(const ItemKey& item, const Record& stored, Record recor
 // A retry that minted again because nobody it could reach knew the first attempt replaces it, as if
 // its context had covered the first attempt's dot. Every owner learns both dots with their write,
 // and so comes to the same end.
-void ReplicaStore::DropSuperseded(Record* record, const Minted& minted) const {
+void ReplicaStore::DropSuperseded(PartitionId partition, Record* record,
+                                  const Minted& minted) const {
   if (minted.write.empty()) return;
-  const Minted* known = FindWrite(minted.write);
+  const Minted* known = FindWrite(partition, minted.write);
   if (known == nullptr || known->dot == minted.dot) return;
   const Dot loser = GivesWay(*known, minted) ? known->dot : minted.dot;
   std::erase_if(record->versions, [&](const Version& version) { return version.dot == loser; });

@@ -190,8 +190,13 @@ class ReplicaStore {
   // The dots of the record's versions, each with the write that minted it where that is remembered.
   std::vector<Minted> Explain(const Record& record) const;
 
-  // The dot that a write has, if it is remembered.
-  const Minted* FindWrite(const WriteId& write) const { return writes_.Find(write); }
+  // The dot that a write of the partition has, if it is remembered, and its effect is here: what
+  // was known of a partition before it was dropped is not.
+  const Minted* FindWrite(PartitionId partition, const WriteId& write) const {
+    const Minted* const known = writes_.Find(write);
+    const bool is_here = known != nullptr && At(partition).state.clock.Contains(known->dot);
+    return is_here ? known : nullptr;
+  }
 
   // ---- clocks
 
@@ -314,7 +319,7 @@ class ReplicaStore {
   // All owners have seen `low`.
   void PruneLog(PartitionId id, const VersionVector& low, Time now);
   void DiscardSeen(PartitionId partition, const CausalContext& seen, Record* record);
-  void DropSuperseded(Record* record, const Minted& minted) const;
+  void DropSuperseded(PartitionId partition, Record* record, const Minted& minted) const;
 
   // What a partition is opened with.
   struct Found {

@@ -117,6 +117,24 @@ TEST(ReplicaStoreMoves, WhatComesBackAtOnceBeginsWithNothing) {
   EXPECT_TRUE(owner.store().Filling(kPartition));
 }
 
+// Else a retry would be told that its write is here, and others that they have its effect.
+TEST(ReplicaStoreMoves, AWriteThatWasRememberedBeforeIsNotKnownWhenThePartitionComesBack) {
+  LoneOwner owner(1);
+  WriteIntent put;
+  put.value = "x";
+  put.write = {4, 2};
+  put.attempt = 1;
+  owner.Mint(kItem, put);
+  ASSERT_NE(owner.store().FindWrite(kPartition, {4, 2}), nullptr);
+  owner.store().Drop(kPartition);
+  owner.CommitAll();
+  ASSERT_TRUE(owner.store().Open({kPartition}, /*new_lives=*/false).ok());
+  EXPECT_EQ(owner.store().FindWrite(kPartition, {4, 2}), nullptr);
+  put.attempt = 2;
+  EXPECT_EQ(owner.Mint(kItem, put).kind, MintOutcome::Kind::kMinted);
+  EXPECT_EQ(owner.Values("key"), Strings{"x"});
+}
+
 TEST(ReplicaStoreMoves, WhatWasToBeDroppedAsTheProcessEndedIsDroppedAtTheNextStart) {
   LoneOwner owner(1);
   owner.Put("key", "x");

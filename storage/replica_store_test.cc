@@ -819,9 +819,9 @@ TEST(ReplicaStore, ForgetsTheOldestWriteBeyondItsBound) {
     intent.write = {7, i};
     owner.Mint(kItem, intent);
   }
-  EXPECT_EQ(owner.store().FindWrite({7, 1}), nullptr);
-  EXPECT_NE(owner.store().FindWrite({7, 2}), nullptr);
-  EXPECT_NE(owner.store().FindWrite({7, 3}), nullptr);
+  EXPECT_EQ(owner.store().FindWrite(kPartition, {7, 1}), nullptr);
+  EXPECT_NE(owner.store().FindWrite(kPartition, {7, 2}), nullptr);
+  EXPECT_NE(owner.store().FindWrite(kPartition, {7, 3}), nullptr);
 }
 
 // A client's put through `a` is held up on the way; the client succeeds through b, and somebody
@@ -900,9 +900,11 @@ TEST(ReplicaStore, RecallsTheNewestWritesOfEachPartitionAndReplicaId) {
   }
   a.Reopen(/*new_lives=*/false);
   for (uint64_t newest : {19, 20, 119, 120, 217, 218, 219, 220}) {
-    EXPECT_NE(a.store().FindWrite({7, newest}), nullptr) << newest;
+    const PartitionId of = newest > 200 ? LoneOwner::kNeighbour : kPartition;
+    EXPECT_NE(a.store().FindWrite(of, {7, newest}), nullptr) << newest;
   }
-  EXPECT_EQ(a.store().FindWrite({7, 18}), nullptr) << "its share is 4, for two replica ids";
+  EXPECT_EQ(a.store().FindWrite(kPartition, {7, 18}), nullptr)
+      << "its share is 4, for two replica ids";
 }
 
 // ---- clocks and the log
