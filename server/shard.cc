@@ -987,9 +987,10 @@ void Shard::ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask,
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
-  // What this node has taken in may have been acknowledged before the asker counts as an owner: so
-  // it is to be in the snapshot.
-  DeparturesOf(partition).clock_scans.push_back(
+  // While the partition moves: what was taken in may have been acknowledged before the asker counts
+  // as an owner, so it is to be in the snapshot.
+  Departures& departures = view_->FindMove(partition) != nullptr ? DeparturesOf(partition) : out_;
+  departures.clock_scans.push_back(
       {from, exchange, partition, std::move(ask), store_->Filling(partition)});
 }
 

@@ -660,14 +660,12 @@ TEST(Shard, AnswersAnAskerWhatItLacksFromADurableSnapshot) {
   Bench bench;
   bench.Write(1, "key", "x", 1).CommitAll();
   bench.Write(2, "other", "y", 1).Take();
-  EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "") << "what came before is to be in it";
-  EXPECT_EQ(Sorted(bench.Commit().Take()), "Apply>b, Apply>c, reply 2 OK, scan");
-  bench.Write(3, "third", "z", 1).Take();
+  EXPECT_EQ(bench.Hear("b", ClockAsk{}, 5).Take(), "scan");
   EXPECT_EQ(bench.EndScan().Take(), "ClockAnswer>b");
   const ClockAnswer& answer = bench.sent<ClockAnswer>(0);
-  ASSERT_EQ(answer.items.size(), 2u) << "the third is not durable yet";
+  ASSERT_EQ(answer.items.size(), 1u) << "the other write is not durable yet";
   EXPECT_EQ(answer.items[0].item.key, "key");
-  EXPECT_EQ(answer.bases.entries()[0].counter, 2u);
+  EXPECT_EQ(answer.bases.entries()[0].counter, 1u);
 }
 
 TEST(Shard, TakesANewLifeWhenAPeerAsksOrAnswersWithDotsThatItHasForgotten) {
