@@ -92,8 +92,8 @@ Topology SwitchMoves(const Topology& topology, absl::Span<const MoveRef> ready);
 // it is dead, every other owner does; and `to` has all that `from` minted.
 Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done);
 
-// Members that are to own nothing and own nothing are none any more, where they leave or are dead.
-// Every change above ends so.
+// Whether a member owns no partition, and none is on its way to or from it. Once that is so, who
+// leaves or is dead is a member no more.
 bool OwnsNothing(const Topology& topology, NodeId member);
 
 }  // namespace gyre

@@ -160,11 +160,10 @@ std::optional<Topology> FlipWorld::Next() const {
                               ShardAt(kTaker).MovesToStep(MoveStep::kSwitched)};
   if (ready.filled.empty() && ready.switched.empty()) return std::nullopt;
   Movement movement{MovementOptions()};
-  const View& view = *taker.node->control().view();
   const auto change = movement.OnWake(
       *View::Create(documents_.back(), taker.id), ready,
       [&](NodeId id) { return documents_[seats_[SeatOf(id)].document].epoch; },
-      [](NodeId) { return true; }, view.epoch() == Epoch() ? Time() : taker.now.monotonic);
+      [](NodeId) { return true; }, taker.now.monotonic);
   if (!change.has_value()) return std::nullopt;
   absl::StatusOr<Topology> next = (*change)(documents_.back());
   GYRE_CHECK(next.ok(), "a step is a sound change");
