@@ -1,6 +1,8 @@
 // Loader: writes the records of a reader into a table, and reads them back to compare bytes, with a
 // bound on what is in flight.
 //
+// What the nodes refuse for want of room is sent again within its time, and nothing new before it.
+//
 // Records with one key never overtake each other: a record waits until the one before it with that
 // key is answered. So what the table holds at the end is what the last of them says.
 //
@@ -34,7 +36,8 @@ struct LoadOptions {
   int in_flight = 4096;  // requests at once; 1 waits for each. More make fuller frames
   // Of keys and values; one record may pass it alone. Nodes refuse what is too much at once.
   size_t in_flight_bytes = size_t{32} << 20;
-  // Of one request. Counts from its start, so it must outlast all that is under way before it.
+  // Of one record, however often it is sent. Counts from its start, so it must outlast all that is
+  // under way before it.
   absl::Duration timeout = absl::Seconds(30);
   std::optional<uint32_t> read_quorum = {};
   std::optional<uint32_t> write_quorum = {};
@@ -72,12 +75,21 @@ class Loader {
   absl::StatusOr<LoadSummary> Verify(RecordReader& reader, const OnProgress& on_progress);
 
  private:
+  struct Attempt;
   struct Pass;  // of one call of Load or Verify
 
   absl::StatusOr<LoadSummary> Run(RecordReader& reader, const OnProgress& on_progress,
                                   bool verifying);
-  void PutNext(Pass& pass, const std::shared_ptr<Record>& record, size_t index, absl::Time started);
-  void GetOne(Pass& pass, Record record);
+  template <typename Enough>
+  void Await(Pass& pass, const Enough& enough);
+  void AwaitRoom(Pass& pass);
+  void AwaitKey(Pass& pass, const std::string& key);
+  void AwaitAll(Pass& pass);
+  void Send(Pass& pass, Attempt attempt);
+  void Put(Pass& pass, Attempt attempt);
+  void Get(Pass& pass, Attempt attempt);
+  absl::Duration TimeLeft(const Attempt& attempt) const;
+  bool ComesAgain(Pass& pass, const Attempt& attempt, const absl::Status& status) const;
 
   Client* const client_;
   const LoadOptions options_;

@@ -85,5 +85,55 @@ TEST_F(LoaderTest, StartsNoMoreThanSoManyRecordsAtOnce) {
   EXPECT_EQ(records.taken(), 100);
 }
 
+Verdict Overloaded() {
+  v1::ErrorDetail detail;
+  detail.set_reason(v1::ErrorDetail::OVERLOADED);
+  detail.set_retry_after_ms(1);
+  return Verdict::Refuse(static_cast<int>(absl::StatusCode::kResourceExhausted), detail);
+}
+
+// Far more often than the SDK comes again by itself.
+TEST_F(LoaderTest, WhatIsRefusedForWantOfRoomComesAgain) {
+  Loader loader(client_.get(), {.table = "t", .in_flight = 16, .remember = true});
+  int refusals_left = 30;
+  cluster_.node(0).SetScript(
+      [&](const v1::ClientRequest&) { return refusals_left-- > 0 ? Overloaded() : Verdict(); });
+  MadeRecords records(50, 100);
+  const LoadSummary loaded = *loader.Load(records, [](uint64_t, uint64_t) {});
+  EXPECT_EQ(loaded.failed, 0u) << loaded.first_error;
+  EXPECT_EQ(loaded.records, 50u);
+
+  refusals_left = 30;
+  MadeRecords same(50, 100);
+  const LoadSummary verified = *loader.Verify(same, [](uint64_t, uint64_t) {});
+  EXPECT_EQ(verified.failed, 0u) << verified.first_error;
+  EXPECT_EQ(verified.records, 50u);
+  EXPECT_EQ(verified.different, 0u);
+}
+
+TEST_F(LoaderTest, WhatIsRefusedToTheEndOfItsTimeFails) {
+  Loader loader(client_.get(), {.table = "t", .timeout = absl::Milliseconds(100)});
+  cluster_.node(0).SetScript([](const v1::ClientRequest&) { return Overloaded(); });
+  MadeRecords records(3, 100);
+  const LoadSummary loaded = *loader.Load(records, [](uint64_t, uint64_t) {});
+  EXPECT_EQ(loaded.records, 3u);
+  EXPECT_EQ(loaded.failed, 3u);
+}
+
+// Also where all that is under way waits to come again.
+TEST_F(LoaderTest, WhatWasRefusedFailsWhereThePassIsToStop) {
+  std::atomic<int> seen = 0;
+  Loader loader(client_.get(), {.table = "t", .in_flight = 2, .stop = [&] { return seen > 10; }});
+  cluster_.node(0).SetScript([&](const v1::ClientRequest&) {
+    ++seen;
+    return Overloaded();
+  });
+  MadeRecords records(10, 100);
+  const LoadSummary loaded = *loader.Load(records, [](uint64_t, uint64_t) {});
+  EXPECT_TRUE(loaded.stopped);
+  EXPECT_EQ(loaded.records, 2u);
+  EXPECT_EQ(loaded.failed, 2u);
+}
+
 }  // namespace
 }  // namespace gyre
