@@ -27,11 +27,16 @@ struct Runs {
   bool clean = false;
 };
 
+NodeId NodeOf(const ExpectedIdentity& expected, uint64_t instance) {
+  return expected.joins ? NodeIdFromName(expected.cluster, expected.node_name, instance)
+                        : expected.node;
+}
+
 std::string EncodeIdentity(const ExpectedIdentity& expected, uint64_t instance) {
   ByteWriter writer;
   writer.Put(kStorageFormat);
   writer.Put(expected.cluster.value());
-  writer.Put(expected.node.value());
+  writer.Put(NodeOf(expected, instance).value());
   writer.Put(expected.slices);
   writer.Put(instance);
   writer.PutString(expected.cluster_name);
@@ -103,9 +108,11 @@ absl::Status CheckExpected(const Stored& found, const ExpectedIdentity& expected
     return Mismatch("cluster", Named(found.cluster_name, found.identity.cluster.value()),
                     Named(expected.cluster_name, expected.cluster.value()), kWayOut);
   }
-  if (found.identity.node != expected.node) {
+  // Who joined may be listed by now, and who was listed may be no more: the directory knows.
+  if (found.identity.node_name != expected.node_name) {
     return Mismatch("node", Named(found.identity.node_name, found.identity.node.value()),
-                    Named(expected.node_name, expected.node.value()), kWayOut);
+                    Named(expected.node_name, NodeOf(expected, found.identity.instance).value()),
+                    kWayOut);
   }
   if (found.identity.slices != expected.slices) {
     return Mismatch("a cluster with a number of partitions of", absl::StrCat(found.identity.slices),
@@ -144,14 +151,17 @@ absl::StatusOr<std::vector<std::string>> ReadPlaces(const Engine& engine) {
   return places;
 }
 
-absl::Status CheckPlaces(const std::vector<std::string>& found,
-                         const std::vector<std::string>& expected) {
+absl::Status CheckPlaces(const std::vector<std::string>& found, const ExpectedIdentity& expected) {
+  if (expected.joins || found.empty() || expected.places == expected.places_now) {
+    return absl::OkStatus();
+  }
   const std::string difference =
-      PlacesDifference("the data directory has", found, "the configuration has", expected);
+      PlacesDifference("the data directory has", found, "the configuration has", expected.places);
   if (difference.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the data directory belongs to a cluster of other members: ", difference,
-                   "; members cannot change yet: put the old list back"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "the data directory belongs to a cluster of other members: ", difference,
+      "; put the old list back, or that of the members that there are now; a list changes none: "
+      "new nodes join through seeds, and `gyre node` has the rest"));
 }
 
 absl::Status CheckEmpty(const Engine& engine) {
@@ -187,17 +197,20 @@ absl::StatusOr<Identity> CreateIdentity(Engine* engine, const ExpectedIdentity& 
   WriteBatch batch;
   batch.Put(Family::kMeta, EncodeNodeKey(kIdentityName), EncodeIdentity(expected, instance));
   batch.Put(Family::kMeta, EncodeNodeKey(kRunsName), EncodeRuns({.boots = 1, .clean = false}));
-  batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName), EncodePlaces(expected.places));
-  batch.Put(Family::kMeta, EncodeNodeKey(kStandingName), EncodeStanding(Standing::kUnproven));
+  batch.Put(Family::kMeta, EncodeNodeKey(kPlacesName),
+            EncodePlaces(expected.joins ? std::vector<std::string>() : expected.places));
+  // Nobody can have met another directory under an id that this one has given itself.
+  const Standing standing = expected.joins ? Standing::kProven : Standing::kUnproven;
+  batch.Put(Family::kMeta, EncodeNodeKey(kStandingName), EncodeStanding(standing));
   if (absl::Status status = engine->Write(batch, WalSync::kYes); !status.ok()) return status;
   return Identity{.cluster = expected.cluster,
-                  .node = expected.node,
+                  .node = NodeOf(expected, instance),
                   .node_name = expected.node_name,
                   .slices = expected.slices,
                   .instance = instance,
                   .boots = 1,
                   .last_stop_clean = true,
-                  .standing = Standing::kUnproven};
+                  .standing = standing};
 }
 
 absl::Status WriteRuns(Engine* engine, const Runs& runs) {
@@ -221,7 +234,7 @@ absl::StatusOr<Identity> OpenIdentity(Engine* engine, const ExpectedIdentity& ex
   const absl::StatusOr<std::vector<std::string>> places = ReadPlaces(*engine);
   const bool has_none = absl::IsNotFound(places.status());
   if (!places.ok() && !has_none) return places.status();
-  absl::Status fits = has_none ? absl::OkStatus() : CheckPlaces(*places, expected.places);
+  absl::Status fits = has_none ? absl::OkStatus() : CheckPlaces(*places, expected);
   if (!fits.ok()) return fits;
 
   const absl::StatusOr<Runs> runs = ReadRuns(*engine);

@@ -10,8 +10,11 @@
 // a greater one: format comes first in every version, so that any build can read it.
 //
 // A directory is bound to its node at the first open, for good: another node, cluster or Q would
-// find records in places where its ring does not look. So it would with other members: `places` is
-// what PlacesOf (ring/member.h) said of them then, or at the first open by a build that keeps it.
+// find records in places where its ring does not look. The id of a node that joins a running
+// cluster derives from its name and the instance, so that another directory is another node.
+// `places` is what PlacesOf (ring/member.h) said of the configured members then, or at the first
+// open by a build that keeps it; none of a node that joined. A configuration that lists neither
+// those, nor the members that there are now, is a mistake.
 //
 // Thread rule: for the thread that starts and stops the node; both calls wait for the disk.
 
@@ -37,10 +40,13 @@ inline constexpr uint32_t kStorageFormat = 1;
 struct ExpectedIdentity {
   ClusterId cluster;
   std::string cluster_name;  // for messages: `cluster` derives from it
-  NodeId node;
-  std::string node_name;  // for messages: `node` derives from both names
-  uint32_t slices = 0;    // Q
+  NodeId node;               // by its names alone; not looked at where it `joins`
+  std::string node_name;
+  uint32_t slices = 0;  // Q
   std::vector<std::string> places;
+  bool joins = false;  // it is none of the configured members
+  // Of the members in the newest document that the directory holds; none where it holds none.
+  std::vector<std::string> places_now = {};
 };
 
 // What is known of the data directories that this node had before this one.

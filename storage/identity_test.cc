@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ring/bytes.h"
+#include "ring/member.h"
 #include "storage/keys.h"
 #include "storage/memory_engine.h"
 
@@ -99,6 +100,38 @@ TEST(Identity, RefusesOtherMembersAndNamesTheDifference) {
   EXPECT_EQ(OpenIdentity(&engine, Expected(), kInstance)->boots, 2U) << "nothing was written";
 }
 
+TEST(Identity, TakesTheMembersThatThereAreNow) {
+  MemoryEngine engine;
+  ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
+  ExpectedIdentity more = Expected();
+  more.places_now = more.places;
+  more.places_now.emplace_back("\"n3\" in zone \"c\"");
+  EXPECT_TRUE(OpenIdentity(&engine, more, kInstance).ok()) << "the list of the first start";
+  more.places = more.places_now;
+  EXPECT_TRUE(OpenIdentity(&engine, more, kInstance).ok()) << "the list of today";
+  more.places.emplace_back("\"n4\" in zone \"d\"");
+  EXPECT_FALSE(OpenIdentity(&engine, more, kInstance).ok());
+}
+
+TEST(Identity, WhoJoinsHasAnIdThatIsOfItsDirectory) {
+  ExpectedIdentity joining = Expected();
+  joining.joins = true;
+  MemoryEngine engine;
+  const auto first = OpenIdentity(&engine, joining, kInstance);
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->node, NodeIdFromName(ClusterId(11), "n1", kInstance));
+  EXPECT_EQ(first->standing, Standing::kProven);
+  EXPECT_EQ(OpenIdentity(&engine, joining, kInstance + 1)->node, first->node);
+  // Also once the configuration lists it.
+  const auto listed = OpenIdentity(&engine, Expected(), kInstance + 1);
+  ASSERT_TRUE(listed.ok()) << listed.status();
+  EXPECT_EQ(listed->node, first->node);
+  MemoryEngine other;
+  EXPECT_NE(OpenIdentity(&other, joining, kInstance + 1)->node, first->node);
+  joining.node_name = "n2";
+  EXPECT_FALSE(OpenIdentity(&engine, joining, kInstance).ok());
+}
+
 TEST(Identity, TakesTheMembersOfTheFirstOpenWhereAnOlderBuildKeptNone) {
   MemoryEngine engine;
   ASSERT_TRUE(OpenIdentity(&engine, Expected(), kInstance).ok());
@@ -180,7 +213,7 @@ TEST(Identity, WritesNothingIntoADirectoryThatItRefuses) {
   ASSERT_TRUE(MarkClean(&engine).ok());
   const uint64_t writes = engine.counters().writes;
   ExpectedIdentity other = Expected();
-  other.node = NodeId(23);
+  other.node_name = "n9";
   EXPECT_FALSE(OpenIdentity(&engine, other, kInstance).ok());
   EXPECT_EQ(engine.counters().writes, writes);
   EXPECT_TRUE(OpenIdentity(&engine, Expected(), kInstance)->last_stop_clean);
