@@ -122,17 +122,19 @@ absl::Status NotAnOwner(uint32_t slice, std::string_view owners) {
               v1::ErrorDetail::NOT_AN_OWNER);
 }
 
-absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown) {
+absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown, Changed what) {
   v1::ErrorDetail detail;
+  const bool members = what == Changed::kMembers;
   switch (status.code()) {
     case absl::StatusCode::kInvalidArgument:
-      return InvalidField("table", std::string(status.message()));
+      return InvalidField(members ? "node" : "table", std::string(status.message()));
     case absl::StatusCode::kNotFound:
-      return With(status, v1::ErrorDetail::UNKNOWN_TABLE);
+      return With(status, members ? v1::ErrorDetail::UNKNOWN_NODE : v1::ErrorDetail::UNKNOWN_TABLE);
     case absl::StatusCode::kAlreadyExists:
-      return With(status, v1::ErrorDetail::TABLE_EXISTS);
+      return With(status, members ? v1::ErrorDetail::NODE_EXISTS : v1::ErrorDetail::TABLE_EXISTS);
     case absl::StatusCode::kFailedPrecondition:
-      return With(status, v1::ErrorDetail::NOT_ENOUGH_NODES);
+      return With(status,
+                  members ? v1::ErrorDetail::NODE_STATE : v1::ErrorDetail::NOT_ENOUGH_NODES);
     case absl::StatusCode::kUnavailable:
       detail.set_reason(v1::ErrorDetail::QUORUM_NOT_MET);
       detail.set_outcome_unknown(outcome_unknown);
@@ -140,7 +142,8 @@ absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown)
     case absl::StatusCode::kInternal:
       return StorageFailed(outcome_unknown);
     case absl::StatusCode::kResourceExhausted:
-      return With(status, v1::ErrorDetail::TOO_MANY_TABLES);
+      return With(status,
+                  members ? v1::ErrorDetail::TOO_MANY_NODES : v1::ErrorDetail::TOO_MANY_TABLES);
     case absl::StatusCode::kDataLoss:
       return Damaged(std::string(status.message()), outcome_unknown);
     default:

@@ -45,8 +45,11 @@ absl::Status Damaged(std::string_view what, bool outcome_unknown);
 absl::Status TimeUnknown(bool outcome_unknown);
 // `owners`: their names.
 absl::Status NotAnOwner(uint32_t slice, std::string_view owners);
-// How a change of the topology failed: server/control.h says with which codes.
-absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown);
+// How a change of the topology failed: server/control.h says with which codes. The same codes are
+// of other reasons where members were to change (ring/rebalance.h).
+enum class Changed { kTables, kMembers };
+absl::Status FromTopologyError(const absl::Status& status, bool outcome_unknown,
+                               Changed what = Changed::kTables);
 
 // OK for kOk. `context` is the encoded context of the outcome's record, for kTooManySiblings.
 absl::Status FromOutcome(const Outcome& outcome, std::string context);

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/error_translation.h"
+#include "api/member_translation.h"
 #include "ring/check.h"
 
 namespace gyre {
@@ -81,10 +82,7 @@ void ToProto(const Topology& topology, v1::GetTopologyReply* out) {
   std::map<NodeId, uint32_t> index;
   for (const Member& member : topology.members) {
     index.emplace(member.id, static_cast<uint32_t>(index.size()));
-    v1::TopologyMember* wire = out->add_members();
-    wire->set_name(member.name);
-    wire->set_zone(member.zone);
-    wire->set_client_address(member.client_address);
+    ToProto(member, out->add_members());
   }
   for (const TableSpec& table : topology.tables) ToProto(table, out->add_tables());
   for (const Ownership& family : topology.families) {

@@ -265,6 +265,31 @@ Plan MakePlan(const Topology& topology) {
   return plan;
 }
 
+std::vector<Flow> FlowsOf(const Topology& topology, const Plan& plan) {
+  std::map<std::pair<NodeId, NodeId>, Flow> flows;
+  const auto flow = [&](NodeId from, NodeId to) -> Flow& {
+    return flows.try_emplace({from, to}, Flow{from, to}).first->second;
+  };
+  for (const Move& move : topology.moves) {
+    Flow& one = flow(move.from, move.to);
+    ++(move.step == MoveStep::kFilling ? one.filling : one.switched);
+  }
+  for (const Ownership& target : plan.targets) {
+    const Ownership arrived = Arrived(topology, *FindFamily(topology, target.replicas));
+    for (uint32_t slice = 0; slice < target.slices; ++slice) {
+      const absl::Span<const NodeId> now = arrived.OwnersOf(slice);
+      std::vector<NodeId> owners(now.begin(), now.end());
+      while (const auto step = NextStep(topology, owners, target.OwnersOf(slice))) {
+        ++flow(step->from, step->to).waiting;
+        std::replace(owners.begin(), owners.end(), step->from, step->to);
+      }
+    }
+  }
+  std::vector<Flow> all;
+  for (const auto& [ends, one] : flows) all.push_back(one);
+  return all;
+}
+
 absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits) {
   if (plan.epoch != topology.epoch) {
     return absl::AbortedError(

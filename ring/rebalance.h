@@ -67,6 +67,17 @@ struct Plan {
 };
 Plan MakePlan(const Topology& topology);
 
+// Copies that go from one node to another, for people to look at.
+struct Flow {
+  NodeId from;
+  NodeId to;
+  uint64_t waiting = 0;   // of the plan, and not begun
+  uint64_t filling = 0;   // kFilling
+  uint64_t switched = 0;  // kSwitched
+};
+// In the order of their ids. REQUIRES: the plan is for `topology`.
+std::vector<Flow> FlowsOf(const Topology& topology, const Plan& plan);
+
 struct MoveLimits {
   // Under way to one node at once, and from one. Defaults 16 and 32. Each takes writes twice while
   // it lasts, and costs the document 22 bytes; few, and a move waits for the next epoch more often.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,8 +10,10 @@
 #include "absl/strings/str_cat.h"
 #include "api/error_translation.h"
 #include "api/limits.h"
+#include "api/member_translation.h"
 #include "api/table_translation.h"
 #include "ring/cluster_time.h"
+#include "ring/rebalance.h"
 #include "ring/topology.h"
 #include "server/clock.h"
 #include "storage/keys.h"
@@ -123,7 +126,7 @@ std::shared_ptr<void> Admin::Seats::TryTake() {
 }
 
 void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTableReply> done) {
-  const size_t members = parts_.door->view()->topology().members.size();
+  const size_t members = ActiveNodes(parts_.door->view()->topology()).size();
   absl::StatusOr<TableSpec> wanted = WantedTable(request.table(), members);
   if (!wanted.ok()) return done(wanted.status());
   if (parts_.door->draining()) return done(Draining());
@@ -188,6 +191,108 @@ absl::StatusOr<v1::GetTopologyReply> Admin::GetTopology(
     ToProto(view->topology(), &reply);
   }
   return reply;
+}
+
+void Admin::ChangeMember(const v1::ChangeMemberRequest& request, Done<v1::ChangeMemberReply> done) {
+  auto change = ChangeOf(request);
+  if (!change.ok()) return done(change.status());
+  if (parts_.door->draining()) return done(Draining());
+  std::shared_ptr<void> seat = changes_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many changes of the topology wait"));
+  std::vector<std::string> warnings = WarningsOf(request);
+  if (request.plan()) {
+    absl::StatusOr<Topology> next = (*change)(parts_.door->view()->topology());
+    if (!next.ok()) return done(FromTopologyError(next.status(), false, Changed::kMembers));
+    return Describe(*std::move(next), std::move(warnings), std::move(seat), std::move(done));
+  }
+  parts_.seat->Propose(
+      *std::move(change),
+      [this, warnings = std::move(warnings), seat = std::move(seat),
+       done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
+        if (!topology.ok()) return done(topology.status());
+        Describe(*std::move(topology), std::move(warnings), std::move(seat), std::move(done));
+      },
+      Changed::kMembers);
+}
+
+// A plan takes a while where the cluster is large: it is made on a thread that may wait.
+void Admin::Describe(Topology topology, std::vector<std::string> warnings,
+                     std::shared_ptr<void> seat, Done<v1::ChangeMemberReply> done) {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  const size_t kept = view->KeptBy(view->self()).size();
+  parts_.pool->Submit(StorePool::ReadLane::kAdmin,
+                      [topology = std::move(topology), warnings = std::move(warnings), kept,
+                       seat = std::move(seat), done = std::move(done)](Engine* engine) mutable {
+                        v1::ChangeMemberReply reply;
+                        reply.set_epoch(topology.epoch.value());
+                        for (const Flow& flow : FlowsOf(topology, MakePlan(topology))) {
+                          ToProto(flow, topology, reply.add_transfers());
+                        }
+                        if (kept > 0) reply.set_bytes_each(engine->SizeBytes() / kept);
+                        for (std::string& warning : warnings)
+                          reply.add_warnings(std::move(warning));
+                        seat.reset();
+                        done(std::move(reply));
+                      });
+}
+
+std::vector<std::string> Admin::WarningsOf(const v1::ChangeMemberRequest& request) const {
+  const std::shared_ptr<const View> view = parts_.door->view();
+  std::vector<std::string> warnings;
+  std::set<NodeId> away;
+  for (const PeerLink::Figures& link : parts_.links->figures()) {
+    if (!link.connected) away.insert(link.id);
+  }
+  const bool buries = request.change() == v1::ChangeMemberRequest::REMOVE ||
+                      request.change() == v1::ChangeMemberRequest::REPLACE;
+  const Member* const node = FindMember(view->topology(), request.node());
+  if (node == nullptr) return warnings;
+  if (buries && !away.contains(node->id)) {
+    warnings.push_back(absl::StrCat("node '", node->name,
+                                    "' answers: where it leaves instead, what it has is copied "
+                                    "from it before it goes"));
+  }
+  if (buries) {
+    uint64_t alone = 0;
+    for (PartitionId partition : view->OwnedBy(node->id)) {
+      const absl::Span<const NodeId> owners = view->Owners(partition);
+      alone += std::all_of(owners.begin(), owners.end(),
+                           [&](NodeId owner) { return owner == node->id || away.contains(owner); });
+    }
+    if (alone > 0) {
+      warnings.push_back(absl::StrCat(alone,
+                                      " of its partitions have no other owner that can be "
+                                      "reached: what they hold may be lost"));
+    }
+  }
+  for (const Member& member : view->topology().members) {
+    const bool dead = member.state == MemberState::kDead || (buries && member.id == node->id);
+    if (dead || !away.contains(member.id)) continue;
+    warnings.push_back(absl::StrCat("node '", member.name,
+                                    "' cannot be reached: what moves from it or to it waits"));
+  }
+  return warnings;
+}
+
+void Admin::ListTransfers(Done<v1::ListTransfersReply> done) {
+  std::shared_ptr<void> seat = status_calls_.TryTake();
+  if (seat == nullptr) return done(TooMany("too many ask for the status"));
+  parts_.pool->Submit(StorePool::ReadLane::kAdmin,
+                      [view = parts_.door->view(), seat = std::move(seat),
+                       done = std::move(done)](Engine*) mutable {
+                        const Topology& topology = view->topology();
+                        v1::ListTransfersReply reply;
+                        reply.set_epoch(topology.epoch.value());
+                        for (const Flow& flow : FlowsOf(topology, MakePlan(topology))) {
+                          ToProto(flow, topology, reply.add_transfers());
+                        }
+                        for (const Member& member : topology.members) {
+                          ToProto(member, reply.add_members());
+                          reply.add_owned(view->OwnedBy(member.id).size());
+                        }
+                        seat.reset();
+                        done(std::move(reply));
+                      });
 }
 
 void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {

@@ -57,10 +57,17 @@ class Admin {
   absl::StatusOr<v1::DescribeTableReply> DescribeTable(
       const v1::DescribeTableRequest& request) const;
   absl::StatusOr<v1::GetTopologyReply> GetTopology(const v1::GetTopologyRequest& request) const;
+  void ChangeMember(const v1::ChangeMemberRequest& request, Done<v1::ChangeMemberReply> done);
+  void ListTransfers(Done<v1::ListTransfersReply> done);
   void NodeStatus(Done<v1::NodeStatusReply> done);
   void ScanPartition(const v1::ScanPartitionRequest& request, Done<v1::ScanPartitionReply> done);
 
  private:
+  // What would move under it, and what speaks against the change that led there.
+  void Describe(Topology topology, std::vector<std::string> warnings, std::shared_ptr<void> seat,
+                Done<v1::ChangeMemberReply> done);
+  std::vector<std::string> WarningsOf(const v1::ChangeMemberRequest& request) const;
+
   // So many at once.
   class Seats {
    public:

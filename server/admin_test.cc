@@ -23,7 +23,7 @@ class AdminBench : public ::testing::Test {
   AdminBench()
       : pool_(&engine_, 1),
         links_({}, {}, Random(1), {}),
-        seat_(&node_->control(), &pool_, &links_, &disk_) {
+        seat_(&node_->control(), &node_->movement(), &pool_, &links_, &disk_) {
     lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), Lane::Seats{&seat_, nullptr},
                                    &pool_, &links_);
     seat_.Attach({lane_.get()}, [](std::shared_ptr<const View>) {});

@@ -116,6 +116,10 @@ void ClientService::Await(grpc::ServerCompletionQueue* queue) {
                 [admin](const auto& call) { admin->DropTable(call->request(), EndOf(call)); });
   methods.Await(&AsyncService::RequestGetTopology,
                 [admin](const auto& call) { call->End(admin->GetTopology(call->request())); });
+  methods.Await(&AsyncService::RequestChangeMember,
+                [admin](const auto& call) { admin->ChangeMember(call->request(), EndOf(call)); });
+  methods.Await(&AsyncService::RequestListTransfers,
+                [admin](const auto& call) { admin->ListTransfers(EndOf(call)); });
   methods.Await(&AsyncService::RequestNodeStatus,
                 [admin](const auto& call) { admin->NodeStatus(EndOf(call)); });
   methods.Await(&AsyncService::RequestScanPartition,

@@ -78,32 +78,64 @@ absl::StatusOr<LogLevel> Level(const std::string& text) {
                                            "allowed"));
 }
 
+absl::StatusOr<Member> MemberOf(const std::string& field, const config::PeerConfig& peer,
+                                bool alone) {
+  absl::StatusOr<std::string> name = Name(field + ".name", peer.name());
+  if (!name.ok()) return name.status();
+  absl::StatusOr<Address> to_peers =
+      ReachableAddress(field + ".peer_address", peer.peer_address(), alone);
+  if (!to_peers.ok()) return to_peers.status();
+  absl::StatusOr<Address> to_clients =
+      ReachableAddress(field + ".client_address", peer.client_address(), alone);
+  if (!to_clients.ok()) return to_clients.status();
+  const std::string zone = peer.zone().empty() ? "default" : peer.zone();
+  if (absl::StatusOr<std::string> ok = Name(field + ".zone", zone); !ok.ok()) return ok.status();
+  return Member{NodeId(), *name, zone, to_clients->ToString(), to_peers->ToString()};
+}
+
 absl::Status AddMembers(const config::NodeConfig& wire, Config* config) {
-  if (wire.members().empty()) return Invalid("members", "empty; this node at least is required");
-  const bool alone = wire.members_size() == 1;
+  const bool alone = wire.members_size() == 1 && wire.seeds().empty();
+  bool listed = false;
   for (int i = 0; i < wire.members_size(); ++i) {
-    const config::PeerConfig& peer = wire.members(i);
     const std::string field = absl::StrCat("members[", i, "]");
-    absl::StatusOr<std::string> name = Name(field + ".name", peer.name());
-    if (!name.ok()) return name.status();
+    absl::StatusOr<Member> member = MemberOf(field, wire.members(i), alone);
+    if (!member.ok()) return member.status();
     if (std::any_of(config->members.begin(), config->members.end(),
-                    [&](const Member& member) { return member.name == *name; })) {
-      return Invalid(field + ".name", absl::StrCat("\"", *name, "\" is listed twice"));
+                    [&](const Member& other) { return other.name == member->name; })) {
+      return Invalid(field + ".name", absl::StrCat("\"", member->name, "\" is listed twice"));
     }
-    absl::StatusOr<Address> to_peers =
-        ReachableAddress(field + ".peer_address", peer.peer_address(), alone);
-    if (!to_peers.ok()) return to_peers.status();
-    absl::StatusOr<Address> to_clients =
-        ReachableAddress(field + ".client_address", peer.client_address(), alone);
-    if (!to_clients.ok()) return to_clients.status();
-    const std::string zone = peer.zone().empty() ? "default" : peer.zone();
-    if (absl::StatusOr<std::string> ok = Name(field + ".zone", zone); !ok.ok()) return ok.status();
-    config->members.push_back(
-        {NodeId(), *name, zone, to_clients->ToString(), to_peers->ToString()});
+    listed = listed || member->name == config->node_name;
+    config->members.push_back(*std::move(member));
   }
-  if (std::none_of(config->members.begin(), config->members.end(),
-                   [&](const Member& member) { return member.name == config->node_name; })) {
-    return Invalid("node_name", absl::StrCat("\"", config->node_name, "\" is none of the members"));
+  if (listed) return absl::OkStatus();
+  if (!wire.seeds().empty()) {
+    config->joins = true;
+    config::PeerConfig self = wire.joining();
+    if (self.name().empty()) self.set_name(config->node_name);
+    absl::StatusOr<Member> member = MemberOf("joining", self, /*alone=*/false);
+    if (!member.ok()) return member.status();
+    if (member->name != config->node_name) {
+      return Invalid("joining.name", absl::StrCat("\"", member->name, "\"; the node_name is \"",
+                                                  config->node_name, "\""));
+    }
+    config->joining = *std::move(member);
+    if (wire.join_waits()) config->joining.state = MemberState::kWaiting;
+    return absl::OkStatus();
+  }
+  if (wire.members().empty()) {
+    return Invalid("members", "empty; this node at least is required, or `seeds` to join through");
+  }
+  return Invalid("node_name", absl::StrCat("\"", config->node_name,
+                                           "\" is none of the members, and there are no `seeds` "
+                                           "to join through"));
+}
+
+absl::Status AddSeeds(const config::NodeConfig& wire, Config* config) {
+  for (int i = 0; i < wire.seeds_size(); ++i) {
+    absl::StatusOr<Address> seed =
+        ReachableAddress(absl::StrCat("seeds[", i, "]"), wire.seeds(i), /*alone=*/false);
+    if (!seed.ok()) return seed.status();
+    config->seeds.push_back(seed->ToString());
   }
   return absl::OkStatus();
 }
@@ -288,6 +320,7 @@ absl::StatusOr<Address> ParseAddress(std::string_view text) {
 const Member& Config::self() const { return const_cast<Config*>(this)->self(); }
 
 Member& Config::self() {
+  if (joins) return joining;
   auto it = std::find_if(members.begin(), members.end(),
                          [&](const Member& member) { return member.name == node_name; });
   GYRE_CHECK(it != members.end(), "a valid configuration lists its own node");
@@ -352,6 +385,7 @@ absl::StatusOr<Config> Validate(const config::NodeConfig& wire) {
   if (wire.data_dir().empty()) return Invalid("data_dir", "empty; a directory is required");
   config.data_dir = wire.data_dir();
   if (absl::Status status = AddMembers(wire, &config); !status.ok()) return status;
+  if (absl::Status status = AddSeeds(wire, &config); !status.ok()) return status;
   if (absl::Status status = AddAddresses(wire, &config); !status.ok()) return status;
   if (absl::Status status = CheckAddressesDiffer(config); !status.ok()) return status;
   if (absl::Status status = AddNumbers(wire, &config); !status.ok()) return status;

@@ -52,7 +52,11 @@ struct Config {
   Address peer_listen;
   bool http = false;
   Address http_listen;
-  std::vector<Member> members;  // ids not yet filled in
+  std::vector<Member> members;  // the first; ids not yet filled in
+  // The node is none of those: it joins, as `joining`, through one of the seeds.
+  bool joins = false;
+  Member joining;
+  std::vector<std::string> seeds;  // host:port of peers' ports
   uint32_t partitions = 256;
   uint64_t block_cache_bytes = 0;   // 0: by the memory of the machine
   uint64_t record_cache_bytes = 0;  // of all shards; 0: by the block cache
@@ -80,7 +84,7 @@ struct Config {
   MembershipOptions membership;
   NodeLoadOptions load;
 
-  // The member that is this node.
+  // This node's entry in `members`, or `joining`.
   const Member& self() const;
   Member& self();
 };

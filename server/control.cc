@@ -17,17 +17,27 @@ std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
 
 }  // namespace
 
+absl::StatusOr<std::optional<Topology>> Control::LoadTopology(const Snapshot& snapshot) {
+  const absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, TopologyKey());
+  if (absl::IsNotFound(bytes.status())) return std::nullopt;
+  if (!bytes.ok()) return bytes.status();
+  absl::StatusOr<Topology> topology = DecodeTopology(*bytes);
+  if (!topology.ok()) return topology.status();
+  return *std::move(topology);
+}
+
+WriteBatch Control::StoreBatch(const Topology& topology) {
+  WriteBatch batch;
+  batch.Put(Family::kMeta, TopologyKey(), EncodeTopology(topology));
+  return batch;
+}
+
 absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const Topology& initial) {
   Durable durable{initial, {}};
-  absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, TopologyKey());
-  if (bytes.ok()) {
-    absl::StatusOr<Topology> topology = DecodeTopology(*bytes);
-    if (!topology.ok()) return topology.status();
-    durable.topology = *std::move(topology);
-  } else if (!absl::IsNotFound(bytes.status())) {
-    return bytes.status();
-  }
-  bytes = snapshot.Get(Family::kMeta, AcceptorKey());
+  absl::StatusOr<std::optional<Topology>> topology = LoadTopology(snapshot);
+  if (!topology.ok()) return topology.status();
+  if (topology->has_value()) durable.topology = **std::move(topology);
+  const absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, AcceptorKey());
   if (bytes.ok()) {
     absl::StatusOr<AcceptorState> acceptor = DecodeAcceptorState(*bytes);
     if (!acceptor.ok()) return acceptor.status();

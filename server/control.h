@@ -79,6 +79,11 @@ class Control {
   // `initial` is used where the store holds no document. DATA_LOSS when what is there is malformed.
   static absl::StatusOr<Durable> Load(const Snapshot& snapshot, const Topology& initial);
 
+  // The newest document that is durable, if any. DATA_LOSS when it is malformed.
+  static absl::StatusOr<std::optional<Topology>> LoadTopology(const Snapshot& snapshot);
+  // To be written before the first start of a node that was told of the document by others.
+  static WriteBatch StoreBatch(const Topology& topology);
+
   // Applies `change` to the newest document in the cluster. It must be a pure function of its
   // argument, and harmless to do twice: creating what is there, dropping what is gone.
   void Propose(uint64_t token, Change change, Instant now);

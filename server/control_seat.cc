@@ -1,11 +1,15 @@
 #include "server/control_seat.h"
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "api/error_translation.h"
 #include "ring/check.h"
+#include "server/clock.h"
 #include "server/lane.h"
 #include "server/log.h"
 
@@ -17,12 +21,16 @@ constexpr Duration kLookEvery = Duration::Seconds(10);
 
 }  // namespace
 
-ControlSeat::ControlSeat(Control* control, StorePool* pool, PeerLinks* peers, DiskFailure* disk)
+ControlSeat::ControlSeat(Control* control, Movement* movement, StorePool* pool, PeerLinks* peers,
+                         DiskFailure* disk)
     : control_(control),
+      movement_(movement),
       pool_(pool),
       peers_(peers),
       disk_(disk),
-      installed_(control->view()->epoch()) {}
+      installed_(control->view()->epoch()) {
+  for (const Member& member : control->view()->topology().members) known_.insert(member.id);
+}
 
 void ControlSeat::Attach(std::vector<Lane*> lanes,
                          std::function<void(std::shared_ptr<const View>)> on_view) {
@@ -30,13 +38,66 @@ void ControlSeat::Attach(std::vector<Lane*> lanes,
   on_view_ = std::move(on_view);
 }
 
-void ControlSeat::Propose(Control::Change change, Done done) {
+void ControlSeat::Propose(Control::Change change, Done done, Changed what) {
   lanes_.front()->Post(
-      [this, change = std::move(change), done = std::move(done)](Instant now) mutable {
-        const uint64_t token = next_token_++;
-        proposed_.emplace(token, std::move(done));
-        control_->Propose(token, std::move(change), now);
+      [this, change = std::move(change), done = std::move(done), what](Instant now) mutable {
+        Begin(std::move(change), std::move(done), what, now);
       });
+}
+
+void ControlSeat::Begin(Control::Change change, Done done, Changed what, Instant now) {
+  const uint64_t token = next_token_++;
+  proposed_.emplace(token, Proposed{std::move(done), what});
+  control_->Propose(token, std::move(change), now);
+}
+
+void ControlSeat::OnPeer(NodeId node, bool reachable, Instant now) {
+  if (reachable) {
+    reachable_.insert(node);
+  } else {
+    reachable_.erase(node);
+  }
+  control_->OnPeer(node, reachable, now);
+}
+
+void ControlSeat::Move(Instant now) {
+  // What the shards answer is of the view that they serve under.
+  const View& view = *control_->view();
+  if (asking_ || installed_ != view.epoch() || !movement_->IsDue(view, now.monotonic)) return;
+  asking_ = true;
+  struct Answers {
+    std::mutex mutex;
+    Movement::Ready ready;
+    size_t left;
+  };
+  const auto answers = std::make_shared<Answers>();
+  answers->left = lanes_.size();
+  for (Lane* lane : lanes_) {
+    lane->AskMoves([this, answers](std::vector<MoveRef> filled, std::vector<MoveRef> switched) {
+      std::lock_guard<std::mutex> lock(answers->mutex);
+      Movement::Ready& ready = answers->ready;
+      ready.filled.insert(ready.filled.end(), filled.begin(), filled.end());
+      ready.switched.insert(ready.switched.end(), switched.begin(), switched.end());
+      if (--answers->left > 0) return;
+      lanes_.front()->Post(
+          [this, ready = std::move(ready)](Instant then) { OnReady(ready, then); });
+    });
+  }
+}
+
+void ControlSeat::OnReady(const Movement::Ready& ready, Instant now) {
+  asking_ = false;
+  std::optional<Control::Change> change = movement_->OnWake(
+      *control_->view(), ready, [this](NodeId node) { return control_->ServesUnder(node); },
+      [this](NodeId node) { return reachable_.contains(node); }, now.monotonic);
+  for (NodeId node : movement_->unsaid()) control_->AskWhatServes(node, now);
+  if (!change.has_value()) return;
+  Begin(
+      *std::move(change),
+      [this](const absl::StatusOr<Topology>& made) {
+        movement_->OnProposed(made.status(), MonotonicNow());
+      },
+      Changed::kMembers, now);
 }
 
 void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {
@@ -45,6 +106,7 @@ void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {
 
 Time ControlSeat::Perform(Instant now) {
   ReportUnreadable(now);
+  Move(now);
   ControlEffects effects = control_->TakeEffects(now);
   if (effects.persist.has_value()) {
     pool_->Commit(*std::move(effects.persist), WalSync::kYes, [this](const absl::Status& status) {
@@ -65,15 +127,18 @@ Time ControlSeat::Perform(Instant now) {
     auto it = proposed_.find(done.token);
     GYRE_CHECK(it != proposed_.end(), "a proposal ends once");
     if (!done.topology.ok()) {
-      it->second(FromTopologyError(done.topology.status(), done.outcome_unknown));
+      it->second.done(
+          FromTopologyError(done.topology.status(), done.outcome_unknown, it->second.what));
     } else if (done.topology->epoch <= installed_) {
-      it->second(std::move(done.topology));
+      it->second.done(std::move(done.topology));
     } else {
-      waiting_for_install_.emplace_back(*std::move(done.topology), std::move(it->second));
+      waiting_for_install_.emplace_back(*std::move(done.topology), std::move(it->second.done));
     }
     proposed_.erase(it);
   }
-  return effects.wake;
+  // What it waits for otherwise ends in a round of its own.
+  const bool may_move = !asking_ && installed_ == control_->view()->epoch();
+  return may_move ? std::min(effects.wake, movement_->wake()) : effects.wake;
 }
 
 void ControlSeat::ReportUnreadable(Instant now) {
@@ -102,6 +167,13 @@ void ControlSeat::ReportUnreadable(Instant now) {
 }
 
 void ControlSeat::Install(std::shared_ptr<const View> view) {
+  // Who is new is away until its link says otherwise.
+  for (const Member& member : view->topology().members) {
+    const bool is_new = member.id != view->self() && known_.insert(member.id).second;
+    for (Lane* lane : lanes_) {
+      if (is_new) lane->OnPeer(member.id, false);
+    }
+  }
   auto left = std::make_shared<std::atomic<size_t>>(lanes_.size());
   for (Lane* lane : lanes_) {
     lane->Install(view, [this, view, left](const absl::Status& status) {

@@ -1,5 +1,5 @@
-// ControlSeat: Control on lane 0's thread, with what it wants done performed, and the clients that
-// wait for a change of the topology.
+// ControlSeat: Control, and with it Movement, on lane 0's thread, with what they want done
+// performed, and the clients that wait for a change of the topology.
 //
 // Whoever waits is answered, also where the disk fails: with a typed error
 // (api/error_translation.h).
@@ -20,16 +20,19 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "api/error_translation.h"
 #include "ring/ids.h"
 #include "ring/topology.h"
 #include "ring/view.h"
 #include "server/control.h"
 #include "server/disk_failure.h"
+#include "server/movement.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
 
@@ -42,17 +45,19 @@ class ControlSeat {
   using Done = absl::AnyInvocable<void(absl::StatusOr<Topology>)>;
 
   // REQUIRES: all outlive the seat.
-  ControlSeat(Control* control, StorePool* pool, PeerLinks* peers, DiskFailure* disk);
+  ControlSeat(Control* control, Movement* movement, StorePool* pool, PeerLinks* peers,
+              DiskFailure* disk);
 
   // `lanes`: all of them, in order; `on_view` is told once every shard serves under a view.
   void Attach(std::vector<Lane*> lanes, std::function<void(std::shared_ptr<const View>)> on_view);
 
-  // `done` is told on lane 0's thread, and must not wait. Any thread.
-  void Propose(Control::Change change, Done done);
+  // `done` is told on lane 0's thread, and must not wait; `what` is to change, which errors speak
+  // of. Any thread.
+  void Propose(Control::Change change, Done done, Changed what = Changed::kTables);
 
   void OnMessage(NodeId from, PeerMessage message, Instant now);
   void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
-  void OnPeer(NodeId node, bool reachable, Instant now) { control_->OnPeer(node, reachable, now); }
+  void OnPeer(NodeId node, bool reachable, Instant now);
   void OnWake(Instant now) { control_->OnWake(now); }
   // Nothing newer will be in force here, and who waits for that is told.
   void OnDiskFailed();
@@ -62,12 +67,22 @@ class ControlSeat {
   uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
 
  private:
+  struct Proposed {
+    Done done;
+    Changed what;
+  };
+
+  void Begin(Control::Change change, Done done, Changed what, Instant now);
+  // Asks all shards what may step, where Movement is due, and then Movement what to propose.
+  void Move(Instant now);
+  void OnReady(const Movement::Ready& ready, Instant now);
   void Install(std::shared_ptr<const View> view);
   // Says in the log, once a while, what the shards cannot say themselves.
   void ReportUnreadable(Instant now);
   void OnInstalled(const std::shared_ptr<const View>& view);
 
   Control* const control_;
+  Movement* const movement_;
   StorePool* const pool_;
   PeerLinks* const peers_;
   DiskFailure* const disk_;
@@ -75,7 +90,10 @@ class ControlSeat {
   std::function<void(std::shared_ptr<const View>)> on_view_;
 
   uint64_t next_token_ = 1;
-  std::map<uint64_t, Done> proposed_;
+  std::map<uint64_t, Proposed> proposed_;
+  std::set<NodeId> reachable_;
+  std::set<NodeId> known_;  // members of some view
+  bool asking_ = false;     // the shards, what may step
   Epoch installed_;
   std::vector<std::pair<Topology, Done>> waiting_for_install_;
   std::atomic<uint64_t> rejected_{0};

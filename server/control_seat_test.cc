@@ -102,7 +102,7 @@ class Bench {
   StorePool pool_{&engine_, 1};
   PeerLinks links_{{}, {}, Random(1), {}};
   DiskFailure disk_;
-  ControlSeat seat_{&node_->control(), &pool_, &links_, &disk_};
+  ControlSeat seat_{&node_->control(), &node_->movement(), &pool_, &links_, &disk_};
   Lane lane_{Lane::Options(), node_.get(), {&seat_, nullptr}, &pool_, &links_};
 };
 

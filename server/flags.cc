@@ -18,6 +18,8 @@ struct Given {
   std::string cluster_name, node_name, data_dir, listen, advertise, peer_listen, peer_advertise,
       http, zone, log_level, log_file;
   std::vector<std::string> peers;
+  std::vector<std::string> seeds;
+  bool join_waits = false;
   uint32_t partitions = 0;
   uint32_t drain_ms = 0;
 };
@@ -41,6 +43,11 @@ void Declare(CLI::App* app, Given* given) {
   app->add_option("--peers", given->peers,
                   "Members: NAME=PEER_ADDRESS/CLIENT_ADDRESS[/ZONE], separated by commas")
       ->delimiter(',');
+  app->add_option("--seeds", given->seeds,
+                  "Peers' host:port of members through which a new node joins, separated by commas")
+      ->delimiter(',');
+  app->add_flag("--join-waits", given->join_waits,
+                "Join as a node that owns nothing until `gyre node join`");
   app->add_option("--partitions", given->partitions, "Q, fixed when the cluster is made");
   app->add_option("--drain-ms", given->drain_ms, "Longest wait for requests on SIGTERM");
   app->add_option("--log-level", given->log_level, "trace, debug, info, warn or error");
@@ -55,7 +62,7 @@ config::PeerConfig* Self(config::NodeConfig* wire) {
   for (config::PeerConfig& member : *wire->mutable_members()) {
     if (member.name() == wire->node_name()) return &member;
   }
-  config::PeerConfig* self = wire->add_members();
+  config::PeerConfig* self = wire->seeds().empty() ? wire->add_members() : wire->mutable_joining();
   self->set_name(wire->node_name());
   return self;
 }
@@ -99,8 +106,11 @@ absl::StatusOr<config::NodeConfig> Merge(const Given& given) {
       *wire->add_members() = *std::move(member);
     }
   }
+  if (!given.seeds.empty()) wire->clear_seeds();
+  for (const std::string& seed : given.seeds) wire->add_seeds(seed);
+  if (given.join_waits) wire->set_join_waits(true);
   config::PeerConfig* self = Self(&*wire);
-  const bool alone = wire->members_size() == 1;
+  const bool alone = wire->members_size() == 1 && wire->seeds().empty();
   if (!given.advertise.empty()) {
     self->set_client_address(given.advertise);
   } else if (!given.listen.empty() && (alone || self->client_address().empty())) {

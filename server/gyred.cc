@@ -11,12 +11,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/error_translation.h"
 #include "api/limits.h"
+#include "ring/rebalance.h"
 #include "server/clock.h"
 #include "server/data_directory.h"
 #include "server/listen_port.h"
 #include "server/log.h"
 #include "server/machine_memory.h"
+#include "server/seeds.h"
 #include "server/shared_queues.h"
 
 namespace gyre {
@@ -50,12 +53,6 @@ std::vector<T*> Pointers(const std::vector<std::unique_ptr<T>>& owned) {
   return pointers;
 }
 
-std::vector<Member> Others(const Topology& topology, NodeId self) {
-  std::vector<Member> others = topology.members;
-  std::erase_if(others, [&](const Member& member) { return member.id == self; });
-  return others;
-}
-
 // What both servers have in common.
 void Prepare(const Config& config, grpc::ServerBuilder* builder) {
   // Two processes on one port would each get some of the connections.
@@ -77,9 +74,9 @@ std::chrono::system_clock::time_point In(Duration duration) {
 
 }  // namespace
 
-Gyred::Gyred(Config config, std::function<void(std::string)> on_fatal)
+Gyred::Gyred(Config config, Owner owner)
     : config_(std::move(config)),
-      on_fatal_(std::move(on_fatal)),
+      owner_(std::move(owner)),
       started_(MonotonicNow()),
       random_(MachineRandom()),
       run_(random_.Next()) {}
@@ -90,8 +87,7 @@ Gyred::~Gyred() {
   }
 }
 
-absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
-                                                    std::function<void(std::string)> on_fatal) {
+absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config, Owner owner) {
   // gRPC stays for the life of the process: when its last user leaves, its own shutdown may wait
   // for a poller for as long as that had meant to sleep.
   static const bool held = [] {
@@ -100,7 +96,7 @@ absl::StatusOr<std::unique_ptr<Gyred>> Gyred::Start(Config config,
     return true;
   }();
   static_cast<void>(held);
-  std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(on_fatal)));
+  std::unique_ptr<Gyred> gyred(new Gyred(std::move(config), std::move(owner)));
   const auto steps = {&Gyred::OpenPorts, &Gyred::OpenData, &Gyred::OpenServers,
                       &Gyred::PublishAddresses};
   for (const auto step : steps) {
@@ -139,11 +135,6 @@ absl::Status Gyred::OpenPorts() {
   };
   fill(&config_.self().client_address, config_.client_listen);
   fill(&config_.self().peer_address, config_.peer_listen);
-  absl::StatusOr<Topology> initial =
-      InitialTopology(config_.cluster_name, config_.partitions, config_.members);
-  if (!initial.ok()) return initial.status();
-  initial_ = *std::move(initial);
-  self_ = NodeIdFromName(initial_.cluster, config_.node_name);
   return absl::OkStatus();
 }
 
@@ -165,20 +156,81 @@ absl::Status Gyred::OpenStore() {
   absl::StatusOr<std::unique_ptr<RocksEngine>> engine = RocksEngine::Open(options);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-  absl::StatusOr<Identity> identity =
-      OpenIdentity(engine_.get(),
-                   {initial_.cluster, config_.cluster_name, self_, config_.node_name,
-                    initial_.slices, PlacesOf(initial_.members)},
-                   random_.Next() | 1);
-  if (!identity.ok()) {
+  absl::StatusOr<std::optional<Topology>> stored = Control::LoadTopology(*engine_->TakeSnapshot());
+  if (!stored.ok()) return stored.status();
+  const absl::Status known = config_.joins ? OpenAsJoining(*stored) : OpenAsListed(*stored);
+  if (!known.ok()) {
     engine_.reset();  // nothing to mark as stopped
-    return identity.status();
+    return known;
   }
-  identity_ = *std::move(identity);
   absl::StatusOr<PeerRuns> met = PeerRuns::Load(*engine_);
   if (!met.ok()) return met.status();
   met_ = *std::move(met);
   return absl::OkStatus();
+}
+
+absl::Status Gyred::OpenAsListed(const std::optional<Topology>& stored) {
+  absl::StatusOr<Topology> initial =
+      InitialTopology(config_.cluster_name, config_.partitions, config_.members);
+  if (!initial.ok()) return initial.status();
+  initial_ = *std::move(initial);
+  ExpectedIdentity expected = {
+      initial_.cluster,  config_.cluster_name, NodeIdFromName(initial_.cluster, config_.node_name),
+      config_.node_name, initial_.slices,      PlacesOf(initial_.members)};
+  if (stored.has_value()) expected.places_now = PlacesOf(stored->members);
+  absl::StatusOr<Identity> identity = OpenIdentity(engine_.get(), expected, random_.Next() | 1);
+  if (!identity.ok()) return identity.status();
+  identity_ = *std::move(identity);
+  self_ = identity_.node;
+  return absl::OkStatus();
+}
+
+// The identity, and with it the key, is durable before anybody is told of it: what is interrupted
+// goes on as the same node.
+absl::Status Gyred::OpenAsJoining(const std::optional<Topology>& stored) {
+  absl::StatusOr<Topology> known = stored.has_value() ? *stored : AskToJoin(0);
+  if (!known.ok()) return known.status();
+  ExpectedIdentity expected = {ClusterIdFromName(config_.cluster_name),
+                               config_.cluster_name,
+                               NodeId(),
+                               config_.node_name,
+                               known->slices,
+                               {}};
+  expected.joins = true;
+  absl::StatusOr<Identity> identity = OpenIdentity(engine_.get(), expected, random_.Next() | 1);
+  if (!identity.ok()) return identity.status();
+  identity_ = *std::move(identity);
+  self_ = identity_.node;
+  const bool removed = std::binary_search(known->removed.begin(), known->removed.end(), self_);
+  if (removed || (stored.has_value() && FindMember(*known, self_) == nullptr)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "node \"", config_.node_name,
+        "\" was removed from the cluster; to join again it needs an empty data directory"));
+  }
+  if (stored.has_value()) {
+    initial_ = *std::move(known);
+    return absl::OkStatus();
+  }
+  known = AskToJoin(identity_.instance);
+  if (!known.ok()) return known.status();
+  if (FindMember(*known, self_) == nullptr) {
+    return absl::InternalError("a seed answered with a document in which this node is no member");
+  }
+  initial_ = *std::move(known);
+  return engine_->Write(Control::StoreBatch(initial_), WalSync::kYes);
+}
+
+absl::StatusOr<Topology> Gyred::AskToJoin(uint64_t key) const {
+  peer::JoinRequest request;
+  request.set_version(kPeerProtocol);
+  request.set_cluster_name(config_.cluster_name);
+  request.set_node_name(config_.node_name);
+  request.set_key(key);
+  request.set_zone(config_.joining.zone);
+  request.set_client_address(config_.joining.client_address);
+  request.set_peer_address(config_.joining.peer_address);
+  request.set_waits(config_.joining.state == MemberState::kWaiting);
+  return AskSeeds({.seeds = config_.seeds, .give_up = owner_.give_up}, request);
 }
 
 // That what is stored is damaged shows in any of these steps.
@@ -210,18 +262,27 @@ absl::Status Gyred::OpenNode() {
       std::max<uint64_t>(1, config_.scrub.bytes_each_s / static_cast<uint64_t>(options.shards));
   options.record_cache_bytes = config_.record_cache_bytes;
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
-  standing_ = std::make_unique<StandingVote>(identity_.standing, initial_.members.size());
   options.membership = config_.membership;
   options.load = config_.load;
   absl::StatusOr<std::unique_ptr<Node>> node = Node::Open(
       options, engine_.get(), initial_, self_, identity_.last_stop_clean, Random(random_.Next()));
   if (!node.ok()) return node.status();
   node_ = *std::move(node);
+  const std::shared_ptr<const View> view = node_->control().view();
+  standing_ = std::make_unique<StandingVote>(identity_.standing, view->topology().members.size());
   pool_ = std::make_unique<StorePool>(engine_.get(), kReadThreads);
-  // The configuration knows where the peers are today.
-  links_ = std::make_unique<PeerLinks>(PeerLinkOptions{}, Others(initial_, self_),
-                                       Random(random_.Next()), LinkEvents());
-  seat_ = std::make_unique<ControlSeat>(&node_->control(), pool_.get(), links_.get(), &disk_);
+  std::vector<Member> peers = Others(*view);
+  for (Member& peer : peers) {
+    // The configuration knows where those that it lists are today.
+    for (const Member& listed : config_.members) {
+      if (listed.name == peer.name) peer.peer_address = listed.peer_address;
+    }
+  }
+  links_ =
+      std::make_unique<PeerLinks>(PeerLinkOptions{}, peers, Random(random_.Next()), LinkEvents());
+  links_->SetMembers(Others(*view));
+  seat_ = std::make_unique<ControlSeat>(&node_->control(), &node_->movement(), pool_.get(),
+                                        links_.get(), &disk_);
   membership_ = std::make_unique<MembershipSeat>(node_.get(), links_.get());
   clients_ = std::make_unique<grpc::ServerBuilder>();
   for (int i = 0; i < node_->shards(); ++i) {
@@ -239,15 +300,13 @@ absl::Status Gyred::OpenNode() {
   Door::Options door;
   door.max_in_flight = config_.max_in_flight;
   door.max_in_flight_bytes = config_.max_in_flight_bytes;
-  door_ = std::make_unique<Door>(door, node_->control().view());
+  door_ = std::make_unique<Door>(door, view);
   door_->Attach(Pointers(lanes_));
-  seat_->Attach(Pointers(lanes_), [this](std::shared_ptr<const View> view) {
-    membership_->OnView(*view, MonotonicNow());
-    door_->SetView(std::move(view));
-  });
-  membership_->Attach(Pointers(lanes_), *door_->view(), InstantNow());
+  seat_->Attach(Pointers(lanes_),
+                [this](std::shared_ptr<const View> newer) { OnView(std::move(newer)); });
+  membership_->Attach(Pointers(lanes_), *view, InstantNow());
   for (const auto& lane : lanes_) {
-    for (const Member& peer : Others(initial_, self_)) lane->OnPeer(peer.id, false);
+    for (const Member& peer : peers) lane->OnPeer(peer.id, false);
     lane->Start();
   }
   return absl::OkStatus();
@@ -266,7 +325,7 @@ PeerLink::Events Gyred::LinkEvents() {
   events.on_clock = [this](NodeId node, uint64_t wall_ms) {
     lanes_.front()->OnClock(node, wall_ms);
   };
-  events.on_refused = [this](const std::string& why) { on_fatal_(why); };
+  events.on_refused = [this](const std::string& why) { owner_.on_fatal(why); };
   events.hello = [this] { return Hello(); };
   return events;
 }
@@ -286,7 +345,14 @@ absl::Status Gyred::OpenServers() {
                               started_);
   client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
   peer_service_ = std::make_unique<PeerService>(
-      config_.cluster_name, Others(initial_, self_), [this] { return Hello(); }, links_.get(),
+      config_.cluster_name,
+      PeerService::Questions{
+          [this] { return Hello(); },
+          [this](NodeId node) { return door_->view()->FindMember(node) != nullptr; },
+          [this](const peer::JoinRequest& request, PeerService::JoinDone done) {
+            OnJoin(request, std::move(done));
+          }},
+      links_.get(),
       [this](NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket) {
         OnPeerMessages(from, std::move(messages), std::move(ticket));
       },
@@ -372,27 +438,27 @@ absl::Status Gyred::OpenClientServer() {
 
 absl::Status Gyred::PublishAddresses() {
   const Member& mine = config_.self();
-  const auto differs = [mine](const Member& known) {
-    return known.client_address != mine.client_address || known.peer_address != mine.peer_address;
-  };
   const std::shared_ptr<const View> view = door_->view();
   const Member* known = view->FindMember(self_);
-  if (known == nullptr || !differs(*known)) return absl::OkStatus();
+  if (known == nullptr ||
+      (known->client_address == mine.client_address && known->peer_address == mine.peer_address)) {
+    return absl::OkStatus();
+  }
   auto done = std::make_shared<std::promise<absl::Status>>();
   seat_->Propose(
-      [self = self_, mine, differs](const Topology& topology) -> absl::StatusOr<Topology> {
-        Topology next = topology;
-        for (Member& member : next.members) {
-          if (member.id != self || !differs(member)) continue;
-          member.client_address = mine.client_address;
-          member.peer_address = mine.peer_address;
-          next.epoch = Epoch(topology.epoch.value() + 1);
-        }
-        return next;
+      [self = self_, mine](const Topology& topology) {
+        return SetAddresses(topology, self, mine.client_address, mine.peer_address);
       },
-      [done](const absl::StatusOr<Topology>& topology) { done->set_value(topology.status()); });
+      [done](const absl::StatusOr<Topology>& topology) { done->set_value(topology.status()); },
+      Changed::kMembers);
   // Alone, it is done in a moment; with others, when a majority is there: nobody waits for that.
-  return initial_.members.size() == 1 ? done->get_future().get() : absl::OkStatus();
+  return view->topology().members.size() == 1 ? done->get_future().get() : absl::OkStatus();
+}
+
+std::vector<Member> Gyred::Others(const View& view) const {
+  std::vector<Member> others = view.topology().members;
+  std::erase_if(others, [&](const Member& member) { return member.id == self_; });
+  return others;
 }
 
 // ------------------------------------------------------------------------------------------
@@ -410,8 +476,55 @@ peer::Hello Gyred::Hello() const {
   hello.set_run(run_);
   hello.set_unproven(standing_->standing() == Standing::kUnproven);
   hello.set_slices(initial_.slices);
-  for (std::string& place : PlacesOf(initial_.members)) hello.add_places(std::move(place));
+  hello.set_peer_address(config_.self().peer_address);
+  const std::vector<std::string> places = PlacesOf(config_.members);
+  if (places == PlacesOf(door_->view()->topology().members)) {
+    for (const std::string& place : places) hello.add_places(place);
+  }
   return hello;
+}
+
+void Gyred::OnView(std::shared_ptr<const View> view) {
+  membership_->OnView(*view, MonotonicNow());
+  links_->SetMembers(Others(*view));
+  const bool is_member = view->FindMember(self_) != nullptr;
+  door_->SetView(std::move(view));
+  if (!is_member) owner_.on_fatal("it has left the cluster, or was removed from it");
+}
+
+void Gyred::OnJoin(const peer::JoinRequest& request, PeerService::JoinDone done) {
+  if (request.version() != kPeerProtocol) {
+    return done(absl::FailedPreconditionError(
+        absl::StrCat("node \"", request.node_name(), "\" speaks version ", request.version(),
+                     " of the peers' protocol, this node version ", kPeerProtocol)));
+  }
+  if (request.cluster_name() != config_.cluster_name) {
+    return done(absl::FailedPreconditionError(absl::StrCat(
+        "this is cluster \"", config_.cluster_name, "\", not \"", request.cluster_name(), "\"")));
+  }
+  if (door_->draining()) return done(Draining());
+  const auto answer = [](const Topology& topology) {
+    peer::JoinReply reply;
+    reply.set_topology(EncodeTopology(topology));
+    return reply;
+  };
+  if (request.key() == 0) return done(answer(door_->view()->topology()));
+  Member member;
+  member.name = request.node_name();
+  member.zone = request.zone();
+  member.client_address = request.client_address();
+  member.peer_address = request.peer_address();
+  member.key = request.key();
+  if (request.waits()) member.state = MemberState::kWaiting;
+  seat_->Propose(
+      [member = std::move(member)](const Topology& topology) {
+        return AddMember(topology, member);
+      },
+      [answer, done = std::move(done)](const absl::StatusOr<Topology>& topology) mutable {
+        if (!topology.ok()) return done(topology.status());
+        done(answer(*topology));
+      },
+      Changed::kMembers);
 }
 
 void Gyred::OnPeerMessages(NodeId from, std::vector<PeerMessage> messages,

@@ -42,10 +42,15 @@ namespace gyre {
 
 class Gyred {
  public:
-  // Opens everything. The error says what is in the way: a port, the data directory, the disk.
-  // `on_fatal`: the node cannot go on, and why; its owner is to Stop it.
-  static absl::StatusOr<std::unique_ptr<Gyred>> Start(Config config,
-                                                      std::function<void(std::string)> on_fatal);
+  struct Owner {
+    // The node cannot go on, and why: it is to be stopped.
+    std::function<void(std::string)> on_fatal;
+    // Whether the start is to be given up, where that waits for others. Null: it never is.
+    std::function<bool()> give_up = {};
+  };
+  // Opens everything. The error says what is in the way: a port, the data directory, the disk, the
+  // cluster that will not have the node.
+  static absl::StatusOr<std::unique_ptr<Gyred>> Start(Config config, Owner owner);
   Gyred(const Gyred&) = delete;
   Gyred& operator=(const Gyred&) = delete;
   ~Gyred();
@@ -58,11 +63,16 @@ class Gyred {
   const Config& config() const { return config_; }
 
  private:
-  Gyred(Config config, std::function<void(std::string)> on_fatal);
+  Gyred(Config config, Owner owner);
 
   absl::Status OpenPorts();
   absl::Status OpenData();
   absl::Status OpenStore();
+  // Which cluster this is, and which node: by the configuration, or by the data directory and the
+  // seeds where the node joins.
+  absl::Status OpenAsListed(const std::optional<Topology>& stored);
+  absl::Status OpenAsJoining(const std::optional<Topology>& stored);
+  absl::StatusOr<Topology> AskToJoin(uint64_t key) const;
   absl::Status OpenNode();
   PeerLink::Events LinkEvents();
   // The data directory's standing is another from now on.
@@ -75,6 +85,11 @@ class Gyred {
   absl::Status OpenClientServer();
   // Members that moved since the last run (another port, another host) tell so.
   absl::Status PublishAddresses();
+  // The others, where the view has them.
+  std::vector<Member> Others(const View& view) const;
+  // Every shard serves under it.
+  void OnView(std::shared_ptr<const View> view);
+  void OnJoin(const peer::JoinRequest& request, PeerService::JoinDone done);
   void OnPeerMessages(NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket);
   peer::Hello Hello() const;
   std::string Trouble() const;
@@ -83,13 +98,13 @@ class Gyred {
   void OnDiskFailed(const absl::Status& why);
 
   Config config_;
-  const std::function<void(std::string)> on_fatal_;
+  const Owner owner_;
   const Time started_;
   Random random_;
   const uint64_t run_;  // tells this process from any other on the same data directory
 
   // In the order in which they start.
-  Topology initial_;
+  Topology initial_;  // of the configuration, or the first that the node was told of
   NodeId self_;
   DiskFailure disk_;  // engine_ gives it
   std::unique_ptr<RocksEngine> engine_;

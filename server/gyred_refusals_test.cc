@@ -24,7 +24,7 @@ namespace {
 
 TEST(Gyred, SizesItsCachesByTheMachineWhereNothingElseIsSaid) {
   LocalCluster cluster(1);
-  const auto node = Gyred::Start(cluster.config(0), [](const std::string&) {});
+  const auto node = Gyred::Start(cluster.config(0), {[](const std::string&) {}});
   ASSERT_TRUE(node.ok()) << node.status();
   const uint64_t blocks = DefaultBlockCacheBytes(UsableMemoryBytes());
   EXPECT_EQ((*node)->config().block_cache_bytes, blocks);
@@ -35,7 +35,7 @@ TEST(Gyred, SizesItsCachesByTheMachineWhereNothingElseIsSaid) {
 TEST(Gyred, SizesTheRecordCacheByTheBlockCacheThatIsConfigured) {
   LocalCluster cluster(1);
   cluster.config(0).block_cache_bytes = uint64_t{16} << 20;
-  const auto node = Gyred::Start(cluster.config(0), [](const std::string&) {});
+  const auto node = Gyred::Start(cluster.config(0), {[](const std::string&) {}});
   ASSERT_TRUE(node.ok()) << node.status();
   EXPECT_EQ((*node)->config().record_cache_bytes, uint64_t{8} << 20);
   EXPECT_TRUE((*node)->Stop().ok());

@@ -140,6 +140,13 @@ void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::St
   });
 }
 
+void Lane::AskMoves(
+    std::function<void(std::vector<MoveRef> filled, std::vector<MoveRef> switched)> done) {
+  loop_.Post([this, done = std::move(done)](Instant) {
+    done(shard_->MovesToStep(MoveStep::kFilling), shard_->MovesToStep(MoveStep::kSwitched));
+  });
+}
+
 Duration Lane::Gather() {
   const size_t steps = std::exchange(stepped_, 0);
   if (steps >= kFull.steps) return kFull.gather;

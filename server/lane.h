@@ -99,6 +99,9 @@ class Lane {
   // Of lane 0: Control's too.
   void OnDiskFailed();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
+  // What may step of the moves to this node (Shard::MovesToStep); `done` must only post.
+  void AskMoves(
+      std::function<void(std::vector<MoveRef> filled, std::vector<MoveRef> switched)> done);
   // The queue that the lane's thread polls; its server's form is null where it has none.
   grpc::CompletionQueue* queue() { return loop_.queue(); }
   grpc::ServerCompletionQueue* server_queue() { return server_queue_; }

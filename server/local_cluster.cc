@@ -34,12 +34,33 @@ LocalCluster::LocalCluster(int nodes) {
   nodes_.resize(nodes);
 }
 
+int LocalCluster::AddJoining() {
+  const int index = static_cast<int>(configs_.size());
+  config::NodeConfig wire;
+  wire.set_cluster_name("test");
+  wire.set_repair_interval_ms(100);
+  wire.set_drain_ms(2'000);
+  wire.set_node_name(absl::StrCat("n", index));
+  wire.set_data_dir(absl::StrCat(directory_.path(), "/n", index));
+  wire.set_http_listen(FreeAddress().ToString());
+  wire.mutable_joining()->set_client_address(FreeAddress().ToString());
+  wire.mutable_joining()->set_peer_address(FreeAddress().ToString());
+  wire.mutable_joining()->set_zone(absl::StrCat("z", index));
+  wire.add_seeds(FreeAddress().ToString());  // nobody is there
+  wire.add_seeds(configs_[0].peer_listen.ToString());
+  absl::StatusOr<Config> config = Validate(wire);
+  GYRE_CHECK(config.ok(), "the test bed's configuration is valid");
+  configs_.push_back(*std::move(config));
+  nodes_.emplace_back();
+  return index;
+}
+
 absl::Status LocalCluster::Start(int index) {
   absl::StatusOr<std::unique_ptr<Gyred>> node =
-      Gyred::Start(configs_[index], [this](const std::string& why) {
-        std::lock_guard<std::mutex> lock(mutex_);
-        fatal_ = why;
-      });
+      Gyred::Start(configs_[index], {[this](const std::string& why) {
+                     std::lock_guard<std::mutex> lock(mutex_);
+                     fatal_ = why;
+                   }});
   if (node.ok()) nodes_[index] = *std::move(node);
   return node.status();
 }

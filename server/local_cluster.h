@@ -31,6 +31,9 @@ class LocalCluster {
   // The configuration of node `index`, from 0. Change it before Start.
   Config& config(int index) { return configs_[index]; }
 
+  // The configuration of one more node, which joins through node 0. Returns its index.
+  int AddJoining();
+
   absl::Status Start(int index);
   // Starts all of them, waits until each sees each, and makes a table of that name. Dies where it
   // cannot.

@@ -44,6 +44,13 @@ class FatalNotice {
   std::string why_;
 };
 
+// A signal that is to end the process waits for the main thread.
+bool EndIsPending() {
+  sigset_t pending;
+  return sigpending(&pending) == 0 &&
+         (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 void LogReady(const Config& config, Time started) {
   Log(LogLevel::kInfo, "ready",
       {{"cluster", config.cluster_name},
@@ -74,8 +81,9 @@ int Run(Flags flags) {
   signal(SIGPIPE, SIG_IGN);
 
   FatalNotice fatal;
-  absl::StatusOr<std::unique_ptr<Gyred>> gyred =
-      Gyred::Start(std::move(flags.config), [&](std::string why) { fatal.Give(std::move(why)); });
+  absl::StatusOr<std::unique_ptr<Gyred>> gyred = Gyred::Start(
+      std::move(flags.config),
+      {[&](std::string why) { fatal.Give(std::move(why)); }, [] { return EndIsPending(); }});
   if (!gyred.ok()) {
     const std::string why(gyred.status().message());
     Log(LogLevel::kError, "cannot_start", {{"why", why}});

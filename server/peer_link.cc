@@ -94,9 +94,9 @@ PeerLink::PeerLink(PeerLinkOptions options, NodeId id, std::string name, std::st
     : options_(options),
       id_(id),
       name_(std::move(name)),
-      address_(std::move(address)),
       events_(std::move(events)),
-      random_(random) {
+      random_(random),
+      address_(std::move(address)) {
   figures_.id = id_;
   figures_.name = name_;
 }
@@ -184,6 +184,7 @@ void PeerLink::OnWritten(bool ok) {
 
 bool PeerLink::IsExpectedHello(const peer::Hello& hello, std::string* why) const {
   if (NodeId(hello.node()) == id_) return true;
+  std::lock_guard<std::mutex> lock(mutex_);
   *why = absl::StrCat("at ", address_, " answers node \"", hello.node_name(), "\", not \"", name_,
                       "\"");
   return false;
@@ -298,6 +299,18 @@ void PeerLink::OnGreeted() {
     std::lock_guard<std::mutex> lock(mutex_);
     greeted_ = true;
     next_attempt_ = Time();
+  }
+  events_.kick();
+}
+
+void PeerLink::SetAddress(const std::string& address) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (address == address_) return;
+    address_ = address;
+    greeted_ = true;
+    next_attempt_ = Time();
+    if (call_ != nullptr && !established_) call_->Cancel();
   }
   events_.kick();
 }

@@ -107,6 +107,8 @@ class PeerLink {
   void Flush();
   // The peer said hello: there is no need to wait longer with a stream to it.
   void OnGreeted();
+  // It is there from now on; a stream that stands stays.
+  void SetAddress(const std::string& address);
   // The peer's stream to this node stands, or does no longer.
   void OnIncoming(bool up);
   Figures figures() const;
@@ -139,13 +141,13 @@ class PeerLink {
   const PeerLinkOptions options_;
   const NodeId id_;
   const std::string name_;
-  const std::string address_;
   const Events events_;
   grpc::CompletionQueue* completions_ = nullptr;
 
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   Random random_;  // guarded by mutex_, and so are the rest
+  std::string address_;
   std::unique_ptr<Call> call_;
   std::shared_ptr<grpc::Channel> channel_;  // of the newest call
   bool established_ = false;                // the peer let the stream in

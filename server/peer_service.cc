@@ -12,6 +12,7 @@
 #include "server/clock.h"
 #include "server/log.h"
 #include "server/server_stream.h"
+#include "server/unary_call.h"
 
 namespace gyre {
 namespace {
@@ -31,7 +32,7 @@ class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::P
 
  private:
   void OnOpen() override {
-    service_->Await(queue_);
+    service_->AwaitLink(queue_);
     const std::shared_ptr<Strangers> strangers = service_->strangers_;
     {
       std::lock_guard<std::mutex> lock(strangers->mutex);
@@ -171,12 +172,10 @@ class PeerService::Incoming final : public ServerStream<peer::PeerFrame, peer::P
   bool finished_ = false;
 };
 
-PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
-                         std::function<peer::Hello()> hello, PeerLinks* links, Sink sink,
+PeerService::PeerService(std::string cluster_name, Questions questions, PeerLinks* links, Sink sink,
                          Memory memory, Options options)
     : cluster_name_(std::move(cluster_name)),
-      peers_(std::move(peers)),
-      hello_(std::move(hello)),
+      questions_(std::move(questions)),
       links_(links),
       sink_(std::move(sink)),
       options_(options),
@@ -186,6 +185,27 @@ PeerService::PeerService(std::string cluster_name, std::vector<Member> peers,
 PeerService::~PeerService() = default;
 
 void PeerService::Await(grpc::ServerCompletionQueue* queue) {
+  AwaitLink(queue);
+  AwaitJoin(queue);
+}
+
+void PeerService::AwaitJoin(grpc::ServerCompletionQueue* queue) {
+  using Call = UnaryCall<peer::JoinRequest, peer::JoinReply>;
+  Call::Service calls;
+  calls.request = [this, queue](grpc::ServerContext* context, peer::JoinRequest* request,
+                                Call::Writer* writer, void* tag) {
+    open_.Add();
+    service_.RequestJoin(context, request, writer, queue, queue, tag);
+  };
+  calls.serve = [this](const Call::Pointer& call) {
+    questions_.join(call->request(),
+                    [call](const absl::StatusOr<peer::JoinReply>& answer) { call->End(answer); });
+  };
+  calls.on_done = [this] { open_.Remove(); };
+  Call::Await(std::make_shared<const Call::Service>(std::move(calls)));
+}
+
+void PeerService::AwaitLink(grpc::ServerCompletionQueue* queue) {
   open_.Add();
   (new Incoming(this, queue))
       ->Await([&](grpc::ServerContext* context, Incoming::Rpc* rpc, void* tag) {
@@ -199,7 +219,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
     Log(LogLevel::kError, "peer_refused", {{"peer", hello.node_name()}, {"why", why}});
     return grpc::Status(code, why);
   };
-  const peer::Hello mine = hello_();
+  const peer::Hello mine = questions_.hello();
   if (hello.cluster() != mine.cluster()) {
     return refuse(grpc::StatusCode::FAILED_PRECONDITION,
                   absl::StrCat("node \"", hello.node_name(), "\" is of another cluster than \"",
@@ -219,7 +239,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
     return refuse(grpc::StatusCode::ALREADY_EXISTS,
                   absl::StrCat("two nodes are called \"", hello.node_name(), "\""));
   }
-  if (std::none_of(peers_.begin(), peers_.end(), [&](const Member& m) { return m.id == node; })) {
+  if (!questions_.is_member(node)) {
     return refuse(grpc::StatusCode::PERMISSION_DENIED,
                   absl::StrCat("node \"", hello.node_name(), "\" is no member of cluster \"",
                                cluster_name_, "\""));
@@ -231,10 +251,11 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
         absl::StrCat("node \"", hello.node_name(), "\" is configured with ", hello.slices(),
                      " partitions, node \"", mine.node_name(), "\" with ", mine.slices()));
   }
+  const bool both_first = !hello.places().empty() && !mine.places().empty();
   const std::string difference =
       PlacesDifference(hello.node_name(), {hello.places().begin(), hello.places().end()},
                        mine.node_name(), {mine.places().begin(), mine.places().end()});
-  if (!difference.empty()) {
+  if (both_first && !difference.empty()) {
     return refuse(grpc::StatusCode::FAILED_PRECONDITION,
                   absl::StrCat("node \"", hello.node_name(), "\" and node \"", mine.node_name(),
                                "\" are configured with other members: ", difference));
@@ -262,6 +283,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
   *answer = mine;
   answer->set_forgetful(IsForgetful(hello));
   answer->set_wall_ms(InstantNow().wall_ms);
+  if (!hello.peer_address().empty()) links_->SetAddress(node, hello.peer_address());
   links_->OnGreeted(node);
   return grpc::Status::OK;
 }

@@ -1,6 +1,7 @@
-// PeerService: the incoming streams of peers. It lets in whoever says a fitting hello, refuses
-// other clusters, other protocols, other rings and a second node of one name, tells a peer whose
-// data directory it has met in a later state, and hands over what the frames bring.
+// PeerService: the incoming streams of peers, and who wants to be one. It lets in whoever says a
+// fitting hello, refuses other clusters, other protocols, other rings, who is no member and a
+// second node of one name, tells a peer whose data directory it has met in a later state, and hands
+// over what the frames bring.
 //
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.
@@ -21,10 +22,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
 #include "api/proto/peer.grpc.pb.h"
 #include "replication/message.h"
 #include "ring/ids.h"
-#include "ring/member.h"
 #include "server/call_count.h"
 #include "server/peer_links.h"
 #include "storage/peer_runs.h"
@@ -52,25 +54,31 @@ class PeerService {
     std::function<void(WriteBatch)> persist;
   };
 
+  using JoinDone = absl::AnyInvocable<void(absl::StatusOr<peer::JoinReply>)>;
+  // What this node says of itself, and of others. Each from any thread.
+  struct Questions {
+    std::function<peer::Hello()> hello;
+    std::function<bool(NodeId)> is_member;
+    std::function<void(const peer::JoinRequest&, JoinDone)> join;
+  };
+
   struct Options {
     // A stream that has said no hello by then is ended: until then it costs memory and nobody knows
     // whose it is. Shorter and a peer on a slow network does not get in.
     Duration hello_timeout = Duration::Seconds(5);
   };
 
-  // `hello`: what this node says; `peers`: the members without this node. REQUIRES: links outlives
-  // it.
-  PeerService(std::string cluster_name, std::vector<Member> peers,
-              std::function<peer::Hello()> hello, PeerLinks* links, Sink sink, Memory memory,
-              Options options);
+  // REQUIRES: links outlives it.
+  PeerService(std::string cluster_name, Questions questions, PeerLinks* links, Sink sink,
+              Memory memory, Options options);
   PeerService(const PeerService&) = delete;
   PeerService& operator=(const PeerService&) = delete;
   ~PeerService();
 
   // To be registered with a server.
   grpc::Service* grpc_service() { return &service_; }
-  // Takes streams in on that queue, one after another, from the server's start to its end. Without
-  // it none comes.
+  // Takes streams and calls in on that queue, one after another, from the server's start to its
+  // end. Without it none comes.
   void Await(grpc::ServerCompletionQueue* queue);
   // Nobody is listened to any more: the streams end, and who comes is told why. Any thread.
   void Leave(std::string why);
@@ -82,6 +90,8 @@ class PeerService {
 
  private:
   class Incoming;
+  void AwaitLink(grpc::ServerCompletionQueue* queue);
+  void AwaitJoin(grpc::ServerCompletionQueue* queue);
   // The streams that have not said hello, by number. Alarms share it, for they may come late.
   struct Strangers {
     std::mutex mutex;
@@ -104,8 +114,7 @@ class PeerService {
   peer::Peer::AsyncService service_;
   CallCount open_;
   const std::string cluster_name_;
-  const std::vector<Member> peers_;
-  const std::function<peer::Hello()> hello_;
+  const Questions questions_;
   PeerLinks* const links_;
   const Sink sink_;
   const Options options_;

@@ -65,7 +65,11 @@ class Served {
   explicit Served(MemoryEngine* engine, PeerService::Options options = {},
                   PeerLinks* links = nullptr)
       : service_(
-            "test", {{NodeId(kPeer), "peer", "z", "h:1", "h:2"}}, [] { return HelloOf(kMe); },
+            "test",
+            {[] { return HelloOf(kMe); }, [](NodeId node) { return node == NodeId(kPeer); },
+             [](const peer::JoinRequest&, PeerService::JoinDone done) {
+               done(absl::UnavailableError("no majority"));
+             }},
             links == nullptr ? &no_links_ : links,
             [this](NodeId, std::vector<PeerMessage> messages, std::shared_ptr<void>) {
               received += messages.size();

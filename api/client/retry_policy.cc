@@ -42,6 +42,10 @@ Remedy RemedyFor(const FailedAttempt& failed) {
     case v1::ErrorDetail::NOT_ENOUGH_NODES:
     case v1::ErrorDetail::TOO_MANY_TABLES:
     case v1::ErrorDetail::NOT_AN_OWNER:
+    case v1::ErrorDetail::UNKNOWN_NODE:
+    case v1::ErrorDetail::NODE_EXISTS:
+    case v1::ErrorDetail::NODE_STATE:
+    case v1::ErrorDetail::TOO_MANY_NODES:
       return Remedy::kNone;
     default:
       return RemedyForCode(failed.code);

@@ -1,0 +1,227 @@
+// Nodes that join a running cluster, and leave it.
+
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/client_calls.h"
+#include "server/gyred.h"
+#include "server/local_cluster.h"
+
+namespace gyre {
+namespace {
+
+using Change = v1::ChangeMemberRequest;
+
+v1::ChangeMemberRequest RequestOf(Change::Change change, const std::string& node,
+                                  const std::string& with = "") {
+  v1::ChangeMemberRequest request;
+  request.set_change(change);
+  request.set_node(node);
+  request.set_with(with);
+  return request;
+}
+
+Answer ChangeMember(v1::Gyre::Stub* stub, const v1::ChangeMemberRequest& request,
+                    v1::ChangeMemberReply* reply = nullptr) {
+  grpc::ClientContext context;
+  v1::ChangeMemberReply unused;
+  Answer answer;
+  answer.status = stub->ChangeMember(&context, request, reply == nullptr ? &unused : reply);
+  answer.detail = DetailOf(context);
+  return answer;
+}
+
+v1::ListTransfersReply Transfers(v1::Gyre::Stub* stub) {
+  grpc::ClientContext context;
+  v1::ListTransfersReply reply;
+  const grpc::Status status = stub->ListTransfers(&context, {}, &reply);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  return reply;
+}
+
+// Of "carts", with keys in every partition.
+class Members : public testing::Test {
+ protected:
+  Members() { cluster_.StartAll("carts"); }
+
+  // As every client does where the topology changed under its request.
+  template <typename Call>
+  static Answer Again(const Call& call) {
+    for (;;) {
+      const Answer answer = call();
+      if (answer.detail.reason() != v1::ErrorDetail::STALE_EPOCH) return answer;
+    }
+  }
+  static std::string Key(int i) { return "k" + std::to_string(i); }
+  void WriteAll(int node, const std::string& value) {
+    const auto stub = cluster_.Connect(node);
+    for (int i = 0; i < kKeys; ++i) {
+      const Answer put = Again([&] { return Put(stub.get(), PutOf(Key(i), value)); });
+      ASSERT_TRUE(put.status.ok()) << Key(i) << ": " << put.status.error_message();
+    }
+  }
+  void ExpectAll(int node, const std::string& value) {
+    const auto stub = cluster_.Connect(node);
+    for (int i = 0; i < kKeys; ++i) {
+      v1::GetReply reply;
+      const Answer got = Again([&] { return Get(stub.get(), Key(i), &reply); });
+      ASSERT_TRUE(got.status.ok()) << Key(i) << ": " << got.status.error_message();
+      ASSERT_EQ(reply.values_size(), 1) << Key(i);
+      EXPECT_EQ(reply.values(0), value) << Key(i);
+    }
+  }
+  // Waits until nothing moves, or is to, and all of `nodes` are members and the only owners.
+  testing::AssertionResult Settles(int asked, std::vector<std::string> nodes) {
+    std::sort(nodes.begin(), nodes.end());
+    v1::ListTransfersReply last;
+    const auto stub = cluster_.Connect(asked);
+    const bool settled = LocalCluster::Eventually([&] {
+      last = Transfers(stub.get());
+      std::vector<std::string> own;
+      for (int i = 0; i < last.members_size(); ++i) {
+        if (last.owned(i) > 0) own.push_back(last.members(i).name());
+      }
+      std::sort(own.begin(), own.end());
+      return last.transfers().empty() && own == nodes;
+    });
+    if (settled) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << last.DebugString();
+  }
+  bool IsMember(int asked, const std::string& node) {
+    const v1::ListTransfersReply reply = Transfers(cluster_.Connect(asked).get());
+    return std::any_of(reply.members().begin(), reply.members().end(),
+                       [&](const v1::TopologyMember& member) { return member.name() == node; });
+  }
+
+  static constexpr int kKeys = 40;
+  LocalCluster cluster_{3};
+};
+
+TEST_F(Members, ANodeJoinsThroughASeedAndOwnsItsShare) {
+  WriteAll(0, "before");
+  const int joined = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  ExpectAll(joined, "before");
+  WriteAll(joined, "after");
+  for (int node = 0; node < 3; ++node) ExpectAll(node, "after");
+  EXPECT_EQ(cluster_.Status(joined).partitions_owned(), 6u) << "8 partitions of 3 copies, of 4";
+  // The same node, once more, which has to ask nobody.
+  ASSERT_TRUE(cluster_.Stop(joined).ok());
+  cluster_.config(joined).seeds = {"127.0.0.1:1"};
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(cluster_.FindEachOther());
+  ExpectAll(joined, "after");
+  EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 4);
+  EXPECT_EQ(cluster_.Fatal(), "");
+}
+
+TEST_F(Members, ANodeThatLeavesGivesAwayWhatItHasAndThenEnds) {
+  const int joined = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  WriteAll(0, "value");
+  const Answer left = ChangeMember(cluster_.Connect(1).get(), RequestOf(Change::LEAVE, "n2"));
+  ASSERT_TRUE(left.status.ok()) << left.status.error_message();
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n3"}));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n2"); }));
+  EXPECT_TRUE(LocalCluster::Eventually(
+      [&] { return cluster_.Fatal().find("left the cluster") != std::string::npos; }));
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ExpectAll(joined, "value");
+  ExpectAll(0, "value");
+}
+
+TEST_F(Members, OneThatWaitsOwnsNothingBeforeItIsToldTo) {
+  const int joined = cluster_.AddJoining();
+  cluster_.config(joined).joining.state = MemberState::kWaiting;
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(Settles(0, {"n0", "n1", "n2"}));
+  ASSERT_TRUE(IsMember(0, "n3"));
+  WriteAll(joined, "value");
+  const auto stub = cluster_.Connect(0);
+  v1::ChangeMemberRequest plan = RequestOf(Change::ACTIVATE, "n3");
+  plan.set_plan(true);
+  v1::ChangeMemberReply planned;
+  ASSERT_TRUE(ChangeMember(stub.get(), plan, &planned).status.ok());
+  uint64_t copies = 0;
+  for (const v1::Transfer& transfer : planned.transfers()) {
+    EXPECT_EQ(transfer.to(), "n3");
+    copies += transfer.waiting();
+  }
+  EXPECT_EQ(copies, 6u);
+  EXPECT_TRUE(planned.warnings().empty());
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n2"})) << "a plan changes nothing";
+  ASSERT_TRUE(ChangeMember(stub.get(), RequestOf(Change::ACTIVATE, "n3")).status.ok());
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  ASSERT_TRUE(ChangeMember(stub.get(), RequestOf(Change::RETIRE, "n3")).status.ok());
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n2"}));
+  ExpectAll(joined, "value");
+}
+
+TEST_F(Members, ADeadOneIsReplacedByAnother) {
+  WriteAll(0, "value");
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  const int heir = cluster_.AddJoining();
+  cluster_.config(heir).joining.state = MemberState::kWaiting;
+  ASSERT_TRUE(cluster_.Start(heir).ok());
+  const Answer replaced =
+      ChangeMember(cluster_.Connect(0).get(), RequestOf(Change::REPLACE, "n2", "n3"));
+  ASSERT_TRUE(replaced.status.ok()) << replaced.status.error_message();
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n3"}));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n2"); }));
+  ExpectAll(heir, "value");
+  // The dead one comes back under its old identity: nobody has it.
+  ASSERT_TRUE(cluster_.Start(2).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !cluster_.Fatal().empty(); }));
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+}
+
+TEST_F(Members, WhatCannotBeDoneIsRefusedAndSaysWhy) {
+  const auto stub = cluster_.Connect(0);
+  const auto refused = [&](const v1::ChangeMemberRequest& request, v1::ErrorDetail::Reason reason,
+                           const std::string& word) {
+    for (const bool plan : {true, false}) {
+      v1::ChangeMemberRequest asked = request;
+      asked.set_plan(plan);
+      const Answer answer = ChangeMember(stub.get(), asked);
+      EXPECT_EQ(answer.detail.reason(), reason) << answer.status.error_message();
+      EXPECT_NE(answer.status.error_message().find(word), std::string::npos)
+          << answer.status.error_message();
+    }
+  };
+  refused(RequestOf(Change::LEAVE, "nobody"), v1::ErrorDetail::UNKNOWN_NODE, "'nobody'");
+  refused(RequestOf(Change::LEAVE, ""), v1::ErrorDetail::INVALID_FIELD, "node");
+  refused(RequestOf(Change::CHANGE_UNSPECIFIED, "n1"), v1::ErrorDetail::INVALID_FIELD, "change");
+  refused(RequestOf(Change::LEAVE, "n1"), v1::ErrorDetail::NODE_STATE, "need as many nodes");
+  refused(RequestOf(Change::REPLACE, "n1", "n1"), v1::ErrorDetail::INVALID_FIELD, "with");
+  refused(RequestOf(Change::SET_ZONE, "n1"), v1::ErrorDetail::INVALID_FIELD, "zone");
+}
+
+TEST_F(Members, AStartThatWaitsForSeedsCanBeGivenUp) {
+  const int joining = cluster_.AddJoining();
+  cluster_.config(joining).seeds = {"127.0.0.1:1"};
+  int asked = 0;
+  const auto node = Gyred::Start(cluster_.config(joining),
+                                 {[](const std::string&) {}, [&] { return ++asked > 5; }});
+  EXPECT_EQ(node.status().code(), absl::StatusCode::kCancelled) << node.status();
+}
+
+TEST_F(Members, ASecondNodeOfANameIsRefused) {
+  const int joining = cluster_.AddJoining();
+  cluster_.config(joining).node_name = "n1";
+  cluster_.config(joining).joining.name = "n1";
+  const absl::Status status = cluster_.Start(joining);
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists) << status;
+  cluster_.config(joining).cluster_name = "other";
+  cluster_.config(joining).data_dir += "-other";
+  EXPECT_EQ(cluster_.Start(joining).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace gyre
