@@ -93,6 +93,26 @@ std::vector<CommandHelp> TablesAndCluster() {
   };
 }
 
+std::vector<CommandHelp> Nodes() {
+  const std::pair<Exit, std::string> done = {
+      Exit::kOk, "it is so from now on; what follows from it moves in the background"};
+  const std::pair<Exit, std::string> no_node = {Exit::kNotFound, "no such node"};
+  const std::pair<Exit, std::string> failure = {
+      Exit::kFailed, "no server can be reached, or that cannot be done; it says why"};
+  return {
+      {"gyre node",
+       {done, no_node, kUsage, failure},
+       {"gyre node join n4 --plan", "gyre node leave n1", "gyre node replace n2 n5"}},
+      {"gyre node join", {done, no_node, kUsage, failure}, {"gyre node join n4"}},
+      {"gyre node leave", {done, no_node, kUsage, failure}, {"gyre node leave n1 --plan"}},
+      {"gyre node remove", {done, no_node, kUsage, failure}, {"gyre node remove n2"}},
+      {"gyre node replace", {done, no_node, kUsage, failure}, {"gyre node replace n2 n5"}},
+      {"gyre zone", {done, no_node, kUsage, failure}, {"gyre zone n1 rack-7 --plan"}},
+      {"gyre cancel", {done, no_node, kUsage, failure}, {"gyre cancel n4"}},
+      {"gyre transfers", {kDone, kUsage, kFailure}, {"gyre transfers", "gyre transfers --json"}},
+  };
+}
+
 CommandHelp Whole() {
   return {"gyre",
           {kDone,
@@ -131,8 +151,9 @@ void AddTo(CLI::App& app, const std::string& command, const std::vector<CommandH
 
 void AddCommandHelp(CLI::App& app) {
   std::vector<CommandHelp> all = Items();
-  std::vector<CommandHelp> more = TablesAndCluster();
-  std::move(more.begin(), more.end(), std::back_inserter(all));
+  for (std::vector<CommandHelp> more : {TablesAndCluster(), Nodes()}) {
+    std::move(more.begin(), more.end(), std::back_inserter(all));
+  }
   all.push_back(Whole());
   AddTo(app, app.get_name(), all);
 }

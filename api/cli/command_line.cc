@@ -105,6 +105,7 @@ int RunCommandLine(const std::vector<std::string>& words, std::istream* in, std:
   AddItemCommands(app, invocation);
   AddTableCommands(app, invocation);
   AddClusterCommands(app, invocation);
+  AddNodeCommands(app, invocation);
   AddLoadCommand(app, invocation);
   AddScanCommands(app, invocation);
   AddCompletionCommand(app, invocation);

@@ -13,6 +13,8 @@ void AddItemCommands(CLI::App& app, Invocation& invocation);     // put, get, de
 void AddScanCommands(CLI::App& app, Invocation& invocation);     // scan-partition, dump
 void AddTableCommands(CLI::App& app, Invocation& invocation);    // table create, list, ...
 void AddClusterCommands(CLI::App& app, Invocation& invocation);  // status, hints, ring
+// node join, leave, remove, replace; zone, cancel, transfers
+void AddNodeCommands(CLI::App& app, Invocation& invocation);
 void AddLoadCommand(CLI::App& app, Invocation& invocation);      // load
 void AddCompletionCommand(CLI::App& app, Invocation& invocation);
 

@@ -353,6 +353,24 @@ absl::StatusOr<v1::GetTopologyReply> Client::Topology() {
   return std::move(answer->reply);
 }
 
+absl::StatusOr<v1::ChangeMemberReply> Client::ChangeMember(
+    const v1::ChangeMemberRequest& request) {
+  if (Dispatcher::InCallback()) return CallbackMustNotBlock();
+  auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
+                          &v1::Gyre::Stub::ChangeMember, request, options_.change_timeout);
+  if (!answer.ok()) return answer.status();
+  return std::move(answer->reply);
+}
+
+absl::StatusOr<v1::ListTransfersReply> Client::ListTransfers() {
+  if (Dispatcher::InCallback()) return CallbackMustNotBlock();
+  auto answer =
+      AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
+                &v1::Gyre::Stub::ListTransfers, v1::ListTransfersRequest(), options_.timeout);
+  if (!answer.ok()) return answer.status();
+  return std::move(answer->reply);
+}
+
 absl::StatusOr<v1::NodeStatusReply> Client::NodeStatus(const std::string& address,
                                                        absl::Duration timeout) {
   if (Dispatcher::InCallback()) return CallbackMustNotBlock();

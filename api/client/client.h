@@ -99,9 +99,9 @@ struct ClientOptions {
   // For a request that names none, over all its attempts. 1 ms to 60 s; default 2 s. Short of a few
   // round trips there is no time for a second attempt.
   absl::Duration timeout = absl::Seconds(2);
-  // For CreateTable and DropTable, over all nodes that are asked. A change of the topology goes
-  // over a majority of the members and then waits a second for those that do not answer. 1 ms to 60
-  // s; default 10 s.
+  // For CreateTable, DropTable and ChangeMember, over all nodes that are asked. A change of the
+  // topology goes over a majority of the voters and then waits a second for members that do not
+  // answer. 1 ms to 60 s; default 10 s.
   absl::Duration change_timeout = absl::Seconds(10);
   // Connect goes over the seeds once, and again until this has passed. Default 2 s. Zero: once, and
   // waits up to a second for each.
@@ -231,6 +231,12 @@ class Client {
 
   // The newest topology that the node which answers has.
   absl::StatusOr<v1::GetTopologyReply> Topology();
+
+  // Has a member come, go or be elsewhere, or says with `plan` what that would move. Asked again,
+  // it changes nothing more.
+  absl::StatusOr<v1::ChangeMemberReply> ChangeMember(const v1::ChangeMemberRequest& request);
+  // What moves between members, as the node that answers knows it.
+  absl::StatusOr<v1::ListTransfersReply> ListTransfers();
 
   // Of the node at `address` and no other. Zero `timeout`: the client's.
   absl::StatusOr<v1::NodeStatusReply> NodeStatus(const std::string& address,

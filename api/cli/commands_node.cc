@@ -1,0 +1,218 @@
+// gyre node join, leave, remove, replace; zone, cancel, transfers, rebalance.
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "CLI/App.hpp"
+#include "absl/strings/str_cat.h"
+#include "api/cli/commands.h"
+#include "api/cli/json_writer.h"
+#include "api/cli/progress_bar.h"
+#include "api/cli/text_table.h"
+
+namespace gyre {
+namespace {
+
+using Change = v1::ChangeMemberRequest;
+
+const char* StateName(v1::MemberState state) {
+  switch (state) {
+    case v1::MEMBER_STATE_WAITING:
+      return "waiting";
+    case v1::MEMBER_STATE_LEAVING:
+      return "leaving";
+    case v1::MEMBER_STATE_DEAD:
+      return "dead";
+    default:
+      return "active";
+  }
+}
+
+std::string Counted(uint64_t count, const char* one, const char* many) {
+  return absl::StrCat(WithThousands(count), " ", count == 1 ? one : many);
+}
+
+uint64_t CopiesOf(const v1::Transfer& transfer) {
+  return transfer.waiting() + transfer.filling() + transfer.finishing();
+}
+
+void WriteTransfer(const v1::Transfer& transfer, JsonWriter& json) {
+  json.BeginObject().Key("from").String(transfer.from()).Key("to").String(transfer.to());
+  json.Key("waiting").Number(transfer.waiting()).Key("filling").Number(transfer.filling());
+  json.Key("finishing").Number(transfer.finishing()).EndObject();
+}
+
+std::string TransferTable(const google::protobuf::RepeatedPtrField<v1::Transfer>& transfers) {
+  TextTable table({"FROM", "TO", ">WAITING", ">FILLING", ">FINISHING"});
+  for (const v1::Transfer& transfer : transfers) {
+    table.Add({transfer.from(), transfer.to(), absl::StrCat(transfer.waiting()),
+               absl::StrCat(transfer.filling()), absl::StrCat(transfer.finishing())});
+  }
+  return table.Render();
+}
+
+// `done` says what was changed, in a sentence.
+Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& request,
+                const v1::ChangeMemberReply& reply, const std::string& done) {
+  uint64_t copies = 0;
+  for (const v1::Transfer& transfer : reply.transfers()) copies += CopiesOf(transfer);
+  const uint64_t bytes = copies * reply.bytes_each();
+  if (invocation.json) {
+    std::string line;
+    JsonWriter json(&line);
+    json.BeginObject().Key("epoch").Number(reply.epoch()).Key("plan").Bool(request.plan());
+    json.Key("copies").Number(copies).Key("bytes").Number(bytes).Key("transfers").BeginArray();
+    for (const v1::Transfer& transfer : reply.transfers()) WriteTransfer(transfer, json);
+    json.EndArray().Key("warnings").BeginArray();
+    for (const std::string& warning : reply.warnings()) json.String(warning);
+    json.EndArray().EndObject();
+    *invocation.out << line << "\n";
+    return Exit::kOk;
+  }
+  std::ostream& out = *invocation.out;
+  if (!request.plan()) out << done << " (epoch " << reply.epoch() << ").\n";
+  if (copies == 0) {
+    out << (request.plan() ? "Nothing would move.\n" : "Nothing is to move.\n");
+  } else {
+    out << Counted(copies, "copy of a partition", "copies of partitions")
+        << (request.plan() ? " would move, some " : " to move, some ") << HumanBytes(bytes)
+        << (request.plan() ? ":\n\n" : "; `gyre transfers` tells how far that is:\n\n")
+        << TransferTable(reply.transfers());
+  }
+  for (const std::string& warning : reply.warnings()) out << "\nwarning: " << warning << "\n";
+  if (request.plan()) out << "\nNothing was changed.\n";
+  return Exit::kOk;
+}
+
+Exit ChangeMember(const Invocation& invocation, const v1::ChangeMemberRequest& request,
+                  const std::string& done) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
+  if (!reply.ok()) return invocation.Fail(reply.status());
+  return TellChange(invocation, request, *reply, done);
+}
+
+// What is under way to a node, or away from it, is taken back.
+Exit Cancel(const Invocation& invocation, v1::ChangeMemberRequest request) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
+  if (!topology.ok()) return invocation.Fail(topology.status());
+  const auto& members = topology->members();
+  const auto member =
+      std::find_if(members.begin(), members.end(),
+                   [&](const v1::TopologyMember& one) { return one.name() == request.node(); });
+  if (member == members.end()) {
+    return invocation.Fail(absl::NotFoundError(absl::StrCat("no node '", request.node(), "'")));
+  }
+  if (member->state() == v1::MEMBER_STATE_DEAD) {
+    return invocation.Fail(absl::FailedPreconditionError(
+        absl::StrCat("node '", request.node(), "' was declared dead, which cannot be taken back")));
+  }
+  const bool leaves = member->state() == v1::MEMBER_STATE_LEAVING;
+  request.set_change(leaves ? Change::ACTIVATE : Change::RETIRE);
+  const absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
+  if (!reply.ok()) return invocation.Fail(reply.status());
+  return TellChange(invocation, request, *reply,
+                    absl::StrCat("node ", request.node(),
+                                 leaves ? " stays after all" : " is to own nothing, and waits"));
+}
+
+Exit Transfers(const Invocation& invocation) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<v1::ListTransfersReply> reply = (*client)->ListTransfers();
+  if (!reply.ok()) return invocation.Fail(reply.status());
+  uint64_t copies = 0;
+  for (const v1::Transfer& transfer : reply->transfers()) copies += CopiesOf(transfer);
+  if (invocation.json) {
+    std::string line;
+    JsonWriter json(&line);
+    json.BeginObject().Key("epoch").Number(reply->epoch()).Key("copies").Number(copies);
+    json.Key("transfers").BeginArray();
+    for (const v1::Transfer& transfer : reply->transfers()) WriteTransfer(transfer, json);
+    json.EndArray().Key("members").BeginArray();
+    for (int i = 0; i < reply->members_size(); ++i) {
+      const v1::TopologyMember& member = reply->members(i);
+      json.BeginObject().Key("node").String(member.name()).Key("zone").String(member.zone());
+      json.Key("state").String(StateName(member.state()));
+      json.Key("owned").Number(i < reply->owned_size() ? reply->owned(i) : 0).EndObject();
+    }
+    json.EndArray().EndObject();
+    *invocation.out << line << "\n";
+    return Exit::kOk;
+  }
+  TextTable members({"NODE", "ZONE", "STATE", ">OWNS"});
+  for (int i = 0; i < reply->members_size(); ++i) {
+    const v1::TopologyMember& member = reply->members(i);
+    members.Add({member.name(), member.zone(), StateName(member.state()),
+                 absl::StrCat(i < reply->owned_size() ? reply->owned(i) : 0)});
+  }
+  *invocation.out << members.Render() << "\n";
+  if (copies == 0) {
+    *invocation.out << "nothing moves\n";
+  } else {
+    *invocation.out << TransferTable(reply->transfers());
+  }
+  return Exit::kOk;
+}
+
+CLI::App* AddChange(CLI::App& parent, Invocation& invocation, Change::Change change,
+                    const std::string& command, const std::string& what, const std::string& done) {
+  const auto request = std::make_shared<v1::ChangeMemberRequest>();
+  request->set_change(change);
+  CLI::App* const app = parent.add_subcommand(command, what);
+  app->add_option_function<std::string>(
+         "node", [request](const std::string& name) { request->set_node(name); }, "The node's name")
+      ->required();
+  if (change == Change::REPLACE) {
+    app->add_option_function<std::string>(
+           "with", [request](const std::string& name) { request->set_with(name); },
+           "The node that takes its place: one that waits, or is active")
+        ->required();
+  }
+  if (change == Change::SET_ZONE) {
+    app->add_option_function<std::string>(
+           "zone", [request](const std::string& zone) { request->set_zone(zone); },
+           "Its failure domain")
+        ->required();
+  }
+  app->add_flag_callback(
+      "--plan", [request] { request->set_plan(true); }, "Say what would move, and change nothing");
+  app->callback([&invocation, request, done] {
+    invocation.run = [&invocation, request, done] {
+      if (request->change() == Change::CHANGE_UNSPECIFIED) return Cancel(invocation, *request);
+      return ChangeMember(invocation, *request, absl::StrCat("node ", request->node(), done));
+    };
+  });
+  return app;
+}
+
+}  // namespace
+
+void AddNodeCommands(CLI::App& app, Invocation& invocation) {
+  CLI::App* const node = app.add_subcommand("node", "Members that come and go");
+  node->require_subcommand(1);
+  AddChange(*node, invocation, Change::ACTIVATE, "join",
+            "A node that waits, or leaves, is to own its share", " is to own its share");
+  AddChange(*node, invocation, Change::LEAVE, "leave",
+            "A node gives away what it owns, and ends then", " leaves");
+  AddChange(*node, invocation, Change::REMOVE, "remove",
+            "A node is gone for good: others are filled without it", " is removed");
+  AddChange(*node, invocation, Change::REPLACE, "replace",
+            "A node is gone for good, and another one takes its place", " is replaced");
+  AddChange(app, invocation, Change::SET_ZONE, "zone", "A node is in another zone",
+            " is in its new zone");
+  AddChange(app, invocation, Change::CHANGE_UNSPECIFIED, "cancel",
+            "Take back the join of a node, or that it leaves", "");
+  const auto transfers = [&invocation] {
+    invocation.run = [&invocation] { return Transfers(invocation); };
+  };
+  app.add_subcommand("transfers", "What moves from one node to another, and what each owns")
+      ->callback(transfers);
+}
+
+}  // namespace gyre
