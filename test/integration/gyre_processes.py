@@ -309,6 +309,8 @@ class Cluster:
         self.nodes: list[Node] = []
         self._programs: list[Program] = []
         self._clients: list[GyreClient] = []
+        self._first = nodes
+        self._environment = environment
         # Few partitions, repaired often: a test waits for both.
         self._config = {"partitions": 64, "repair_interval_ms": 200, **(config or {})}
         for index in range(nodes):
@@ -322,11 +324,24 @@ class Cluster:
         """Writes the configuration of a node, with `fields` instead of what the cluster has."""
         own = {"cluster_name": self.name, "node_name": node.name, "data_dir": str(node.data_dir),
                "http_listen": node.http_address, **self._config, **fields}
-        members = [{"name": member.name, "peer_address": member.peer_address,
+        def entry(member: Node) -> dict:
+            return {"name": member.name, "peer_address": member.peer_address,
                     "client_address": member.client_address, "zone": member.zone}
-                   for member in self.nodes]
-        node.config_path.write_text(
-            text_format(own) + "".join(f"members {{\n{text_format(m)}}}\n" for m in members))
+        if node in self.nodes[:self._first]:
+            others = "".join(f"members {{\n{text_format(entry(member))}}}\n"
+                             for member in self.nodes[:self._first])
+        else:
+            seeds = [member.peer_address for member in self.nodes if member is not node]
+            others = (f"joining {{\n{text_format(entry(node))}}}\n" +
+                      "".join(text_format({"seeds": seed}) for seed in seeds))
+        node.config_path.write_text(text_format(own) + others)
+
+    def add_joining(self, zone: str = "default", **fields: int | str) -> Node:
+        """One more node, which joins through the others once it is started."""
+        node = Node(f"n{len(self.nodes) + 1}", zone, self.folder, self._environment)
+        self.nodes.append(node)
+        self.configure(node, **fields)
+        return node
 
     def start(self) -> "Cluster":
         for node in self.nodes:

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""A cluster of real nodes that grows and shrinks under load: see test/elastic.sh.
+
+What is loaded first is read back whole at the end, and compared byte by byte; what the load does
+meanwhile is judged as in the simulator (gyre_drive), run by run, each on a table of its own.
+"""
+
+import argparse
+import hashlib
+import json
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+
+from gyre_processes import CLI, DRIVE, Cluster, Node, tail
+
+VALUE_BYTES = 4096
+RUN_S = 10.0
+BEFORE_RUNS = 2
+MOVED_WITHIN_S = 900
+P99_RATIO_MOST = 3.0
+
+_DRIVEN = re.compile(r"^gyre-drive: requests=(\d+) failed=(\d+) lost_writes=(\d+) "
+                     r"p50_ms=([0-9.]+) p99_ms=([0-9.]+) max_ms=([0-9.]+)", re.M)
+
+
+class Load:
+    """Runs of gyre_drive, one after another, until `stop`; what each found."""
+
+    def __init__(self, cluster: Cluster, rate: int, seed: int):
+        self._cluster = cluster
+        self._rate = rate
+        self._seed = seed
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._go, daemon=True)
+        self.runs: list[dict] = []
+        self.wrong: list[str] = []
+        self.phase = "before"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _go(self) -> None:
+        while not self._stop.is_set():
+            self._one(len(self.runs) + 1)
+
+    def _one(self, number: int) -> None:
+        began_in = self.phase
+        addresses = [node.client_address for node in self._cluster.nodes if node.is_running]
+        program = self._cluster.add_program(f"drive-{number}", [
+            DRIVE, "--connect", ",".join(addresses), "--table", f"drive-{number}", "--seconds",
+            str(RUN_S), "--rate", str(self._rate), "--clients", "32", "--keys", "2000",
+            "--seed", str(self._seed + number)])
+        program.launch()
+        program.wait(RUN_S + 120)
+        found = _DRIVEN.search(program.log())
+        if found is None:
+            self.wrong.append(f"run {number} ended with {program.exit_code}: "
+                              f"{tail(program.log())}")
+            self.runs.append({"phase": began_in, "requests": 0, "failed": 1, "lost": 0})
+            return
+        run = {"phase": began_in, "requests": int(found[1]), "failed": int(found[2]),
+               "lost": int(found[3]), "p50": float(found[4]), "p99": float(found[5]),
+               "max": float(found[6])}
+        self.runs.append(run)
+        if program.exit_code != 0:
+            self.wrong.append(f"run {number}: {tail(program.log())}")
+            for key in re.findall(r"^broken: .*?(key-\d+)", program.log(), re.M):
+                self.wrong.append(self._owners_of(f"drive-{number}", key))
+        print(f"  {began_in}: {run['requests']} requests, {run['failed']} failed, {run['lost']} "
+              f"lost, p50 {run['p50']} ms, p99 {run['p99']} ms, longest {run['max']} ms",
+              flush=True)
+
+    def _owners_of(self, table: str, key: str) -> str:
+        """What each owner holds of it, for who looks for the cause."""
+        held = self._cluster.contents(table)
+        return f"{key} is " + ", ".join(
+            f"{records[key.encode()]} at {node} (slice {index})"
+            for node, partitions in held.items() for index, records in partitions.items()
+            if key.encode() in records)
+
+    def p99(self, *phases: str) -> float:
+        """The median of the runs' that began in these phases."""
+        found = sorted(run["p99"] for run in self.runs
+                       if run["phase"] in phases and run["requests"])
+        return found[len(found) // 2] if found else 0.0
+
+
+class Elastic:
+    def __init__(self, cluster: Cluster, mib: int, seed: int):
+        self.cluster = cluster
+        self.records = mib * (1 << 20) // VALUE_BYTES
+        self.mib = mib
+        self._random = random.Random(seed)
+        self.moved_mib = 0.0
+        self.moving_s = 0.0
+
+    def gyre(self, *words: str) -> str:
+        addresses = ",".join(n.client_address for n in self.cluster.nodes if n.is_running)
+        done = subprocess.run([CLI, "--connect", addresses, *words], capture_output=True, text=True,
+                              check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"gyre {' '.join(words)} ended with {done.returncode}: "
+                                 f"{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def fill(self) -> str:
+        """Loads the records; their digest."""
+        self.gyre("table", "create", "base", "--replicas", "3", "--r", "2", "--w", "2")
+        path = self.cluster.folder / "base.tsv"
+        lines = []
+        with open(path, "w", encoding="ascii") as out:
+            for number in range(self.records):
+                value = f"{number:08d}-{self._random.getrandbits(64):016x}-".ljust(VALUE_BYTES, "x")
+                line = f"key-{number:08d}\t{value}\n"
+                out.write(line)
+                lines.append(hashlib.blake2b(line.encode(), digest_size=16).digest())
+        self.gyre("load", str(path), "--table", "base", "--format", "tsv", "--in-flight", "512",
+                  "--timeout-ms", "60000")
+        path.unlink()
+        return hashlib.blake2b(b"".join(sorted(lines)), digest_size=16).hexdigest()
+
+    def digest(self) -> str:
+        addresses = ",".join(n.client_address for n in self.cluster.nodes if n.is_running)
+        lines = []
+        with subprocess.Popen([CLI, "--connect", addresses, "dump", "base"], text=True,
+                              stdout=subprocess.PIPE) as dump:
+            for line in dump.stdout:
+                record = json.loads(line)
+                (value,) = record["values"]
+                lines.append(hashlib.blake2b(f"{record['key']}\t{value}\n".encode(),
+                                             digest_size=16).digest())
+        if dump.returncode != 0:
+            raise AssertionError(f"gyre dump ended with {dump.returncode}")
+        return hashlib.blake2b(b"".join(sorted(lines)), digest_size=16).hexdigest()
+
+    def transfers(self) -> dict:
+        return json.loads(self.gyre("--json", "transfers"))
+
+    def settle(self, owners: set[str], what: str, within_s: float = MOVED_WITHIN_S,
+               began: float | None = None) -> None:
+        """Waits until nothing moves and these nodes are the owners."""
+        began = time.monotonic() if began is None else began
+
+        def settled() -> bool:
+            try:
+                now = self.transfers()
+            except AssertionError:  # the one that was asked has just been ended
+                return False
+            owning = {m["node"] for m in now["members"] if m["owned"] > 0}
+            return now["copies"] == 0 and owning == owners
+        self.cluster.wait_until(settled, what, within_s)
+        seconds = time.monotonic() - began
+        self.moving_s += seconds
+        print(f"  {what}: {seconds:.1f} s", flush=True)
+
+    def count(self, planned: dict) -> None:
+        """What a change is to move, by what the base holds."""
+        partitions = 256 * 3
+        self.moved_mib += self.mib * 3 * planned["copies"] / partitions
+
+    def under_way(self) -> bool:
+        """Some are done and some are not."""
+        now = self.transfers()["transfers"]
+        return any(t["filling"] + t["finishing"] for t in now)
+
+
+def crash(elastic: Elastic, node: Node, what: str) -> None:
+    elastic.cluster.wait_until(elastic.under_way, "partitions are under way")
+    node.kill()
+    print(f"  killed {node.name}, {what}", flush=True)
+    node.start()
+
+
+def run(elastic: Elastic, load: Load) -> None:
+    cluster = elastic.cluster
+    n1, n2, n3 = cluster.nodes[:3]
+    print("before", flush=True)
+    load.start()
+    cluster.wait_until(lambda: len(load.runs) >= BEFORE_RUNS, "the first runs",
+                       BEFORE_RUNS * RUN_S + 60)
+
+    print("3 to 5 nodes, both at once", flush=True)
+    load.phase = "grow"
+    began = time.monotonic()
+    n4, n5 = cluster.add_joining(), cluster.add_joining()
+    n4.launch()
+    n5.launch()
+    n4.wait_until_ready()
+    n5.wait_until_ready()
+    elastic.count(elastic.transfers())
+    crash(elastic, n4, "which joins")
+    crash(elastic, n2, "which is copied from")
+    crash(elastic, n1, "which votes")
+    elastic.settle({"n1", "n2", "n3", "n4", "n5"}, "5 nodes own what they should", began=began)
+
+    for node, rest in ((n1, {"n2", "n3", "n4", "n5"}), (n4, {"n2", "n3", "n5"})):
+        print(f"{node.name} leaves, {len(rest)} are left", flush=True)
+        load.phase = "shrink"
+        began = time.monotonic()
+        elastic.count(json.loads(elastic.gyre("--json", "node", "leave", node.name)))
+        if node is n1:
+            crash(elastic, n3, "which votes, and is copied to")
+        elastic.settle(rest, f"{len(rest)} nodes own what they should", began=began)
+        node.wait()
+
+    print("a rolling restart", flush=True)
+    load.phase = "restart"
+    for node in (n2, n3, n5):
+        if node.terminate() != 0:
+            raise AssertionError(f"{node.name} ended with {node.exit_code}")
+        began = time.monotonic()
+        node.start()
+        cluster.wait_until_connected()
+        print(f"  {node.name} is back after {time.monotonic() - began:.1f} s", flush=True)
+    load.phase = "after"
+    load.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--mib", type=int, default=1024)
+    parser.add_argument("--rate", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if not 1 <= options.mib <= 1 << 20:
+        parser.error("--mib must be 1 to 1048576")
+    # Two shards a node, so that moves go over all of them.
+    cluster = Cluster(3, config={"partitions": 256, "repair_interval_ms": 2000, "shards": 2,
+                                 "block_cache_mib": 64})
+    load = Load(cluster, options.rate, options.seed)
+    elastic = Elastic(cluster, options.mib, options.seed)
+    wrong: list[str] = []
+    try:
+        cluster.start()
+        began = time.monotonic()
+        wanted = elastic.fill()
+        print(f"loaded {options.mib} MiB in {time.monotonic() - began:.1f} s", flush=True)
+        run(elastic, load)
+        if elastic.digest() != wanted:
+            wrong.append("what was loaded first is not what is there now")
+    except AssertionError as failed:  # Expired is one
+        wrong.append(str(failed))
+    finally:
+        load._stop.set()
+        if wrong:
+            cluster.show_logs()
+        cluster.close()
+    wrong += load.wrong
+    for one in wrong:
+        print(f"wrong: {one}", file=sys.stderr)
+    failed_requests = sum(one["failed"] for one in load.runs)
+    lost = sum(one["lost"] for one in load.runs)
+    before, during = load.p99("before"), load.p99("grow", "shrink")
+    ratio = during / before if before else 0.0
+    rate = elastic.moved_mib / elastic.moving_s if elastic.moving_s else 0.0
+    print(f"gyre-elastic: moved_mib={elastic.moved_mib:.0f} mib_per_s={rate:.1f} "
+          f"failed_requests={failed_requests} lost={lost} p99_ratio={ratio:.2f}")
+    return int(bool(wrong) or failed_requests + lost > 0 or not 0 < ratio <= P99_RATIO_MOST)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
