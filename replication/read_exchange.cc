@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ring/check.h"
+#include "storage/remembered_writes.h"
 
 namespace gyre {
 namespace {
@@ -11,6 +12,11 @@ namespace {
 bool SameVersions(const Record& a, const Record& b) {
   return std::equal(a.versions.begin(), a.versions.end(), b.versions.begin(), b.versions.end(),
                     [](const Version& x, const Version& y) { return x.dot == y.dot; });
+}
+
+bool Holds(const Record& record, const Dot& dot) {
+  return std::any_of(record.versions.begin(), record.versions.end(),
+                     [&](const Version& version) { return version.dot == dot; });
 }
 
 bool LivesAny(const Record& record, uint64_t time_ms) {
@@ -253,12 +259,31 @@ void ReadExchange::Decide(Time now, Effects* effects) {
   }
 }
 
+// Of a write that was minted twice (WriteExchange) each owner may have met another attempt yet: who
+// reads them together sees both dots with their write, and lets one stand as an owner would.
+void ReadExchange::DropRepeats(Record* merged) const {
+  if (merged->versions.size() < 2) return;
+  std::vector<Minted> alive;
+  for (const auto& [node, answer] : answers_) {
+    for (const Minted& one : answer.minted) {
+      if (!one.write.empty() && Holds(*merged, one.dot)) alive.push_back(one);
+    }
+  }
+  std::erase_if(merged->versions, [&](const Version& version) {
+    return std::any_of(alive.begin(), alive.end(), [&](const Minted& stands) {
+      return std::any_of(alive.begin(), alive.end(), [&](const Minted& gives_way) {
+        return gives_way.dot == version.dot && gives_way.write == stands.write &&
+               stands.dot != gives_way.dot && GivesWay(gives_way, stands);
+      });
+    });
+  });
+}
+
 void ReadExchange::Repair(const RecordPtr& merged, Effects* effects) {
   std::vector<Minted> minted;
   for (const auto& [node, answer] : answers_) {
     for (const Minted& one : answer.minted) {
-      const bool alive = std::any_of(merged->versions.begin(), merged->versions.end(),
-                                     [&](const Version& v) { return v.dot == one.dot; });
+      const bool alive = Holds(*merged, one.dot);
       const bool listed = std::any_of(minted.begin(), minted.end(),
                                       [&](const Minted& m) { return m.dot == one.dot; });
       if (alive && !listed) minted.push_back(one);
@@ -290,6 +315,7 @@ void ReadExchange::End(Outcome::Code code, Effects* effects) {
     for (size_t i = 1; i < answers_.size(); ++i) {
       merged = Sync(std::move(merged), *answers_[i].second.record);
     }
+    DropRepeats(&merged);
     const bool behind = std::any_of(answers_.begin(), answers_.end(), [&](const auto& answer) {
       return StoodInForBy(answer.first) == nullptr && !SameVersions(*answer.second.record, merged);
     });

@@ -61,6 +61,7 @@ class ReadExchange final : public Exchange {
   bool OwnersAreLost() const;
   void Decide(Time now, Effects* effects);
   void Repair(const RecordPtr& merged, Effects* effects);
+  void DropRepeats(Record* merged) const;
   void End(Outcome::Code code, Effects* effects);
   // Leaves of the record what is to be shown; false where only the time could tell.
   bool Show(Outcome* outcome) const;

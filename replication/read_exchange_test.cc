@@ -36,7 +36,9 @@ Record Holding(std::vector<Version> versions, VersionVector also = {}) {
 
 FetchReply Found(Record record) {
   std::vector<Minted> minted;
-  for (const Version& version : record.versions) minted.push_back({version.dot, {7, 7}, 0});
+  for (const Version& version : record.versions) {
+    minted.push_back({version.dot, {version.dot.replica.value(), version.dot.counter}, 0});
+  }
   return {{kItem, Share(std::move(record)), std::move(minted)}};
 }
 
@@ -305,6 +307,21 @@ TEST(ReadExchange, ShowsConcurrentVersionsTogether) {
   EXPECT_TRUE(trial.outcome().context.vector.CoversAll({kX, kY}));
 }
 
+// Each owner knows one attempt, and no owner both yet.
+TEST(ReadExchange, ShowsAWriteThatWasMintedTwiceOnceAndRepairsWithThat) {
+  const auto attempt = [](Dot dot, uint32_t number) {
+    FetchReply reply = Found(Holding({Value(dot)}));
+    reply.found.minted = {{dot, {7, 7}, number}};
+    return reply;
+  };
+  Trial trial = Read(2);
+  trial.Start();
+  trial.Hear('a', attempt(kX, 2));
+  EXPECT_EQ(trial.Hear('b', attempt(kY, 1)), "Apply>b, OK 2/2 repaired");
+  EXPECT_EQ(DotsOf(trial.outcome().record), std::vector<Dot>{kX});
+  EXPECT_TRUE(trial.outcome().context.vector.Covers(kY));
+}
+
 TEST(ReadExchange, AVersionThatAnotherReplicaSawOverwrittenDoesNotReturn) {
   Trial trial = Read(2);
   trial.Start();
@@ -342,7 +359,7 @@ TEST(ReadExchange, ARepairNamesTheDotsOfTheVersionsThatItBringsEachOnce) {
   trial.Hear('a', Found(Holding({Value(kX)})));
   trial.Hear('b', Found(Holding({Value(kX), Value(kY)})));
   trial.Hear('c', Found(Holding({Value(kY)})));
-  const std::vector<Minted> expected = {{kX, {7, 7}, 0}, {kY, {7, 7}, 0}};
+  const std::vector<Minted> expected = {{kX, {'x', 1}, 0}, {kY, {'y', 1}, 0}};
   EXPECT_EQ(trial.sent<Apply>(0).change.minted, expected);
 }
 
@@ -351,7 +368,7 @@ TEST(ReadExchange, ARepairDoesNotNameDotsOfVersionsThatAreGone) {
   trial.Start();
   trial.Hear('a', Found(Holding({Value(kX)})));
   trial.Hear('b', Found(Holding({Value(kY)}, {kX})));
-  const std::vector<Minted> expected = {{kY, {7, 7}, 0}};
+  const std::vector<Minted> expected = {{kY, {'y', 1}, 0}};
   EXPECT_EQ(trial.sent<Apply>(0).change.minted, expected)
       << "what the record says of x is in its context";
 }
