@@ -504,6 +504,25 @@ TEST(Client, FetchesTheTopologyAndRoutesAnewWhenItsEpochIsStale) {
   EXPECT_EQ(cluster.node(owner).seen().size(), 1u);
 }
 
+// Owners hear of a change one after another: who coordinates is refused by one that has, or has not.
+TEST(Client, ComesAgainWithoutDrawingOnTheBudgetWhereTheNodesAreAtDifferentEpochs) {
+  FakeCluster cluster;
+  const auto client = Connected(cluster, {.retry_budget = {.initial = 0}});
+  std::atomic<int> refusals = 4;
+  for (size_t i = 0; i < cluster.size(); ++i) {
+    cluster.node(i).SetScript([&, epoch = cluster.epoch()](const v1::ClientRequest&) {
+      if (--refusals < 0) return Verdict{};
+      ErrorDetail detail;
+      detail.set_reason(ErrorDetail::STALE_EPOCH);
+      detail.set_epoch(epoch);
+      return Verdict::Refuse(static_cast<int>(StatusCode::kAborted), detail);
+    });
+  }
+  const absl::StatusOr<PutResult> put = client->Put("t", "key", "v").get();
+  ASSERT_TRUE(put.ok()) << put.status();
+  EXPECT_EQ(client->stats().retries, 0u);
+}
+
 TEST(Client, FetchesTheTopologyWhenAReplyNamesANewerEpoch) {
   FakeCluster cluster;
   const auto client = Connected(cluster);

@@ -27,7 +27,7 @@ constexpr int kIdleTicks = 200;
 // trouble would see a multiple of its traffic.
 constexpr int kFreeFailovers = 1;
 // A topology that keeps changing under one request is waited out at this pace.
-constexpr int kMaxRefreshes = 4;
+constexpr int kMaxRefreshes = 8;
 constexpr absl::Duration kEpochWait = absl::Milliseconds(100);
 
 thread_local int callback_depth = 0;
@@ -341,13 +341,15 @@ bool Dispatcher::TryRetryLater(std::unique_ptr<Operation>& op, uint32_t retry_af
   return true;
 }
 
-// A newer epoch than the one it was routed by explains the refusal, happens once per change, and
-// is free. A refusal that it does not explain is a node which is itself behind.
+// What a change of the topology refuses is no sign of overload: a few times it is free. A newer
+// epoch than the one that it was routed by explains the refusal; one that it does not explain came
+// of nodes that hear of the change one after another, which they have in a moment.
 void Dispatcher::RetryAtEpoch(std::unique_ptr<Operation> op, uint64_t epoch) {
-  if (epoch <= op->routed_epoch || op->refreshes >= kMaxRefreshes) {
-    return RetryLater(std::move(op), 0);
-  }
+  if (op->refreshes >= kMaxRefreshes) return RetryLater(std::move(op), 0);
   ++op->refreshes;
+  if (epoch <= op->routed_epoch) {
+    return Park(std::move(op), BackOffDelay(options_.back_off, op->refreshes, 0, UnitRandom()), 0);
+  }
   op->turn = 0;  // the owners are others
   if (routing()->epoch() >= epoch) return Dispatch(std::move(op));
   Park(std::move(op), kEpochWait, epoch);

@@ -35,7 +35,7 @@ struct Operation {
   int attempts = 0;   // frames it went out in
   int retries = 0;    // after a wait
   int failovers = 0;  // after a lost connection or a draining node, without a wait: one at most
-  int refreshes = 0;  // after a newer epoch, without drawing on the budget
+  int refreshes = 0;  // after a change of the topology, without drawing on the budget
   uint32_t turn = 0;  // offset into the owners: the next one at each retry
   uint64_t routed_epoch = 0;
   bool given_up = false;         // its caller is only to be told of last_error
