@@ -53,6 +53,24 @@ void DropMovesTo(Topology* topology, NodeId node) {
   });
 }
 
+// Where a dead node has taken over, the copy that it had is gone, and the one of who gave it is
+// not: that one is the owner again. It took every write beside the owners, and none was
+// acknowledged without W of them with it in the other's place; so what was acknowledged, W of
+// today's owners have. This is the second step of a move the other way: the first, with the same
+// owners and the same one beside them, is what there has been since the switch. So coordinators
+// under this document and under the one before agree, and it ends as every move from a dead node
+// does, once no owner serves under what is older. Where both are dead it goes on as it was.
+void SwitchBack(Topology* topology, NodeId dead) {
+  for (Move& move : topology->moves) {
+    if (move.to != dead || move.step != MoveStep::kSwitched) continue;
+    if (FindMember(*topology, move.from)->state == MemberState::kDead) continue;
+    const absl::Span<NodeId> owners = OwnersOf(topology, move.partition);
+    std::replace(owners.begin(), owners.end(), move.to, move.from);
+    move = {move.partition,      move.to,        move.from, move.switched,
+            MoveStep::kSwitched, topology->epoch};
+  }
+}
+
 // Members that leave, or are dead, and own nothing.
 void DropMembers(Topology* topology) {
   for (const Member& member : std::vector<Member>(topology->members)) {
@@ -87,6 +105,7 @@ absl::StatusOr<Topology> SetState(const Topology& topology, std::string_view nam
   }
   member->state = state;
   if (state != MemberState::kActive) DropMovesTo(&next, member->id);
+  if (state == MemberState::kDead) SwitchBack(&next, member->id);
   return Ended(std::move(next));
 }
 

@@ -48,7 +48,8 @@ absl::StatusOr<Topology> RetireMember(const Topology& topology, std::string_view
 // is dead.
 absl::StatusOr<Topology> LeaveMember(const Topology& topology, std::string_view name);
 // It is gone for good, by the word of an operator who knows: a partition is filled without it, and
-// what only it had is lost. FailedPrecondition: too few would be left.
+// what only it had is lost. What moves to it goes back to who gives it, and where that one is to
+// own nothing, moves again. FailedPrecondition: too few would be left.
 absl::StatusOr<Topology> BuryMember(const Topology& topology, std::string_view name);
 // The same, and in the same step another one takes its place: what the dead one owned is all that
 // moves. FailedPrecondition: `with` is neither waiting nor active.

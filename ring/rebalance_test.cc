@@ -225,6 +225,62 @@ TEST(Rebalance, WhoTakesADeadNodesPlaceTakesWhatItHadAndNothingElseMoves) {
   EXPECT_EQ(CodeOf(ReplaceMember(topology, "n9", "n4")), absl::StatusCode::kNotFound);
 }
 
+// Some of what n5 is to have has become its own.
+Topology HalfMovedToNew(MoveLimits limits = {.most_to = 8}) {
+  Topology topology = Begun(WithNew(Cluster(5), 5), limits);
+  std::vector<MoveRef> ready = RefsOf(topology, MoveStep::kFilling);
+  ready.resize(ready.size() / 2);
+  return Ok(SwitchMoves(topology, ready));
+}
+
+TEST(Rebalance, WhatADeadNodeHasTakenOverGoesBackToWhoGaveIt) {
+  const Topology before = HalfMovedToNew();
+  const NodeId dead = Id(before, "n5");
+  Topology topology = Ok(BuryMember(before, "n5"));
+  EXPECT_EQ(topology.moves.size(), 4u) << "what was being filled is filled no more";
+  for (const Move& was : before.moves) {
+    if (was.step != MoveStep::kSwitched) continue;
+    const auto view = View::Create(topology, was.from);
+    EXPECT_TRUE(view->IsOwner(was.partition, was.from));
+    EXPECT_FALSE(view->IsOwner(was.partition, dead));
+    const Move* const back = FindMove(topology, was.partition);
+    ASSERT_NE(back, nullptr) << "who serves under the document before reads there";
+    EXPECT_EQ(*back, (Move{was.partition, dead, was.from, was.switched, MoveStep::kSwitched,
+                           topology.epoch}));
+  }
+  EXPECT_EQ(EndMoves(topology, RefsOf(before, MoveStep::kSwitched)), topology)
+      << "the end of the move as it was";
+  topology = Ok(EndMoves(topology, RefsOf(topology, MoveStep::kSwitched)));
+  EXPECT_EQ(FindMember(topology, "n5"), nullptr);
+  EXPECT_EQ(Settled(topology).families, Cluster(5).families);
+}
+
+TEST(Rebalance, WhoIsToOwnNothingAndGetsItBackGivesItToAnother) {
+  Topology topology = Begun(Ok(LeaveMember(Cluster(5), "n1")), {.most_to = 4});
+  topology = Ok(SwitchMoves(topology, RefsOf(topology, MoveStep::kFilling)));
+  const NodeId leaver = Id(topology, "n1");
+  const std::string taker = FindMember(topology, topology.moves[0].to)->name;
+  const PartitionId partition = topology.moves[0].partition;
+  topology = Ok(BuryMember(topology, taker));
+  EXPECT_TRUE(View::Create(topology, leaver)->IsOwner(partition, leaver));
+  topology = Settled(topology);
+  EXPECT_TRUE(OwnsNothing(topology, leaver));
+}
+
+TEST(Rebalance, WhatMovesBetweenTwoDeadNodesGoesBackToNeither) {
+  Topology topology = HalfMovedToNew();
+  const Move move = topology.moves[0];
+  ASSERT_EQ(move.step, MoveStep::kSwitched);
+  topology = Ok(BuryMember(topology, FindMember(topology, move.from)->name));
+  EXPECT_EQ(*FindMove(topology, move.partition), move) << "its taker has it";
+  topology = Ok(BuryMember(topology, "n5"));
+  EXPECT_EQ(*FindMove(topology, move.partition), move);
+  topology = Settled(topology);
+  for (const NodeId owner : topology.families[0].owners) {
+    EXPECT_NE(FindMember(topology, owner), nullptr);
+  }
+}
+
 // ---- moves
 
 TEST(Rebalance, NoMoreIsUnderWayThanTheLimits) {

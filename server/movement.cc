@@ -72,7 +72,8 @@ std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
         std::any_of(ready.switched.begin(), ready.switched.end(), [&](const MoveRef& ref) {
           return ref.partition == move.partition && ref.since == move.since;
         });
-    // Of one that died on the way nobody else can say what it has; its other owners have W of it.
+    // Where both are dead (else it has gone back) nobody can say what is there; the other owners
+    // have what is left.
     if (!here && !(plans && IsDead(view, move.to))) continue;
     View::Nodes refuse = {move.from};
     if (IsDead(view, move.from)) {

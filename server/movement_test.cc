@@ -144,20 +144,40 @@ TEST(Movement, WhereTheFormerOwnerIsDeadAllOthersAreToRefuseWhatIsOlder) {
   }
 }
 
-TEST(Movement, WhatWasOnItsWayToADeadNodeIsEndedByWhoPlans) {
+// It has gone back to them (BuryMember).
+TEST(Movement, WhatADeadNodeHadTakenOverIsEndedByThoseWhoGaveIt) {
   Mover mover;
   mover.Step(mover.First());
   mover.Step("n3", mover.AllReady());
-  mover.AllServe();
-  const NodeId dead = mover.Id("n3");
-  mover.unreachable().insert(dead);
   mover.Change(BuryMember(mover.topology(), "n3"));
+  mover.unreachable().insert(mover.Id("n3"));
+  const Move move = mover.topology().moves[0];
+  const std::string giver = FindMember(mover.topology(), move.to)->name;
+  mover.Step(giver, {.switched = {{move.partition, move.since}}});
+  EXPECT_NE(FindMove(mover.topology(), move.partition), nullptr) << "others read the dead one yet";
+  mover.AllServe();
+  mover.Step(giver, {.switched = {{move.partition, move.since}}});
+  EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
+}
+
+TEST(Movement, WhatMovesBetweenTwoDeadNodesIsEndedByWhoPlans) {
+  Mover mover;
+  mover.Change(AddMember(mover.topology(), {{}, "n4", "z", "n4", "n4", MemberState::kActive, 6}));
+  mover.Step(mover.First());
+  for (int i = 0; i < 9; ++i) mover.Step(mover.First(), {mover.AllReady().filled, {}});
+  const Move move = mover.topology().moves[0];
+  ASSERT_EQ(move.step, MoveStep::kSwitched);
+  for (const NodeId dead : {move.from, move.to}) {
+    mover.unreachable().insert(dead);
+    mover.Change(BuryMember(mover.topology(), FindMember(mover.topology(), dead)->name));
+  }
+  mover.AllServe();
   std::string planner;
   for (const Member& member : mover.topology().members) {
-    if (planner.empty() && member.id != dead) planner = member.name;
+    if (planner.empty() && member.state == MemberState::kActive) planner = member.name;
   }
   ASSERT_TRUE(mover.Step(planner));
-  for (const Move& move : mover.topology().moves) EXPECT_NE(move.to, dead);
+  EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
 }
 
 TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {

@@ -14,6 +14,7 @@ namespace gyre {
 namespace {
 
 constexpr size_t kDepth = 6;
+constexpr size_t kLessDepth = 5;  // where more happens
 
 struct Seen {
   uint64_t orders = 0;
@@ -23,16 +24,22 @@ struct Seen {
 };
 
 // Whoever writes and whoever reads.
-void ExpectSound(FlipSetup setup) {
+void ExpectSound(FlipSetup setup, size_t depth = kDepth) {
   Seen seen;
-  const auto is_gone = [&](int node) { return setup.dead_giver && node == FlipWorld::kGiver; };
+  // Who is to be there as it is asked.
+  const auto is_gone = [&](int node) {
+    return (setup.dead_giver && node == FlipWorld::kGiver) ||
+           (setup.dead_taker && !setup.serves_on && setup.documents > 3 &&
+            node == FlipWorld::kTaker);
+  };
+  const int documents = setup.dead_taker ? 5 : 4;  // once all is done
   for (setup.writer = 0; setup.writer < FlipWorld::kNodes; ++setup.writer) {
     for (setup.reader = 0; setup.reader < FlipWorld::kNodes; ++setup.reader) {
       if (is_gone(setup.writer) || is_gone(setup.reader)) continue;
-      Explorer<FlipWorld> explorer([&] { return std::make_unique<FlipWorld>(setup); }, kDepth,
+      Explorer<FlipWorld> explorer([&] { return std::make_unique<FlipWorld>(setup); }, depth,
                                    [&](const FlipWorld& world) {
                                      seen.reads += world.read_done() ? 1 : 0;
-                                     seen.flips += world.documents() == 4 ? 1 : 0;
+                                     seen.flips += world.documents() == documents ? 1 : 0;
                                    });
       const Exploration result = explorer.Run();
       ASSERT_EQ(result.broken, "") << "writer " << setup.writer << ", reader " << setup.reader;
@@ -83,10 +90,33 @@ TEST_P(FlipOfTheDead, LosesNoWriteOfTheOtherOwner) {
   ExpectSound(setup);
 }
 
+// It goes back to who gave it.
+class FlipToTheDead : public Flip {
+ protected:
+  static FlipSetup Setup(int replicas, int write_quorum, int read_quorum) {
+    FlipSetup setup = Flip::Setup(replicas, write_quorum, read_quorum);
+    setup.dead_taker = true;
+    return setup;
+  }
+};
+
+TEST_P(FlipToTheDead, LosesNoWriteOfASoleOwner) { ExpectSound(Setup(1, 1, 1)); }
+TEST_P(FlipToTheDead, LosesNoWriteOfOneCopy) { ExpectSound(Setup(2, 1, 2)); }
+TEST_P(FlipToTheDead, LosesNoWriteThatEitherOwnerTells) { ExpectSound(Setup(2, 2, 1)); }
+// No read is of it alone: else nothing helps (ring/move.h).
+TEST_P(FlipToTheDead, LosesNoWriteThoughItServesOn) {
+  FlipSetup setup = Setup(2, 1, 2);
+  setup.serves_on = true;
+  ExpectSound(setup, kLessDepth);
+}
+
 INSTANTIATE_TEST_SUITE_P(Begun, Flip, ::testing::Values(Place{2, {}}));
 INSTANTIATE_TEST_SUITE_P(Filled, Flip, ::testing::Values(Place{3, {}}));
 INSTANTIATE_TEST_SUITE_P(FilledWhileOneHeardOfNothing, Flip, ::testing::Values(Place{3, 0}));
 INSTANTIATE_TEST_SUITE_P(Ended, Flip, ::testing::Values(Place{4, {}}));
+
+INSTANTIATE_TEST_SUITE_P(Stages, FlipToTheDead,
+                         ::testing::Values(Place{3, {}}, Place{4, {}}, Place{5, {}}));
 
 INSTANTIATE_TEST_SUITE_P(Stages, FlipOfTheDead,
                          ::testing::Values(Place{2, {}}, Place{3, {}}, Place{4, {}}));

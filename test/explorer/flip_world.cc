@@ -12,6 +12,7 @@ namespace {
 
 constexpr Token kWriteToken = 1;
 constexpr Token kReadToken = 2;
+constexpr int kSwitched = 3;                      // documents, once node 2 is an owner
 constexpr int kMostWakes = 6;                     // of the node that is filled, for its questions
 constexpr Duration kSoon = Duration::Seconds(5);  // else it is not to ask anybody
 constexpr Duration kPatience = Duration::Seconds(100'000);
@@ -91,11 +92,11 @@ void FlipWorld::Lead() {
 }
 
 bool FlipWorld::Independent(const Event& a, const Event& b) {
-  // What is decided rests on what is in force everywhere, and on what the taker has.
+  // What is decided rests on what is in force everywhere, and on what who decides it has.
   const auto decides = [](const Event& one, const Event& other) {
     return one.kind == Kind::kDecide &&
            (other.kind == Kind::kInstall || other.kind == Kind::kSkip ||
-            other.kind == Kind::kDecide || other.node == kTaker);
+            other.kind == Kind::kDecide || other.node == one.node);
   };
   return a.node != b.node && !decides(a, b) && !decides(b, a);
 }
@@ -123,7 +124,14 @@ int FlipWorld::SeatOf(NodeId id) const {
 }
 
 // From when it is declared dead: whoever says so knows that it is.
-bool FlipWorld::IsGone(int seat) const { return setup_.dead_giver && seat == kGiver; }
+bool FlipWorld::IsGone(int seat) const {
+  if (seat == kGiver) return setup_.dead_giver;
+  return seat == kTaker && setup_.dead_taker && !setup_.serves_on && documents() > kSwitched;
+}
+
+int FlipWorld::Decider() const {
+  return setup_.dead_taker && documents() > kSwitched ? kGiver : kTaker;
+}
 
 std::vector<FlipWorld::Event> FlipWorld::Enabled() const {
   std::vector<Event> events;
@@ -144,30 +152,36 @@ std::vector<FlipWorld::Event> FlipWorld::Enabled() const {
   }
   const Seat& taker = seats_[kTaker];
   const int wakes = documents() < setup_.documents ? 100 : kMostWakes;
-  if (taker.document > 0 && taker.woken < wakes && taker.wake <= taker.now.monotonic + kSoon) {
+  if (!IsGone(kTaker) && taker.document > 0 && taker.woken < wakes &&
+      taker.wake <= taker.now.monotonic + kSoon) {
     events.push_back({Kind::kWake, kTaker});
   }
-  if (!write_begun_) events.push_back({Kind::kWrite, setup_.writer});
-  if (wrote() && !read_begun_) events.push_back({Kind::kRead, setup_.reader});
-  if (Next().has_value()) events.push_back({Kind::kDecide, kTaker, 0, newest + 1});
+  if (!write_begun_ && !IsGone(setup_.writer)) events.push_back({Kind::kWrite, setup_.writer});
+  if (wrote() && !read_begun_ && !IsGone(setup_.reader))
+    events.push_back({Kind::kRead, setup_.reader});
+  if (Next().has_value()) events.push_back({Kind::kDecide, Decider(), 0, newest + 1});
   return events;
 }
 
 std::optional<Topology> FlipWorld::Next() const {
-  const Seat& taker = seats_[kTaker];
-  if (taker.document + 1 < static_cast<int>(documents_.size())) return std::nullopt;
-  const Movement::Ready ready{ShardAt(kTaker).MovesToStep(MoveStep::kFilling),
-                              ShardAt(kTaker).MovesToStep(MoveStep::kSwitched)};
+  const Topology& newest = documents_.back();
+  if (setup_.dead_taker && documents() == kSwitched) {
+    return *BuryMember(newest, FindMember(newest, seats_[kTaker].id)->name);
+  }
+  const Seat& decider = seats_[Decider()];
+  if (decider.document + 1 < documents()) return std::nullopt;
+  const Movement::Ready ready{ShardAt(Decider()).MovesToStep(MoveStep::kFilling),
+                              ShardAt(Decider()).MovesToStep(MoveStep::kSwitched)};
   if (ready.filled.empty() && ready.switched.empty()) return std::nullopt;
   Movement movement{MovementOptions()};
   const auto change = movement.OnWake(
-      *View::Create(documents_.back(), taker.id), ready,
+      *View::Create(newest, decider.id), ready,
       [&](NodeId id) { return documents_[seats_[SeatOf(id)].document].epoch; },
-      [](NodeId) { return true; }, taker.now.monotonic);
+      [](NodeId) { return true; }, decider.now.monotonic);
   if (!change.has_value()) return std::nullopt;
-  absl::StatusOr<Topology> next = (*change)(documents_.back());
+  absl::StatusOr<Topology> next = (*change)(newest);
   GYRE_CHECK(next.ok(), "a step is a sound change");
-  if (*next == documents_.back()) return std::nullopt;
+  if (*next == newest) return std::nullopt;
   return *std::move(next);
 }
 

@@ -49,6 +49,10 @@ struct FlipSetup {
   int documents = 2;
   std::optional<int> behind = {};
   bool dead_giver = false;  // node 1 is declared dead once it moves, and does nothing from then on
+  // Node 2 is declared dead once it is an owner, so that the partition goes back; and it does
+  // nothing from then on, unless whoever says so is wrong.
+  bool dead_taker = false;
+  bool serves_on = false;
 };
 
 class FlipWorld {
@@ -71,7 +75,7 @@ class FlipWorld {
   // What may happen. The same in every order in which it may, so that orders can be compared.
   struct Event {
     Kind kind = Kind::kWrite;
-    int node = 0;  // where it happens; of kDecide: kTaker
+    int node = 0;  // where it happens; of kDecide: whose step it is
     int from = 0;  // kDeliver
     int number =
         0;  // kDeliver: of the message on its link; kInstall, kSkip, kDecide: of the document
@@ -115,6 +119,8 @@ class FlipWorld {
   void Install(int seat, int document);
   // The document that follows the newest, if it may be decided now.
   std::optional<Topology> Next() const;
+  // Whose step the next one is.
+  int Decider() const;
   std::string Judge() const;
   int SeatOf(NodeId id) const;
 
