@@ -246,17 +246,19 @@ void Control::OnInstalled(Epoch epoch) {
 }
 
 void Control::AskWhatServes(NodeId node, Instant now) {
-  if (ServesUnder(node) >= view_->epoch()) return;
-  auto [it, first] = told_.try_emplace(node, now.monotonic);
-  if (!first && now.monotonic - it->second < kTellAgainAfter) return;
-  it->second = now.monotonic;
+  if (ServesUnder(node) >= view_->epoch() || WasToldLately(node, now)) return;
   Send(node, 0, TopologyNews{EncodeTopology(view_->topology())});  // whoever has it says so
 }
 
-void Control::Tell(NodeId node, Instant now) {
-  auto [it, first] = told_.try_emplace(node, now.monotonic);
-  if (!first && now.monotonic - it->second < kTellAgainAfter) return;
+bool Control::WasToldLately(NodeId node, Instant now) {
+  const auto [it, first] = told_.try_emplace(node, now.monotonic);
+  if (!first && now.monotonic - it->second < kTellAgainAfter) return true;
   it->second = now.monotonic;
+  return false;
+}
+
+void Control::Tell(NodeId node, Instant now) {
+  if (WasToldLately(node, now)) return;
   // An empty one says that all here serve under it.
   const bool whole = epochs_[node] < view_->epoch() || installed_ < view_->epoch();
   Send(node, 0, TopologyNews{whole ? EncodeTopology(view_->topology()) : std::string()});

@@ -139,6 +139,8 @@ class Control {
   void Confirm(NodeId node);
   // Sends the newest document to a node that is behind, unless that was done a moment ago.
   void Tell(NodeId node, Instant now);
+  // Whether it was sent the document a moment ago; else it counts as sent now.
+  bool WasToldLately(NodeId node, Instant now);
   void Send(NodeId to, ExchangeId exchange, PeerBody body);
   void Release(Envelope envelope);
   // Reports the proposals that everyone has confirmed, or that have waited for long enough.
