@@ -39,6 +39,7 @@ std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& r
                                                 Time now) {
   GYRE_CHECK(!proposing_, "one change at a time");
   const bool plans = Plans(view, reachable);
+  if (!plans) plan_.reset();  // another node's is followed
   std::optional<Control::Change> change;
   if (std::vector<MoveRef> ends = MayEnd(view, ready, serves_under, plans); !ends.empty()) {
     change = [ends = std::move(ends)](const Topology& topology) -> absl::StatusOr<Topology> {

@@ -74,8 +74,8 @@ class Movement {
   Time wake_;
   Epoch seen_;  // the view of the last look
   std::set<NodeId> unsaid_;
-  // The plan that is being followed, as long as what it rests on stays: it need not be made again
-  // for every step.
+  // The plan that is being followed, as long as what it rests on stays and no other node plans: it
+  // need not be made again for every step.
   std::optional<Plan> plan_;
   std::vector<Member> planned_for_;
 };

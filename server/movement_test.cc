@@ -85,6 +85,27 @@ TEST(Movement, TheFirstActiveNodeThatCanBeReachedPlans) {
   EXPECT_FALSE(mover.Step(mover.Other())) << "all of it is under way";
 }
 
+TEST(Movement, WhoPlansAgainAfterAnotherOneMakesAnotherPlan) {
+  Mover mover;
+  const NodeId first = mover.topology().members[0].id;
+  mover.unreachable().insert(first);
+  ASSERT_TRUE(mover.Step(mover.Other()));
+  mover.unreachable().erase(first);
+  EXPECT_FALSE(mover.Step(mover.Other()));
+  // The other one's plan has it that two nodes have each other's share.
+  Topology moved = NextOf(mover.topology());
+  moved.moves.clear();
+  moved.families = MakePlan(mover.topology()).targets;
+  for (NodeId& owner : moved.families[0].owners) {
+    const NodeId was = owner;
+    if (was == mover.Id("n1")) owner = mover.Id("n3");
+    if (was == mover.Id("n3")) owner = mover.Id("n1");
+  }
+  mover.Change(moved);
+  mover.unreachable().insert(first);
+  EXPECT_FALSE(mover.Step(mover.Other())) << "nothing is left to move";
+}
+
 TEST(Movement, AllStepsBringTheClusterToRest) {
   Mover mover;
   int rounds = 0;
