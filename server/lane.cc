@@ -300,7 +300,7 @@ void Lane::NoteRound(size_t answered, Time now) {
 // round makes a few of them, whatever it reads.
 void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
   struct Stored {
-    ItemKey item;
+    ShardEffects::DiskRead read;
     absl::StatusOr<std::string> bytes;
   };
   const size_t threads = pool_->read_threads();
@@ -310,19 +310,19 @@ void Lane::Read(std::vector<ShardEffects::DiskRead> reads) {
   for (size_t begin = 0; begin < reads.size(); begin += share) {
     std::vector<Stored> records;
     for (size_t i = begin; i < std::min(begin + share, reads.size()); ++i) {
-      records.push_back({std::move(reads[i].item), std::string()});
+      records.push_back({std::move(reads[i]), std::string()});
     }
     pool_->Submit(StorePool::ReadLane::kData,
                   [this, asked, records = std::move(records)](Engine* engine) mutable {
                     const Duration waited = MonotonicNow() - asked;
                     for (Stored& record : records) {
-                      record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.item));
+                      record.bytes = engine->Get(Family::kRecords, EncodeItemKey(record.read.item));
                       NoteRead(record.bytes.status());
                     }
                     loop_.Post([this, waited, records = std::move(records)](Instant then) mutable {
                       admission_.OnWait(AdmissionLimit::Stage::kDisk, waited, records.size());
                       for (Stored& record : records)
-                        shard_->OnRead(record.item, std::move(record.bytes), then);
+                        shard_->OnRead(record.read, std::move(record.bytes), then);
                     });
                   });
   }

@@ -476,7 +476,7 @@ template <typename Then>
 void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
   if (!loading_.empty()) {
     if (auto it = loading_.find(item); it != loading_.end()) {
-      it->second.push_back(std::move(then));
+      it->second.waiting.push_back(std::move(then));
       ++waiting_reads_;
       return;
     }
@@ -491,24 +491,29 @@ void Shard::WithRecord(const ItemKey& item, Instant now, Then then) {
     NoteWhole(item);
     return then(item, **std::move(record), now);
   }
-  loading_[item].push_back(std::move(then));
+  Loading& loading = loading_[item];
+  loading.read = ++last_read_;
+  loading.waiting.push_back(std::move(then));
   ++waiting_reads_;
   ++figures_.disk_reads;
-  out_.disk_reads.push_back({item});
+  out_.disk_reads.push_back({item, loading.read});
 }
 
-void Shard::OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now) {
+void Shard::OnRead(const ShardEffects::DiskRead& read, absl::StatusOr<std::string> bytes,
+                   Instant now) {
+  const ItemKey& item = read.item;
   auto it = loading_.find(item);
-  if (it == loading_.end() || failed_) return;
+  // One that was begun before the partition was dropped tells nothing of what is here now.
+  if (it == loading_.end() || it->second.read != read.number || failed_) return;
   absl::StatusOr<Record> from_disk = store_->TakeRead(item, std::move(bytes));
   if (!from_disk.ok()) ++figures_.unreadable;
   if (absl::IsDataLoss(from_disk.status())) NoteDamaged(item, now);
   if (from_disk.ok()) NoteWhole(item);
   // Whoever asks for the item meanwhile still queues behind: what was read from the disk stays true
   // until one of these changes the record, and then it is at hand.
-  for (size_t i = 0; i < it->second.size(); ++i) {
+  for (size_t i = 0; i < it->second.waiting.size(); ++i) {
     --waiting_reads_;
-    WithRecordFn then = std::move(it->second[i]);
+    WithRecordFn then = std::move(it->second.waiting[i]);
     std::optional<Record> changed = store_->AtHand(item);
     if (changed.has_value()) {
       then(item, *std::move(changed), now);
@@ -881,6 +886,10 @@ void Shard::FollowMoves(const View& before, Instant now) {
     if (view_->PlacesLike(before, partition)) return;
     moved_[partition] = view_->epoch();
     if (!view_->IsReplica(partition, view_->self())) gone.push_back(partition);
+    for (NodeId node : before.Replicas(partition)) {
+      // It drops what it said that it has, and may be one again.
+      if (!view_->IsReplica(partition, node)) store_->ForgetReport(partition, node);
+    }
   });
   for (PartitionId partition : gone) DropPartition(partition, now);
 }
@@ -895,7 +904,7 @@ void Shard::DropPartition(PartitionId partition, Instant now) {
   for (auto it = loading_.begin(); it != loading_.end();) {
     auto next = std::next(it);
     if (it->first.partition == partition) {
-      waiting.emplace_back(it->first, std::move(it->second));
+      waiting.emplace_back(it->first, std::move(it->second.waiting));
       loading_.erase(it);
     }
     it = next;
@@ -1018,12 +1027,17 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
 
 void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now) {
   const auto it = copies_given_.find({scan.asker, scan.exchange});
+  if (it == copies_given_.end() && !failed_) {
+    // What it was of is here no more, or is not what it was: nothing is damaged, and who asks again
+    // is told what there is.
+    return Shed(scan.asker, scan.exchange, scan.partition, Failed{Outcome::Code::kOverloaded});
+  }
   if (!page.ok()) {
     ++figures_.unreadable;
   } else {
     NoteUnread(page->damaged, !page->unread_to.empty(), now);
   }
-  if (!page.ok() || failed_ || it == copies_given_.end()) {
+  if (!page.ok() || failed_) {
     if (it != copies_given_.end()) copies_given_.erase(it);
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
   }
@@ -1063,14 +1077,17 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
                         Instant now) {
   GYRE_CHECK(clock_scans_under_way_ > 0, "a scan ends once");
   --clock_scans_under_way_;
+  if (!store_->Owns(scan.partition) && !failed_) {
+    // Nor is what is found of it now what there was.
+    return Shed(scan.asker, scan.exchange, scan.partition, Failed{Outcome::Code::kOverloaded});
+  }
   if (!answer.ok()) {
     ++figures_.unreadable;
   } else {
     NoteUnread(answer->left_out, false, now);
     const auto mended = mended_.find(scan.partition);
     answer->mended = mended == mended_.end() ? 0 : mended->second;
-    answer->filling =
-        scan.filling || (store_->Owns(scan.partition) && store_->Filling(scan.partition));
+    answer->filling = scan.filling || store_->Filling(scan.partition);
   }
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
@@ -1263,8 +1280,9 @@ void Shard::OnDiskFailed(Instant now) {
   repair_.Stop();
   scrub_.Stop();
   copies_given_.clear();
-  for (auto& [item, waiting] : std::exchange(loading_, {})) {
-    for (WithRecordFn& then : waiting) then(item, absl::UnavailableError("the disk failed"), now);
+  for (auto& [item, loading] : std::exchange(loading_, {})) {
+    for (WithRecordFn& then : loading.waiting)
+      then(item, absl::UnavailableError("the disk failed"), now);
   }
 }
 

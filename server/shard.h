@@ -110,6 +110,7 @@ struct Departures {
 struct ShardEffects : Departures {
   struct DiskRead {
     ItemKey item;
+    uint64_t number = 0;  // of this shard's reads
   };
   // A slice that a peer asked for.
   struct SliceRead {
@@ -168,7 +169,7 @@ class Shard {
   void Write(Token token, WriteRequest request, Instant now);
   void Read(Token token, ReadRequest request, Instant now);
   void OnMessage(NodeId from, PeerMessage message, Instant now);
-  void OnRead(const ItemKey& item, absl::StatusOr<std::string> bytes, Instant now);
+  void OnRead(const ShardEffects::DiskRead& read, absl::StatusOr<std::string> bytes, Instant now);
   void OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<ClockAnswer> answer,
                    Instant now);
   void OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now);
@@ -379,7 +380,13 @@ class Shard {
     bool busy = true;
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
-  std::map<ItemKey, std::vector<WithRecordFn>> loading_;
+  // Who waits for a read of the disk.
+  struct Loading {
+    uint64_t read = 0;  // its number
+    std::vector<WithRecordFn> waiting = {};
+  };
+  std::map<ItemKey, Loading> loading_;
+  uint64_t last_read_ = 0;
   size_t waiting_reads_ = 0;    // in loading_
   size_t waiting_bytes_ = 0;    // of peers' values among those
   size_t forwarded_ = 0;        // exchanges of writes that peers forwarded

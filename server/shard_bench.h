@@ -135,22 +135,47 @@ class ShardBench {
     Show();
     return *this;
   }
-  // The partition of the tests moves from this node to one that is no owner, and all of it at once.
-  ShardBench& MoveAway() {
-    const PartitionId partition = Item("key").partition;
-    NodeId to;
-    for (const Member& member : topology_.members) {
-      if (!view_->IsOwner(partition, member.id)) to = member.id;
-    }
+  // A document in which nothing is new.
+  ShardBench& NewEpoch() {
     topology_ = NextOf(topology_);
-    topology_.moves.push_back({partition, Id("a"), to, topology_.epoch});
-    const std::vector<MoveRef> move = {{partition, topology_.epoch}};
-    Show();
-    topology_ = SwitchMoves(topology_, move);
-    Show();
-    topology_ = EndMoves(topology_, move);
     Show();
     return *this;
+  }
+  // The partition of the tests begins to move to a node that is no owner; its next step; and all of
+  // it at once.
+  ShardBench& BeginMove(const std::string& from, const std::string& to) {
+    const PartitionId partition = Item("key").partition;
+    topology_ = NextOf(topology_);
+    topology_.moves.push_back({partition, Id(from), Id(to), topology_.epoch});
+    if (to == "a") {
+      const bool is_new = !store_->Owns(partition);
+      EXPECT_TRUE(!is_new || store_->Open({partition}, false).ok());
+      store_->BeginMove(partition, topology_.epoch);
+    }
+    Show();
+    return *this;
+  }
+  ShardBench& StepMove() {
+    const Move move = topology_.moves.at(0);
+    const std::vector<MoveRef> ref = {{move.partition, move.since}};
+    topology_ =
+        move.step == MoveStep::kFilling ? SwitchMoves(topology_, ref) : EndMoves(topology_, ref);
+    Show();
+    return *this;
+  }
+  ShardBench& MoveAll(const std::string& from, const std::string& to) {
+    return BeginMove(from, to).StepMove().StepMove();
+  }
+  // From this node to one that is no owner.
+  ShardBench& MoveAway() { return MoveAll("a", Outsider()); }
+  absl::Span<const NodeId> Owners() const { return view_->Owners(Item("key").partition); }
+  // The last member that does not own the partition of the tests.
+  std::string Outsider() const {
+    std::string name;
+    for (const Member& member : topology_.members) {
+      if (!view_->IsOwner(Item("key").partition, member.id)) name = member.name;
+    }
+    return name;
   }
   ShardBench& Greet(const std::string& peer) {
     shard_->OnPeer(Id(peer), true, now_);
@@ -198,9 +223,9 @@ class ShardBench {
   }
   // The oldest read of the disk ends.
   ShardBench& EndRead() {
-    const ItemKey item = reads_.front();
+    const ShardEffects::DiskRead read = reads_.front();
     reads_.erase(reads_.begin());
-    shard_->OnRead(item, engine_.Get(Family::kRecords, EncodeItemKey(item)), now_);
+    shard_->OnRead(read, engine_.Get(Family::kRecords, EncodeItemKey(read.item)), now_);
     return *this;
   }
   // The oldest scan of hints ends.
@@ -253,7 +278,7 @@ class ShardBench {
     }
     for (const ShardEffects::DiskRead& read : effects_.disk_reads) {
       add("read " + read.item.key);
-      reads_.push_back(read.item);
+      reads_.push_back(read);
     }
     for (const ShardEffects::ClockScan& scan : effects_.clock_scans) {
       add("scan");
@@ -367,7 +392,10 @@ class ShardBench {
   const Topology& topology() const { return topology_; }
 
  private:
-  void Show() { shard_->OnView(View::Create(topology_, Id("a")), now_); }
+  void Show() {
+    view_ = View::Create(topology_, Id("a"));
+    shard_->OnView(view_, now_);
+  }
   static std::string Name(const PeerBody& body) {
     static constexpr const char* kNames[] = {
         "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
@@ -401,7 +429,7 @@ class ShardBench {
   ShardEffects effects_;
   std::optional<gyre::Commit> commit_;
   std::optional<ShardEffects::ClockScan> scan_;
-  std::vector<ItemKey> reads_;
+  std::vector<ShardEffects::DiskRead> reads_;
   std::vector<ShardEffects::CopyScan> copy_scans_;
   std::vector<Repair::Effects::Listing> listings_;
   std::vector<HintScan> hint_scans_;

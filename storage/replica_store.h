@@ -224,6 +224,8 @@ class ReplicaStore {
   uint64_t BoundLog(PartitionId partition);
   // What `owner` reported holds no longer: it may have lost its state (rule 4).
   void ForgetReports(NodeId owner);
+  // The same of one partition, of which it has no copy any more.
+  void ForgetReport(PartitionId partition, NodeId owner) { At(partition).reports.erase(owner); }
   // The bases as far as they would survive a power cut, or nothing while a part is not synced.
   std::optional<VersionVector> DurableBases(PartitionId partition) const;
   ReplicaId Self(PartitionId partition) const { return At(partition).state.self; }

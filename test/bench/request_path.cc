@@ -157,7 +157,7 @@ bool RequestPath::Round(size_t index) {
     Shard& shard = host.node->shard(s);
     ShardEffects& wanted = effects.emplace_back(shard.TakeEffects(now_));
     for (const ShardEffects::DiskRead& read : wanted.disk_reads) {
-      shard.OnRead(read.item, host.engine->Get(Family::kRecords, EncodeItemKey(read.item)), now_);
+      shard.OnRead(read, host.engine->Get(Family::kRecords, EncodeItemKey(read.item)), now_);
     }
     busy |= !wanted.sends.empty() || !wanted.replies.empty() || !wanted.disk_reads.empty() ||
             wanted.commit.has_value();

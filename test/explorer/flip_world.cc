@@ -197,8 +197,7 @@ void FlipWorld::Take(int i) {
   ShardEffects effects = ShardAt(i).TakeEffects(seat.now);
   if (effects.commit.has_value()) seat.commit = std::move(effects.commit);
   for (ShardEffects::DiskRead& read : effects.disk_reads) {
-    ShardAt(i).OnRead(read.item, seat.engine->Get(Family::kRecords, EncodeItemKey(read.item)),
-                      seat.now);
+    ShardAt(i).OnRead(read, seat.engine->Get(Family::kRecords, EncodeItemKey(read.item)), seat.now);
   }
   for (auto& scan : effects.clock_scans) seat.clock_scans.push_back(std::move(scan));
   for (auto& scan : effects.copy_scans) seat.copy_scans.push_back(std::move(scan));

@@ -180,7 +180,7 @@ class Script {
         shard().OnCommitted(effects.commit->seq, status, now_);
       }
       for (const ShardEffects::DiskRead& read : effects.disk_reads) {
-        shard().OnRead(read.item, engine_.Get(Family::kRecords, EncodeItemKey(read.item)), now_);
+        shard().OnRead(read, engine_.Get(Family::kRecords, EncodeItemKey(read.item)), now_);
       }
       for (const ShardEffects::ClockScan& scan : effects.clock_scans) {
         shard().OnClockScan(

@@ -24,8 +24,8 @@ void SimCluster::PerformShard(int index, int shard) {
     AtNode(index, DiskDelay(node), [this, shard](SimNode& n) { WriteCommit(n, shard); });
   }
   for (ShardEffects::DiskRead& read : effects.disk_reads) {
-    AtNode(index, DiskDelay(node), [this, shard, item = std::move(read.item)](SimNode& n) {
-      n.node->shard(shard).OnRead(item, n.engine->Get(Family::kRecords, EncodeItemKey(item)),
+    AtNode(index, DiskDelay(node), [this, shard, read = std::move(read)](SimNode& n) {
+      n.node->shard(shard).OnRead(read, n.engine->Get(Family::kRecords, EncodeItemKey(read.item)),
                                   NowAt(n));
       PerformShard(IndexOf(n.id), shard);
     });
