@@ -25,15 +25,15 @@ Repair::Repair(RepairOptions options, std::shared_ptr<const View> view, ReplicaS
       store_(store),
       first_id_(first_exchange),
       random_(random) {
-  List();
+  List(nullptr);
 }
 
 void Repair::OnView(std::shared_ptr<const View> view) {
-  view_ = std::move(view);
-  List();
+  const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
+  List(before.get());
 }
 
-void Repair::List() {
+void Repair::List(const View* before) {
   missing_changed_ = true;
   std::erase_if(missing_, [&](const auto& entry) { return !store_->Owns(entry.first); });
   std::erase_if(left_, [&](const auto& entry) { return !store_->Owns(entry.first.second); });
@@ -48,21 +48,45 @@ void Repair::List() {
   });
   std::erase_if(copies_,
                 [&](const auto& entry) { return !store_->Owns(entry.second.copy.partition()); });
-  const std::vector<PartitionId> before = std::exchange(round_, {});
+  const std::vector<PartitionId> round = std::exchange(round_, {});
   store_->ForEachClock(
       [&](PartitionId id, ReplicaId, const PartitionClock&) { round_.push_back(id); });
-  next_ = 0;
+  KeepPlace(round);
   for (PartitionId partition : round_) {
-    if (!std::binary_search(before.begin(), before.end(), partition)) {
+    if (!std::binary_search(round.begin(), round.end(), partition)) {
       Hasten(partition);
     } else if (store_->Filling(partition)) {
       ListUnheard(partition);
     }
     const Move* const move = view_->FindMove(partition);
     if (move == nullptr || move->to != view_->self()) continue;
+    const Move* const was = before == nullptr ? nullptr : before->FindMove(partition);
+    const bool waits = move->step == MoveStep::kSwitched && !MayStep(*move);
+    if ((was != nullptr && *was == *move) && !(waits && !IsPending({move->from, partition}))) {
+      continue;
+    }
     in_a_hurry_.emplace(move->from, partition);
     ask_at_ = Time();
   }
+}
+
+// Views may come faster than a round takes: each partition is to have its turn all the same.
+void Repair::KeepPlace(const std::vector<PartitionId>& before) {
+  if (before.empty() || round_.empty()) {
+    next_ = 0;
+    return;
+  }
+  const size_t pass = next_ / before.size();
+  const auto place = std::lower_bound(round_.begin(), round_.end(), before[next_ % before.size()]);
+  next_ = pass * round_.size() + static_cast<size_t>(place - round_.begin());
+}
+
+bool Repair::IsPending(const Pair& pair) const {
+  const bool asked = std::any_of(under_way_.begin(), under_way_.end(), [&](const auto& entry) {
+    const ClockExchange& exchange = entry.second.exchange;
+    return exchange.peer() == pair.first && exchange.partition() == pair.second;
+  });
+  return asked || waits_.contains(pair) || to_copy_.contains(pair) || IsCopied(pair.second);
 }
 
 void Repair::Hasten(PartitionId partition) {
@@ -85,9 +109,11 @@ void Repair::ListUnheard(PartitionId partition) {
   Filling& filling = fillings_[partition];
   const Epoch since = store_->MovedSince(partition);
   if (filling.since != since) filling = Filling{since};
-  filling.unheard = ToHear(partition);
+  const std::set<NodeId> before = std::exchange(filling.unheard, ToHear(partition));
   for (NodeId node : filling.heard) filling.unheard.erase(node);
-  for (NodeId node : filling.unheard) in_a_hurry_.emplace(node, partition);
+  for (NodeId node : filling.unheard) {
+    if (!before.contains(node)) in_a_hurry_.emplace(node, partition);
+  }
   if (!filling.unheard.empty()) return;
   fillings_.erase(partition);
   store_->EndFilling(partition);  // nobody else has what was lost

@@ -197,7 +197,12 @@ class Repair {
   };
   using Pair = std::pair<NodeId, PartitionId>;
 
-  void List();
+  // Null: there was no view before.
+  void List(const View* before);
+  // In the round, which was this one before.
+  void KeepPlace(const std::vector<PartitionId>& before);
+  // Whether the owner is asked about the partition already, or is to be after a while.
+  bool IsPending(const Pair& pair) const;
   void Hasten(PartitionId partition);
   // Whom it waits for, as the view has it now; ends the filling where that is nobody.
   void ListUnheard(PartitionId partition);

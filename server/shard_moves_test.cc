@@ -1,5 +1,6 @@
 // Shard and partitions that move: what comes of it here, and of what others ask meanwhile.
 
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,85 @@ Bench::Setup Four(bool owned) {
   }
   ADD_FAILURE() << "some name does";
   return {};
+}
+
+ClockAnswer Nothing() {
+  ClockAnswer nothing;
+  nothing.complete = true;
+  return nothing;
+}
+
+// ---- the round of repair
+
+TEST(ShardMoves, ViewsThatComeFasterThanTheRoundLetItComeAroundAllTheSame) {
+  Bench bench({.members = {"a", "b"}, .slices = 4});
+  ASSERT_EQ(bench.Partitions(), 4u);
+  const auto asked = [&](int64_t ms) {
+    bench.Wake(ms).Take();
+    std::set<PartitionId> about;
+    for (const Envelope& send : std::vector<Envelope>(bench.effects().sends)) {
+      about.insert(send.message.partition);
+      bench.HearAbout(send.message.partition, bench.topology().epoch, "b", Nothing(),
+                      send.message.exchange);
+    }
+    bench.CommitAll();
+    return about;
+  };
+  for (int i = 0; i < 20; ++i) asked(1000);  // the questions of the start
+  std::set<PartitionId> about;
+  for (int i = 0; i < 8; ++i) {
+    bench.NewEpoch();
+    about.merge(asked(10'000));
+  }
+  EXPECT_EQ(about.size(), 4u);
+}
+
+// Where the partition moves from. Its questions of the start are answered.
+class Taker {
+ public:
+  Taker() : bench_(Four(/*owned=*/false)) { bench_.BeginMove("b", "a").CommitAll(); }
+
+  Bench& bench() { return bench_; }
+  // What it asks within a moment.
+  std::string Ask() { return bench_.Wake(1).CommitAll(); }
+
+ private:
+  Bench bench_;
+};
+
+TEST(ShardMoves, WhatIsBeingCopiedIsNotAskedAboutWithEachView) {
+  Taker taker;
+  ASSERT_EQ(taker.Ask(), "ClockAsk>b");
+  ClockAnswer cut;
+  cut.log_cut = true;
+  cut.missing = 9;
+  cut.bases = {{ReplicaId(77), 9}};
+  ASSERT_EQ(taker.bench().Hear("b", cut).Take(), "ClockAsk>b");
+  ASSERT_EQ(taker.bench().Hear("b", cut).Take(), "CopyAsk>b");
+  EXPECT_EQ(taker.bench().NewEpoch().CommitAll(), "");
+  EXPECT_EQ(taker.Ask().find("ClockAsk>b"), std::string::npos);
+}
+
+TEST(ShardMoves, WhoHadNoRoomIsNotAskedAgainAtOnceForANewView) {
+  Taker taker;
+  ASSERT_EQ(taker.Ask(), "ClockAsk>b");
+  taker.bench().Hear("b", Failed{Outcome::Code::kOverloaded}).Take();
+  taker.bench().NewEpoch();
+  EXPECT_EQ(taker.Ask().find("ClockAsk>b"), std::string::npos);
+  EXPECT_NE(taker.bench().Wake(1001).Take().find("ClockAsk>b"), std::string::npos);
+}
+
+TEST(ShardMoves, WhatIsSwitchedIsComparedAtOnceThoughAQuestionIsUnderWay) {
+  Taker taker;
+  ASSERT_EQ(taker.Ask(), "ClockAsk>b");
+  const ExchangeId earlier = taker.bench().LastExchange("b");
+  taker.bench().StepMove();
+  EXPECT_NE(taker.Ask().find("ClockAsk>b"), std::string::npos);
+  // What it had under the document before is not all that it minted.
+  taker.bench().Hear("b", Nothing(), earlier).CommitAll();
+  EXPECT_TRUE(taker.bench().shard().MovesToStep(MoveStep::kSwitched).empty());
+  taker.bench().Hear("b", Nothing()).CommitAll();
+  EXPECT_EQ(taker.bench().shard().MovesToStep(MoveStep::kSwitched).size(), 1u);
 }
 
 // ---- what was here
