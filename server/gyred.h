@@ -67,6 +67,7 @@ class Gyred {
 
   absl::Status OpenPorts();
   absl::Status OpenData();
+  bool HasPeers() const;
   absl::Status OpenStore();
   // Which cluster this is, and which node: by the configuration, or by the data directory and the
   // seeds where the node joins.

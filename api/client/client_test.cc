@@ -504,7 +504,7 @@ TEST(Client, FetchesTheTopologyAndRoutesAnewWhenItsEpochIsStale) {
   EXPECT_EQ(cluster.node(owner).seen().size(), 1u);
 }
 
-// Owners hear of a change one after another: who coordinates is refused by one that has, or has not.
+// Owners hear of a change one after another: one that has, or has not, refuses who coordinates.
 TEST(Client, ComesAgainWithoutDrawingOnTheBudgetWhereTheNodesAreAtDifferentEpochs) {
   FakeCluster cluster;
   const auto client = Connected(cluster, {.retry_budget = {.initial = 0}});
