@@ -20,7 +20,7 @@ namespace gyre {
 enum class MemberState : uint8_t {
   kActive = 0,   // owns its share of the partitions, or is about to
   kWaiting = 1,  // has joined, and is to own nothing before it is told to
-  kLeaving = 2,  // gives away what it owns; a member until it owns nothing
+  kLeaving = 2,  // gives away what it owns and keeps for others; a member until it has neither
   kDead = 3,     // will not come back, by an operator's word: others are filled without it
 };
 
@@ -35,6 +35,11 @@ struct Member {
 
   friend bool operator==(const Member&, const Member&) = default;
 };
+
+// Whether it may begin to keep something for others: it is not about to be gone.
+inline bool KeepsHints(const Member& member) {
+  return member.state == MemberState::kActive || member.state == MemberState::kWaiting;
+}
 
 // XXH3-64 over the name; 1 where that is 0.
 ClusterId ClusterIdFromName(std::string_view name);

@@ -71,14 +71,18 @@ void SwitchBack(Topology* topology, NodeId dead) {
   }
 }
 
-// Members that leave, or are dead, and own nothing.
+void DropMember(Topology* topology, NodeId id) {
+  std::erase_if(topology->members, [&](const Member& one) { return one.id == id; });
+  std::vector<NodeId>& removed = topology->removed;
+  removed.insert(std::lower_bound(removed.begin(), removed.end(), id), id);
+}
+
+// Members that are dead and own nothing. Who leaves may keep hints yet, and says itself when it
+// keeps none (Depart).
 void DropMembers(Topology* topology) {
   for (const Member& member : std::vector<Member>(topology->members)) {
-    const bool goes = member.state == MemberState::kLeaving || member.state == MemberState::kDead;
-    if (!goes || !OwnsNothing(*topology, member.id)) continue;
-    std::erase_if(topology->members, [&](const Member& one) { return one.id == member.id; });
-    std::vector<NodeId>& removed = topology->removed;
-    removed.insert(std::lower_bound(removed.begin(), removed.end(), member.id), member.id);
+    const bool goes = member.state == MemberState::kDead && OwnsNothing(*topology, member.id);
+    if (goes) DropMember(topology, member.id);
   }
 }
 
@@ -224,6 +228,15 @@ absl::StatusOr<Topology> RetireMember(const Topology& topology, std::string_view
 absl::StatusOr<Topology> LeaveMember(const Topology& topology, std::string_view name) {
   return SetState(topology, name, MemberState::kLeaving,
                   {MemberState::kActive, MemberState::kWaiting});
+}
+
+absl::StatusOr<Topology> Depart(const Topology& topology, NodeId member) {
+  const Member* const found = FindMember(topology, member);
+  const bool goes = found != nullptr && found->state == MemberState::kLeaving;
+  if (!goes || !OwnsNothing(topology, member)) return topology;
+  Topology next = NextOf(topology);
+  DropMember(&next, member);
+  return Ended(std::move(next));
 }
 
 absl::StatusOr<Topology> BuryMember(const Topology& topology, std::string_view name) {

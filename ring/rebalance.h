@@ -44,9 +44,13 @@ absl::StatusOr<Topology> ActivateMember(const Topology& topology, std::string_vi
 // It is to own nothing, and to stay a member: a join that is taken back. FailedPrecondition: too
 // few would be left for some table's N, or it leaves or is dead.
 absl::StatusOr<Topology> RetireMember(const Topology& topology, std::string_view name);
-// It is to own nothing, and then to be no member. FailedPrecondition: too few would be left, or it
-// is dead.
+// It is to own nothing, and then to be no member (Depart). FailedPrecondition: too few would be
+// left, or it is dead.
 absl::StatusOr<Topology> LeaveMember(const Topology& topology, std::string_view name);
+// Who leaves and owns nothing is no member any more; else nothing changes. ResourceExhausted: too
+// many were removed. REQUIRES: it serves under the document in which it leaves, and so takes in no
+// hint any more, and keeps none.
+absl::StatusOr<Topology> Depart(const Topology& topology, NodeId member);
 // It is gone for good, by the word of an operator who knows: a partition is filled without it, and
 // what only it had is lost. What moves to it goes back to who gives it, and where that one is to
 // own nothing, moves again. FailedPrecondition: too few would be left.
@@ -99,13 +103,13 @@ struct MoveRef {
 // changes. REQUIRES: `to` holds all that `from` had acknowledged before it served under `since`;
 // or, where `from` is dead, all that each of the other owners had (design 3, rule 7).
 Topology SwitchMoves(const Topology& topology, absl::Span<const MoveRef> ready);
-// `from` has nothing to do with the partition any more, and who leaves and has nothing left is no
-// member any more. REQUIRES: `from` serves under the epoch of the switch or a later one, or, where
-// it is dead, every other owner does; and `to` has all that `from` minted.
+// `from` has nothing to do with the partition any more, and where it is dead and has nothing left,
+// it is no member any more. REQUIRES: `from` serves under the epoch of the switch or a later one,
+// or, where it is dead, every other owner does; and `to` has all that `from` minted.
 Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done);
 
-// Whether a member owns no partition, and none is on its way to or from it. Once that is so, who
-// leaves or is dead is a member no more.
+// Whether a member owns no partition, and none is on its way to or from it. Once that is so, who is
+// dead is a member no more, and who leaves may be none.
 bool OwnsNothing(const Topology& topology, NodeId member);
 
 }  // namespace gyre

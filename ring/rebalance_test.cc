@@ -69,6 +69,14 @@ Topology Begun(const Topology& topology, MoveLimits limits = {}) {
   return Ok(BeginMoves(topology, MakePlan(topology), limits));
 }
 
+// Who leaves and owns nothing keeps no hints, either.
+Topology Departed(Topology topology) {
+  for (const Member& member : std::vector<Member>(topology.members)) {
+    topology = Ok(Depart(topology, member.id));
+  }
+  return topology;
+}
+
 // Goes on until nothing is left to move; counts the moves that were made.
 Topology Settled(Topology topology, uint64_t* moves = nullptr) {
   for (int rounds = 0; rounds < 10'000; ++rounds) {
@@ -78,7 +86,7 @@ Topology Settled(Topology topology, uint64_t* moves = nullptr) {
     if (moves != nullptr) *moves += ready.size();
     topology = Ok(SwitchMoves(topology, ready));
     topology = Ok(EndMoves(topology, RefsOf(topology, MoveStep::kSwitched)));
-    if (topology.epoch == before) return topology;
+    if (topology.epoch == before) return Departed(std::move(topology));
   }
   ADD_FAILURE() << "it never ends";
   return topology;
@@ -156,6 +164,9 @@ TEST(Rebalance, RefusesWhoMayNotJoin) {
 TEST(Rebalance, ANodeThatLeavesIsAMemberUntilItOwnsNothing) {
   Topology topology = Ok(LeaveMember(Cluster(4), "n1"));
   const NodeId leaver = Id(topology, "n1");
+  EXPECT_EQ(Ok(Depart(topology, leaver)), topology);
+  const Topology begun = Begun(topology);
+  EXPECT_EQ(Ok(Depart(begun, leaver)), begun);
   EXPECT_EQ(topology.moves.size(), 0u);
   uint64_t moves = 0;
   const uint64_t had = Loads(topology)[leaver];
@@ -165,9 +176,16 @@ TEST(Rebalance, ANodeThatLeavesIsAMemberUntilItOwnsNothing) {
   EXPECT_EQ(topology.removed, std::vector<NodeId>{leaver});
 }
 
-TEST(Rebalance, WhoOwnsNothingLeavesAtOnce) {
-  const Topology topology = WithNew(Cluster(3), 3, MemberState::kWaiting);
-  EXPECT_EQ(FindMember(Ok(LeaveMember(topology, "n3")), "n3"), nullptr);
+TEST(Rebalance, WhoLeavesAndOwnsNothingIsAMemberUntilItSaysThatItKeepsNothing) {
+  Topology topology = WithNew(Cluster(3), 3, MemberState::kWaiting);
+  const NodeId leaver = Id(topology, "n3");
+  EXPECT_EQ(Ok(Depart(topology, leaver)), topology) << "it does not leave";
+  topology = Ok(LeaveMember(topology, "n3"));
+  EXPECT_EQ(Begun(topology), topology);
+  topology = Ok(Depart(topology, leaver));
+  EXPECT_EQ(FindMember(topology, leaver), nullptr);
+  EXPECT_EQ(topology.removed, std::vector<NodeId>{leaver});
+  EXPECT_EQ(Ok(Depart(topology, leaver)), topology);
 }
 
 TEST(Rebalance, NobodyLeavesWhereTooFewWouldBeLeft) {

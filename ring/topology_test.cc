@@ -283,7 +283,7 @@ Topology Moving() {
   };
   change(AddMember(topology, {{}, "late", "zone-0", "c", "p", MemberState::kWaiting, 7}));
   change(AddMember(topology, {{}, "gone", "zone-0", "c", "p", MemberState::kWaiting, 8}));
-  change(LeaveMember(topology, "gone"));
+  change(BuryMember(topology, "gone"));
   change(LeaveMember(topology, "node-0"));
   change(BuryMember(topology, "node-1"));
   change(BeginMoves(topology, MakePlan(topology), {}));

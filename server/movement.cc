@@ -23,6 +23,11 @@ bool Plans(const View& view, Movement::ReachableFn reachable) {
   return false;
 }
 
+bool Leaves(const View& view) {
+  const Member* const self = view.FindMember(view.self());
+  return self != nullptr && self->state == MemberState::kLeaving;
+}
+
 bool IsDead(const View& view, NodeId node) {
   const Member* const member = view.FindMember(node);
   return member == nullptr || member->state == MemberState::kDead;
@@ -51,10 +56,12 @@ std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& r
     };
   } else if (plans) {
     change = PlanOn(view);
+  } else if (ready.may_depart) {
+    change = DepartFrom(view);
   }
   seen_ = view.epoch();
   proposing_ = change.has_value();
-  const bool busy = proposing_ || !view.topology().moves.empty();
+  const bool busy = proposing_ || !view.topology().moves.empty() || Leaves(view);
   wake_ = now + (busy ? options_.busy : options_.idle);
   return change;
 }
@@ -108,6 +115,17 @@ std::optional<Control::Change> Movement::PlanOn(const View& view) {
   if (!next.ok() || *next == topology) return std::nullopt;
   return [plan = *plan_, limits = options_.limits](const Topology& current) {
     return BeginMoves(current, plan, limits);
+  };
+}
+
+// What the shards said they said of this view: who was to stay meanwhile may keep something again.
+std::optional<Control::Change> Movement::DepartFrom(const View& view) {
+  const absl::StatusOr<Topology> next = Depart(view.topology(), view.self());
+  if (!next.ok() || *next == view.topology()) return std::nullopt;
+  return [self = view.self(),
+          epoch = view.epoch()](const Topology& topology) -> absl::StatusOr<Topology> {
+    if (topology.epoch != epoch) return absl::AbortedError("another document came first");
+    return Depart(topology, self);
   };
 }
 

@@ -1,11 +1,12 @@
 // Movement: this node's part in what moves (ring/rebalance.h). It says when a move to this node may
-// take its next step, and one node of the cluster, the first active one that can be reached, plans.
+// take its next step, and, where this node leaves, when it has nothing left; and one node of the
+// cluster, the first active one that can be reached, plans.
 // No more than one change of the document is proposed at a time, and what comes of it is seen in
 // the view; so any node may do any of this at any time, twice or not at all, and only time is lost.
 //
 // Pure, stepped like Control and on its thread: the performer asks every shard what may step
-// (Shard::MovesToStep), has OnWake say what to propose to Control, and tells OnProposed how that
-// ended.
+// (Shard::MovesToStep, Shard::MayDepart), has OnWake say what to propose to Control, and tells
+// OnProposed how that ended.
 //
 // Thread rule: one thread.
 
@@ -47,6 +48,7 @@ class Movement {
   struct Ready {
     std::vector<MoveRef> filled = {};    // kFilling
     std::vector<MoveRef> switched = {};  // kSwitched
+    bool may_depart = false;             // Shard::MayDepart, of every one
   };
   // What an other node is known to serve under; whether one can be reached.
   using ServesUnderFn = absl::FunctionRef<Epoch(NodeId)>;
@@ -68,6 +70,7 @@ class Movement {
   std::vector<MoveRef> MayEnd(const View& view, const Ready& ready, ServesUnderFn serves_under,
                               bool plans);
   std::optional<Control::Change> PlanOn(const View& view);
+  static std::optional<Control::Change> DepartFrom(const View& view);
 
   const MovementOptions options_;
   bool proposing_ = false;

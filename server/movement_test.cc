@@ -201,6 +201,37 @@ TEST(Movement, WhatMovesBetweenTwoDeadNodesIsEndedByWhoPlans) {
   EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
 }
 
+TEST(Movement, WhoLeavesDepartsOnceItOwnsAndKeepsNothing) {
+  Mover mover;
+  mover.Change(LeaveMember(mover.topology(), "n3"));
+  EXPECT_FALSE(mover.Step("n3")) << "it keeps hints";
+  EXPECT_TRUE(mover.Step("n3", {.may_depart = true}));
+  EXPECT_EQ(FindMember(mover.topology(), "n3"), nullptr);
+
+  Mover owner;
+  while (owner.Step(owner.First(), owner.AllReady())) owner.AllServe();
+  owner.Change(LeaveMember(owner.topology(), "n3"));
+  EXPECT_FALSE(owner.Step("n3", {.may_depart = true})) << "it owns its share";
+  for (const Member& member : owner.topology().members) {
+    if (member.name == owner.First() || member.name == "n3") continue;
+    EXPECT_FALSE(owner.Step(member.name, {.may_depart = true})) << "it does not leave";
+  }
+}
+
+// Or it may keep hints again by then.
+TEST(Movement, WhoWasToStayMeanwhileDepartsByNoOlderWord) {
+  Mover mover;
+  mover.Change(LeaveMember(mover.topology(), "n3"));
+  const auto view = View::Create(mover.topology(), mover.Id("n3"));
+  auto change = mover.movement().OnWake(
+      *view, {.may_depart = true}, [](NodeId) { return Epoch(); }, [](NodeId) { return true; },
+      mover.now());
+  ASSERT_TRUE(change.has_value());
+  mover.Change(ActivateMember(mover.topology(), "n3"));
+  mover.Change(LeaveMember(mover.topology(), "n3"));
+  EXPECT_TRUE(absl::IsAborted((*change)(mover.topology()).status()));
+}
+
 TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {
   Mover mover;
   const auto view = View::Create(mover.topology(), mover.Id(mover.First()));

@@ -138,7 +138,7 @@ void Shard::StartWrite(Origin origin, WriteRequest request, Instant now) {
                           : Holds(item.partition) ? Memory::kDoesNotKnow
                                                   : Memory::kLost;
     exchange = std::make_unique<WriteExchange>(std::move(request), memory);
-  } else if (request.sloppy && NoOwnerIsHealthy(item.partition)) {
+  } else if (request.sloppy && NoOwnerIsHealthy(item.partition) && MayKeep(view_->self())) {
     exchange = std::make_unique<GuestExchange>(std::move(request));
   } else {
     ++figures_.forwards;
@@ -154,6 +154,11 @@ bool Shard::OtherOwnersAreLost(PartitionId partition) const {
   const absl::Span<const NodeId> owners = view_->Owners(partition);
   return std::none_of(owners.begin(), owners.end(),
                       [&](NodeId owner) { return owner != view_->self() && Reachable(owner); });
+}
+
+bool Shard::MayKeep(NodeId node) const {
+  const Member* const member = view_->FindMember(node);
+  return member != nullptr && KeepsHints(*member);
 }
 
 bool Shard::NoOwnerIsHealthy(PartitionId partition) const {
@@ -270,6 +275,8 @@ std::vector<NodeId> Shard::StandInsFor(PartitionId partition) const {
       nodes.begin() + static_cast<std::ptrdiff_t>(std::min(nodes.size(), others));
   std::stable_sort(nodes.begin(), looked_at,
                    [&](NodeId a, NodeId b) { return pace_.Burden(a) < pace_.Burden(b); });
+  // Who leaves takes nothing in any more, but may have what is looked for.
+  std::stable_partition(nodes.begin(), nodes.end(), [&](NodeId node) { return MayKeep(node); });
   return nodes;
 }
 
@@ -653,6 +660,11 @@ void Shard::ServeHint(NodeId from, ExchangeId exchange, Hint hint, Instant now) 
   if (!view_->IsReplica(hint.change.item.partition, hint.owner)) {
     ++figures_.misdirected;
     return;
+  }
+  if (!MayKeep(view_->self())) {
+    // It is to be gone as soon as it keeps nothing. Another one may.
+    const PartitionId partition = hint.change.item.partition;
+    return Respond(from, exchange, partition, Failed{Outcome::Code::kOverloaded}, now);
   }
   StepStandIn(now, [&](StandIn::Effects* effects) {
     stand_in_.OnHint(from, exchange, std::move(hint), now, effects);
@@ -1313,6 +1325,12 @@ std::vector<MoveRef> Shard::MovesToStep(MoveStep from) const {
     moves.push_back({move.partition, move.since});
   }
   return moves;
+}
+
+bool Shard::MayDepart(Epoch epoch) const {
+  const Member* const self = view_->FindMember(view_->self());
+  const bool leaves = self != nullptr && self->state == MemberState::kLeaving;
+  return leaves && view_->epoch() >= epoch && !failed_ && stand_in_.log().Owners().empty();
 }
 
 ShardEffects Shard::TakeEffects(Instant now) {

@@ -213,6 +213,10 @@ class Shard {
   // what says so is durable (ring/rebalance.h).
   std::vector<MoveRef> MovesToStep(MoveStep from) const;
 
+  // This node leaves, as this shard has it under that epoch or a later one, and as far as the shard
+  // goes it keeps nothing for others, nor takes anything in any more.
+  bool MayDepart(Epoch epoch) const;
+
   // What the events since the last call want done.
   ShardEffects TakeEffects(Instant now);
 
@@ -256,6 +260,8 @@ class Shard {
     return heard_peers_ && store_->Owns(partition) && !store_->Filling(partition);
   }
   bool OtherOwnersAreLost(PartitionId partition) const;
+  // Whether it may begin to keep hints, as far as this node's view goes.
+  bool MayKeep(NodeId node) const;
   // Then a stand-in takes writes in as a guest.
   bool NoOwnerIsHealthy(PartitionId partition) const;
   void StartWrite(Origin origin, WriteRequest request, Instant now);

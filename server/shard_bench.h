@@ -135,6 +135,14 @@ class ShardBench {
     Show();
     return *this;
   }
+  ShardBench& SetState(const std::string& name, MemberState state) {
+    topology_ = NextOf(topology_);
+    for (Member& member : topology_.members) {
+      if (member.name == name) member.state = state;
+    }
+    Show();
+    return *this;
+  }
   // A document in which nothing is new.
   ShardBench& NewEpoch() {
     topology_ = NextOf(topology_);
@@ -168,7 +176,9 @@ class ShardBench {
   }
   // From this node to one that is no owner.
   ShardBench& MoveAway() { return MoveAll("a", Outsider()); }
-  absl::Span<const NodeId> Owners() const { return view_->Owners(Item("key").partition); }
+  absl::Span<const NodeId> OwnersOf(const ItemKey& item) const {
+    return view_->Owners(item.partition);
+  }
   // The last member that does not own the partition of the tests.
   std::string Outsider() const {
     std::string name;

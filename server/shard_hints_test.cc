@@ -1,6 +1,7 @@
 // Shard and what it keeps for others.
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,61 @@ TEST(Shard, AHintIsAcknowledgedOnceItIsDurable) {
   bench.HearAbout(item.partition, bench.topology().epoch, "c", hint, 5);
   EXPECT_EQ(bench.Take(), "commit");
   EXPECT_EQ(bench.Commit().Take(), "HintReply>c");
+}
+
+TEST(Shard, WhoLeavesTakesNoHintInAndStaysWhileItKeepsOne) {
+  Bench bench(kFour);
+  const ItemKey item = bench.Foreign();
+  const auto hint = [&](ExchangeId exchange) {
+    const Hint one = bench.HintOf("b", item, "milk");
+    return bench.HearAbout(item.partition, bench.topology().epoch, "c", one, exchange).CommitAll();
+  };
+  EXPECT_EQ(hint(5), "HintReply>c");
+  bench.SetState("a", MemberState::kLeaving);
+  EXPECT_EQ(hint(6), "Failed>c") << "another one may keep it";
+  EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded);
+  EXPECT_FALSE(bench.shard().MayDepart(bench.topology().epoch));
+  bench.Greet("b").Wake(0).Take();
+  bench.EndHintScan().Take();
+  bench.HearAbout(item.partition, bench.topology().epoch, "b", ApplyReply{}).CommitAll();
+  EXPECT_TRUE(bench.shard().MayDepart(bench.topology().epoch));
+  EXPECT_FALSE(bench.shard().MayDepart(Epoch(bench.topology().epoch.value() + 1)))
+      << "in between it may have been to stay";
+  bench.SetState("a", MemberState::kActive);
+  EXPECT_FALSE(bench.shard().MayDepart(bench.topology().epoch)) << "it stays after all";
+  EXPECT_EQ(hint(7), "HintReply>c");
+}
+
+TEST(Shard, WhoLeavesTakesNoWriteInAsAGuest) {
+  Bench bench(kFour);
+  bench.Lose("b").Lose("c").Lose("d");
+  const ItemKey item = bench.Foreign();
+  bench.SetState("a", MemberState::kLeaving);
+  bench.WriteSloppily(1, item, "milk", 1).CommitAll();
+  EXPECT_EQ(bench.shard().figures().stand_in.guests, 0u);
+  bench.SetState("a", MemberState::kWaiting).WriteSloppily(2, item, "milk", 1);
+  EXPECT_EQ(bench.CommitAll(), "reply 2 OK");
+  EXPECT_EQ(bench.shard().figures().stand_in.guests, 1u);
+}
+
+TEST(Shard, WhoLeavesIsAskedToStandInAfterAllOthers) {
+  for (const std::string leaver : {"", "d", "e"}) {
+    Bench bench({.members = {"a", "b", "c", "d", "e"}, .slices = 16});
+    const ItemKey item = bench.Mine();
+    std::string lost;
+    std::set<std::string> outside = {"b", "c", "d", "e"};
+    for (const NodeId owner : bench.OwnersOf(item)) {
+      outside.erase(bench.NameOf(owner));
+      if (bench.NameOf(owner) != "a") lost = bench.NameOf(owner);
+    }
+    ASSERT_EQ(outside.size(), 2u);
+    const std::string leaves = leaver == "d" ? *outside.begin() : *outside.rbegin();
+    if (!leaver.empty()) bench.SetState(leaves, MemberState::kLeaving);
+    bench.Lose(lost).WriteSloppily(1, item, "milk", 2);
+    const std::string sent = bench.CommitAll();
+    EXPECT_NE(sent.find("Hint>"), std::string::npos) << sent;
+    EXPECT_TRUE(leaver.empty() || sent.find("Hint>" + leaves) == std::string::npos) << sent;
+  }
 }
 
 TEST(Shard, AHintOfAPeriodicTableIsAcknowledgedUnsynced) {

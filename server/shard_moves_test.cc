@@ -108,7 +108,7 @@ TEST(ShardMoves, WhatAnOwnerReportedIsForgottenWithItsCopy) {
   for (const bool moved : {false, true}) {
     Bench bench(Four(/*owned=*/true));
     std::vector<std::string> others;
-    for (const NodeId owner : bench.Owners()) {
+    for (const NodeId owner : bench.OwnersOf(bench.Item("key"))) {
       if (bench.NameOf(owner) != "a") others.push_back(bench.NameOf(owner));
     }
     for (Token token = 1; token <= 3000; ++token) bench.Write(token, "key", "x", 1);

@@ -374,6 +374,9 @@ bool SimCluster::AtRest() const {
     if (!TakesPart(node)) continue;
     const Topology& topology = node.node->control().view()->topology();
     if (!topology.moves.empty() || MakePlan(topology).moves > 0) return false;
+    for (const Member& member : topology.members) {
+      if (member.state == MemberState::kLeaving) return false;
+    }
   }
   return true;
 }

@@ -263,8 +263,9 @@ void SimCluster::PerformMovement(int index) {
   const View& view = *node.node->control().view();
   const Time now = NowAt(node).monotonic;
   if (movement.IsDue(view, now)) {
-    Movement::Ready ready;
+    Movement::Ready ready{.may_depart = true};
     for (int shard = 0; shard < options_.shards; ++shard) {
+      ready.may_depart = ready.may_depart && node.node->shard(shard).MayDepart(view.epoch());
       for (const MoveRef& ref : node.node->shard(shard).MovesToStep(MoveStep::kFilling)) {
         ready.filled.push_back(ref);
       }
