@@ -72,12 +72,14 @@ void ControlSeat::Move(Instant now) {
   };
   const auto answers = std::make_shared<Answers>();
   answers->left = lanes_.size();
+  answers->ready.may_depart = true;
   for (Lane* lane : lanes_) {
-    lane->AskMoves([this, answers](std::vector<MoveRef> filled, std::vector<MoveRef> switched) {
+    lane->AskMoves(view.epoch(), [this, answers](const Movement::Ready& of_one) {
       std::lock_guard<std::mutex> lock(answers->mutex);
       Movement::Ready& ready = answers->ready;
-      ready.filled.insert(ready.filled.end(), filled.begin(), filled.end());
-      ready.switched.insert(ready.switched.end(), switched.begin(), switched.end());
+      ready.filled.insert(ready.filled.end(), of_one.filled.begin(), of_one.filled.end());
+      ready.switched.insert(ready.switched.end(), of_one.switched.begin(), of_one.switched.end());
+      ready.may_depart = ready.may_depart && of_one.may_depart;
       if (--answers->left > 0) return;
       lanes_.front()->Post(
           [this, ready = std::move(ready)](Instant then) { OnReady(ready, then); });

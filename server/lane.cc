@@ -140,10 +140,11 @@ void Lane::Install(std::shared_ptr<const View> view, std::function<void(absl::St
   });
 }
 
-void Lane::AskMoves(
-    std::function<void(std::vector<MoveRef> filled, std::vector<MoveRef> switched)> done) {
-  loop_.Post([this, done = std::move(done)](Instant) {
-    done(shard_->MovesToStep(MoveStep::kFilling), shard_->MovesToStep(MoveStep::kSwitched));
+void Lane::AskMoves(Epoch epoch, std::function<void(Movement::Ready)> done) {
+  loop_.Post([this, epoch, done = std::move(done)](Instant) {
+    done({.filled = shard_->MovesToStep(MoveStep::kFilling),
+          .switched = shard_->MovesToStep(MoveStep::kSwitched),
+          .may_depart = shard_->MayDepart(epoch)});
   });
 }
 

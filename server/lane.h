@@ -29,6 +29,7 @@
 #include "server/control_seat.h"
 #include "server/event_loop.h"
 #include "server/membership_seat.h"
+#include "server/movement.h"
 #include "server/node.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
@@ -99,9 +100,9 @@ class Lane {
   // Of lane 0: Control's too.
   void OnDiskFailed();
   void Install(std::shared_ptr<const View> view, std::function<void(absl::Status)> done);
-  // What may step of the moves to this node (Shard::MovesToStep); `done` must only post.
-  void AskMoves(
-      std::function<void(std::vector<MoveRef> filled, std::vector<MoveRef> switched)> done);
+  // What may step of the moves to this node, and whether it may depart, as far as this lane's shard
+  // goes; `done` must only post.
+  void AskMoves(Epoch epoch, std::function<void(Movement::Ready)> done);
   // The queue that the lane's thread polls; its server's form is null where it has none.
   grpc::CompletionQueue* queue() { return loop_.queue(); }
   grpc::ServerCompletionQueue* server_queue() { return server_queue_; }
