@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "ring/check.h"
+#include "ring/voters.h"
 
 namespace gyre {
 namespace {
@@ -77,11 +78,23 @@ void DropMember(Topology* topology, NodeId id) {
   removed.insert(std::lower_bound(removed.begin(), removed.end(), id), id);
 }
 
-// Members that are dead and own nothing. Who leaves may keep hints yet, and says itself when it
-// keeps none (Depart).
+bool Has(absl::Span<const NodeId> nodes, NodeId node) {
+  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
+}
+
+bool Votes(const Topology& topology, NodeId node) {
+  return Has(topology.voters, node) || Has(topology.voters_before, node);
+}
+
+bool MayGo(const Topology& topology, NodeId node) {
+  return OwnsNothing(topology, node) && !Votes(topology, node);
+}
+
+// Members that are dead and may go. Who leaves may keep hints yet, and says itself when it keeps
+// none (Depart).
 void DropMembers(Topology* topology) {
   for (const Member& member : std::vector<Member>(topology->members)) {
-    const bool goes = member.state == MemberState::kDead && OwnsNothing(*topology, member.id);
+    const bool goes = member.state == MemberState::kDead && MayGo(*topology, member.id);
     if (goes) DropMember(topology, member.id);
   }
 }
@@ -123,10 +136,6 @@ Ownership Arrived(const Topology& topology, const Ownership& family) {
     std::replace(begin, begin + static_cast<int64_t>(each), move.from, move.to);
   }
   return arrived;
-}
-
-bool Has(absl::Span<const NodeId> nodes, NodeId node) {
-  return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
 
 struct Step {
@@ -233,7 +242,7 @@ absl::StatusOr<Topology> LeaveMember(const Topology& topology, std::string_view 
 absl::StatusOr<Topology> Depart(const Topology& topology, NodeId member) {
   const Member* const found = FindMember(topology, member);
   const bool goes = found != nullptr && found->state == MemberState::kLeaving;
-  if (!goes || !OwnsNothing(topology, member)) return topology;
+  if (!goes || !MayGo(topology, member)) return topology;
   Topology next = NextOf(topology);
   DropMember(&next, member);
   return Ended(std::move(next));
@@ -406,6 +415,21 @@ Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done) {
   if (next.moves.size() == topology.moves.size()) return topology;
   DropMembers(&next);
   return next;
+}
+
+// --------------------------------------------------------------------------------------------
+// voters
+
+Topology ElectVoters(const Topology& topology) {
+  Topology next = NextOf(topology);
+  next.voters = ChooseVoters(topology);
+  if (next.voters != topology.voters) {
+    next.voters_before = topology.voters;
+    return next;
+  }
+  DropMembers(&next);
+  const bool changes = !topology.voters_before.empty() || next.members != topology.members;
+  return changes ? next : topology;
 }
 
 }  // namespace gyre

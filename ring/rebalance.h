@@ -108,9 +108,16 @@ Topology SwitchMoves(const Topology& topology, absl::Span<const MoveRef> ready);
 // or, where it is dead, every other owner does; and `to` has all that `from` minted.
 Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done);
 
-// Whether a member owns no partition, and none is on its way to or from it. Once that is so, who is
-// dead is a member no more, and who leaves may be none.
+// Whether a member owns no partition, and none is on its way to or from it. Once that is so, and
+// it does not vote, who is dead is a member no more, and who leaves may be none.
 bool OwnsNothing(const Topology& topology, NodeId member);
+
+// ---- voters
+
+// The voters are those that should vote (ring/voters.h). That takes a document which the voters
+// before agree to as well, and then one without them, so that they may go. No change where all of
+// that is done.
+Topology ElectVoters(const Topology& topology);
 
 }  // namespace gyre
 

@@ -81,7 +81,7 @@ Topology Departed(Topology topology) {
 Topology Settled(Topology topology, uint64_t* moves = nullptr) {
   for (int rounds = 0; rounds < 10'000; ++rounds) {
     const Epoch before = topology.epoch;
-    topology = Begun(topology);
+    topology = Begun(ElectVoters(topology));
     const std::vector<MoveRef> ready = RefsOf(topology, MoveStep::kFilling);
     if (moves != nullptr) *moves += ready.size();
     topology = Ok(SwitchMoves(topology, ready));

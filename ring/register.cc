@@ -104,16 +104,23 @@ Acceptor::Answer Acceptor::Handle(const RegisterRequest& request) {
   return {};
 }
 
-Proposer::Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options,
-                   Random random)
-    : voters_(std::move(voters)),
+Proposer::Proposer(VoterSets known, VotersOf voters_of, Ballot first, Change change,
+                   Options options, Random random)
+    : known_(std::move(known)),
+      voters_of_(std::move(voters_of)),
       change_(std::move(change)),
       options_(options),
       random_(random),
       ballot_(first) {
-  GYRE_CHECK(!voters_.empty(), "a register has voters");
+  GYRE_CHECK(!known_.now.empty(), "a register has voters");
   GYRE_CHECK(ballot_.round >= 1 && ballot_.node != NodeId(), "round 0 and node 0 are no ballot");
 }
+
+Proposer::Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options,
+                   Random random)
+    : Proposer(
+          VoterSets{voters}, [voters](const std::string&) { return VoterSets{voters}; }, first,
+          std::move(change), options, random) {}
 
 Proposer::Step Proposer::Start(Time now) {
   GYRE_CHECK(state_ == State::kIdle, "a proposer starts once");
@@ -126,51 +133,82 @@ Proposer::Step Proposer::BeginAttempt(Time now) {
   state_ = State::kPreparing;
   best_accepted_ = Ballot();
   value_.clear();
+  quorum_ = known_;
+  votes_.clear();
   wake_up_ = now + options_.attempt_timeout;
-  return Broadcast(RegisterPhase::kPrepare, "");
+  return Ask(RegisterPhase::kPrepare, "");
 }
 
-Proposer::Step Proposer::Broadcast(RegisterPhase phase, const std::string& value) {
-  votes_.assign(voters_.size(), Vote::kNone);
+Proposer::Step Proposer::Ask(RegisterPhase phase, const std::string& value) {
   Step step;
   step.wake_up = wake_up_;
-  step.sends.reserve(voters_.size());
-  for (const NodeId voter : voters_) step.sends.push_back({voter, {phase, ballot_, value}});
+  for (const std::vector<NodeId>* set : {&quorum_.now, &quorum_.before}) {
+    for (const NodeId voter : *set) {
+      if (!votes_.try_emplace(voter, Vote::kNone).second) continue;
+      step.sends.push_back({voter, {phase, ballot_, value}});
+    }
+  }
   return step;
 }
 
-size_t Proposer::Count(Vote vote) const {
-  return static_cast<size_t>(std::count(votes_.begin(), votes_.end(), vote));
+size_t Proposer::Count(const std::vector<NodeId>& voters, Vote vote) const {
+  return static_cast<size_t>(std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
+    const auto it = votes_.find(voter);
+    return it != votes_.end() && it->second == vote;
+  }));
+}
+
+bool Proposer::Agreed() const {
+  const auto majority = [this](const std::vector<NodeId>& set) {
+    return Count(set, Vote::kGranted) > set.size() / 2;
+  };
+  return majority(quorum_.now) && (quorum_.before.empty() || majority(quorum_.before));
+}
+
+bool Proposer::Hopeless() const {
+  const auto lost = [this](const std::vector<NodeId>& set) {
+    return !set.empty() && set.size() - Count(set, Vote::kRefused) <= set.size() / 2;
+  };
+  return lost(quorum_.now) || lost(quorum_.before);
 }
 
 Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time now) {
   Step nothing;
   nothing.wake_up = wake_up_;
-  const auto voter = std::find(voters_.begin(), voters_.end(), from);
-  if (state_ == State::kDone || voter == voters_.end()) return nothing;
+  const auto asked = votes_.find(from);
+  if (state_ == State::kDone || asked == votes_.end()) return nothing;
   highest_round_ = std::max(highest_round_, reply.promised.round);
   const bool preparing = state_ == State::kPreparing && reply.phase == RegisterPhase::kPrepare;
-  const bool accepting = state_ == State::kAccepting && reply.phase == RegisterPhase::kAccept;
+  const bool accepting = (state_ == State::kSettling || state_ == State::kAccepting) &&
+                         reply.phase == RegisterPhase::kAccept;
   if (reply.ballot != ballot_ || (!preparing && !accepting)) return nothing;
-  Vote& vote = votes_[static_cast<size_t>(voter - voters_.begin())];
+  Vote& vote = asked->second;
   if (vote == Vote::kGranted) return nothing;
   // A repeated prepare is refused by the very acceptor that granted it: its grant may come later.
   vote = reply.granted ? Vote::kGranted : Vote::kRefused;
-  if (preparing && reply.granted && reply.accepted > best_accepted_) {
-    best_accepted_ = reply.accepted;
-    value_ = reply.value;
-  }
-  if (Count(Vote::kGranted) >= Majority()) {
-    if (preparing) return OnPrepared(now);
-    RegisterOutcome outcome;
-    outcome.kind = RegisterOutcome::Kind::kCommitted;
-    outcome.value = value_;
-    return Finish(std::move(outcome));
-  }
-  if (voters_.size() - Count(Vote::kRefused) < Majority()) {
+  if (preparing && reply.granted) return OnPromise(reply, now);
+  if (accepting && Agreed()) return OnAccepted(now);
+  if (Hopeless()) {
     return GiveUpAttempt(now, absl::AbortedError("preempted by a greater ballot"));
   }
   return nothing;
+}
+
+// Who is to be asked follows from what the promises tell, and may grow with each of them.
+Proposer::Step Proposer::OnPromise(const RegisterReply& reply, Time now) {
+  if (reply.accepted > best_accepted_) {
+    best_accepted_ = reply.accepted;
+    value_ = reply.value;
+    quorum_ = voters_of_(value_);
+  } else if (best_accepted_ == Ballot() && Agreed()) {
+    quorum_ = voters_of_("");  // nothing was accepted so far
+  }
+  Step more = Ask(RegisterPhase::kPrepare, "");
+  if (Agreed()) return OnPrepared(now);
+  if (Hopeless()) {
+    return GiveUpAttempt(now, absl::AbortedError("preempted by a greater ballot"));
+  }
+  return more;
 }
 
 // The rules on a value that may hold our change already. Below every unresolved ballot of ours: a
@@ -180,6 +218,7 @@ Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time n
 Proposer::Step Proposer::OnPrepared(Time now) {
   const bool ours =
       std::find(unresolved_.begin(), unresolved_.end(), best_accepted_) != unresolved_.end();
+  bool settle = false;
   if (!ours) {
     const bool may_hold_ours = !unresolved_.empty() && best_accepted_ > unresolved_.front();
     if (may_hold_ours && options_.repeat == Repeat::kNever) {
@@ -188,21 +227,49 @@ Proposer::Step Proposer::OnPrepared(Time now) {
       outcome.status = absl::UnknownError("preempted after the change was sent");
       return Finish(std::move(outcome));
     }
+    settle = !quorum_.before.empty() && best_accepted_ != settled_;
+  }
+  if (!ours && !settle) {
     absl::StatusOr<std::string> next = change_(value_);
-    if (!next.ok()) {
+    // A refusal writes nothing, so it does not bury what an earlier attempt left behind. What was
+    // met does, once it is written again as it stands.
+    const bool met_one = best_accepted_ != Ballot();
+    const bool buried = unresolved_.empty() || (met_one && best_accepted_ == settled_);
+    settle = !next.ok() && !buried && met_one;
+    if (!next.ok() && !settle) {
       RegisterOutcome outcome;
-      // A refusal writes nothing, so it does not bury what an earlier attempt left behind.
-      outcome.kind =
-          unresolved_.empty() ? RegisterOutcome::Kind::kRefused : RegisterOutcome::Kind::kUnknown;
+      outcome.kind = buried ? RegisterOutcome::Kind::kRefused : RegisterOutcome::Kind::kUnknown;
       outcome.status = next.status();
       return Finish(std::move(outcome));
     }
-    value_ = *std::move(next);
+    if (next.ok()) {
+      const VoterSets made = voters_of_(*next);
+      GYRE_CHECK(*next == value_ || made.before == quorum_.now ||
+                     (made.before.empty() && made.now == quorum_.now),
+                 "who voted so far has a say in what comes");
+      value_ = *std::move(next);
+      quorum_ = made;
+    }
   }
-  unresolved_.push_back(ballot_);
-  state_ = State::kAccepting;
+  if (!settle) unresolved_.push_back(ballot_);
+  state_ = settle ? State::kSettling : State::kAccepting;
   wake_up_ = now + options_.attempt_timeout;
-  return Broadcast(RegisterPhase::kAccept, value_);
+  votes_.clear();
+  return Ask(RegisterPhase::kAccept, value_);
+}
+
+Proposer::Step Proposer::OnAccepted(Time now) {
+  if (state_ == State::kAccepting) {
+    RegisterOutcome outcome;
+    outcome.kind = RegisterOutcome::Kind::kCommitted;
+    outcome.value = value_;
+    return Finish(std::move(outcome));
+  }
+  settled_ = ballot_;
+  known_ = quorum_;
+  // What is chosen now does not descend from what we sent before, and buries it.
+  if (!unresolved_.empty() && best_accepted_ < unresolved_.front()) unresolved_.clear();
+  return BeginAttempt(now);
 }
 
 Proposer::Step Proposer::GiveUpAttempt(Time now, absl::Status why) {

@@ -6,6 +6,34 @@
 // the result accepted by a majority under the same ballot. A read is a change that returns the same
 // value. The topology document is the first user.
 //
+// VOTERS may change. A value says itself who votes on it (VoterSets), and the initial value "" too:
+//   - A value is chosen once a majority of its `now` and, where it has such, a majority of its
+//     `before` have accepted it under one ballot. One that is made from d under a ballot has the
+//     same `now` as d and no `before`; or another `now`, and `before` is d's `now`.
+//   - A proposer goes on from d, the value accepted under the greatest ballot that any promise told
+//     of, only once it has promises of a majority of d's `now` and, where there is one, of d's
+//     `before`. Whose word it lacks for that it asks under the same ballot.
+//   - Where d has a `before`, it may be unchosen, and is first brought to be chosen as it stands;
+//     its change is made by the attempt behind that.
+// Source: joint quorums as in Ongaro, "Consensus: Bridging Theory and Practice" (2014), section
+// 4.3, here for a register without a log, so that a change need not be of one voter at a time as in
+// CASPaxos, section 2.3.
+//
+// Why it is one chain. Let b be chosen, and b' > b the least ballot with promises enough to go on,
+// from a < b. Let p be the last ballot from which both b and a descend, directly or not, and V the
+// `now` of its value. As long as nothing that V has to agree to is chosen, a line that begins at p
+// has values of V only, and at its end at most one whose `before` is V: nobody goes on from that
+// before it is chosen. On the line to b there is a first ballot x that V has to agree to and that
+// is chosen, for b is. On the line to a there is none: of two that were chosen under ballots below
+// b' the later descends from the earlier, for b' is the least that breaks the rule, and so p would
+// not be the last. So the value of a has V as its `now` or its `before`, and b' has promises of a
+// majority of V, which tell of no ballot above a; and a majority of V has accepted x. If x > a, one
+// of the two is a promise that was broken, or that told of x; if x < a, then a descends from x, and
+// p is not the last.
+//   What the last rule is for: v (from C0 to C1) is accepted by one node. Another proposer goes on
+// from it, and has w (of C1) chosen by C1 alone. A third, that asks a majority of C0 without those
+// nodes, meets neither, and has something else chosen by C0.
+//
 // Pure code: a step is (event, now) -> messages, wake-up, outcome. An instance belongs to one
 // thread.
 //
@@ -15,6 +43,7 @@
 // id.
 //
 // Always holds:
+//   - An acceptor answers whether it votes or not: it holds what it holds.
 //   - An acceptor grants each ballot at most once. So two attempts that share a ballot (two
 //     proposers of one node, or a proposer restarted with a used ballot) cannot both gain a
 //     majority.
@@ -22,14 +51,16 @@
 //     chain. (A change that reached a minority may be finished by whoever comes next, under its own
 //     change.)
 //   - A change is in the chain at most once (unless Repeat::kHarmless allows more). kCommitted
-//     means once; kRefused and kNotApplied mean never; kUnknown means that an acceptor may hold it
-//     and another proposer may still choose it, so a caller that needs to know must read.
+//     means once; kNotApplied means never, and so does kRefused, but that a harmless change may be
+//     beneath what refuses it now; kUnknown means that an acceptor may hold it and another proposer
+//     may still choose it, so a caller that needs to know must read.
 
 #ifndef GYRE_RING_REGISTER_H_
 #define GYRE_RING_REGISTER_H_
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -78,6 +109,13 @@ struct RegisterReply {
   std::string value;  // granted kPrepare only
 };
 
+// Who has to agree on a value, each set for itself by a majority.
+struct VoterSets {
+  std::vector<NodeId> now;          // distinct, at least one
+  std::vector<NodeId> before = {};  // of the value that it was made from, where those are others
+  friend bool operator==(const VoterSets&, const VoterSets&) = default;
+};
+
 class Acceptor {
  public:
   struct Answer {
@@ -113,8 +151,11 @@ struct RegisterOutcome {
 class Proposer {
  public:
   // From the current value ("" at first) to the next, or a refusal. May be called once per attempt,
-  // and must be a pure function of its argument.
+  // and must be a pure function of its argument. The voters of the next: see the top.
   using Change = std::function<absl::StatusOr<std::string>(const std::string& current)>;
+
+  // Whose agreement a value needs ("": what the register holds at first). A pure function.
+  using VotersOf = std::function<VoterSets(const std::string& value)>;
 
   // May the change be applied to a value that may already contain it? kNever: no (a counter); the
   // outcome is kUnknown instead. kHarmless: yes (a read, "make sure that table t exists").
@@ -148,7 +189,12 @@ class Proposer {
 
   // `first` is the ballot of the first attempt: {a round of at least 1, self}. A round above the
   // last one seen saves a conflict, no more: any round is safe.
-  // REQUIRES: voters distinct and not empty; first.round >= 1; first.node is this node's id.
+  // `known`: those of the newest value that this node knows to be chosen, who are asked first. Any
+  // are safe; where none of them is a voter any more, or knows who is, nothing is committed.
+  // REQUIRES: first.round >= 1; first.node is this node's id.
+  Proposer(VoterSets known, VotersOf voters_of, Ballot first, Change change, Options options,
+           Random random);
+  // Of a register whose voters never change.
   Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options, Random random);
 
   [[nodiscard]] Step Start(Time now);
@@ -160,23 +206,32 @@ class Proposer {
   // Harmless when early or repeated.
   [[nodiscard]] Step OnTimer(Time now);
 
+  // A newer value is known to be chosen: from the next attempt on its voters are asked first.
+  void SetKnown(VoterSets known) { known_ = std::move(known); }
+
   // The ballot of the attempt under way (after the outcome, of the last one): where a next proposer
   // of this node may go on from.
   Ballot ballot() const { return ballot_; }
 
  private:
-  enum class State : uint8_t { kIdle, kPreparing, kAccepting, kWaiting, kDone };
+  // kSettling: what was met, which may be unchosen, is to be accepted as it stands.
+  enum class State : uint8_t { kIdle, kPreparing, kSettling, kAccepting, kWaiting, kDone };
   enum class Vote : uint8_t { kNone, kRefused, kGranted };
 
   Step BeginAttempt(Time now);
+  Step OnPromise(const RegisterReply& reply, Time now);
   Step OnPrepared(Time now);
+  Step OnAccepted(Time now);
   Step GiveUpAttempt(Time now, absl::Status why);
   Step Finish(RegisterOutcome outcome);
-  Step Broadcast(RegisterPhase phase, const std::string& value);
-  size_t Majority() const { return voters_.size() / 2 + 1; }
-  size_t Count(Vote vote) const;
+  // Of those in quorum_ who have not been asked in this phase.
+  Step Ask(RegisterPhase phase, const std::string& value);
+  size_t Count(const std::vector<NodeId>& voters, Vote vote) const;
+  bool Agreed() const;    // a majority of each set in quorum_
+  bool Hopeless() const;  // too many have refused for that
 
-  const std::vector<NodeId> voters_;
+  VoterSets known_;
+  const VotersOf voters_of_;
   const Change change_;
   const Options options_;
   Random random_;
@@ -186,9 +241,11 @@ class Proposer {
   int attempts_ = 0;
   uint64_t highest_round_ = 0;  // seen in any reply
   Time wake_up_ = Time::Never();
-  std::vector<Vote> votes_;  // of the phase under way, by index into voters_
-  Ballot best_accepted_;     // greatest among the promises of this attempt
-  std::string value_;        // kPreparing: under best_accepted_; kAccepting: what we propose
+  VoterSets quorum_;              // whose majorities the phase under way waits for
+  std::map<NodeId, Vote> votes_;  // of those asked in it
+  Ballot best_accepted_;          // greatest among the promises of this attempt
+  std::string value_;  // kPreparing: under best_accepted_; kSettling, kAccepting: what we propose
+  Ballot settled_;     // of an attempt that ended kSettling: what it proposed is chosen
   // Ballots under which we have sent a value that holds our change, without learning its fate.
   std::vector<Ballot> unresolved_;
 };

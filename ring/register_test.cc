@@ -255,6 +255,38 @@ TEST(Proposer, AHarmlessChangeIsMadeAgainOnTopOfARival) {
   EXPECT_EQ(step.sends[0].request.value, "b+a");
 }
 
+// What it sent before may be chosen yet by somebody who has not met what came between.
+TEST(Proposer, IsRefusedOnlyOnceWhatItSentBeforeIsBuried) {
+  const auto once = [](const std::string& value) -> absl::StatusOr<std::string> {
+    if (value == "b") return absl::FailedPreconditionError("b is there");
+    return value + "+a";
+  };
+  Proposer::Options options;
+  options.repeat = Proposer::Repeat::kHarmless;
+  for (const Ballot met : {At(0, 11), At(1, 11)}) {
+    Proposer proposer = Make(once, options);
+    ASSERT_EQ(proposer.Start(kStart).sends.size(), 3u);
+    ASSERT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1)), kStart).sends.empty());
+    Proposer::Step step = proposer.OnReply(NodeId(2), Promise(At(1)), kStart);
+    step = proposer.OnTimer(step.wake_up);
+    step = proposer.OnTimer(step.wake_up);
+    ASSERT_TRUE(proposer.OnReply(NodeId(1), Promise(At(2), met, "b"), kStart).sends.empty());
+    step = proposer.OnReply(NodeId(3), Promise(At(2)), kStart);
+    ASSERT_EQ(step.sends.size(), 3u);
+    EXPECT_EQ(step.sends[0].request.phase, RegisterPhase::kAccept);
+    EXPECT_EQ(step.sends[0].request.value, "b");
+    EXPECT_FALSE(proposer.OnReply(NodeId(1), Accepted(At(2)), kStart).outcome.has_value());
+    step = proposer.OnReply(NodeId(3), Accepted(At(2)), kStart);
+    ASSERT_EQ(step.sends.size(), 3u);
+    EXPECT_EQ(step.sends[0].request.phase, RegisterPhase::kPrepare);
+    EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(3), At(2), "b"), kStart).sends.empty());
+    step = proposer.OnReply(NodeId(3), Promise(At(3), At(2), "b"), kStart);
+    ASSERT_TRUE(step.outcome.has_value());
+    EXPECT_EQ(step.outcome->kind, Kind::kRefused);
+    EXPECT_EQ(step.outcome->status.message(), "b is there");
+  }
+}
+
 TEST(Proposer, ItsOutcomeIsUnknownWhenAttemptsRunOutAfterTheChangeWasSent) {
   Proposer::Options options;
   options.max_attempts = 2;
@@ -262,6 +294,108 @@ TEST(Proposer, ItsOutcomeIsUnknownWhenAttemptsRunOutAfterTheChangeWasSent) {
   const auto step = proposer.OnTimer(kStart + Duration::Seconds(100));
   ASSERT_TRUE(step.outcome.has_value());
   EXPECT_EQ(step.outcome->kind, Kind::kUnknown);
+}
+
+// ---- voters that change: a value is its text, and behind each '/' who votes from there on.
+
+std::vector<NodeId> VotersIn(std::string_view digits) {
+  std::vector<NodeId> voters;
+  for (const char digit : digits) voters.push_back(NodeId(static_cast<uint64_t>(digit - '0')));
+  return voters;
+}
+
+// "x/123" is of a document that has those voters, "x/123/234" of one that has the latter and is
+// made from one that had the former.
+VoterSets VotersOf(const std::string& value) {
+  if (value.empty()) return {VotersIn("123")};
+  const size_t last = value.rfind('/');
+  const size_t first = value.find('/');
+  VoterSets sets{VotersIn(std::string_view(value).substr(last + 1))};
+  if (first != last) {
+    sets.before = VotersIn(std::string_view(value).substr(first + 1, last - first - 1));
+  }
+  return sets;
+}
+
+Proposer OfMany(std::string known, std::string next) {
+  Proposer::Options options;
+  options.repeat = Proposer::Repeat::kHarmless;
+  return Proposer(
+      VotersOf(known), VotersOf, {5, kSelf},
+      [next](const std::string&) -> absl::StatusOr<std::string> { return next; }, options,
+      Random(1));
+}
+
+std::vector<NodeId> To(const Proposer::Step& step) {
+  std::vector<NodeId> to;
+  for (const Proposer::Step::Send& send : step.sends) to.push_back(send.to);
+  return to;
+}
+
+TEST(Proposer, AChangeOfVotersNeedsAMajorityOfThoseBeforeAndOfThoseThatCome) {
+  Proposer proposer = OfMany("", "v/123/345");
+  EXPECT_EQ(To(proposer.Start(kStart)), VotersIn("123"));
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(5)), kStart).sends.empty());
+  EXPECT_EQ(To(proposer.OnReply(NodeId(2), Promise(At(5)), kStart)), VotersIn("34512"));
+  for (int node : {4, 5, 3}) {
+    EXPECT_FALSE(proposer.OnReply(NodeId(node), Accepted(At(5)), kStart).outcome.has_value())
+        << node << ": those who voted so far have not agreed";
+  }
+  const auto step = proposer.OnReply(NodeId(1), Accepted(At(5)), kStart);
+  ASSERT_TRUE(step.outcome.has_value());
+  EXPECT_EQ(step.outcome->kind, Kind::kCommitted);
+}
+
+TEST(Proposer, AMajorityOfAllIsNoMajorityOfThoseWhoCome) {
+  Proposer proposer = OfMany("", "v/123/4");
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(5)), kStart).sends.empty());
+  EXPECT_EQ(To(proposer.OnReply(NodeId(2), Promise(At(5)), kStart)), VotersIn("4123"));
+  for (uint64_t node : {1, 2, 3}) {
+    EXPECT_FALSE(proposer.OnReply(NodeId(node), Accepted(At(5)), kStart).outcome.has_value());
+  }
+  EXPECT_TRUE(proposer.OnReply(NodeId(4), Accepted(At(5)), kStart).outcome.has_value());
+}
+
+TEST(Proposer, AsksThoseWhoVoteByWhatItMeets) {
+  Proposer proposer = OfMany("", "w/345");
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  const auto more = proposer.OnReply(NodeId(3), Promise(At(5), At(4, 9), "v/345"), kStart);
+  EXPECT_EQ(To(more), VotersIn("45"));
+  EXPECT_EQ(more.sends[0].request.phase, RegisterPhase::kPrepare);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(5)), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), Promise(At(5)), kStart).sends.empty());
+  const auto step = proposer.OnReply(NodeId(5), Promise(At(5), At(4, 9), "v/345"), kStart);
+  EXPECT_EQ(To(step), VotersIn("345"));
+  EXPECT_EQ(step.sends[0].request.value, "w/345");
+}
+
+TEST(Proposer, WhereNothingWasAcceptedThoseOfTheFirstValueHaveToSaySo) {
+  Proposer proposer = OfMany("v/4", "w/123");
+  EXPECT_EQ(To(proposer.Start(kStart)), VotersIn("4"));
+  EXPECT_EQ(To(proposer.OnReply(NodeId(4), Promise(At(5)), kStart)), VotersIn("123"));
+}
+
+TEST(Proposer, WhatMayBeUnchosenIsChosenAsItStandsBeforeAnythingIsMadeOfIt) {
+  Proposer proposer = OfMany("", "w/234");
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  const RegisterReply met = Promise(At(5), At(4, 9), "v/123/234");
+  EXPECT_EQ(To(proposer.OnReply(NodeId(2), met, kStart)), VotersIn("4"));
+  auto step = proposer.OnReply(NodeId(3), Promise(At(5)), kStart);
+  EXPECT_EQ(To(step), VotersIn("2341"));
+  EXPECT_EQ(step.sends[0].request.value, "v/123/234");
+  EXPECT_TRUE(proposer.OnReply(NodeId(4), Accepted(At(5)), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(3), Accepted(At(5)), kStart).sends.empty())
+      << "only one of those before";
+  step = proposer.OnReply(NodeId(1), Accepted(At(5)), kStart);
+  ASSERT_FALSE(step.sends.empty());
+  EXPECT_EQ(step.sends[0].request.phase, RegisterPhase::kPrepare);
+  EXPECT_EQ(proposer.ballot(), At(6));
+  const RegisterReply settled = Promise(At(6), At(5), "v/123/234");
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), settled, kStart).sends.empty());
+  step = proposer.OnReply(NodeId(3), settled, kStart);
+  EXPECT_EQ(To(step), VotersIn("234"));
+  EXPECT_EQ(step.sends[0].request.value, "w/234");
 }
 
 }  // namespace

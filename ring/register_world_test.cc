@@ -1,5 +1,6 @@
 // The register in a hostile world: several proposers, a network that loses, repeats and reorders,
-// acceptors and proposers that crash and keep only what was durable. One seed is one history.
+// acceptors and proposers that crash and keep only what was durable; and, in some worlds, voters
+// that change, of which proposers know those of some time before. One seed is one history.
 
 #include <gtest/gtest.h>
 
@@ -24,7 +25,18 @@ namespace {
 
 using Kind = RegisterOutcome::Kind;
 
-// A value is the list of the operations in it, two bytes each.
+// A value is who votes on it, a byte of bits each for those of now and those before, and the list
+// of the operations in it, two bytes each. Where the voters never change, the list alone.
+VoterSets SetsOf(std::string_view value) {
+  VoterSets sets;
+  for (uint64_t acceptor = 0; acceptor < 8; ++acceptor) {
+    const int bit = 1 << acceptor;
+    if ((value[0] & bit) != 0) sets.now.push_back(NodeId(acceptor + 1));
+    if ((value[1] & bit) != 0) sets.before.push_back(NodeId(acceptor + 1));
+  }
+  return sets;
+}
+
 std::string OperationBytes(int operation) {
   return {static_cast<char>(operation >> 8), static_cast<char>(operation & 0xff)};
 }
@@ -44,17 +56,26 @@ bool Holds(std::string_view value, int operation) {
 
 enum class Work { kAppend, kAppendUnlessOdd, kEnsure, kRead };
 
+// Of an operation that changes the voters, some other sets of three, two or one.
+constexpr char kVoters[] = {0b0000111, 0b0001110, 0b0011100, 0b0011001, 0b0000011,
+                            0b0001100, 0b0000001, 0b0010000, 0b0001011, 0b0011111};
+
 struct Tally {
   std::map<Kind, int> outcomes;
   int chosen = 0;
   int abandoned = 0;
   int crashes = 0;
+  int elections = 0;  // values with other voters than the one before
 };
 
 class World {
  public:
-  World(uint64_t seed, int acceptors, int clients, int operations_each)
-      : random_(seed), lossy_per_mille_(random_.Below(300)), operations_each_(operations_each) {
+  // `first`: the voters of the first value, as bits, where they change; or 0.
+  World(uint64_t seed, int acceptors, int clients, int operations_each, char first = 0)
+      : random_(seed),
+        lossy_per_mille_(random_.Below(300)),
+        operations_each_(operations_each),
+        first_(first == 0 ? std::string() : std::string{first, 0}) {
     for (int i = 0; i < acceptors; ++i) {
       voters_.push_back(NodeId(static_cast<uint64_t>(i) + 1));
       durable_.push_back(EncodeAcceptorState({}));
@@ -77,6 +98,7 @@ class World {
     tally.chosen += static_cast<int>(chosen_.size());
     tally.abandoned += abandoned_;
     tally.crashes += crashes_;
+    tally.elections += elections_;
     return wrong_;
   }
 
@@ -148,8 +170,33 @@ class World {
     options.repeat = repeats ? Proposer::Repeat::kHarmless : Proposer::Repeat::kNever;
     if (work == Work::kRead) reads_.insert(operation);
     // Pairs of clients share a node, and everyone starts at round 1 as if nothing was remembered.
+    const Ballot first_ballot{1, NodeId(100 + index / 2)};
+    if (!first_.empty()) {
+      // Of any time: what it knows may be long past. But who is to read the last value knows it.
+      std::string known = first_;
+      if (healthy_ && !chosen_.empty()) known = chosen_.rbegin()->second;
+      if (!healthy_ && !chosen_.empty() && random_.Chance(2, 3)) {
+        known = std::next(chosen_.begin(), random_.Below(chosen_.size()))->second;
+      }
+      const char elect = kVoters[random_.Below(std::size(kVoters))];
+      client.proposer = std::make_unique<Proposer>(
+          SetsOf(known), [this](const std::string& v) { return SetsOf(v.empty() ? first_ : v); },
+          first_ballot,
+          [this, work, operation, elect](const std::string& v) -> absl::StatusOr<std::string> {
+            const std::string& current = v.empty() ? first_ : v;
+            const std::string_view list = std::string_view(current).substr(2);
+            if (work == Work::kRead || (work == Work::kEnsure && Holds(list, operation))) {
+              return current;
+            }
+            const char now = work == Work::kAppendUnlessOdd ? elect : current[0];
+            const char before = now == current[0] ? char{0} : current[0];
+            return std::string{now, before} + std::string(list) + OperationBytes(operation);
+          },
+          options, Random(random_.Next()));
+      return Perform(index, client.proposer->Start(now_));
+    }
     client.proposer = std::make_unique<Proposer>(
-        voters_, Ballot{1, NodeId(100 + index / 2)},
+        voters_, first_ballot,
         [work, operation](const std::string& current) -> absl::StatusOr<std::string> {
           if (work == Work::kRead || (work == Work::kEnsure && Holds(current, operation))) {
             return current;
@@ -236,10 +283,23 @@ class World {
     if (holders.empty()) value = request.value;
     if (value != request.value) wrong_ = "two values under one ballot";
     holders.insert(index);
-    if (holders.size() * 2 > voters_.size()) chosen_[request.ballot] = value;
+    const auto majority = [&, &holders = holders](const std::vector<NodeId>& set) {
+      const auto held = std::count_if(
+          set.begin(), set.end(), [&](NodeId node) { return holders.contains(node.value() - 1); });
+      return static_cast<size_t>(held) > set.size() / 2;
+    };
+    const VoterSets sets = first_.empty() ? VoterSets{voters_} : SetsOf(value);
+    if (!majority(sets.now) || (!sets.before.empty() && !majority(sets.before))) return;
+    if (!chosen_.contains(request.ballot) && !sets.before.empty()) ++elections_;
+    chosen_[request.ballot] = value;
   }
 
-  void OnOutcome(const Client& client, const RegisterOutcome& outcome) {
+  std::string ListOf(const std::string& value) const {
+    return value.substr(std::min(value.size(), first_.size()));
+  }
+
+  void OnOutcome(const Client& client, RegisterOutcome outcome) {
+    outcome.value = ListOf(outcome.value);
     outcomes_[client.operation] = outcome;
     if (outcome.kind != Kind::kCommitted) return;
     for (const int operation : client.known) {
@@ -250,7 +310,8 @@ class World {
 
   void CheckEnd() {
     std::string previous;
-    for (const auto& [ballot, value] : chosen_) {
+    for (const auto& [ballot, whole] : chosen_) {
+      const std::string value = ListOf(whole);
       if (value.compare(0, previous.size(), previous) != 0) wrong_ = "chosen values are no chain";
       previous = value;
     }
@@ -277,6 +338,7 @@ class World {
   Random random_;
   const uint64_t lossy_per_mille_;
   const int operations_each_;
+  const std::string first_;  // where voters change: what the register holds at first
   bool healthy_ = false;
   Time now_;
   uint64_t sequence_ = 0;
@@ -292,6 +354,7 @@ class World {
   int last_proposal_ = 0;
   int abandoned_ = 0;
   int crashes_ = 0;
+  int elections_ = 0;
   std::set<int> reads_;
   std::set<int> committed_;
   std::map<int, RegisterOutcome> outcomes_;
@@ -331,6 +394,22 @@ TEST(RegisterWorld, WorksWithOneAcceptorAndWithTwo) {
     }
   }
   EXPECT_GT(tally.outcomes[Kind::kCommitted], 0);
+}
+
+TEST(RegisterWorld, IsOneChainWhateverTheVotersAre) {
+  Tally tally;
+  for (uint64_t seed = 1; seed <= 1500; ++seed) {
+    World world(seed, 5, 4, 6, kVoters[seed % 3 == 0 ? 6 : 0]);
+    ASSERT_EQ(world.Run(tally), "") << "seed " << seed;
+  }
+  for (const Kind kind : {Kind::kCommitted, Kind::kNotApplied, Kind::kUnknown}) {
+    EXPECT_GT(tally.outcomes[kind], 0) << "kind " << static_cast<int>(kind);
+  }
+  EXPECT_GT(tally.elections, 1500);
+  EXPECT_GT(tally.crashes, 0);
+  std::printf("%d chosen, %d of them with other voters, %d committed, %d not applied, %d unknown\n",
+              tally.chosen, tally.elections, tally.outcomes[Kind::kCommitted],
+              tally.outcomes[Kind::kNotApplied], tally.outcomes[Kind::kUnknown]);
 }
 
 }  // namespace

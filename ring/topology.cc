@@ -121,6 +121,19 @@ absl::Status ValidateMoves(const Topology& topology) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateVoters(const Topology& topology) {
+  if (topology.voters.empty()) return Broken("no voters");
+  for (const std::vector<NodeId>* voters : {&topology.voters, &topology.voters_before}) {
+    if (voters->size() > kMaxVoters) return Broken("number of voters");
+    for (size_t i = 0; i < voters->size(); ++i) {
+      if (i > 0 && (*voters)[i - 1] >= (*voters)[i]) return Broken("order of voters");
+      if (FindMember(topology, (*voters)[i]) == nullptr) return Broken("a voter that is no member");
+    }
+  }
+  if (topology.voters_before == topology.voters) return Broken("voters before the same");
+  return absl::OkStatus();
+}
+
 absl::Status ValidateTables(const Topology& topology) {
   if (topology.tables.size() > kMaxTables) return Broken("number of tables");
   if (topology.next_table_id == TableId()) return Broken("next table id");
@@ -175,12 +188,16 @@ absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t
   if (ActiveNodes(topology).empty()) {
     return absl::InvalidArgumentError("members: none of them is active");
   }
+  for (const Member& member : topology.members) {
+    if (topology.voters.size() < kMaxVoters) topology.voters.push_back(member.id);
+  }
   return topology;
 }
 
 Topology NextOf(const Topology& topology) {
   Topology next = topology;
   next.epoch = Epoch(topology.epoch.value() + 1);
+  next.voters_before.clear();
   return next;
 }
 
@@ -314,6 +331,7 @@ absl::Status ValidateTopology(const Topology& topology) {
     }
   }
   if (absl::Status status = ValidateMoves(topology); !status.ok()) return status;
+  if (absl::Status status = ValidateVoters(topology); !status.ok()) return status;
   return ValidateTables(topology);
 }
 

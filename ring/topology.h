@@ -13,6 +13,8 @@
 //     family outlives its last table, so that its partitions never change owners unnoticed.
 //   - moves sorted by partition, one for each at most; until it is switched `from` is an owner and
 //     `to` is none, and from then on the other way round; both are members
+//   - voters ascending, 1 to 7 of them; voters_before likewise, but for a document that has the
+//     same voters as the one before it, which has none; all of them are members
 //
 // Changes of members and owners: ring/rebalance.h.
 
@@ -45,6 +47,10 @@ struct Topology {
   std::vector<Ownership> families;
   std::vector<Move> moves;
   std::vector<NodeId> removed;  // members once, and never again; sorted
+  // Who holds the register that this document is in, and, where the document before it had others,
+  // those: both have to agree to it (ring/register.h).
+  std::vector<NodeId> voters;
+  std::vector<NodeId> voters_before;
 
   friend bool operator==(const Topology&, const Topology&) = default;
 };
@@ -52,15 +58,16 @@ struct Topology {
 inline constexpr size_t kMaxMembers = 1024;
 inline constexpr size_t kMaxTables = 4096;
 inline constexpr size_t kMaxRemoved = UINT16_MAX;
+inline constexpr size_t kMaxVoters = 7;
 inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table or address
 
 // The document of epoch 1, the same on every node that has the same configuration, whatever the
-// order of `members`. Fills in member ids. InvalidArgument: no or too many members, a bad or
-// repeated name, slices not a power of two.
+// order of `members`. Fills in member ids; the first 7 by id are its voters. InvalidArgument: no or
+// too many members, a bad or repeated name, slices not a power of two.
 absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
                                          std::vector<Member> members);
 
-// What every change begins with: the document of the next epoch.
+// What every change begins with: the document of the next epoch, with the same voters.
 Topology NextOf(const Topology& topology);
 
 // Null where there is none.

@@ -3,6 +3,7 @@
 //   document := format:u16 epoch:u64 cluster:u64 cluster_name:str slices:u32 next_table_id:u16
 //               members:u16 member*  tables:u16 table*  families:u8 family*
 //               moves:u32 move*  removed:u16 node:u64*
+//               voters:u8 member_index:u16*  voters_before:u8 member_index:u16*
 //   member   := name:str zone:str client_address:str peer_address:str state:u8 key:u64
 //   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
 //               conflict:u8 durability:u8 quorum:u8 ttl_ms:u64
@@ -10,10 +11,11 @@
 //   move     := partition:u32 from_index:u16 to_index:u16 since:u64 switched:u64
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 4. A member's id is the hash of its name and key and not
+// Integers are big endian. format is 5. A member's id is the hash of its name and key and not
 // written; a move is switched where the epoch of that is not 0. A valid document has exactly one
-// encoding. Formats 1 to 3 are read and not written: in 3 members have no state and no key, and
-// nothing moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
+// encoding. Formats 1 to 4 are read and not written: in 4 there are no voters, for the first seven
+// of the configuration's members always voted; in 3 members have no state and no key, and nothing
+// moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
 // expired, and in 1 no quorum either, for there were strict ones only.
 
 #include <algorithm>
@@ -27,7 +29,8 @@
 namespace gyre {
 namespace {
 
-constexpr uint16_t kFormat = 4;
+constexpr uint16_t kFormat = 5;
+constexpr uint16_t kFormatWithoutVoters = 4;
 constexpr uint16_t kFormatWithoutMoves = 3;
 constexpr uint16_t kFormatWithoutTtl = 2;
 constexpr uint16_t kFormatWithoutQuorum = 1;
@@ -100,6 +103,25 @@ bool GetFamily(ByteReader& in, const Topology& topology, Ownership& family) {
   return true;
 }
 
+// False where one of them is no member.
+bool GetVoters(ByteReader& in, const Topology& topology, std::vector<NodeId>& voters) {
+  for (uint8_t left = in.Get<uint8_t>(); left > 0; --left) {
+    const size_t index = in.Get<uint16_t>();
+    if (in.failed() || index >= topology.members.size()) return false;
+    voters.push_back(topology.members[index].id);
+  }
+  return true;
+}
+
+// Those that always voted: of the configuration's members, who have no key, the first by id. Every
+// node comes to the same.
+void SetFirstVoters(Topology* topology) {
+  for (const Member& member : topology->members) {
+    const bool of_the_first = member.key == 0 && topology->voters.size() < kMaxVoters;
+    if (of_the_first) topology->voters.push_back(member.id);
+  }
+}
+
 }  // namespace
 
 std::string EncodeTopology(const Topology& topology) {
@@ -148,6 +170,10 @@ std::string EncodeTopology(const Topology& topology) {
   }
   out.Put(static_cast<uint16_t>(topology.removed.size()));
   for (const NodeId id : topology.removed) out.Put(id.value());
+  for (const std::vector<NodeId>* voters : {&topology.voters, &topology.voters_before}) {
+    out.Put(static_cast<uint8_t>(voters->size()));
+    for (const NodeId voter : *voters) out.Put(MemberIndex(topology, voter));
+  }
   return out.Take();
 }
 
@@ -183,6 +209,12 @@ absl::StatusOr<Topology> DecodeTopology(std::string_view bytes) {
     for (uint16_t left = in.Get<uint16_t>(); left > 0 && !in.failed(); --left) {
       topology.removed.emplace_back(in.Get<uint64_t>());
     }
+  }
+  if (format <= kFormatWithoutVoters) {
+    SetFirstVoters(&topology);
+  } else if (!GetVoters(in, topology, topology.voters) ||
+             !GetVoters(in, topology, topology.voters_before)) {
+    return garbage;
   }
   if (!in.finished()) return garbage;
   if (absl::Status status = ValidateTopology(topology); !status.ok()) return status;

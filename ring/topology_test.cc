@@ -201,6 +201,11 @@ TEST(Topology, ValidationNamesEachBrokenRule) {
   EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[0] = NodeId(1); }));
   EXPECT_TRUE(broken([](Topology& t) { t.families[0].owners[1] = t.families[0].owners[0]; }));
   EXPECT_TRUE(broken([](Topology& t) { t.removed = {t.members[0].id}; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters.clear(); }));
+  EXPECT_TRUE(broken([](Topology& t) { std::swap(t.voters[0], t.voters[1]); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters[0] = NodeId(1); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters_before = t.voters; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters_before = {NodeId(1)}; }));
   EXPECT_TRUE(broken([](Topology& t) { t.removed = {NodeId(2), NodeId(1)}; }));
   EXPECT_TRUE(broken([](Topology& t) {
     for (Member& member : t.members) member.state = MemberState::kWaiting;
@@ -245,10 +250,23 @@ std::string InOlderFormat(const Topology& topology, char format) {
   std::string bytes = EncodeTopology(topology);
   bytes[1] = format;
   for (const Member& member : topology.members) {  // behind each: state and key
-    bytes.erase(bytes.find(member.peer_address) + member.peer_address.size(), 1 + 8);
+    const size_t behind = bytes.find(member.peer_address) + member.peer_address.size();
+    if (format < 4) bytes.erase(behind, 1 + 8);
   }
-  bytes.erase(bytes.size() - 6);  // no moves, and nobody removed
+  bytes.erase(bytes.size() - 2 - 2 * topology.voters.size());  // the voters
+  if (format < 4) bytes.erase(bytes.size() - 6);               // no moves, and nobody removed
   return bytes;
+}
+
+// A node that has joined since has a key.
+TEST(TopologyCodec, InTheFormatThatHadNoVotersTheFirstOfTheConfigurationVote) {
+  const Topology first = Initial(9);
+  const Topology topology =
+      *AddMember(first, {{}, "late", "zone-0", "c", "p", MemberState::kActive, 12});
+  const Topology read = *DecodeTopology(InOlderFormat(topology, 4));
+  EXPECT_EQ(read.voters.size(), kMaxVoters);
+  EXPECT_EQ(read.voters, first.voters);
+  EXPECT_EQ(read, topology);
 }
 
 TEST(TopologyCodec, InTheFormatThatHadNoMovesEveryMemberIsActive) {
@@ -287,7 +305,8 @@ Topology Moving() {
   change(LeaveMember(topology, "node-0"));
   change(BuryMember(topology, "node-1"));
   change(BeginMoves(topology, MakePlan(topology), {}));
-  return SwitchMoves(topology, {{{topology.moves[0].partition, topology.moves[0].since}}});
+  change(SwitchMoves(topology, {{{topology.moves[0].partition, topology.moves[0].since}}}));
+  return ElectVoters(topology);
 }
 
 TEST(TopologyCodec, RoundTripsADocumentInTheMiddleOfMoves) {
@@ -295,6 +314,7 @@ TEST(TopologyCodec, RoundTripsADocumentInTheMiddleOfMoves) {
   ASSERT_GT(topology.moves.size(), 3u);
   ASSERT_EQ(topology.removed.size(), 1u);
   ASSERT_EQ(topology.moves[0].step, MoveStep::kSwitched);
+  ASSERT_FALSE(topology.voters_before.empty());
   EXPECT_EQ(*DecodeTopology(EncodeTopology(topology)), topology);
 }
 
@@ -308,7 +328,7 @@ TEST(TopologyCodec, RefusesEveryTruncationAndAnyExtraByte) {
 
 TEST(TopologyCodec, RefusesANewerFormatAndSaysSo) {
   std::string bytes = EncodeTopology(Initial());
-  bytes[1] = 5;
+  bytes[1] = 6;
   EXPECT_EQ(DecodeTopology(bytes).status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
@@ -339,7 +359,7 @@ TEST(TopologyCodec, AnswersMutatedBytesWithAnErrorOrAValidDocument) {
     if (!decoded.ok()) continue;
     ++accepted;
     ASSERT_TRUE(ValidateTopology(*decoded).ok());
-    if (mutated[1] != 4) continue;  // an older format is read, and not written
+    if (mutated[1] != 5) continue;  // an older format is read, and not written
     ASSERT_EQ(EncodeTopology(*decoded), mutated) << "a document has one encoding";
   }
   EXPECT_GT(accepted, 0);

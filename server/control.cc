@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ring/check.h"
+#include "ring/voters.h"
 #include "storage/keys.h"
 
 namespace gyre {
@@ -14,6 +15,14 @@ constexpr Duration kTellAgainAfter = Duration::Millis(200);
 
 std::string TopologyKey() { return EncodeNodeKey("topology"); }
 std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
+
+// `first`: of what the register holds before the first change.
+VoterSets VotersOf(const VoterSets& first, const std::string& value) {
+  if (value.empty()) return first;
+  const absl::StatusOr<Topology> topology = DecodeTopology(value);
+  GYRE_CHECK(topology.ok(), "a value is proposed, and taken from a promise, only if it is sound");
+  return VoterSetsOf(*topology);
+}
 
 }  // namespace
 
@@ -59,42 +68,45 @@ Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorSta
   next_exchange_ = random_.Next() << 40 | 1;
 }
 
-std::vector<NodeId> Control::Voters() const {
-  std::vector<NodeId> voters;
-  for (const Member& member : initial_.members) {
-    if (voters.size() < kMaxVoters) voters.push_back(member.id);
-  }
-  return voters;
-}
-
 // ------------------------------------------------------------------------------------------
 // proposing
 
-void Control::Propose(uint64_t token, Change change, Instant now) {
+void Control::Propose(uint64_t token, Change change, Instant now, Duration spread_patience) {
   if (failed_) {
     out_.done.push_back({token, absl::InternalError("the disk of this node failed")});
     return;
   }
-  Begin(token, std::move(change), now);
+  Begin(token, std::move(change), now, spread_patience);
 }
 
-void Control::Begin(std::optional<uint64_t> token, Change change, Instant now) {
+void Control::Begin(std::optional<uint64_t> token, Change change, Instant now,
+                    Duration spread_patience) {
   const ExchangeId id = next_exchange_++;
   Proposal& proposal = proposals_[id];
   proposal.id = id;
   proposal.token = token;
+  proposal.spread_patience = spread_patience;
   Proposer::Options options;
   options.repeat = Proposer::Repeat::kHarmless;
   proposal.proposer = std::make_unique<Proposer>(
-      Voters(), Ballot{next_round_++, view_->self()},
+      VoterSetsOf(view_->topology()),
+      [first = VoterSetsOf(initial_)](const std::string& value) { return VotersOf(first, value); },
+      Ballot{next_round_++, view_->self()},
       [initial = initial_, change = std::move(change),
        met = proposal.met](const std::string& current) -> absl::StatusOr<std::string> {
         absl::StatusOr<Topology> topology = initial;
         if (!current.empty()) topology = DecodeTopology(current);
         if (!topology.ok()) return topology.status();
+        if (current.empty() && initial.epoch != Epoch(1)) {
+          return absl::UnavailableError("the voters have forgotten the topology");
+        }
         *met = topology->epoch;
+        const std::vector<NodeId> before = topology->voters;
         topology = change(*topology);
         if (!topology.ok()) return topology.status();
+        if (topology->epoch > *met && topology->voters != before) {
+          topology->voters_before = before;
+        }
         if (absl::Status sound = ValidateTopology(*topology); !sound.ok()) return sound;
         return EncodeTopology(*topology);
       },
@@ -126,14 +138,14 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
     // Somebody's change is in the register, and who made it may be gone before it told anybody.
     if (behind) {
       Begin(
-          std::nullopt, [](const Topology& topology) { return topology; }, now);
+          std::nullopt, [](const Topology& topology) { return topology; }, now, Duration());
     }
     return;
   }
   absl::StatusOr<Topology> topology = DecodeTopology(outcome.value);
   GYRE_CHECK(topology.ok(), "a value is proposed, and taken from a promise, only if it is sound");
   proposal->committed = *topology;
-  proposal->wake = now.monotonic + kSpreadPatience;
+  proposal->wake = now.monotonic + proposal->spread_patience;
   Install(*std::move(topology));
 }
 
@@ -283,6 +295,9 @@ void Control::Install(Topology topology) {
   const NodeId self = view_->self();
   const auto before = std::exchange(view_, View::Create(std::move(topology), self));
   held_.view = view_;
+  for (auto& [id, proposal] : proposals_) {
+    proposal.proposer->SetKnown(VoterSetsOf(view_->topology()));
+  }
   // Who is a member no more is to know that.
   std::set<NodeId> others;
   for (const View* view : {before.get(), static_cast<const View*>(view_.get())}) {

@@ -1,6 +1,6 @@
 // Control: this node's part in the one topology document. It is an acceptor of the register that
-// holds it (every member votes, up to the first seven), proposes changes to it for clients, and
-// spreads the newest document. Pure, stepped like a Shard.
+// holds it, whether or not the document counts it among its voters; it proposes changes for
+// clients, and spreads the newest document. Pure, stepped like a Shard.
 //
 // Order: what an acceptor promised is durable before its answer leaves; a new document is durable
 // here before anything is served by it. Control holds its messages until the performer says so
@@ -39,7 +39,6 @@ namespace gyre {
 // How long an owner of the newest document is waited for before a change is reported as done, so
 // that what the client does next meets nodes that know of it.
 inline constexpr Duration kSpreadPatience = Duration::Seconds(1);
-inline constexpr size_t kMaxVoters = 7;
 
 struct ControlEffects {
   struct Done {
@@ -66,7 +65,8 @@ class Control {
  public:
   using Change = std::function<absl::StatusOr<Topology>(const Topology&)>;
 
-  // `initial`: the document of epoch 1, the same on every node.
+  // `initial`: the document of epoch 1, the same on every node; or, at a node that joins, a newer
+  // one that was chosen. Of that the voters know, and where they do not, changes are refused here.
   Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
           Random random);
 
@@ -85,8 +85,10 @@ class Control {
   static WriteBatch StoreBatch(const Topology& topology);
 
   // Applies `change` to the newest document in the cluster. It must be a pure function of its
-  // argument, and harmless to do twice: creating what is there, dropping what is gone.
-  void Propose(uint64_t token, Change change, Instant now);
+  // argument, and harmless to do twice: creating what is there, dropping what is gone. Once it is
+  // made, it is reported when all nodes serve under it, or `spread_patience` has passed.
+  void Propose(uint64_t token, Change change, Instant now,
+               Duration spread_patience = kSpreadPatience);
   void OnMessage(NodeId from, PeerMessage message, Instant now);
   // A message showed that `from` serves under another epoch than this node.
   void OnEpochOf(NodeId from, Epoch epoch, Instant now);
@@ -118,13 +120,13 @@ class Control {
     // Of the newest document that the change was asked about.
     std::shared_ptr<Epoch> met = std::make_shared<Epoch>();
     std::unique_ptr<Proposer> proposer;
+    Duration spread_patience;
     Time wake = Time::Never();
     // After the commit, until the document has spread.
     std::optional<Topology> committed;
   };
 
-  std::vector<NodeId> Voters() const;
-  void Begin(std::optional<uint64_t> token, Change change, Instant now);
+  void Begin(std::optional<uint64_t> token, Change change, Instant now, Duration spread_patience);
   void Report(const Proposal& proposal, absl::StatusOr<Topology> topology, bool unknown);
   void Perform(Proposal* proposal, Proposer::Step step, Instant now);
   void OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now);
@@ -150,7 +152,7 @@ class Control {
 
   std::shared_ptr<const View> view_;
   Acceptor acceptor_;
-  const Topology initial_;  // what the register holds before the first change
+  const Topology initial_;  // of epoch 1: what the register holds before the first change
   Random random_;
   uint64_t next_round_ = 1;
   ExchangeId next_exchange_ = 1;

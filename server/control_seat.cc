@@ -41,14 +41,15 @@ void ControlSeat::Attach(std::vector<Lane*> lanes,
 void ControlSeat::Propose(Control::Change change, Done done, Changed what) {
   lanes_.front()->Post(
       [this, change = std::move(change), done = std::move(done), what](Instant now) mutable {
-        Begin(std::move(change), std::move(done), what, now);
+        Begin(std::move(change), std::move(done), what, now, kSpreadPatience);
       });
 }
 
-void ControlSeat::Begin(Control::Change change, Done done, Changed what, Instant now) {
+void ControlSeat::Begin(Control::Change change, Done done, Changed what, Instant now,
+                        Duration spread_patience) {
   const uint64_t token = next_token_++;
   proposed_.emplace(token, Proposed{std::move(done), what});
-  control_->Propose(token, std::move(change), now);
+  control_->Propose(token, std::move(change), now, spread_patience);
 }
 
 void ControlSeat::OnPeer(NodeId node, bool reachable, Instant now) {
@@ -99,7 +100,7 @@ void ControlSeat::OnReady(const Movement::Ready& ready, Instant now) {
       [this](const absl::StatusOr<Topology>& made) {
         movement_->OnProposed(made.status(), MonotonicNow());
       },
-      Changed::kMembers, now);
+      Changed::kMembers, now, Duration());  // what waits for a node knows which
 }
 
 void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {

@@ -72,7 +72,8 @@ class ControlSeat {
     Changed what;
   };
 
-  void Begin(Control::Change change, Done done, Changed what, Instant now);
+  void Begin(Control::Change change, Done done, Changed what, Instant now,
+             Duration spread_patience);
   // Asks all shards what may step, where Movement is due, and then Movement what to propose.
   void Move(Instant now);
   void OnReady(const Movement::Ready& ready, Instant now);

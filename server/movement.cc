@@ -33,6 +33,35 @@ bool IsDead(const View& view, NodeId node) {
   return member == nullptr || member->state == MemberState::kDead;
 }
 
+// What is due, as one look has it.
+struct Steps {
+  std::vector<MoveRef> ends;
+  std::vector<MoveRef> filled;
+  bool plans = false;
+  std::optional<Plan> plan;  // only where this node plans
+  MoveLimits limits;
+};
+
+// Each of the steps is one from the document before to the next, and needs nothing of another one:
+// no partition has two moves. So they are made at once, for a document costs every node the same
+// whatever is in it.
+Topology Taken(const Topology& topology, const Steps& steps) {
+  Topology next = topology;
+  const auto take = [&](Topology made) {
+    next = std::move(made);
+    next.epoch = topology.epoch;
+  };
+  if (!steps.ends.empty()) take(EndMoves(next, steps.ends));
+  if (steps.plan.has_value()) {
+    absl::StatusOr<Topology> begun = BeginMoves(next, *steps.plan, steps.limits);
+    if (begun.ok()) take(*std::move(begun));  // Aborted: it was planned for another document
+  }
+  if (!steps.filled.empty()) take(SwitchMoves(next, steps.filled));
+  if (steps.plans) take(ElectVoters(next));
+  if (next != topology) next.epoch = NextOf(topology).epoch;
+  return next;
+}
+
 }  // namespace
 
 bool Movement::IsDue(const View& view, Time now) const {
@@ -43,19 +72,21 @@ std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& r
                                                 ServesUnderFn serves_under, ReachableFn reachable,
                                                 Time now) {
   GYRE_CHECK(!proposing_, "one change at a time");
-  const bool plans = Plans(view, reachable);
-  if (!plans) plan_.reset();  // another node's is followed
+  Steps steps;
+  steps.limits = options_.limits;
+  steps.plans = Plans(view, reachable);
+  steps.ends = MayEnd(view, ready, serves_under, steps.plans);
+  steps.filled = ready.filled;
+  if (steps.plans) {
+    steps.plan = PlanFor(view.topology());
+  } else {
+    plan_.reset();  // another node's is followed
+  }
   std::optional<Control::Change> change;
-  if (std::vector<MoveRef> ends = MayEnd(view, ready, serves_under, plans); !ends.empty()) {
-    change = [ends = std::move(ends)](const Topology& topology) -> absl::StatusOr<Topology> {
-      return EndMoves(topology, ends);
+  if (Taken(view.topology(), steps).epoch != view.epoch()) {
+    change = [steps = std::move(steps)](const Topology& topology) -> absl::StatusOr<Topology> {
+      return Taken(topology, steps);
     };
-  } else if (!ready.filled.empty()) {
-    change = [filled = ready.filled](const Topology& topology) -> absl::StatusOr<Topology> {
-      return SwitchMoves(topology, filled);
-    };
-  } else if (plans) {
-    change = PlanOn(view);
   } else if (ready.may_depart) {
     change = DepartFrom(view);
   }
@@ -102,8 +133,7 @@ std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
   return ends;
 }
 
-std::optional<Control::Change> Movement::PlanOn(const View& view) {
-  const Topology& topology = view.topology();
+std::optional<Plan> Movement::PlanFor(const Topology& topology) {
   if (topology.families.empty()) return std::nullopt;
   if (!plan_.has_value() || plan_->targets.size() != topology.families.size() ||
       !SamePlaces(planned_for_, topology.members)) {
@@ -111,11 +141,7 @@ std::optional<Control::Change> Movement::PlanOn(const View& view) {
     planned_for_ = topology.members;
   }
   plan_->epoch = topology.epoch;
-  const absl::StatusOr<Topology> next = BeginMoves(topology, *plan_, options_.limits);
-  if (!next.ok() || *next == topology) return std::nullopt;
-  return [plan = *plan_, limits = options_.limits](const Topology& current) {
-    return BeginMoves(current, plan, limits);
-  };
+  return plan_;
 }
 
 // What the shards said they said of this view: who was to stay meanwhile may keep something again.

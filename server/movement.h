@@ -1,8 +1,10 @@
 // Movement: this node's part in what moves (ring/rebalance.h). It says when a move to this node may
 // take its next step, and, where this node leaves, when it has nothing left; and one node of the
 // cluster, the first active one that can be reached, plans.
-// No more than one change of the document is proposed at a time, and what comes of it is seen in
-// the view; so any node may do any of this at any time, twice or not at all, and only time is lost.
+// The same one sees to it that the voters are those who should vote. What is due is proposed at
+// once, in one change of the document, and the next one only when that has ended; what comes of it
+// is seen in the view; so any node may do any of this at any time, twice or not at all, and only
+// time is lost.
 //
 // Pure, stepped like Control and on its thread: the performer asks every shard what may step
 // (Shard::MovesToStep, Shard::MayDepart), has OnWake say what to propose to Control, and tells
@@ -69,7 +71,7 @@ class Movement {
  private:
   std::vector<MoveRef> MayEnd(const View& view, const Ready& ready, ServesUnderFn serves_under,
                               bool plans);
-  std::optional<Control::Change> PlanOn(const View& view);
+  std::optional<Plan> PlanFor(const Topology& topology);
   static std::optional<Control::Change> DepartFrom(const View& view);
 
   const MovementOptions options_;

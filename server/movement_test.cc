@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -198,7 +199,26 @@ TEST(Movement, WhatMovesBetweenTwoDeadNodesIsEndedByWhoPlans) {
     if (planner.empty() && member.state == MemberState::kActive) planner = member.name;
   }
   ASSERT_TRUE(mover.Step(planner));
-  EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
+  const Move* const next = FindMove(mover.topology(), move.partition);
+  EXPECT_TRUE(next == nullptr || next->since == mover.topology().epoch) << "one that has begun";
+}
+
+// A document costs all nodes the same, whatever is in it.
+TEST(Movement, AllThatIsDueIsOneChange) {
+  Mover mover;
+  ASSERT_TRUE(mover.Step(mover.First()));
+  mover.AllServe();
+  const Movement::Ready all = mover.AllReady();
+  ASSERT_EQ(all.filled.size(), 12u);
+  ASSERT_TRUE(mover.Step("n3", {.filled = {all.filled[0], all.filled[1]}}));
+  mover.AllServe();
+  const Movement::Ready ready = {.filled = {all.filled[2]},
+                                 .switched = {all.filled[0], all.filled[1]}};
+  const Epoch before = mover.topology().epoch;
+  ASSERT_TRUE(mover.Step("n3", ready));
+  EXPECT_EQ(mover.topology().epoch, Epoch(before.value() + 1));
+  EXPECT_EQ(mover.topology().moves.size(), 10u);
+  EXPECT_EQ(FindMove(mover.topology(), all.filled[2].partition)->step, MoveStep::kSwitched);
 }
 
 TEST(Movement, WhoLeavesDepartsOnceItOwnsAndKeepsNothing) {
@@ -230,6 +250,29 @@ TEST(Movement, WhoWasToStayMeanwhileDepartsByNoOlderWord) {
   mover.Change(ActivateMember(mover.topology(), "n3"));
   mover.Change(LeaveMember(mover.topology(), "n3"));
   EXPECT_TRUE(absl::IsAborted((*change)(mover.topology()).status()));
+}
+
+TEST(Movement, WhoPlansHasAVoterReplacedThatIsGone) {
+  Mover mover;
+  while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
+  const NodeId gone = mover.Id("n1");
+  ASSERT_TRUE(std::ranges::count(mover.topology().voters, gone) > 0);
+  mover.Change(LeaveMember(mover.topology(), "n1"));
+  std::string planner;
+  for (const Member& member : mover.topology().members) {
+    if (planner.empty() && member.id != gone) planner = member.name;
+  }
+  int rounds = 0;
+  while (rounds < 20 && mover.Step(planner, mover.AllReady())) {
+    mover.AllServe();
+    ++rounds;
+  }
+  EXPECT_LT(rounds, 20);
+  EXPECT_FALSE(std::ranges::count(mover.topology().voters, gone) > 0);
+  EXPECT_EQ(mover.topology().voters.size(), 3u);
+  EXPECT_TRUE(mover.topology().voters_before.empty());
+  EXPECT_TRUE(mover.Step("n1", {.may_depart = true}));
+  EXPECT_EQ(FindMember(mover.topology(), "n1"), nullptr);
 }
 
 TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {

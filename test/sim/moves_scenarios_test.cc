@@ -15,10 +15,11 @@ namespace {
 
 constexpr int kLast = 4;  // of five nodes, the one that waits
 
-SimOptions FourAndOneThatWaits(uint64_t seed) {
+SimOptions SomeThatWait(uint64_t seed, int nodes, int waiting) {
   SimOptions options;
   options.seed = seed;
-  options.waiting = 1;
+  options.nodes = nodes;
+  options.waiting = waiting;
   options.network.loss_per_mille = options.network.slow_per_mille = 0;
   options.client_network.loss_per_mille = options.client_network.slow_per_mille = 0;
   return options;
@@ -28,7 +29,8 @@ SimOptions FourAndOneThatWaits(uint64_t seed) {
 // turn. What it has been told is stored it must see, as long as anybody answers.
 class MovingCluster {
  public:
-  explicit MovingCluster(uint64_t seed, int replicas = 3) : cluster_(FourAndOneThatWaits(seed)) {
+  explicit MovingCluster(uint64_t seed, int replicas = 3, int nodes = 5, int waiting = 1)
+      : cluster_(SomeThatWait(seed, nodes, waiting)) {
     TableSpec table;
     table.name = "ledger";
     table.replicas = replicas;
@@ -271,6 +273,36 @@ TEST(MoveStory, WhoeverCrashesWheneverTheMoveComesToItsEnd) {
       ASSERT_EQ(moving.Judge(), "") << "node " << party << " after " << ms << " ms";
     }
   }
+}
+
+// So that none of those that voted at first is left.
+TEST(MoveStory, AllFirstMembersAreReplacedWhileTablesAreMade) {
+  MovingCluster moving(8, 3, 6, 3);
+  ASSERT_TRUE(moving.Rest());
+  EXPECT_EQ(moving.topology().voters.size(), 3u);
+  for (int dead = 0; dead < 3; ++dead) {
+    moving.Serve(Duration::Seconds(1));
+    moving.cluster().Crash(dead);
+    const std::string heir = MovingCluster::Name(dead + 3);
+    ASSERT_TRUE(moving
+                    .Change(5,
+                            [&](const Topology& t) {
+                              return ReplaceMember(t, MovingCluster::Name(dead), heir);
+                            })
+                    .ok());
+    TableSpec table;
+    table.name = "made-" + std::to_string(dead);
+    ASSERT_TRUE(moving.cluster().CreateTable(dead + 3, table).ok()) << dead;
+    ASSERT_TRUE(moving.Rest()) << dead;
+    EXPECT_EQ(FindMember(*moving.TopologyAt(5), MovingCluster::Name(dead)), nullptr);
+  }
+  const Topology& last = *moving.TopologyAt(5);
+  for (const Member& member : last.members) {
+    EXPECT_TRUE(std::ranges::count(last.voters, member.id) == 1) << member.name;
+  }
+  EXPECT_EQ(last.voters.size(), 3u);
+  EXPECT_EQ(last.tables.size(), 4u);
+  EXPECT_EQ(moving.Judge(), "");
 }
 
 // Both are made, in some order, or one of them is refused with a reason; never a mix.

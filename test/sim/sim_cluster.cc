@@ -356,11 +356,12 @@ absl::Status SimCluster::ChangeMembers(int through, Control::Change change) {
 }
 
 void SimCluster::Propose(int index, Control::Change change,
-                         std::function<void(absl::StatusOr<Topology>)> done) {
+                         std::function<void(absl::StatusOr<Topology>)> done,
+                         Duration spread_patience) {
   const uint64_t token = next_token_++;
   nodes_[index].proposals[token] = std::move(done);
-  AtNode(index, Duration(), [this, token, change = std::move(change)](SimNode& n) {
-    n.node->control().Propose(token, change, NowAt(n));
+  AtNode(index, Duration(), [this, token, change = std::move(change), spread_patience](SimNode& n) {
+    n.node->control().Propose(token, change, NowAt(n), spread_patience);
     PerformControl(IndexOf(n.id));
   });
 }
@@ -377,6 +378,7 @@ bool SimCluster::AtRest() const {
     for (const Member& member : topology.members) {
       if (member.state == MemberState::kLeaving) return false;
     }
+    if (ElectVoters(topology).epoch != topology.epoch) return false;
   }
   return true;
 }

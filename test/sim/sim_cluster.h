@@ -123,7 +123,8 @@ class SimCluster {
   absl::Status ChangeMembers(int through, Control::Change change);
   // Has the node propose it as soon as it may. REQUIRES: the node is up.
   void Propose(int node, Control::Change change,
-               std::function<void(absl::StatusOr<Topology>)> done);
+               std::function<void(absl::StatusOr<Topology>)> done,
+               Duration spread_patience = kSpreadPatience);
   // Whether nothing moves, and nothing is left to move, as all members have it.
   bool AtRest() const;
   // What a node serves under. REQUIRES: it is up.
@@ -325,8 +326,8 @@ class SimCluster {
   bool Spoil(int node, const ItemKey& item, const char* what,
              absl::FunctionRef<bool(MemoryEngine*, const std::string& key)> deed);
   void End(int node);
-  void JudgeSameClocks(PartitionId partition);
-  void JudgeSameRecord(const ItemKey& item);
+  void JudgeSameClocks(const View& view, PartitionId partition);
+  void JudgeSameRecord(const View& view, const ItemKey& item);
   const ReplicaStore& StoreOf(NodeId owner, PartitionId partition);
   void TellReachability(int about, bool reachable);
   void Tell(int node, int about, bool reachable);

@@ -74,8 +74,8 @@ void SimCluster::JudgeConvergence() {
     for (PartitionId id : view.OwnedBy(node.id)) partitions.insert(id);
   }
   for (PartitionId id : partitions) {
-    JudgeSameClocks(id);
-    for (const ItemKey& item : observer_.Items(id)) JudgeSameRecord(item);
+    JudgeSameClocks(view, id);
+    for (const ItemKey& item : observer_.Items(id)) JudgeSameRecord(view, item);
   }
 }
 
@@ -201,9 +201,9 @@ void SimCluster::JudgeLiveness() {
   }
 }
 
-void SimCluster::JudgeSameClocks(PartitionId id) {
+void SimCluster::JudgeSameClocks(const View& view, PartitionId id) {
   const ReplicaStore* first = nullptr;
-  for (NodeId owner : nodes_[0].node->control().view()->Owners(id)) {
+  for (NodeId owner : view.Owners(id)) {
     const ReplicaStore& store = StoreOf(owner, id);
     if (first == nullptr) first = &store;
     if (store.Clock(id) != first->Clock(id)) {
@@ -212,10 +212,10 @@ void SimCluster::JudgeSameClocks(PartitionId id) {
   }
 }
 
-void SimCluster::JudgeSameRecord(const ItemKey& item) {
+void SimCluster::JudgeSameRecord(const View& view, const ItemKey& item) {
   const std::string key = EncodeItemKey(item);
   std::optional<Record> first;
-  for (NodeId owner : nodes_[0].node->control().view()->Owners(item.partition)) {
+  for (NodeId owner : view.Owners(item.partition)) {
     const SimNode& node = nodes_[IndexOf(owner)];
     const PartitionClock& clock = StoreOf(owner, item.partition).Clock(item.partition);
     absl::StatusOr<Record> stored = ReplicaStore::Decode(node.engine->Get(Family::kRecords, key));

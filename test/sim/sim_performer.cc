@@ -281,13 +281,14 @@ void SimCluster::PerformMovement(int index) {
     }
     if (!movement.unsaid().empty()) PerformControl(index);
     if (change.has_value() && !node.left) {
-      Propose(index, *std::move(change), [this, index](const absl::StatusOr<Topology>& made) {
+      const auto done = [this, index](const absl::StatusOr<Topology>& made) {
         SimNode& proposer = nodes_[index];
         Trace(NodeName(proposer.id) + " proposed moves: " + made.status().ToString() +
               (made.ok() ? " epoch " + std::to_string(made->epoch.value()) : ""));
         proposer.node->movement().OnProposed(made.status(), NowAt(proposer).monotonic);
         PerformMovement(index);
-      });
+      };
+      Propose(index, *std::move(change), done, Duration());
     }
   }
   ScheduleWake(index, &SimNode::movement_wake, movement.wake(),

@@ -1,0 +1,64 @@
+#include "ring/voters.h"
+
+#include <algorithm>
+#include <map>
+#include <string_view>
+#include <tuple>
+
+namespace gyre {
+namespace {
+
+// Of one zone. `left` in the order in which they are taken, from the back.
+struct Zone {
+  std::vector<NodeId> left;
+  size_t left_that_vote = 0;
+  size_t taken = 0;
+};
+
+}  // namespace
+
+VoterSets VoterSetsOf(const Topology& topology) {
+  return {topology.voters, topology.voters_before};
+}
+
+std::vector<NodeId> ChooseVoters(const Topology& topology) {
+  const auto votes = [&](NodeId node) {
+    return std::binary_search(topology.voters.begin(), topology.voters.end(), node);
+  };
+  std::map<std::string_view, Zone> zones;
+  size_t active = 0;
+  for (const Member& member : topology.members) {
+    if (member.state != MemberState::kActive) continue;
+    ++active;
+    Zone& zone = zones[member.zone];
+    zone.left.push_back(member.id);
+    if (votes(member.id)) ++zone.left_that_vote;
+  }
+  for (auto& [name, zone] : zones) {
+    std::sort(zone.left.begin(), zone.left.end(), [&](NodeId a, NodeId b) {
+      return std::make_tuple(votes(a), b) < std::make_tuple(votes(b), a);
+    });
+  }
+  size_t seats = std::min(active, kMaxVoters);
+  if (seats % 2 == 0) --seats;
+  std::vector<NodeId> chosen;
+  while (chosen.size() < seats) {
+    // The zone that has the fewest so far, and of several one with a voter of now.
+    Zone* next = nullptr;
+    for (auto& [name, zone] : zones) {
+      if (zone.left.empty()) continue;
+      const auto rank = [](const Zone& z) {
+        return std::make_tuple(z.taken, z.left_that_vote == 0);
+      };
+      if (next == nullptr || rank(zone) < rank(*next)) next = &zone;
+    }
+    chosen.push_back(next->left.back());
+    if (votes(next->left.back())) --next->left_that_vote;
+    next->left.pop_back();
+    ++next->taken;
+  }
+  std::sort(chosen.begin(), chosen.end());
+  return chosen;
+}
+
+}  // namespace gyre

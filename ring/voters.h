@@ -1,0 +1,26 @@
+// Voters: which members hold the register of the topology document (ring/register.h).
+//
+// Pure functions. Any thread.
+
+#ifndef GYRE_RING_VOTERS_H_
+#define GYRE_RING_VOTERS_H_
+
+#include <vector>
+
+#include "ring/ids.h"
+#include "ring/register.h"
+#include "ring/topology.h"
+
+namespace gyre {
+
+// Whose agreement the document needs.
+VoterSets VoterSetsOf(const Topology& topology);
+
+// Who should vote: active members, 7 at most, as evenly over the zones as those allow, and of all
+// such choices the one with the most of those who vote now. An odd number, for one more than that
+// survives no more failures. Ascending by id; of its own answer it changes nothing.
+std::vector<NodeId> ChooseVoters(const Topology& topology);
+
+}  // namespace gyre
+
+#endif  // GYRE_RING_VOTERS_H_
