@@ -16,6 +16,7 @@
 #include "ring/rebalance.h"
 #include "ring/topology.h"
 #include "server/clock.h"
+#include "server/objections.h"
 #include "storage/keys.h"
 #include "storage/version/record.h"
 #include "storage/version/version_codec.h"
@@ -112,6 +113,19 @@ void AddHints(const std::vector<Lane*>& lanes, const View& view,
   }
 }
 
+// Of a partition, by what this node holds; 0: it keeps none.
+uint64_t BytesEach(const View& view, const Engine& engine) {
+  const size_t kept = view.KeptBy(view.self()).size();
+  return kept == 0 ? 0 : engine.SizeBytes() / kept;
+}
+
+void ToProto(const MoveOutlook& outlook, v1::MoveOutlook* out) {
+  out->set_copies(outlook.copies);
+  out->set_bytes(outlook.bytes);
+  out->set_seconds(outlook.seconds);
+  out->set_measured(outlook.measured);
+}
+
 // To answer a call that comes on top of so many.
 absl::Status TooMany(const char* calls) { return Overloaded(kRetryAfterMs, calls); }
 
@@ -199,100 +213,75 @@ void Admin::ChangeMember(const v1::ChangeMemberRequest& request, Done<v1::Change
   if (parts_.door->draining()) return done(Draining());
   std::shared_ptr<void> seat = changes_.TryTake();
   if (seat == nullptr) return done(TooMany("too many changes of the topology wait"));
-  std::vector<std::string> warnings = WarningsOf(request);
+  const std::shared_ptr<const View> view = parts_.door->view();
+  absl::StatusOr<Topology> next = (*change)(view->topology());
+  v1::ChangeMemberReply reply;
+  if (next.ok()) Object(*view, *next, &reply);
   if (request.plan()) {
-    absl::StatusOr<Topology> next = (*change)(parts_.door->view()->topology());
     if (!next.ok()) return done(FromTopologyError(next.status(), false, Changed::kMembers));
-    return Describe(*std::move(next), std::move(warnings), std::move(seat), std::move(done));
+    return Describe(*std::move(next), std::move(reply), std::move(seat), std::move(done));
   }
   parts_.seat->Propose(
       *std::move(change),
-      [this, warnings = std::move(warnings), seat = std::move(seat),
+      [this, reply = std::move(reply), seat = std::move(seat),
        done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
         if (!topology.ok()) return done(topology.status());
-        Describe(*std::move(topology), std::move(warnings), std::move(seat), std::move(done));
+        Describe(*std::move(topology), std::move(reply), std::move(seat), std::move(done));
       },
       Changed::kMembers);
 }
 
 // A plan takes a while where the cluster is large: it is made on a thread that may wait.
-void Admin::Describe(Topology topology, std::vector<std::string> warnings,
-                     std::shared_ptr<void> seat, Done<v1::ChangeMemberReply> done) {
+void Admin::Describe(Topology topology, v1::ChangeMemberReply reply, std::shared_ptr<void> seat,
+                     Done<v1::ChangeMemberReply> done) {
   const std::shared_ptr<const View> view = parts_.door->view();
-  const size_t kept = view->KeptBy(view->self()).size();
-  parts_.pool->Submit(StorePool::ReadLane::kAdmin,
-                      [topology = std::move(topology), warnings = std::move(warnings), kept,
-                       seat = std::move(seat), done = std::move(done)](Engine* engine) mutable {
-                        v1::ChangeMemberReply reply;
-                        reply.set_epoch(topology.epoch.value());
-                        for (const Flow& flow : FlowsOf(topology, MakePlan(topology))) {
-                          ToProto(flow, topology, reply.add_transfers());
-                        }
-                        if (kept > 0) reply.set_bytes_each(engine->SizeBytes() / kept);
-                        for (std::string& warning : warnings)
-                          reply.add_warnings(std::move(warning));
-                        seat.reset();
-                        done(std::move(reply));
-                      });
+  parts_.pool->Submit(
+      StorePool::ReadLane::kAdmin,
+      [topology = std::move(topology), reply = std::move(reply), view, pace = parts_.pace,
+       seat = std::move(seat), done = std::move(done)](Engine* engine) mutable {
+        reply.set_epoch(topology.epoch.value());
+        const std::vector<Flow> flows = FlowsOf(topology, MakePlan(topology));
+        for (const Flow& flow : flows) ToProto(flow, topology, reply.add_transfers());
+        ToProto(OutlookOf(flows, BytesEach(*view, *engine), pace->EachCopy()),
+                reply.mutable_outlook());
+        seat.reset();
+        done(std::move(reply));
+      });
 }
 
-std::vector<std::string> Admin::WarningsOf(const v1::ChangeMemberRequest& request) const {
-  const std::shared_ptr<const View> view = parts_.door->view();
-  std::vector<std::string> warnings;
+void Admin::Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const {
   std::set<NodeId> away;
   for (const PeerLink::Figures& link : parts_.links->figures()) {
     if (!link.connected) away.insert(link.id);
   }
-  const bool buries = request.change() == v1::ChangeMemberRequest::REMOVE ||
-                      request.change() == v1::ChangeMemberRequest::REPLACE;
-  const Member* const node = FindMember(view->topology(), request.node());
-  if (node == nullptr) return warnings;
-  if (buries && !away.contains(node->id)) {
-    warnings.push_back(absl::StrCat("node '", node->name,
-                                    "' answers: where it leaves instead, what it has is copied "
-                                    "from it before it goes"));
-  }
-  if (buries) {
-    uint64_t alone = 0;
-    for (PartitionId partition : view->OwnedBy(node->id)) {
-      const absl::Span<const NodeId> owners = view->Owners(partition);
-      alone += std::all_of(owners.begin(), owners.end(),
-                           [&](NodeId owner) { return owner == node->id || away.contains(owner); });
-    }
-    if (alone > 0) {
-      warnings.push_back(absl::StrCat(alone,
-                                      " of its partitions have no other owner that can be "
-                                      "reached: what they hold may be lost"));
-    }
-  }
-  for (const Member& member : view->topology().members) {
-    const bool dead = member.state == MemberState::kDead || (buries && member.id == node->id);
-    if (dead || !away.contains(member.id)) continue;
-    warnings.push_back(absl::StrCat("node '", member.name,
-                                    "' cannot be reached: what moves from it or to it waits"));
-  }
-  return warnings;
+  Objections objections = ObjectionsTo(now, next, away);
+  for (std::string& danger : objections.dangers) reply->add_dangers(std::move(danger));
+  for (std::string& warning : objections.warnings) reply->add_warnings(std::move(warning));
 }
 
 void Admin::ListTransfers(Done<v1::ListTransfersReply> done) {
   std::shared_ptr<void> seat = status_calls_.TryTake();
   if (seat == nullptr) return done(TooMany("too many ask for the status"));
-  parts_.pool->Submit(StorePool::ReadLane::kAdmin,
-                      [view = parts_.door->view(), seat = std::move(seat),
-                       done = std::move(done)](Engine*) mutable {
-                        const Topology& topology = view->topology();
-                        v1::ListTransfersReply reply;
-                        reply.set_epoch(topology.epoch.value());
-                        for (const Flow& flow : FlowsOf(topology, MakePlan(topology))) {
-                          ToProto(flow, topology, reply.add_transfers());
-                        }
-                        for (const Member& member : topology.members) {
-                          ToProto(member, reply.add_members());
-                          reply.add_owned(view->OwnedBy(member.id).size());
-                        }
-                        seat.reset();
-                        done(std::move(reply));
-                      });
+  parts_.pool->Submit(StorePool::ReadLane::kAdmin, [view = parts_.door->view(), pace = parts_.pace,
+                                                    seat = std::move(seat), done = std::move(done)](
+                                                       Engine* engine) mutable {
+    const Topology& topology = view->topology();
+    v1::ListTransfersReply reply;
+    reply.set_epoch(topology.epoch.value());
+    const std::vector<Flow> flows = FlowsOf(topology, MakePlan(topology));
+    for (const Flow& flow : flows) ToProto(flow, topology, reply.add_transfers());
+    for (const Member& member : topology.members) {
+      ToProto(member, reply.add_members());
+      reply.add_owned(view->OwnedBy(member.id).size());
+    }
+    for (const Move& move : topology.moves) {
+      const bool first = reply.since() == 0 || move.since.value() < reply.since();
+      if (first) reply.set_since(move.since.value());
+    }
+    ToProto(OutlookOf(flows, BytesEach(*view, *engine), pace->EachCopy()), reply.mutable_outlook());
+    seat.reset();
+    done(std::move(reply));
+  });
 }
 
 void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {

@@ -20,6 +20,7 @@
 #include "server/door.h"
 #include "server/lane.h"
 #include "server/membership_seat.h"
+#include "server/move_pace.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
 
@@ -45,7 +46,8 @@ class Admin {
     StorePool* pool = nullptr;
     PeerLinks* links = nullptr;
     const DiskFailure* disk = nullptr;
-    std::vector<Lane*> lanes;
+    const MovePace* pace = nullptr;
+    std::vector<Lane*> lanes = {};
   };
 
   // REQUIRES: the parts outlive it.
@@ -63,10 +65,11 @@ class Admin {
   void ScanPartition(const v1::ScanPartitionRequest& request, Done<v1::ScanPartitionReply> done);
 
  private:
-  // What would move under it, and what speaks against the change that led there.
-  void Describe(Topology topology, std::vector<std::string> warnings, std::shared_ptr<void> seat,
+  // Fills in what is to move under that document; `reply` has what speaks against the change.
+  void Describe(Topology topology, v1::ChangeMemberReply reply, std::shared_ptr<void> seat,
                 Done<v1::ChangeMemberReply> done);
-  std::vector<std::string> WarningsOf(const v1::ChangeMemberRequest& request) const;
+  // Says what speaks against it.
+  void Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const;
 
   // So many at once.
   class Seats {

@@ -92,7 +92,8 @@ class AdminBench : public ::testing::Test {
   Door door_{Door::Options(), node_->control().view()};
   std::unique_ptr<Lane> lane_;
   MembershipSeat membership_{node_.get(), &links_};
-  Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, &disk_, {}}, MonotonicNow()};
+  MovePace pace_;
+  Admin admin_{{&door_, &seat_, &membership_, &pool_, &links_, &disk_, &pace_, {}}, MonotonicNow()};
 };
 
 TEST_F(AdminBench, AnswersOverloadedWhenEnoughScansAreUnderWay) {

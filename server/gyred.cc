@@ -344,7 +344,7 @@ void Gyred::OnStanding(std::optional<Standing> standing) {
 absl::Status Gyred::OpenServers() {
   admin_ =
       std::make_unique<Admin>(Admin::Parts{door_.get(), seat_.get(), membership_.get(), pool_.get(),
-                                           links_.get(), &disk_, Pointers(lanes_)},
+                                           links_.get(), &disk_, &pace_, Pointers(lanes_)},
                               started_);
   client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
   peer_service_ = std::make_unique<PeerService>(
@@ -489,6 +489,7 @@ peer::Hello Gyred::Hello() const {
 
 void Gyred::OnView(std::shared_ptr<const View> view) {
   membership_->OnView(*view, MonotonicNow());
+  pace_.OnView(view->topology(), MonotonicNow());
   links_->SetMembers(Others(*view));
   const bool is_member = view->FindMember(self_) != nullptr;
   door_->SetView(std::move(view));

@@ -28,6 +28,7 @@
 #include "server/lane.h"
 #include "server/membership_seat.h"
 #include "server/metrics.h"
+#include "server/move_pace.h"
 #include "server/node.h"
 #include "server/peer_links.h"
 #include "server/peer_service.h"
@@ -120,6 +121,7 @@ class Gyred {
   std::unique_ptr<grpc::ServerBuilder> clients_;  // until its server is built
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Door> door_;
+  MovePace pace_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<ClientService> client_service_;
   std::unique_ptr<HealthService> health_;

@@ -109,6 +109,12 @@ std::vector<CommandHelp> Nodes() {
       {"gyre node replace", {done, no_node, kUsage, failure}, {"gyre node replace n2 n5"}},
       {"gyre zone", {done, no_node, kUsage, failure}, {"gyre zone n1 rack-7 --plan"}},
       {"gyre cancel", {done, no_node, kUsage, failure}, {"gyre cancel n4"}},
+      {"gyre rebalance",
+       {{Exit::kOk, "nothing is to move any more"},
+        kUsage,
+        {Exit::kFailed, "something is still to move: it says what, and for whom it waits"},
+        {Exit::kInterrupted, "ended by Ctrl-C; what moves goes on"}},
+       {"gyre rebalance", "gyre rebalance --plan", "gyre rebalance --seconds 600"}},
       {"gyre transfers", {kDone, kUsage, kFailure}, {"gyre transfers", "gyre transfers --json"}},
   };
 }
@@ -121,7 +127,7 @@ CommandHelp Whole() {
            kFailure,
            {Exit::kSiblings, "get: the key has several values (siblings); all of them are printed"},
            {Exit::kDataErrors, "load: some records were not written, or read back different"},
-           {Exit::kInterrupted, "load: ended by Ctrl-C"}},
+           {Exit::kInterrupted, "load, rebalance: ended by Ctrl-C"}},
           {"gyre table create carts --replicas 3", "gyre put carts ada '{\"items\":[\"tea\"]}'",
            "gyre get carts ada --explain",
            "gyre load Packages --table catalogue --format debian --verify", "gyre ring"}};

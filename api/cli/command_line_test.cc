@@ -323,8 +323,9 @@ TEST(CommandLine, HelpsWithEveryCommandAndTellsTheExitCodes) {
   const Outcome help = RunWords({"--help"});
   EXPECT_EQ(help.exit, 0);
   EXPECT_NE(help.out.find("Exit codes:"), std::string::npos);
-  for (const std::string command : {"put", "get", "delete", "scan-partition", "table", "status",
-                                    "ring", "load", "dump", "completion"}) {
+  for (const std::string command :
+       {"put", "get", "delete", "scan-partition", "table", "status", "ring", "load", "dump",
+        "completion", "node", "zone", "cancel", "rebalance", "transfers"}) {
     EXPECT_NE(help.out.find("  " + command), std::string::npos) << command;
     const Outcome one = RunWords({command, "--help"});
     EXPECT_EQ(one.exit, 0) << command;
@@ -378,6 +379,192 @@ TEST_F(CommandLineTest, TellsTheStatusOfEveryMember) {
   const Struct& peer = first.fields().at("peers").list_value().values(0).struct_value();
   EXPECT_EQ(peer.fields().at("load").string_value(), "light");
   EXPECT_EQ(object.fields().at("members").list_value().values_size(), 3);
+}
+
+// What one of the cluster's nodes gives another.
+v1::ListTransfersReply Giving(uint64_t waiting, uint64_t filling, uint64_t finishing) {
+  v1::ListTransfersReply reply;
+  v1::Transfer* const transfer = reply.add_transfers();
+  transfer->set_from("n1");
+  transfer->set_to("n2");
+  transfer->set_waiting(waiting);
+  transfer->set_filling(filling);
+  transfer->set_finishing(finishing);
+  reply.set_since(7);
+  reply.mutable_outlook()->set_copies(waiting + filling);
+  reply.mutable_outlook()->set_bytes((waiting + filling) << 20);
+  reply.mutable_outlook()->set_seconds(90);
+  reply.mutable_outlook()->set_measured(true);
+  return reply;
+}
+
+v1::ChangeMemberReply PlanOf(const v1::ListTransfersReply& giving) {
+  v1::ChangeMemberReply reply;
+  *reply.mutable_transfers() = giving.transfers();
+  *reply.mutable_outlook() = giving.outlook();
+  return reply;
+}
+
+TEST_F(CommandLineTest, TheStatusSaysWhatMovesAndForWhomItWaits) {
+  cluster_.SetTransfers({Giving(3, 2, 1)});
+  EXPECT_EQ(Run({"node", "leave", "n1"}).exit, 0);
+  const Outcome goes_on = Run({"status"});
+  EXPECT_EQ(goes_on.exit, 0) << "all serve";
+  EXPECT_NE(goes_on.out.find("members: 2 active, 1 leaving\n"), std::string::npos) << goes_on.out;
+  EXPECT_NE(goes_on.out.find("6 copies of partitions left"), std::string::npos) << goes_on.out;
+  EXPECT_NE(goes_on.out.find("it goes on by itself\n"), std::string::npos) << goes_on.out;
+  cluster_.node(2).Stop();
+  const Outcome waits = Run({"status"});
+  EXPECT_EQ(waits.exit, 3);
+  EXPECT_NE(waits.out.find("waits for n2, which is given"), std::string::npos) << waits.out;
+  const Struct object = Parsed(Run({"status", "--json"}).out);
+  EXPECT_EQ(NumberAt(object.fields().at("states").struct_value(), "leaving"), 1);
+  const Struct& moves = object.fields().at("moves").struct_value();
+  EXPECT_EQ(NumberAt(moves, "waiting"), 3);
+  EXPECT_EQ(NumberAt(moves, "filling"), 2);
+  EXPECT_EQ(NumberAt(moves, "finishing"), 1);
+  EXPECT_EQ(NumberAt(moves, "since_epoch"), 7);
+  EXPECT_EQ(NumberAt(moves, "seconds"), 90);
+  const auto& waits_for = object.fields().at("waits_for").list_value();
+  ASSERT_EQ(waits_for.values_size(), 1);
+  EXPECT_EQ(waits_for.values(0).struct_value().fields().at("node").string_value(), "n2");
+}
+
+TEST_F(CommandLineTest, TheStatusDoesNotMissTheDead) {
+  cluster_.node(2).Stop();
+  EXPECT_EQ(Run({"status"}).exit, 3);
+  EXPECT_EQ(Run({"node", "remove", "n2"}).exit, 0);
+  const Outcome status = Run({"status"});
+  EXPECT_EQ(status.exit, 0);
+  EXPECT_NE(status.out.find("2 of 2 nodes serving"), std::string::npos) << status.out;
+  EXPECT_NE(status.out.find("members: 2 active, 1 dead\n"), std::string::npos) << status.out;
+}
+
+TEST_F(CommandLineTest, EachChangeOfAMemberAsksForWhatItSays) {
+  using Request = v1::ChangeMemberRequest;
+  EXPECT_EQ(Run({"node", "join", "n0"}).out.substr(0, 37), "node n0 is to own its share (epoch 3)");
+  EXPECT_EQ(Run({"node", "leave", "n0"}).exit, 0);
+  EXPECT_EQ(Run({"node", "remove", "n0"}).exit, 0);
+  EXPECT_EQ(Run({"node", "replace", "n1", "n2"}).exit, 0);
+  EXPECT_EQ(Run({"zone", "n2", "rack-7"}).exit, 0);
+  const std::vector<Request> seen = cluster_.changes_seen();
+  ASSERT_EQ(seen.size(), 5u);
+  EXPECT_EQ(seen[0].change(), Request::ACTIVATE);
+  EXPECT_EQ(seen[1].change(), Request::LEAVE);
+  EXPECT_EQ(seen[2].change(), Request::REMOVE);
+  EXPECT_EQ(seen[3].change(), Request::REPLACE);
+  EXPECT_EQ(seen[3].with(), "n2");
+  EXPECT_EQ(seen[4].change(), Request::SET_ZONE);
+  EXPECT_EQ(seen[4].zone(), "rack-7");
+  for (const Request& request : seen) EXPECT_FALSE(request.plan());
+  EXPECT_EQ(Run({"node", "leave", "nobody"}).exit, 1);
+  EXPECT_EQ(Run({"node", "leave"}).exit, 2);
+  EXPECT_EQ(Run({"node", "replace", "n1"}).exit, 2);
+  EXPECT_EQ(Run({"node"}).exit, 2);
+  EXPECT_EQ(Run({"zone", "n1"}).exit, 2);
+}
+
+TEST_F(CommandLineTest, APlanSaysWhatWouldMoveAndAsksForNoChange) {
+  cluster_.SetChangeReply(PlanOf(Giving(40, 0, 0)));
+  const Outcome plan = Run({"node", "leave", "n1", "--plan"});
+  EXPECT_EQ(plan.exit, 0);
+  EXPECT_NE(plan.out.find("40 copies of partitions would move, some 40.0 MiB, in about 1m 30s:"),
+            std::string::npos)
+      << plan.out;
+  EXPECT_NE(plan.out.find("\nIt is safe: "), std::string::npos) << plan.out;
+  EXPECT_NE(plan.out.find("\nNothing was changed.\n"), std::string::npos) << plan.out;
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"node", "join", "n1"},
+                                                {"node", "remove", "n1"},
+                                                {"node", "replace", "n1", "n2"},
+                                                {"zone", "n1", "z9"},
+                                                {"cancel", "n1"}}) {
+    std::vector<std::string> planned = words;
+    planned.push_back("--plan");
+    EXPECT_EQ(Run(planned).exit, 0) << words.front();
+  }
+  for (const v1::ChangeMemberRequest& seen : cluster_.changes_seen()) EXPECT_TRUE(seen.plan());
+  EXPECT_EQ(cluster_.changes_seen().size(), 6u);
+}
+
+TEST_F(CommandLineTest, APlanThatIsNotSafeSaysWhy) {
+  v1::ChangeMemberReply reply = PlanOf(Giving(1, 0, 0));
+  reply.add_dangers("7 of its partitions have no other owner");
+  reply.add_warnings("node 'n0' cannot be reached");
+  cluster_.SetChangeReply(reply);
+  const Outcome plan = Run({"node", "remove", "n1", "--plan"});
+  EXPECT_NE(plan.out.find("\nnot safe: 7 of its partitions have no other owner\n"),
+            std::string::npos)
+      << plan.out;
+  EXPECT_NE(plan.out.find("\nwarning: node 'n0' cannot be reached\n"), std::string::npos);
+  EXPECT_EQ(plan.out.find("It is safe"), std::string::npos) << plan.out;
+  const Struct object = Parsed(Run({"node", "remove", "n1", "--plan", "--json"}).out);
+  EXPECT_FALSE(object.fields().at("safe").bool_value());
+  EXPECT_TRUE(object.fields().at("plan").bool_value());
+  EXPECT_EQ(NumberAt(object, "copies"), 1);
+  EXPECT_EQ(NumberAt(object, "seconds"), 90);
+  EXPECT_EQ(object.fields().at("dangers").list_value().values_size(), 1);
+  EXPECT_EQ(object.fields().at("warnings").list_value().values_size(), 1);
+}
+
+TEST_F(CommandLineTest, CancelTakesBackWhatIsUnderWay) {
+  using Request = v1::ChangeMemberRequest;
+  EXPECT_EQ(Run({"cancel", "n0"}).exit, 0);
+  EXPECT_EQ(cluster_.changes_seen().back().change(), Request::RETIRE);
+  Run({"node", "leave", "n1"});
+  EXPECT_NE(Run({"cancel", "n1"}).out.find("node n1 stays after all"), std::string::npos);
+  EXPECT_EQ(cluster_.changes_seen().back().change(), Request::ACTIVATE);
+  Run({"node", "remove", "n2"});
+  const size_t before = cluster_.changes_seen().size();
+  const Outcome dead = Run({"cancel", "n2"});
+  EXPECT_EQ(dead.exit, 3);
+  EXPECT_NE(dead.err.find("cannot be taken back"), std::string::npos) << dead.err;
+  EXPECT_EQ(Run({"cancel", "nobody"}).exit, 1);
+  EXPECT_EQ(cluster_.changes_seen().size(), before);
+}
+
+TEST_F(CommandLineTest, TellsWhatMovesAndWhatEachOwns) {
+  EXPECT_NE(Run({"transfers"}).out.find("nothing moves\n"), std::string::npos);
+  cluster_.SetTransfers({Giving(3, 2, 1)});
+  const Outcome some = Run({"transfers"});
+  EXPECT_NE(some.out.find("n1    n2        3        2          1"), std::string::npos) << some.out;
+  EXPECT_NE(some.out.find("5 copies to come: some 5.0 MiB, in about 1m 30s"), std::string::npos)
+      << some.out;
+  const Struct object = Parsed(Run({"transfers", "--json"}).out);
+  EXPECT_EQ(NumberAt(object, "copies"), 6);
+  EXPECT_EQ(NumberAt(object, "since_epoch"), 7);
+  EXPECT_EQ(object.fields().at("members").list_value().values_size(), 3);
+}
+
+TEST_F(CommandLineTest, RebalanceWaitsUntilNothingMoves) {
+  cluster_.SetTransfers({Giving(3, 2, 1), Giving(0, 1, 0), v1::ListTransfersReply()});
+  const Outcome waited = Run({"rebalance"});
+  EXPECT_EQ(waited.exit, 0) << waited.err;
+  EXPECT_NE(waited.out.find("Nothing is to move"), std::string::npos) << waited.out;
+  EXPECT_TRUE(cluster_.changes_seen().empty());
+}
+
+TEST_F(CommandLineTest, RebalanceSaysForWhomItWaits) {
+  cluster_.SetTransfers({Giving(3, 2, 1), Giving(3, 2, 1), v1::ListTransfersReply()});
+  cluster_.node(2).Stop();
+  const Outcome waited = Run({"rebalance"});
+  EXPECT_EQ(waited.exit, 0) << waited.err;
+  const std::string words = "gyre: waits for n2, which is given partitions";
+  EXPECT_NE(waited.err.find(words), std::string::npos) << waited.err;
+  EXPECT_EQ(waited.err.find(words, waited.err.find(words) + 1), std::string::npos) << "once";
+}
+
+TEST_F(CommandLineTest, RebalanceSaysWhatIsLeftWhereItIsNotToWait) {
+  EXPECT_EQ(Run({"rebalance", "--plan"}).exit, 0);
+  cluster_.SetTransfers({Giving(3, 2, 1)});
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"rebalance", "--plan"}, {"rebalance", "--seconds", "1"}}) {
+    const Outcome left = Run(words);
+    EXPECT_EQ(left.exit, 3);
+    EXPECT_NE(left.out.find("6 copies of partitions left"), std::string::npos) << left.out;
+  }
+  const Outcome json = Run({"rebalance", "--plan", "--json"});
+  EXPECT_EQ(json.exit, 3);
+  EXPECT_EQ(NumberAt(Parsed(json.out), "copies"), 6);
 }
 
 TEST_F(CommandLineTest, DrawsTheRing) {

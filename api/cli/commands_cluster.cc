@@ -1,6 +1,5 @@
 // gyre status, hints, ring.
 
-#include <future>
 #include <memory>
 #include <string>
 #include <utility>
@@ -8,35 +7,15 @@
 
 #include "CLI/App.hpp"
 #include "absl/strings/str_cat.h"
+#include "api/cli/cluster_changes.h"
 #include "api/cli/commands.h"
 #include "api/cli/json_writer.h"
+#include "api/cli/member_status.h"
 #include "api/cli/ring_drawing.h"
 #include "api/cli/text_table.h"
 
 namespace gyre {
 namespace {
-
-struct MemberStatus {
-  v1::TopologyMember member;
-  absl::StatusOr<v1::NodeStatusReply> status;
-
-  bool serves() const { return status.ok() && status->state() == "serving"; }
-};
-
-// All at once, so that a dead one costs its timeout only once.
-std::vector<MemberStatus> AskAll(Client& client, const v1::GetTopologyReply& topology) {
-  std::vector<std::future<absl::StatusOr<v1::NodeStatusReply>>> asked;
-  for (const v1::TopologyMember& member : topology.members()) {
-    asked.push_back(std::async(std::launch::async, [&client, address = member.client_address()] {
-      return client.NodeStatus(address);
-    }));
-  }
-  std::vector<MemberStatus> all;
-  for (int i = 0; i < topology.members_size(); ++i) {
-    all.push_back({topology.members(i), asked[static_cast<size_t>(i)].get()});
-  }
-  return all;
-}
 
 std::string PeersOf(const v1::NodeStatusReply& status) {
   int connected = 0;
@@ -48,6 +27,7 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.BeginObject().Key("node").String(member.member.name());
   json.Key("zone").String(member.member.zone());
   json.Key("address").String(member.member.client_address());
+  json.Key("member").String(StateName(member.member.state()));
   json.Key("reachable").Bool(member.status.ok());
   if (!member.status.ok()) {
     json.Bytes("error", std::string(member.status.status().message())).EndObject();
@@ -98,9 +78,16 @@ Exit Status(const Invocation& invocation) {
   const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
   if (!topology.ok()) return invocation.Fail(topology.status());
   const std::vector<MemberStatus> all = AskAll(**client, *topology);
+  const absl::StatusOr<v1::ListTransfersReply> transfers = (*client)->ListTransfers();
+  if (!transfers.ok()) return invocation.Fail(transfers.status());
+  const ClusterChanges changes = ChangesOf(all, *transfers);
   int serving = 0;
-  for (const MemberStatus& member : all) serving += member.serves() ? 1 : 0;
-  const Exit exit = serving == topology->members_size() ? Exit::kOk : Exit::kFailed;
+  int wanted = 0;
+  for (const MemberStatus& member : all) {
+    serving += member.serves() && member.is_wanted() ? 1 : 0;
+    wanted += member.is_wanted() ? 1 : 0;
+  }
+  const Exit exit = serving == wanted ? Exit::kOk : Exit::kFailed;
 
   if (invocation.json) {
     std::string line;
@@ -110,32 +97,35 @@ Exit Status(const Invocation& invocation) {
     json.Key("tables").Number(topology->tables_size()).Key("serving").Number(serving);
     json.Key("members").BeginArray();
     for (const MemberStatus& member : all) WriteStatus(member, json);
-    json.EndArray().EndObject();
+    json.EndArray();
+    WriteChanges(changes, json);
+    json.EndObject();
     *invocation.out << line << "\n";
     return exit;
   }
   *invocation.out << "cluster " << topology->cluster_name() << ", epoch " << topology->epoch()
                   << ", " << topology->slices() << " slices, " << topology->tables_size()
                   << (topology->tables_size() == 1 ? " table, " : " tables, ") << serving << " of "
-                  << topology->members_size() << " nodes serving\n\n";
-  TextTable table({"NODE", "ZONE", "ADDRESS", "STATE", ">EPOCH", ">UPTIME", ">OWNS", ">TO FILL",
-                   ">DISK", ">IN FLIGHT", "LOAD", ">MISSING", ">LOG", ">PEERS"});
+                  << wanted << " nodes serving\n\n";
+  TextTable table({"NODE", "ZONE", "ADDRESS", "MEMBER", "STATE", ">EPOCH", ">UPTIME", ">OWNS",
+                   ">TO FILL", ">DISK", ">IN FLIGHT", "LOAD", ">MISSING", ">LOG", ">PEERS"});
   for (const MemberStatus& member : all) {
     const v1::TopologyMember& who = member.member;
     if (!member.status.ok()) {
-      table.Add({who.name(), who.zone(), who.client_address(), "unreachable", "-", "-", "-", "-",
-                 "-", "-", "-", "-", "-", "-"});
+      table.Add({who.name(), who.zone(), who.client_address(), StateName(who.state()),
+                 member.is_wanted() ? "unreachable" : "gone", "-", "-", "-", "-", "-", "-", "-",
+                 "-", "-", "-"});
       continue;
     }
     const v1::NodeStatusReply& status = *member.status;
-    table.Add({who.name(), who.zone(), who.client_address(), status.state(),
+    table.Add({who.name(), who.zone(), who.client_address(), StateName(who.state()), status.state(),
                absl::StrCat(status.epoch()), HumanSeconds(status.uptime_s()),
                absl::StrCat(status.partitions_owned()), absl::StrCat(status.partitions_to_fill()),
                HumanBytes(status.disk_bytes()), absl::StrCat(status.requests_in_flight()),
                status.load(), absl::StrCat(status.missing_dots()),
                absl::StrCat(status.log_entries()), PeersOf(status)});
   }
-  *invocation.out << table.Render();
+  *invocation.out << table.Render() << "\n" << Told(changes);
   for (const MemberStatus& member : all) {
     if (!member.status.ok()) continue;
     WriteCorruption(member, *invocation.out);

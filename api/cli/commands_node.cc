@@ -1,14 +1,21 @@
 // gyre node join, leave, remove, replace; zone, cancel, transfers, rebalance.
 
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "CLI/App.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "api/cli/cluster_changes.h"
 #include "api/cli/commands.h"
+#include "api/cli/interrupt.h"
 #include "api/cli/json_writer.h"
+#include "api/cli/member_status.h"
 #include "api/cli/progress_bar.h"
 #include "api/cli/text_table.h"
 
@@ -16,23 +23,6 @@ namespace gyre {
 namespace {
 
 using Change = v1::ChangeMemberRequest;
-
-const char* StateName(v1::MemberState state) {
-  switch (state) {
-    case v1::MEMBER_STATE_WAITING:
-      return "waiting";
-    case v1::MEMBER_STATE_LEAVING:
-      return "leaving";
-    case v1::MEMBER_STATE_DEAD:
-      return "dead";
-    default:
-      return "active";
-  }
-}
-
-std::string Counted(uint64_t count, const char* one, const char* many) {
-  return absl::StrCat(WithThousands(count), " ", count == 1 ? one : many);
-}
 
 uint64_t CopiesOf(const v1::Transfer& transfer) {
   return transfer.waiting() + transfer.filling() + transfer.finishing();
@@ -53,21 +43,35 @@ std::string TransferTable(const google::protobuf::RepeatedPtrField<v1::Transfer>
   return table.Render();
 }
 
+void WriteStrings(const char* key, const google::protobuf::RepeatedPtrField<std::string>& all,
+                  JsonWriter& json) {
+  json.Key(key).BeginArray();
+  for (const std::string& one : all) json.String(one);
+  json.EndArray();
+}
+
+void WriteOutlook(const v1::MoveOutlook& outlook, JsonWriter& json) {
+  json.Key("bytes").Number(outlook.bytes()).Key("seconds").Number(outlook.seconds());
+  json.Key("measured").Bool(outlook.measured());
+}
+
 // `done` says what was changed, in a sentence.
 Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& request,
                 const v1::ChangeMemberReply& reply, const std::string& done) {
   uint64_t copies = 0;
   for (const v1::Transfer& transfer : reply.transfers()) copies += CopiesOf(transfer);
-  const uint64_t bytes = copies * reply.bytes_each();
   if (invocation.json) {
     std::string line;
     JsonWriter json(&line);
     json.BeginObject().Key("epoch").Number(reply.epoch()).Key("plan").Bool(request.plan());
-    json.Key("copies").Number(copies).Key("bytes").Number(bytes).Key("transfers").BeginArray();
+    json.Key("copies").Number(copies);
+    WriteOutlook(reply.outlook(), json);
+    json.Key("safe").Bool(reply.dangers().empty()).Key("transfers").BeginArray();
     for (const v1::Transfer& transfer : reply.transfers()) WriteTransfer(transfer, json);
-    json.EndArray().Key("warnings").BeginArray();
-    for (const std::string& warning : reply.warnings()) json.String(warning);
-    json.EndArray().EndObject();
+    json.EndArray();
+    WriteStrings("dangers", reply.dangers(), json);
+    WriteStrings("warnings", reply.warnings(), json);
+    json.EndObject();
     *invocation.out << line << "\n";
     return Exit::kOk;
   }
@@ -77,12 +81,17 @@ Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& req
     out << (request.plan() ? "Nothing would move.\n" : "Nothing is to move.\n");
   } else {
     out << Counted(copies, "copy of a partition", "copies of partitions")
-        << (request.plan() ? " would move, some " : " to move, some ") << HumanBytes(bytes)
+        << (request.plan() ? " would move, " : " to move, ") << About(reply.outlook())
         << (request.plan() ? ":\n\n" : "; `gyre transfers` tells how far that is:\n\n")
         << TransferTable(reply.transfers());
   }
+  for (const std::string& danger : reply.dangers()) out << "\nnot safe: " << danger << "\n";
   for (const std::string& warning : reply.warnings()) out << "\nwarning: " << warning << "\n";
-  if (request.plan()) out << "\nNothing was changed.\n";
+  if (!request.plan()) return Exit::kOk;
+  if (reply.dangers().empty()) {
+    out << "\nIt is safe: nothing that was acknowledged is lost by it.\n";
+  }
+  out << "\nNothing was changed.\n";
   return Exit::kOk;
 }
 
@@ -132,6 +141,8 @@ Exit Transfers(const Invocation& invocation) {
     std::string line;
     JsonWriter json(&line);
     json.BeginObject().Key("epoch").Number(reply->epoch()).Key("copies").Number(copies);
+    json.Key("since_epoch").Number(reply->since());
+    WriteOutlook(reply->outlook(), json);
     json.Key("transfers").BeginArray();
     for (const v1::Transfer& transfer : reply->transfers()) WriteTransfer(transfer, json);
     json.EndArray().Key("members").BeginArray();
@@ -156,8 +167,74 @@ Exit Transfers(const Invocation& invocation) {
     *invocation.out << "nothing moves\n";
   } else {
     *invocation.out << TransferTable(reply->transfers());
+    if (reply->outlook().copies() > 0) {
+      *invocation.out << "\n"
+                      << Counted(reply->outlook().copies(), "copy", "copies")
+                      << " to come: " << About(reply->outlook()) << "\n";
+    }
   }
   return Exit::kOk;
+}
+
+struct RebalanceArguments {
+  bool plan = false;
+  uint32_t seconds = 0;
+};
+
+// Once each, for a person who looks on.
+void TellWaits(const ClusterChanges& changes, std::set<std::string>* told, std::ostream& err) {
+  for (const ClusterChanges::Wait& wait : changes.waits) {
+    if (!told->insert(wait.node).second) continue;
+    err << "gyre: waits for " << wait.node << ", which " << wait.why << "\n";
+  }
+}
+
+Exit TellRest(const Invocation& invocation, const ClusterChanges& changes, bool interrupted) {
+  const bool rests = changes.copies() == 0;
+  if (invocation.json) {
+    std::string line;
+    JsonWriter json(&line);
+    json.BeginObject().Key("copies").Number(changes.copies());
+    WriteChanges(changes, json);
+    json.EndObject();
+    *invocation.out << line << "\n";
+  } else if (rests) {
+    *invocation.out << "Nothing is to move: every node that is active owns its share.\n";
+  } else {
+    *invocation.out << Told(changes);
+  }
+  if (interrupted) return Exit::kInterrupted;
+  return rests ? Exit::kOk : Exit::kFailed;
+}
+
+// Moves begin by themselves, so what is left for an operator to ask is when they will have ended.
+Exit Rebalance(const Invocation& invocation, const RebalanceArguments& arguments) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const InterruptScope ctrl_c;
+  const absl::Time start = absl::Now();
+  ProgressBar bar(invocation.err, invocation.terminal, "move", "copies", start);
+  std::set<std::string> told;
+  absl::Duration pause = absl::Milliseconds(50);
+  uint64_t most = 0;
+  for (;;) {
+    const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
+    if (!topology.ok()) return invocation.Fail(topology.status());
+    const absl::StatusOr<v1::ListTransfersReply> transfers = (*client)->ListTransfers();
+    if (!transfers.ok()) return invocation.Fail(transfers.status());
+    const ClusterChanges changes = ChangesOf(AskAll(**client, *topology), *transfers);
+    most = std::max(most, changes.copies());
+    const absl::Time now = absl::Now();
+    const bool late = arguments.seconds > 0 && now - start >= absl::Seconds(arguments.seconds);
+    if (arguments.plan || changes.copies() == 0 || late || ctrl_c.interrupted()) {
+      return TellRest(invocation, changes, changes.copies() > 0 && ctrl_c.interrupted());
+    }
+    TellWaits(changes, &told, *invocation.err);
+    const uint64_t done = most - changes.copies();
+    bar.Update(done, static_cast<double>(done) / static_cast<double>(most), now);
+    absl::SleepFor(pause);
+    pause = std::min(2 * pause, absl::Seconds(1));
+  }
 }
 
 CLI::App* AddChange(CLI::App& parent, Invocation& invocation, Change::Change change,
@@ -208,6 +285,15 @@ void AddNodeCommands(CLI::App& app, Invocation& invocation) {
             " is in its new zone");
   AddChange(app, invocation, Change::CHANGE_UNSPECIFIED, "cancel",
             "Take back the join of a node, or that it leaves", "");
+  const auto arguments = std::make_shared<RebalanceArguments>();
+  CLI::App* const rebalance = app.add_subcommand(
+      "rebalance", "Wait until nothing moves any more; what is to move begins by itself");
+  rebalance->add_flag("--plan", arguments->plan, "Say what is still to move, and do not wait");
+  rebalance->add_option("--seconds", arguments->seconds,
+                        "The longest to wait; default: until all has moved");
+  rebalance->callback([&invocation, arguments] {
+    invocation.run = [&invocation, arguments] { return Rebalance(invocation, *arguments); };
+  });
   const auto transfers = [&invocation] {
     invocation.run = [&invocation] { return Transfers(invocation); };
   };

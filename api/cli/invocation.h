@@ -29,7 +29,7 @@ enum class Exit : int {
   kFailed = 3,         // no server can be reached, it failed, or the output cannot be written
   kSiblings = 4,       // get: the key has several values; all of them are printed
   kDataErrors = 5,     // load: some records were not written, or read back different
-  kInterrupted = 130,  // load: ended by Ctrl-C; as a shell tells it
+  kInterrupted = 130,  // load, rebalance: ended by Ctrl-C; as a shell tells it
 };
 
 struct Invocation {

@@ -303,6 +303,25 @@ grpc::ServerUnaryReactor* FakeNode::DropTable(grpc::CallbackServerContext* conte
   return Done(context);
 }
 
+grpc::ServerUnaryReactor* FakeNode::ChangeMember(grpc::CallbackServerContext* context,
+                                                 const v1::ChangeMemberRequest* request,
+                                                 v1::ChangeMemberReply* reply) {
+  NoteChange(*context);
+  std::optional<v1::ChangeMemberReply> changed = cluster_->Change(*request);
+  if (!changed.has_value()) {
+    return Refuse(context, grpc::StatusCode::NOT_FOUND, v1::ErrorDetail::UNKNOWN_NODE);
+  }
+  *reply = *std::move(changed);
+  return Done(context);
+}
+
+grpc::ServerUnaryReactor* FakeNode::ListTransfers(grpc::CallbackServerContext* context,
+                                                  const v1::ListTransfersRequest*,
+                                                  v1::ListTransfersReply* reply) {
+  *reply = cluster_->Transfers();
+  return Done(context);
+}
+
 grpc::ServerUnaryReactor* FakeNode::NodeStatus(grpc::CallbackServerContext* context,
                                                const v1::NodeStatusRequest*,
                                                v1::NodeStatusReply* reply) {
@@ -401,6 +420,55 @@ std::string FakeCluster::KeyOwnedBy(size_t node) const {
     std::string key = absl::StrCat("key-", i);
     if (OwnerOf(key) == node) return key;
   }
+}
+
+void FakeCluster::SetChangeReply(v1::ChangeMemberReply reply) {
+  const std::lock_guard lock(mutex_);
+  change_reply_ = std::move(reply);
+}
+
+void FakeCluster::SetTransfers(std::deque<v1::ListTransfersReply> replies) {
+  const std::lock_guard lock(mutex_);
+  transfers_ = std::move(replies);
+}
+
+std::optional<v1::ChangeMemberReply> FakeCluster::Change(const v1::ChangeMemberRequest& request) {
+  const std::lock_guard lock(mutex_);
+  changes_seen_.push_back(request);
+  for (v1::TopologyMember& member : *topology_.mutable_members()) {
+    if (member.name() != request.node()) continue;
+    v1::ChangeMemberReply reply = change_reply_;
+    reply.set_epoch(topology_.epoch() + 1);
+    if (request.plan()) return reply;
+    topology_.set_epoch(reply.epoch());
+    using Request = v1::ChangeMemberRequest;
+    static const std::map<Request::Change, v1::MemberState> kStates = {
+        {Request::ACTIVATE, v1::MEMBER_STATE_ACTIVE}, {Request::RETIRE, v1::MEMBER_STATE_WAITING},
+        {Request::LEAVE, v1::MEMBER_STATE_LEAVING},   {Request::REMOVE, v1::MEMBER_STATE_DEAD},
+        {Request::REPLACE, v1::MEMBER_STATE_DEAD},
+    };
+    const auto state = kStates.find(request.change());
+    if (state != kStates.end()) member.set_state(state->second);
+    if (request.change() == Request::SET_ZONE) member.set_zone(request.zone());
+    return reply;
+  }
+  return std::nullopt;
+}
+
+v1::ListTransfersReply FakeCluster::Transfers() {
+  const std::lock_guard lock(mutex_);
+  v1::ListTransfersReply reply;
+  if (!transfers_.empty()) reply = transfers_.front();
+  if (transfers_.size() > 1) transfers_.pop_front();
+  reply.set_epoch(topology_.epoch());
+  *reply.mutable_members() = topology_.members();
+  for (int i = 0; i < topology_.members_size(); ++i) reply.add_owned(kSlices);
+  return reply;
+}
+
+std::vector<v1::ChangeMemberRequest> FakeCluster::changes_seen() const {
+  const std::lock_guard lock(mutex_);
+  return changes_seen_;
 }
 
 bool FakeCluster::FirstTime(const std::string& key, const std::string& idempotency_key) {

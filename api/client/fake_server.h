@@ -9,6 +9,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -94,6 +95,12 @@ class FakeNode final : public v1::Gyre::CallbackService {
   grpc::ServerUnaryReactor* DropTable(grpc::CallbackServerContext* context,
                                       const v1::DropTableRequest* request,
                                       v1::DropTableReply* reply) override;
+  grpc::ServerUnaryReactor* ChangeMember(grpc::CallbackServerContext* context,
+                                         const v1::ChangeMemberRequest* request,
+                                         v1::ChangeMemberReply* reply) override;
+  grpc::ServerUnaryReactor* ListTransfers(grpc::CallbackServerContext* context,
+                                          const v1::ListTransfersRequest* request,
+                                          v1::ListTransfersReply* reply) override;
   grpc::ServerUnaryReactor* NodeStatus(grpc::CallbackServerContext* context,
                                        const v1::NodeStatusRequest* request,
                                        v1::NodeStatusReply* reply) override;
@@ -152,6 +159,15 @@ class FakeCluster {
   int EffectsOn(const std::string& key) const;
   void Fill(const v1::ScanPartitionRequest& request, v1::ScanPartitionReply* reply) const;
 
+  // What changes of members answer; and what moves, with each question about it one of these, and
+  // then the last of them again and again.
+  void SetChangeReply(v1::ChangeMemberReply reply);
+  void SetTransfers(std::deque<v1::ListTransfersReply> replies);
+  // Nothing: there is no such member. Changes its state, or its zone, unless it is a plan.
+  std::optional<v1::ChangeMemberReply> Change(const v1::ChangeMemberRequest& request);
+  v1::ListTransfersReply Transfers();
+  std::vector<v1::ChangeMemberRequest> changes_seen() const;
+
   // Nothing: it is a table now. ALREADY_EXISTS otherwise.
   std::optional<v1::Table> Create(const v1::Table& table);
   bool Drop(const std::string& table);
@@ -167,6 +183,9 @@ class FakeCluster {
   std::map<std::string, uint64_t> ttls_ms_;  // likewise, of the last put where it had one
   std::map<std::string, int> effects_;
   std::set<std::string> idempotency_keys_;
+  v1::ChangeMemberReply change_reply_;
+  std::vector<v1::ChangeMemberRequest> changes_seen_;
+  std::deque<v1::ListTransfersReply> transfers_;
   std::vector<std::unique_ptr<FakeNode>> nodes_;
 };
 

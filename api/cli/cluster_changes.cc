@@ -1,0 +1,180 @@
+#include "api/cli/cluster_changes.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/cli/progress_bar.h"
+#include "api/cli/text_table.h"
+
+namespace gyre {
+namespace {
+
+constexpr char kIndent[] = "         ";
+
+const MemberStatus* Find(const std::vector<MemberStatus>& members, const std::string& name) {
+  const auto it = std::find_if(members.begin(), members.end(),
+                               [&](const MemberStatus& one) { return one.member.name() == name; });
+  return it == members.end() ? nullptr : &*it;
+}
+
+bool IsSilent(const MemberStatus* member) {
+  return member != nullptr && member->is_wanted() && !member->serves();
+}
+
+// Whether it says of itself that no streams stand between the two.
+bool IsCutFrom(const MemberStatus& member, const std::string& peer) {
+  if (!member.status.ok()) return false;
+  const auto& peers = member.status->peers();
+  return std::any_of(peers.begin(), peers.end(), [&](const v1::PeerStatus& one) {
+    return one.node() == peer && !one.connected();
+  });
+}
+
+class Waits {
+ public:
+  explicit Waits(const std::vector<MemberStatus>& members) : members_(members) {}
+
+  void Look(const v1::Transfer& transfer) {
+    if (transfer.waiting() + transfer.filling() + transfer.finishing() == 0) return;
+    const MemberStatus* const from = Find(members_, transfer.from());
+    const MemberStatus* const to = Find(members_, transfer.to());
+    if (IsSilent(to)) For(*to, "is given partitions");
+    if (from == nullptr || to == nullptr) return;
+    if (IsSilent(from)) For(*from, "gives partitions away");
+    const bool both = !IsSilent(from) && !IsSilent(to) && from->is_wanted() && to->is_wanted();
+    if (both && IsCutFrom(*to, transfer.from())) {
+      Add(transfer.to(), absl::StrCat("is to be given partitions by ", transfer.from(),
+                                      ", and cannot reach it: mend the network"));
+    }
+    if (from->is_wanted()) return;
+    // What a dead one had is asked of all that are left.
+    for (const MemberStatus& other : members_) {
+      if (IsSilent(&other)) {
+        For(other, absl::StrCat("may own what is filled in the place of ", transfer.from()));
+      }
+    }
+  }
+  void Look(const MemberStatus& member) {
+    if (member.member.state() == v1::MEMBER_STATE_LEAVING && IsSilent(&member)) {
+      For(member, "leaves, and may keep writes for others");
+    }
+  }
+  std::vector<ClusterChanges::Wait> Take() { return std::move(waits_); }
+
+ private:
+  void For(const MemberStatus& member, const std::string& why) {
+    const std::string& name = member.member.name();
+    const std::string how = member.status.ok() ? absl::StrCat("is ", member.status->state())
+                                               : std::string("does not answer");
+    Add(name, absl::StrCat(why, " and ", how, ": bring it back or, if it is gone for good, `gyre ",
+                           "node remove ", name, "` or `gyre node replace ", name, " WITH`"));
+  }
+  void Add(const std::string& node, const std::string& why) {
+    if (told_.insert(node).second) waits_.push_back({node, why});
+  }
+
+  const std::vector<MemberStatus>& members_;
+  std::set<std::string> told_;
+  std::vector<ClusterChanges::Wait> waits_;
+};
+
+}  // namespace
+
+std::string Counted(uint64_t count, const char* one, const char* many) {
+  return absl::StrCat(WithThousands(count), " ", count == 1 ? one : many);
+}
+
+std::string About(const v1::MoveOutlook& outlook) {
+  if (outlook.bytes() == 0) return "of a size that the node that was asked cannot tell";
+  return absl::StrCat("some ", HumanBytes(outlook.bytes()), ", in about ",
+                      HumanSeconds(outlook.seconds()),
+                      outlook.measured() ? "" : " (at 16 MiB/s for each node: none was seen yet)");
+}
+
+ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
+                         const v1::ListTransfersReply& transfers) {
+  ClusterChanges changes;
+  for (const char* state : {"active", "waiting", "leaving", "dead"}) changes.members[state] = 0;
+  changes.since = transfers.since();
+  changes.outlook = transfers.outlook();
+  Waits waits(members);
+  for (const v1::Transfer& transfer : transfers.transfers()) {
+    changes.waiting += transfer.waiting();
+    changes.filling += transfer.filling();
+    changes.finishing += transfer.finishing();
+    waits.Look(transfer);
+  }
+  for (const MemberStatus& member : members) waits.Look(member);
+  changes.waits = waits.Take();
+  for (const MemberStatus& member : members) {
+    const std::string& name = member.member.name();
+    ++changes.members[StateName(member.member.state())];
+    if (member.member.state() == v1::MEMBER_STATE_WAITING) changes.to_join.push_back(name);
+    const bool waited_for =
+        std::any_of(changes.waits.begin(), changes.waits.end(),
+                    [&](const ClusterChanges::Wait& wait) { return wait.node == name; });
+    if (IsSilent(&member) && !waited_for) changes.silent.push_back(name);
+  }
+  return changes;
+}
+
+std::string Told(const ClusterChanges& changes) {
+  std::vector<std::string> states;
+  for (const char* state : {"active", "waiting", "leaving", "dead"}) {
+    const uint64_t count = changes.members.at(state);
+    if (count > 0) states.push_back(absl::StrCat(count, " ", state));
+  }
+  std::string out = absl::StrCat("members: ", absl::StrJoin(states, ", "), "\n");
+  if (changes.copies() == 0) {
+    absl::StrAppend(&out, "moving:  nothing\n");
+  } else {
+    absl::StrAppend(
+        &out, "moving:  ", Counted(changes.copies(), "copy of a partition", "copies of partitions"),
+        " left: ", changes.waiting, " waiting, ", changes.filling, " filling, ", changes.finishing,
+        " finishing");
+    if (changes.since > 0) absl::StrAppend(&out, "; the oldest since epoch ", changes.since);
+    absl::StrAppend(&out, "\n");
+    if (changes.outlook.copies() > 0) {
+      absl::StrAppend(&out, kIndent, About(changes.outlook), "\n");
+    }
+  }
+  const bool goes_on = changes.copies() > 0 || changes.members.at("leaving") > 0;
+  if (changes.waits.empty() && goes_on) absl::StrAppend(&out, kIndent, "it goes on by itself\n");
+  for (const ClusterChanges::Wait& wait : changes.waits) {
+    absl::StrAppend(&out, kIndent, "waits for ", wait.node, ", which ", wait.why, "\n");
+  }
+  for (const std::string& node : changes.silent) {
+    absl::StrAppend(&out, node, " does not serve, and nothing that moves waits for it: bring it ",
+                    "back or, if it is gone for good, `gyre node remove ", node,
+                    "` or `gyre node replace ", node, " WITH`\n");
+  }
+  for (const std::string& node : changes.to_join) {
+    absl::StrAppend(&out, node, " owns nothing until it is told to: `gyre node join ", node,
+                    "` or `gyre node replace DEAD ", node, "`\n");
+  }
+  return out;
+}
+
+void WriteChanges(const ClusterChanges& changes, JsonWriter& json) {
+  json.Key("states").BeginObject();
+  for (const auto& [state, count] : changes.members) json.Key(state).Number(count);
+  json.EndObject().Key("moves").BeginObject();
+  json.Key("waiting").Number(changes.waiting).Key("filling").Number(changes.filling);
+  json.Key("finishing").Number(changes.finishing).Key("since_epoch").Number(changes.since);
+  json.Key("bytes").Number(changes.outlook.bytes());
+  json.Key("seconds").Number(changes.outlook.seconds());
+  json.Key("measured").Bool(changes.outlook.measured()).EndObject();
+  json.Key("waits_for").BeginArray();
+  for (const ClusterChanges::Wait& wait : changes.waits) {
+    json.BeginObject().Key("node").String(wait.node).Key("why").String(wait.why).EndObject();
+  }
+  json.EndArray().Key("silent").BeginArray();
+  for (const std::string& node : changes.silent) json.String(node);
+  json.EndArray().Key("to_join").BeginArray();
+  for (const std::string& node : changes.to_join) json.String(node);
+  json.EndArray();
+}
+
+}  // namespace gyre

@@ -1,0 +1,62 @@
+// ClusterChanges: what is going on while a cluster changes: who is in which state, what moves, and
+// whether it goes on by itself or waits for somebody. Made of what the members say, and of what one
+// of them knows of the moves.
+//
+//   members: 3 active, 1 leaving
+//   moving:  41 copies of partitions left: 30 wait, 8 are filled, 3 are finishing, the oldest since
+//            epoch 12; some 1.2 GB, in about 40s
+//            waits for n3, which gives some of them: it does not answer. Bring it back; or, ...
+//
+// Pure functions. Any thread.
+
+#ifndef GYRE_API_CLI_CLUSTER_CHANGES_H_
+#define GYRE_API_CLI_CLUSTER_CHANGES_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/cli/json_writer.h"
+#include "api/cli/member_status.h"
+#include "api/proto/gyre.pb.h"
+
+namespace gyre {
+
+struct ClusterChanges {
+  std::map<std::string, uint64_t> members = {};  // by state; all that there are
+  uint64_t waiting = 0;                          // copies that are planned, and not begun
+  uint64_t filling = 0;
+  uint64_t finishing = 0;
+  uint64_t since = 0;  // the epoch in which the oldest under way began; 0: none
+  v1::MoveOutlook outlook = {};
+  struct Wait {
+    std::string node;  // for whom
+    std::string why;
+  };
+  // Nobody: what there is to do goes on by itself.
+  std::vector<Wait> waits = {};
+  // Who does not answer, and holds nothing up.
+  std::vector<std::string> silent = {};
+  // Members that have joined, and own nothing until they are told to.
+  std::vector<std::string> to_join = {};
+
+  uint64_t copies() const { return waiting + filling + finishing; }
+};
+
+ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
+                         const v1::ListTransfersReply& transfers);
+
+// Lines that end in a newline each.
+std::string Told(const ClusterChanges& changes);
+// The fields of an object that is open.
+void WriteChanges(const ClusterChanges& changes, JsonWriter& json);
+
+// "1,204 copies of partitions".
+std::string Counted(uint64_t count, const char* one, const char* many);
+// "some 1.2 GB, in about 40s", with a word on what that rests on where it was not measured.
+std::string About(const v1::MoveOutlook& outlook);
+
+}  // namespace gyre
+
+#endif  // GYRE_API_CLI_CLUSTER_CHANGES_H_

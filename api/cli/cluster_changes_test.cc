@@ -1,0 +1,171 @@
+#include "api/cli/cluster_changes.h"
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "gtest/gtest.h"
+
+namespace gyre {
+namespace {
+
+// A cluster of nodes that all serve and see each other, and nothing moves.
+class Cluster {
+ public:
+  explicit Cluster(const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      v1::TopologyMember member;
+      member.set_name(name);
+      v1::NodeStatusReply status;
+      status.set_state("serving");
+      for (const std::string& other : names) {
+        if (other == name) continue;
+        v1::PeerStatus* const peer = status.add_peers();
+        peer->set_node(other);
+        peer->set_connected(true);
+      }
+      members_.push_back({member, status});
+    }
+  }
+
+  Cluster& Is(size_t node, v1::MemberState state) {
+    members_[node].member.set_state(state);
+    return *this;
+  }
+  Cluster& Silence(size_t node) {
+    members_[node].status = absl::UnavailableError("connection refused");
+    return *this;
+  }
+  Cluster& Fails(size_t node, const std::string& state) {
+    members_[node].status->set_state(state);
+    return *this;
+  }
+  Cluster& Cut(size_t node, const std::string& from) {
+    for (v1::PeerStatus& peer : *members_[node].status->mutable_peers()) {
+      if (peer.node() == from) peer.set_connected(false);
+    }
+    return *this;
+  }
+  Cluster& Moves(const std::string& from, const std::string& to, uint64_t waiting, uint64_t filling,
+                 uint64_t finishing) {
+    v1::Transfer* const transfer = transfers_.add_transfers();
+    transfer->set_from(from);
+    transfer->set_to(to);
+    transfer->set_waiting(waiting);
+    transfer->set_filling(filling);
+    transfer->set_finishing(finishing);
+    transfers_.set_since(12);
+    v1::MoveOutlook* const outlook = transfers_.mutable_outlook();
+    outlook->set_copies(outlook->copies() + waiting + filling);
+    outlook->set_bytes(outlook->copies() << 20);
+    outlook->set_seconds(outlook->copies() * 2);
+    return *this;
+  }
+  ClusterChanges Changes() const { return ChangesOf(members_, transfers_); }
+  // For whom it waits.
+  std::string WaitsFor() const {
+    std::string all;
+    for (const ClusterChanges::Wait& wait : Changes().waits) all += wait.node + " ";
+    return all;
+  }
+
+ private:
+  std::vector<MemberStatus> members_;
+  v1::ListTransfersReply transfers_;
+};
+
+testing::AssertionResult Says(const ClusterChanges& changes, const std::string& words) {
+  const std::string told = Told(changes);
+  if (told.find(words) != std::string::npos) return testing::AssertionSuccess();
+  return testing::AssertionFailure() << told << "does not say: " << words;
+}
+
+TEST(ClusterChanges, SayThatNothingMoves) {
+  const ClusterChanges changes = Cluster({"n0", "n1", "n2"}).Changes();
+  EXPECT_EQ(Told(changes), "members: 3 active\nmoving:  nothing\n");
+  EXPECT_EQ(changes.copies(), 0u);
+}
+
+TEST(ClusterChanges, SayWhatIsLeftAndThatItGoesOnByItself) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  cluster.Is(2, v1::MEMBER_STATE_LEAVING).Moves("n2", "n3", 30, 8, 3).Moves("n2", "n0", 1, 0, 0);
+  const ClusterChanges changes = cluster.Changes();
+  EXPECT_EQ(changes.waiting, 31u);
+  EXPECT_EQ(changes.filling, 8u);
+  EXPECT_EQ(changes.finishing, 3u);
+  EXPECT_TRUE(Says(changes, "members: 3 active, 1 leaving\n"));
+  EXPECT_TRUE(Says(changes,
+                   "42 copies of partitions left: 31 waiting, 8 filling, 3 finishing; the oldest "
+                   "since epoch 12\n"));
+  EXPECT_TRUE(Says(changes, "some 39.0 MiB, in about 1m 18s (at 16 MiB/s"));
+  EXPECT_TRUE(Says(changes, "it goes on by itself\n"));
+}
+
+TEST(ClusterChanges, WaitForANodeThatGivesOrIsGivenAndDoesNotAnswer) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  cluster.Moves("n1", "n3", 0, 2, 0);
+  EXPECT_EQ(cluster.WaitsFor(), "");
+  EXPECT_EQ(Cluster(cluster).Silence(0).WaitsFor(), "") << "it has no part in it";
+  EXPECT_EQ(Cluster(cluster).Silence(1).WaitsFor(), "n1 ");
+  const ClusterChanges dead = Cluster(cluster).Silence(3).Changes();
+  EXPECT_TRUE(Says(dead, "waits for n3, which is given partitions and does not answer"));
+  EXPECT_TRUE(Says(dead, "`gyre node remove n3` or `gyre node replace n3 WITH`"));
+  EXPECT_FALSE(Says(dead, "by itself"));
+  EXPECT_TRUE(Says(Cluster(cluster).Fails(3, "failed: a write failed").Changes(),
+                   "waits for n3, which is given partitions and is failed: a write failed"));
+}
+
+TEST(ClusterChanges, WaitForNobodyOnceAllIsCopied) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  EXPECT_EQ(cluster.Moves("n1", "n3", 0, 0, 0).Silence(3).WaitsFor(), "");
+}
+
+TEST(ClusterChanges, WaitForAllThatAreLeftWhereTheFormerOwnerIsDead) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  cluster.Is(1, v1::MEMBER_STATE_DEAD).Silence(1).Moves("n1", "n3", 1, 1, 0);
+  EXPECT_EQ(cluster.WaitsFor(), "") << "nobody waits for the dead";
+  EXPECT_TRUE(Says(cluster.Changes(), "members: 3 active, 1 dead\n"));
+  EXPECT_EQ(cluster.Silence(0).WaitsFor(), "n0 ");
+  EXPECT_TRUE(Says(cluster.Changes(), "may own what is filled in the place of n1"));
+}
+
+TEST(ClusterChanges, WaitForTheNetworkBetweenTwo) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Moves("n1", "n2", 0, 1, 0).Cut(2, "n0");
+  EXPECT_EQ(cluster.WaitsFor(), "");
+  EXPECT_TRUE(Says(cluster.Cut(2, "n1").Changes(), "by n1, and cannot reach it: mend the network"));
+}
+
+TEST(ClusterChanges, WaitForOneThatLeavesAndIsDown) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  cluster.Is(3, v1::MEMBER_STATE_LEAVING);
+  EXPECT_TRUE(Says(cluster.Changes(), "it goes on by itself"));
+  EXPECT_EQ(cluster.Silence(3).WaitsFor(), "n3 ");
+}
+
+TEST(ClusterChanges, NameWhoIsDownThoughNothingWaitsForIt) {
+  Cluster cluster({"n0", "n1", "n2"});
+  const ClusterChanges changes = cluster.Silence(2).Changes();
+  EXPECT_TRUE(changes.waits.empty());
+  EXPECT_TRUE(Says(changes, "n2 does not serve, and nothing that moves waits for it"));
+}
+
+TEST(ClusterChanges, NameWhoWaitsToBeTold) {
+  Cluster cluster({"n0", "n1", "n2"});
+  const ClusterChanges changes = cluster.Is(2, v1::MEMBER_STATE_WAITING).Changes();
+  EXPECT_TRUE(Says(changes, "members: 2 active, 1 waiting\n"));
+  EXPECT_TRUE(Says(changes, "n2 owns nothing until it is told to: `gyre node join n2`"));
+}
+
+TEST(ClusterChanges, SayNoSizeWhereTheNodeThatWasAskedKeepsNothing) {
+  v1::MoveOutlook outlook;
+  outlook.set_copies(3);
+  outlook.set_seconds(1);
+  EXPECT_EQ(About(outlook), "of a size that the node that was asked cannot tell");
+  outlook.set_bytes(3 << 20);
+  outlook.set_measured(true);
+  EXPECT_EQ(About(outlook), "some 3.0 MiB, in about 1s");
+}
+
+}  // namespace
+}  // namespace gyre
