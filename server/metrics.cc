@@ -8,8 +8,11 @@
 #include <filesystem>
 #include <limits>
 #include <map>
+#include <set>
 #include <system_error>
 #include <utility>
+
+#include "ring/rebalance.h"
 
 namespace gyre {
 namespace {
@@ -263,6 +266,29 @@ void AddStaleness(const std::vector<Lane*>& lanes, const View& view, Families* o
   }
 }
 
+void AddMembers(const Topology& topology, uint64_t waiting, Families* out) {
+  constexpr std::array<const char*, 4> kStates = {"active", "waiting", "leaving", "dead"};
+  std::array<uint64_t, kStates.size()> members = {};
+  for (const Member& member : topology.members) ++members.at(static_cast<size_t>(member.state));
+  out->Open("gyre_members",
+            "Nodes that the topology lists: those that own their share, that wait to be told to, "
+            "that leave, and that were declared dead",
+            MetricType::Gauge);
+  for (size_t state = 0; state < kStates.size(); ++state) {
+    out->More("state", kStates.at(state)).gauge.value = static_cast<double>(members.at(state));
+  }
+  uint64_t filling = 0;
+  for (const Move& move : topology.moves) filling += move.step == MoveStep::kFilling ? 1 : 0;
+  out->Open("gyre_moves",
+            "Copies of partitions that go from one node to another, in the whole cluster: waiting "
+            "(said by the one node that plans, and 0 at all others), filling, and finishing, where "
+            "the new owner serves and the former one is about to forget",
+            MetricType::Gauge);
+  out->More("step", "waiting").gauge.value = static_cast<double>(waiting);
+  out->More("step", "filling").gauge.value = static_cast<double>(filling);
+  out->More("step", "finishing").gauge.value = static_cast<double>(topology.moves.size() - filling);
+}
+
 void AddDoor(const Door& door, Families* out) {
   const Door::Figures figures = door.figures();
   out->Open("gyre_request_seconds", "From the door to the reply", MetricType::Histogram);
@@ -334,12 +360,36 @@ void AddPeers(const std::vector<PeerLink::Figures>& links, const MembershipSeat&
 
 }  // namespace
 
+// Of the plan, and not begun. One node of the cluster says so: who says it makes a plan.
+uint64_t Metrics::MovesWaiting(const View& view) const {
+  std::set<NodeId> reached = {view.self()};
+  for (const PeerLink::Figures& link : parts_.links->figures()) {
+    if (link.connected) reached.insert(link.id);
+  }
+  const std::vector<Member>& members = view.topology().members;
+  const auto planner = std::find_if(members.begin(), members.end(), [&](const Member& member) {
+    return member.state == MemberState::kActive && reached.contains(member.id);
+  });
+  if (planner == members.end() || planner->id != view.self()) return 0;
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (planned_ != view.epoch()) {
+    planned_ = view.epoch();
+    waiting_ = 0;
+    for (const Flow& flow : FlowsOf(view.topology(), MakePlan(view.topology()))) {
+      waiting_ += flow.waiting;
+    }
+  }
+  return waiting_;
+}
+
 std::string Metrics::Text() const {
   Families families;
+  const std::shared_ptr<const View> view = parts_.door->view();
   AddDoor(*parts_.door, &families);
   AddShards(parts_.lanes, &families);
   AddScrub(parts_.lanes, &families);
-  AddStaleness(parts_.lanes, *parts_.door->view(), &families);
+  AddStaleness(parts_.lanes, *view, &families);
+  AddMembers(view->topology(), MovesWaiting(*view), &families);
   AddDisk(*parts_.disk, parts_.data_dir, &families);
   AddPeers(parts_.links->figures(), *parts_.membership, &families);
   const PeerService::Figures incoming = parts_.peers->figures();

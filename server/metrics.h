@@ -1,14 +1,18 @@
 // Metrics: what a node counts, as Prometheus text. Figures are read from the parts when they are
-// asked for; nothing is kept twice.
+// asked for; but for what the plan of an epoch comes to, nothing is kept.
 //
 // Thread rule: any thread.
 
 #ifndef GYRE_SERVER_METRICS_H_
 #define GYRE_SERVER_METRICS_H_
 
+#include <cstdint>
+#include <mutex>
 #include <string>
 #include <vector>
 
+#include "ring/ids.h"
+#include "ring/view.h"
 #include "server/control_seat.h"
 #include "server/disk_failure.h"
 #include "server/door.h"
@@ -42,7 +46,12 @@ class Metrics {
   std::string Text() const;
 
  private:
+  uint64_t MovesWaiting(const View& view) const;
+
   const Parts parts_;
+  mutable std::mutex mutex_;
+  mutable Epoch planned_;  // guarded by mutex_, and so is the next: what the plan for it came to
+  mutable uint64_t waiting_ = 0;
 };
 
 }  // namespace gyre
