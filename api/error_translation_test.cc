@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "ring/rebalance.h"
 #include "ring/topology.h"
 
 namespace gyre {
@@ -39,6 +40,31 @@ TEST(ErrorTranslation, WhateverATopologyRefusesHasItsReason) {
   TableSpec other = Table(1);
   other.conflict = ConflictPolicy::kLastWriteWins;
   EXPECT_EQ(reason(CreateTable(topology, other)), v1::ErrorDetail::TABLE_EXISTS);
+}
+
+TEST(ErrorTranslation, WhateverAChangeOfMembersRefusesHasItsReason) {
+  const auto reason = [](const absl::StatusOr<Topology>& refused) {
+    EXPECT_FALSE(refused.ok());
+    return ReasonOf(FromTopologyError(refused.status(), false, Changed::kMembers));
+  };
+  Topology topology = OneNode();
+  Member member{{}, "m", "z", "h:3", "h:4", MemberState::kActive, 7};
+  EXPECT_EQ(reason(LeaveMember(topology, "nobody")), v1::ErrorDetail::UNKNOWN_NODE);
+  EXPECT_EQ(reason(LeaveMember(topology, "n")), v1::ErrorDetail::NODE_STATE);
+  EXPECT_EQ(reason(ReplaceMember(topology, "n", "nobody")), v1::ErrorDetail::UNKNOWN_NODE);
+  EXPECT_EQ(reason(SetZone(topology, "n", std::string(256, 'z'))), v1::ErrorDetail::INVALID_FIELD);
+  member.key = 0;
+  EXPECT_EQ(reason(AddMember(topology, member)), v1::ErrorDetail::INVALID_FIELD);
+  member.key = 7;
+  member.name = "n";
+  EXPECT_EQ(reason(AddMember(topology, member)), v1::ErrorDetail::NODE_EXISTS);
+  topology =
+      *BuryMember(*AddMember(topology, {{}, "m", "z", "h:3", "h:4", MemberState::kActive, 7}), "m");
+  member.name = "m";
+  EXPECT_EQ(reason(AddMember(topology, member)), v1::ErrorDetail::NODE_STATE) << "it was removed";
+  member.key = 8;
+  topology.members.resize(kMaxMembers);
+  EXPECT_EQ(reason(AddMember(topology, member)), v1::ErrorDetail::TOO_MANY_NODES);
 }
 
 TEST(ErrorTranslation, AChangeThatFailedSaysWhetherItMayStillTakeEffect) {

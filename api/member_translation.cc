@@ -1,7 +1,9 @@
 #include "api/member_translation.h"
 
+#include <algorithm>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "api/error_translation.h"
 
@@ -49,6 +51,11 @@ absl::StatusOr<std::function<absl::StatusOr<Topology>(const Topology&)>> ChangeO
       });
     case v1::ChangeMemberRequest::SET_ZONE:
       if (request.zone().empty()) return InvalidField("zone", "empty; a name is required");
+      // It is shown on terminals, which would obey them.
+      if (std::any_of(request.zone().begin(), request.zone().end(),
+                      [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); })) {
+        return InvalidField("zone", "it has control characters");
+      }
       return Change([node, zone = request.zone()](const Topology& topology) {
         return SetZone(topology, node, zone);
       });

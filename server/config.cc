@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "ring/check.h"
 
@@ -50,6 +51,11 @@ absl::StatusOr<std::string> Name(const std::string& field, const std::string& na
   if (name.size() > kMaxNameBytes) {
     return Invalid(field,
                    absl::StrCat(name.size(), " bytes; at most ", kMaxNameBytes, " are allowed"));
+  }
+  // It is shown on terminals, which would obey them.
+  if (std::any_of(name.begin(), name.end(),
+                  [](char c) { return absl::ascii_iscntrl(static_cast<unsigned char>(c)); })) {
+    return Invalid(field, "it has control characters");
   }
   return name;
 }
@@ -325,6 +331,19 @@ Member& Config::self() {
                          [&](const Member& member) { return member.name == node_name; });
   GYRE_CHECK(it != members.end(), "a valid configuration lists its own node");
   return *it;
+}
+
+absl::StatusOr<Member> JoiningMember(const peer::JoinRequest& request) {
+  config::PeerConfig said;
+  said.set_name(request.node_name());
+  said.set_zone(request.zone());
+  said.set_client_address(request.client_address());
+  said.set_peer_address(request.peer_address());
+  absl::StatusOr<Member> member = MemberOf("joining", said, /*alone=*/false);
+  if (!member.ok()) return member.status();
+  member->key = request.key();
+  if (request.waits()) member->state = MemberState::kWaiting;
+  return member;
 }
 
 absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path) {

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/proto/config.pb.h"
+#include "api/proto/peer.pb.h"
 #include "ring/ids.h"
 #include "ring/membership.h"
 #include "ring/topology.h"
@@ -94,6 +95,10 @@ absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path);
 
 // NAME=PEER_ADDRESS/CLIENT_ADDRESS[/ZONE]
 absl::StatusOr<config::PeerConfig> ParseMember(std::string_view text);
+
+// A node that joins, as it says what it is: by the rules for `joining`. INVALID_ARGUMENT, naming
+// the field.
+absl::StatusOr<Member> JoiningMember(const peer::JoinRequest& request);
 
 // INVALID_ARGUMENT, naming the field.
 absl::StatusOr<Config> Validate(const config::NodeConfig& wire);

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <functional>
 #include <string>
+#include <vector>
 
 #include "server/flags.h"
 #include "server/log.h"
@@ -138,6 +140,108 @@ TEST(Config, NamesTheFieldThatIsWrong) {
                     "shards"));
 }
 
+// Of a node that joins through seeds.
+config::NodeConfig Joining() {
+  config::NodeConfig wire;
+  wire.set_cluster_name("prod");
+  wire.set_node_name("n9");
+  wire.set_data_dir("/var/lib/gyre");
+  wire.mutable_joining()->set_peer_address("n9:7200");
+  wire.mutable_joining()->set_client_address("n9:7100");
+  wire.mutable_joining()->set_zone("rack-9");
+  wire.add_seeds("peers.gyre.svc:7200");
+  wire.add_seeds("[::1]:7200");
+  return wire;
+}
+
+TEST(Config, TakesANodeThatJoinsThroughSeeds) {
+  config::NodeConfig wire = Joining();
+  absl::StatusOr<Config> config = Validate(wire);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->joins);
+  EXPECT_TRUE(config->members.empty());
+  EXPECT_EQ(config->seeds, (std::vector<std::string>{"peers.gyre.svc:7200", "[::1]:7200"}));
+  EXPECT_EQ(&config->self(), &config->joining);
+  EXPECT_EQ(config->joining.name, "n9") << "the node_name";
+  EXPECT_EQ(config->joining.zone, "rack-9");
+  EXPECT_EQ(config->joining.state, MemberState::kActive);
+  EXPECT_EQ(config->joining.key, 0u) << "of the data directory";
+  EXPECT_EQ(config->peer_listen.ToString(), "n9:7200");
+  wire.set_join_waits(true);
+  config = Validate(wire);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->joining.state, MemberState::kWaiting);
+}
+
+TEST(Config, AMemberThatIsListedNeedsNoSeeds) {
+  config::NodeConfig wire = Good();
+  wire.add_seeds("n2:7200");
+  wire.set_join_waits(true);
+  const absl::StatusOr<Config> config = Validate(wire);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_FALSE(config->joins);
+  EXPECT_EQ(config->self().name, "n1");
+  EXPECT_EQ(config->self().state, MemberState::kActive);
+}
+
+TEST(Config, NamesWhatIsWrongWithANodeThatJoins) {
+  const auto wrong = [](const std::function<void(config::NodeConfig*)>& change) {
+    config::NodeConfig wire = Joining();
+    change(&wire);
+    return std::string(Validate(wire).status().message());
+  };
+  EXPECT_EQ(wrong([](auto*) {}), "");
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->set_seeds(1, "nowhere"); }), "seeds[1]"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->set_seeds(0, "h:0"); }), "seeds[0]"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->set_seeds(0, ""); }), "seeds[0]"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->clear_seeds(); }), "members"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->clear_joining(); }), "joining.peer_address"));
+  EXPECT_TRUE(
+      Names(wrong([](auto* wire) { wire->mutable_joining()->set_name("n8"); }), "joining.name"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->mutable_joining()->set_client_address("h"); }),
+                    "joining.client_address"));
+  EXPECT_TRUE(Names(wrong([](auto* wire) { wire->mutable_joining()->set_zone("a\x1b[2J"); }),
+                    "joining.zone"));
+  const auto unlisted = [](config::NodeConfig* wire) {
+    wire->clear_seeds();
+    *wire->mutable_members() = Good().members();
+  };
+  EXPECT_NE(wrong(unlisted).find("no `seeds`"), std::string::npos) << wrong(unlisted);
+}
+
+TEST(JoiningMember, IsHeldToTheRulesOfAConfiguration) {
+  peer::JoinRequest request;
+  request.set_node_name("n9");
+  request.set_key(5);
+  request.set_zone("rack-9");
+  request.set_client_address("n9:7100");
+  request.set_peer_address("n9:7200");
+  const absl::StatusOr<Member> member = JoiningMember(request);
+  ASSERT_TRUE(member.ok()) << member.status();
+  EXPECT_EQ(*member, (Member{{}, "n9", "rack-9", "n9:7100", "n9:7200", MemberState::kActive, 5}));
+  const auto wrong = [&](const std::function<void(peer::JoinRequest*)>& change) {
+    peer::JoinRequest changed = request;
+    change(&changed);
+    const absl::Status status = JoiningMember(changed).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_TRUE(Names(wrong([](auto* said) { said->clear_node_name(); }), "joining.name"));
+  EXPECT_TRUE(
+      Names(wrong([](auto* said) { said->set_node_name(std::string(256, 'n')); }), "joining.name"));
+  EXPECT_TRUE(
+      Names(wrong([](auto* said) { said->set_zone(std::string(256, 'z')); }), "joining.zone"));
+  EXPECT_TRUE(Names(wrong([](auto* said) { said->set_zone("a\nb"); }), "joining.zone"));
+  for (const std::string address : {"", "nowhere", "h:0", "h:65536", "h:x", ":7200"}) {
+    EXPECT_TRUE(
+        Names(wrong([&](auto* said) { said->set_peer_address(address); }), "joining.peer_address"))
+        << address;
+    EXPECT_TRUE(Names(wrong([&](auto* said) { said->set_client_address(address); }),
+                      "joining.client_address"))
+        << address;
+  }
+}
+
 TEST(Config, RefusesOneAddressForTwoListenersAndNamesBoth) {
   const auto both = [](const std::string& message, const std::string& a, const std::string& b) {
     return Names(message, a) && message.find(b) != std::string::npos;
@@ -238,12 +342,28 @@ TEST(Flags, ListTheMembers) {
   EXPECT_EQ(outcome.run->config.peer_listen.ToString(), "h2:7200");
 }
 
+TEST(Flags, SayThroughWhomANodeJoins) {
+  const FlagsOutcome outcome =
+      Parse({"--node-name", "n9", "--data-dir", "/tmp/x", "--seeds", "h1:7200,h2:7200", "--listen",
+             "h9:7100", "--peer-listen", "h9:7200", "--zone", "rack-9", "--join-waits"});
+  ASSERT_TRUE(outcome.run.has_value());
+  const Config& config = outcome.run->config;
+  EXPECT_TRUE(config.joins);
+  EXPECT_EQ(config.seeds, (std::vector<std::string>{"h1:7200", "h2:7200"}));
+  EXPECT_EQ(config.joining.name, "n9");
+  EXPECT_EQ(config.joining.zone, "rack-9");
+  EXPECT_EQ(config.joining.client_address, "h9:7100");
+  EXPECT_EQ(config.joining.peer_address, "h9:7200");
+  EXPECT_EQ(config.joining.state, MemberState::kWaiting);
+}
+
 TEST(Flags, AMistakeEndsWithTwo) {
   for (const std::vector<const char*>& arguments : {std::vector<const char*>{},
                                                     {"--nonsense"},
                                                     {"--dev", "--config", "f"},
                                                     {"--dev", "--listen", "x"},
                                                     {"--node-name", "b", "--peers", "a"},
+                                                    {"--node-name", "b", "--seeds", "h"},
                                                     {"--config", "/none"},
                                                     {"--config", "/"}}) {
     const FlagsOutcome outcome = Parse(arguments);

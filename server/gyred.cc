@@ -513,15 +513,10 @@ void Gyred::OnJoin(const peer::JoinRequest& request, PeerService::JoinDone done)
     return reply;
   };
   if (request.key() == 0) return done(answer(door_->view()->topology()));
-  Member member;
-  member.name = request.node_name();
-  member.zone = request.zone();
-  member.client_address = request.client_address();
-  member.peer_address = request.peer_address();
-  member.key = request.key();
-  if (request.waits()) member.state = MemberState::kWaiting;
+  absl::StatusOr<Member> member = JoiningMember(request);
+  if (!member.ok()) return done(member.status());
   seat_->Propose(
-      [member = std::move(member)](const Topology& topology) {
+      [member = *std::move(member)](const Topology& topology) {
         return AddMember(topology, member);
       },
       [answer, done = std::move(done)](const absl::StatusOr<Topology>& topology) mutable {
