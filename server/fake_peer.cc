@@ -8,7 +8,12 @@
 
 namespace gyre {
 
-FakePeer::FakePeer(Answer answer) : answer_(std::move(answer)) {
+FakePeer::FakePeer(Answer answer) : FakePeer(std::move(answer), nullptr) {}
+
+FakePeer::FakePeer(Welcome welcome) : FakePeer(nullptr, std::move(welcome)) {}
+
+FakePeer::FakePeer(Answer answer, Welcome welcome)
+    : answer_(std::move(answer)), welcome_(std::move(welcome)) {
   grpc::ServerBuilder builder;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
   builder.RegisterService(this);
@@ -17,7 +22,14 @@ FakePeer::FakePeer(Answer answer) : answer_(std::move(answer)) {
 
 FakePeer::~FakePeer() { server_->Shutdown(std::chrono::system_clock::now()); }
 
+grpc::Status FakePeer::Join(grpc::ServerContext* context, const peer::JoinRequest* request,
+                            peer::JoinReply* reply) {
+  if (!welcome_) return {grpc::StatusCode::UNIMPLEMENTED, "this peer is no seed"};
+  return welcome_(joins_.fetch_add(1), context, *request, reply);
+}
+
 grpc::Status FakePeer::Link(grpc::ServerContext*, Stream* stream) {
+  if (!answer_) return {grpc::StatusCode::UNAVAILABLE, "this peer takes no streams in"};
   peer::PeerFrame frame;
   if (!stream->Read(&frame)) return grpc::Status::OK;
   return answer_(streams_.fetch_add(1), stream);

@@ -26,10 +26,19 @@ class FakePeer final : public peer::Peer::Service {
   using Stream = grpc::ServerReaderWriter<peer::PeerFrame, peer::PeerFrame>;
   using Answer = std::function<grpc::Status(int number, Stream* stream)>;
 
+  // What it answers who wants to join; `number`: from 0.
+  using Welcome =
+      std::function<grpc::Status(int number, grpc::ServerContext* context,
+                                 const peer::JoinRequest& request, peer::JoinReply* reply)>;
+
   explicit FakePeer(Answer answer);
+  // A seed: it takes no streams in.
+  explicit FakePeer(Welcome welcome);
   ~FakePeer() override;
 
   grpc::Status Link(grpc::ServerContext* context, Stream* stream) override;
+  grpc::Status Join(grpc::ServerContext* context, const peer::JoinRequest* request,
+                    peer::JoinReply* reply) override;
 
   static void Greet(Stream* stream);
   // What comes until the caller ends the stream.
@@ -38,9 +47,15 @@ class FakePeer final : public peer::Peer::Service {
   static grpc::Status LetIn(Stream* stream);
 
   Member member() const;
+  int port() const { return port_; }
+  int joins() const { return joins_; }  // calls of Join
 
  private:
+  FakePeer(Answer answer, Welcome welcome);
+
   const Answer answer_;
+  const Welcome welcome_;
+  std::atomic<int> joins_{0};
   std::atomic<int> streams_{0};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;

@@ -2,13 +2,18 @@
 
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
+#include <httplib.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "api/proto/peer.grpc.pb.h"
 #include "server/client_calls.h"
+#include "server/fake_peer.h"
 #include "server/gyred.h"
 #include "server/local_cluster.h"
 
@@ -155,10 +160,15 @@ TEST_F(Members, OneThatWaitsOwnsNothingBeforeItIsToldTo) {
     copies += transfer.waiting();
   }
   EXPECT_EQ(copies, 6u);
+  EXPECT_EQ(planned.outlook().copies(), 6u);
+  EXPECT_GT(planned.outlook().bytes(), 0u);
+  EXPECT_FALSE(planned.outlook().measured()) << "nothing has moved yet";
   EXPECT_TRUE(planned.warnings().empty());
+  EXPECT_TRUE(planned.dangers().empty());
   EXPECT_TRUE(Settles(0, {"n0", "n1", "n2"})) << "a plan changes nothing";
   ASSERT_TRUE(ChangeMember(stub.get(), RequestOf(Change::ACTIVATE, "n3")).status.ok());
   EXPECT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  EXPECT_TRUE(Transfers(stub.get()).outlook().measured()) << "by what has moved";
   ASSERT_TRUE(ChangeMember(stub.get(), RequestOf(Change::RETIRE, "n3")).status.ok());
   EXPECT_TRUE(Settles(0, {"n0", "n1", "n2"}));
   ExpectAll(joined, "value");
@@ -180,6 +190,53 @@ TEST_F(Members, ADeadOneIsReplacedByAnother) {
   ASSERT_TRUE(cluster_.Start(2).ok());
   EXPECT_TRUE(LocalCluster::Eventually([&] { return !cluster_.Fatal().empty(); }));
   ASSERT_TRUE(cluster_.Stop(2).ok());
+}
+
+TEST_F(Members, ToBuryOneThatAnswersIsToldAsADanger) {
+  const int joined = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  ASSERT_TRUE(cluster_.FindEachOther());
+  v1::ChangeMemberRequest plan = RequestOf(Change::REMOVE, "n3");
+  plan.set_plan(true);
+  const auto stub = cluster_.Connect(0);
+  v1::ChangeMemberReply planned;
+  ASSERT_TRUE(ChangeMember(stub.get(), plan, &planned).status.ok());
+  ASSERT_EQ(planned.dangers_size(), 1);
+  EXPECT_NE(planned.dangers(0).find("'n3' answers"), std::string::npos) << planned.dangers(0);
+  ASSERT_TRUE(cluster_.Stop(joined).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    return ChangeMember(stub.get(), plan, &planned).status.ok() && planned.dangers().empty();
+  }));
+}
+
+TEST_F(Members, TheMetricsSayWhoIsInWhichStateAndWhatMoves) {
+  const auto metric = [&](const std::string& name) {
+    const Address& http = cluster_.config(0).http_listen;
+    const auto page = httplib::Client(http.host, http.port).Get("/metrics");
+    if (!page) return std::string();
+    const size_t at = page->body.find("\n" + name + " ");
+    if (at == std::string::npos) return std::string();
+    const size_t begin = at + name.size() + 2;
+    return page->body.substr(begin, page->body.find('\n', begin) - begin);
+  };
+  EXPECT_EQ(metric("gyre_members{state=\"active\"}"), "3");
+  EXPECT_EQ(metric("gyre_moves{step=\"filling\"}"), "0");
+  const int waits = cluster_.AddJoining();
+  cluster_.config(waits).joining.state = MemberState::kWaiting;
+  ASSERT_TRUE(cluster_.Start(waits).ok());
+  EXPECT_TRUE(
+      LocalCluster::Eventually([&] { return metric("gyre_members{state=\"waiting\"}") == "1"; }));
+  // What is to move cannot, for who gives it is down.
+  ASSERT_TRUE(cluster_.FindEachOther());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(
+      ChangeMember(cluster_.Connect(0).get(), RequestOf(Change::ACTIVATE, "n3")).status.ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    return metric("gyre_moves{step=\"filling\"}") == "2" &&
+           metric("gyre_moves{step=\"finishing\"}") == "0" &&
+           metric("gyre_moves{step=\"waiting\"}") == "0";
+  })) << metric("gyre_moves{step=\"filling\"}");
 }
 
 TEST_F(Members, WhatCannotBeDoneIsRefusedAndSaysWhy) {
@@ -210,6 +267,146 @@ TEST_F(Members, AStartThatWaitsForSeedsCanBeGivenUp) {
   const auto node = Gyred::Start(cluster_.config(joining),
                                  {[](const std::string&) {}, [&] { return ++asked > 5; }});
   EXPECT_EQ(node.status().code(), absl::StatusCode::kCancelled) << node.status();
+}
+
+// What a member answers who asks at its peers' port to be let in.
+grpc::Status AskToJoin(const Config& member, const peer::JoinRequest& request,
+                       peer::JoinReply* reply = nullptr) {
+  const auto stub = peer::Peer::NewStub(
+      grpc::CreateChannel(member.peer_listen.ToString(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  peer::JoinReply unused;
+  return stub->Join(&context, request, reply == nullptr ? &unused : reply);
+}
+
+peer::JoinRequest RequestToJoin(const std::string& name, uint64_t key) {
+  peer::JoinRequest request;
+  request.set_version(kPeerProtocol);
+  request.set_cluster_name("test");
+  request.set_node_name(name);
+  request.set_key(key);
+  request.set_zone("z9");
+  request.set_client_address("127.0.0.1:1");
+  request.set_peer_address("127.0.0.1:1");
+  return request;
+}
+
+TEST_F(Members, WhoOnlyAsksForTheDocumentIsNoMember) {
+  peer::JoinReply reply;
+  ASSERT_TRUE(AskToJoin(cluster_.config(0), RequestToJoin("n9", 0), &reply).ok());
+  const absl::StatusOr<Topology> document = DecodeTopology(reply.topology());
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_EQ(document->members.size(), 3u);
+  EXPECT_FALSE(IsMember(0, "n9"));
+}
+
+// Whoever can reach the port may ask.
+TEST_F(Members, WhatCannotBeAMemberIsRefusedAndChangesNothing) {
+  const uint64_t before = Transfers(cluster_.Connect(0).get()).epoch();
+  const auto refused = [&](const std::function<void(peer::JoinRequest*)>& change,
+                           grpc::StatusCode code, const std::string& word) {
+    peer::JoinRequest request = RequestToJoin("n9", 5);
+    change(&request);
+    const grpc::Status status = AskToJoin(cluster_.config(0), request);
+    EXPECT_EQ(status.error_code(), code) << status.error_message();
+    EXPECT_NE(status.error_message().find(word), std::string::npos) << status.error_message();
+  };
+  using Request = peer::JoinRequest;
+  constexpr auto kInvalid = grpc::StatusCode::INVALID_ARGUMENT;
+  constexpr auto kPrecondition = grpc::StatusCode::FAILED_PRECONDITION;
+  refused([](Request* r) { r->set_version(kPeerProtocol + 1); }, kPrecondition, "version");
+  refused([](Request* r) { r->clear_version(); }, kPrecondition, "version");
+  refused([](Request* r) { r->set_cluster_name("other"); }, kPrecondition, "not \"other\"");
+  refused([](Request* r) { r->clear_cluster_name(); }, kPrecondition, "this is cluster");
+  refused([](Request* r) { r->clear_node_name(); }, kInvalid, "name");
+  refused([](Request* r) { r->set_node_name("a b"); }, kInvalid, "name");
+  refused([](Request* r) { r->set_node_name(std::string(256, 'n')); }, kInvalid, "name");
+  refused([](Request* r) { r->set_zone(std::string(256, 'z')); }, kInvalid, "zone");
+  refused([](Request* r) { r->set_zone("a\x1b[2J"); }, kInvalid, "zone");
+  refused([](Request* r) { r->set_peer_address("nowhere"); }, kInvalid, "peer_address");
+  refused([](Request* r) { r->set_client_address(std::string(1 << 20, 'h') + ":1"); }, kInvalid,
+          "address");
+  refused([](Request* r) { r->set_node_name("n1"); }, grpc::StatusCode::ALREADY_EXISTS, "'n1'");
+  EXPECT_EQ(Transfers(cluster_.Connect(0).get()).epoch(), before);
+  EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 3);
+}
+
+TEST_F(Members, AJoinThatIsInterruptedGoesOnAsTheSameNode) {
+  const int joining = cluster_.AddJoining();
+  const std::vector<std::string> seeds = cluster_.config(joining).seeds;
+  peer::JoinReply document;
+  ASSERT_TRUE(AskToJoin(cluster_.config(0), RequestToJoin("n3", 0), &document).ok());
+  // It is told of the cluster; what comes of its join it does not hear.
+  std::atomic<uint64_t> key{0};
+  FakePeer seed([&](int, grpc::ServerContext*, const peer::JoinRequest& request,
+                    peer::JoinReply* reply) -> grpc::Status {
+    *reply = document;
+    if (request.key() == 0) return grpc::Status::OK;
+    key = request.key();
+    return {grpc::StatusCode::UNAVAILABLE, "no majority"};
+  });
+  cluster_.config(joining).seeds = {seed.member().peer_address};
+  const auto interrupted =
+      Gyred::Start(cluster_.config(joining), {[](const std::string&) {}, [&] { return key != 0; }});
+  ASSERT_EQ(interrupted.status().code(), absl::StatusCode::kCancelled) << interrupted.status();
+  cluster_.config(joining).seeds = seeds;
+  ASSERT_TRUE(cluster_.Start(joining).ok());
+  ASSERT_TRUE(AskToJoin(cluster_.config(0), RequestToJoin("n3", 0), &document).ok());
+  const absl::StatusOr<Topology> topology = DecodeTopology(document.topology());
+  ASSERT_TRUE(topology.ok()) << topology.status();
+  ASSERT_NE(FindMember(*topology, "n3"), nullptr);
+  EXPECT_EQ(FindMember(*topology, "n3")->key, key);
+}
+
+TEST_F(Members, OneThatWasRemovedIsNotLetInAgain) {
+  const int joined = cluster_.AddJoining();
+  cluster_.config(joined).joining.state = MemberState::kWaiting;
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  peer::JoinReply document;
+  ASSERT_TRUE(AskToJoin(cluster_.config(0), RequestToJoin("n3", 0), &document).ok());
+  const uint64_t key = FindMember(*DecodeTopology(document.topology()), "n3")->key;
+  ASSERT_TRUE(ChangeMember(cluster_.Connect(0).get(), RequestOf(Change::LEAVE, "n3")).status.ok());
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n3"); }));
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return !cluster_.Fatal().empty(); }));
+  ASSERT_TRUE(cluster_.Stop(joined).ok());
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status again = cluster_.Start(joined);
+    EXPECT_EQ(again.code(), absl::StatusCode::kFailedPrecondition) << again;
+    EXPECT_NE(again.message().find("was removed"), std::string::npos) << again;
+  }
+  // Nor who comes with its key and another data directory.
+  const grpc::Status forged = AskToJoin(cluster_.config(0), RequestToJoin("n3", key));
+  EXPECT_EQ(forged.error_code(), grpc::StatusCode::FAILED_PRECONDITION) << forged.error_message();
+  EXPECT_FALSE(IsMember(0, "n3"));
+  // With an empty one it is another node.
+  cluster_.config(joined).data_dir += "-new";
+  EXPECT_TRUE(cluster_.Start(joined).ok());
+  EXPECT_TRUE(IsMember(0, "n3"));
+}
+
+TEST_F(Members, OneThatLeavesStaysUntilNoneOfItsLanesKeepsAHint) {
+  const int waits = cluster_.AddJoining();
+  cluster_.config(waits).joining.state = MemberState::kWaiting;
+  cluster_.config(waits).shards = 2;
+  ASSERT_TRUE(cluster_.Start(waits).ok());
+  ASSERT_TRUE(cluster_.FindEachOther());
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  const auto stub = cluster_.Connect(0);
+  // One write, so that one of the two lanes keeps a hint and the other none.
+  ASSERT_TRUE(Again([&] { return Put(stub.get(), PutOf("k", "value")); }).status.ok());
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return cluster_.Status(waits).hints_size() == 1; }));
+  ASSERT_TRUE(ChangeMember(stub.get(), RequestOf(Change::LEAVE, "n3")).status.ok());
+  // Each new document has it look whether it may go.
+  for (int i = 0; i < 4; ++i) {
+    v1::Table table;
+    table.set_name("table-" + std::to_string(i));
+    cluster_.CreateTable(table);
+    ASSERT_TRUE(IsMember(0, "n3")) << "after " << i << " documents";
+  }
+  EXPECT_EQ(cluster_.Status(waits).hints_size(), 1);
+  ASSERT_TRUE(cluster_.Start(1).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n3"); }));
+  EXPECT_EQ(ValuesOf(stub.get(), "k"), std::vector<std::string>{"value"});
 }
 
 TEST_F(Members, ASecondNodeOfANameIsRefused) {

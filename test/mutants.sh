@@ -2,7 +2,8 @@
 # Mutants: how much the tests would notice. Each patch of test/mutants breaks one promise, which its
 # first line names; it is applied to a scratch copy, and the unit tests of its room and of those
 # above it, then the explorer, the simulator, and its stories with names look for it, until one
-# fails. Each is rebuilt only when its turn has come:
+# fails; of what is gyred's alone, and not the simulator's, the tests of gyred. Each is rebuilt only
+# when its turn has come:
 #
 #   test/mutants.sh                all of them
 #   test/mutants.sh clock 07       those whose file name contains `clock` or `07`
@@ -35,7 +36,21 @@ export CCACHE_BASEDIR=$scratch CCACHE_NOHASHDIR=1
 # client only its own.
 rooms=(ring storage/version storage replication server)
 declare -A test_of=([ring]=ring_test [storage/version]=version_test [storage]=storage_test
-                    [replication]=replication_test [server]=node_test [api/client]=client_test)
+                    [replication]=replication_test [server]=node_test [api/client]=client_test
+                    [gyred]=server_test)
+
+# Usage: room_of FILE. What a node is without its threads, sockets and files is the room `server`;
+# the rest of that folder is `gyred`.
+room_of() {
+  local room
+  room=$(dirname "$1")
+  if [[ $room == server ]] &&
+    sed -n '/^gyre_library(server$/,/DEPS/p' server/CMakeLists.txt |
+    grep -qwF "$(basename "$1")"; then
+    room=gyred
+  fi
+  echo "$room"
+}
 
 compile() { ninja -C "$build" "$@" >"$log" 2>&1; }
 
@@ -50,7 +65,7 @@ failed_test() { sed -n 's/^\[  FAILED  \] \([A-Za-z]*[.\/][^ ,]*\).*/\1/p' "$log
 passes() {
   local test=${test_of[$1]}
   compile "$test" || return 2
-  if ! run "$build/$1/$test" --gtest_fail_fast --gtest_brief=1; then
+  if ! run "$build/${1/#gyred/server}/$test" --gtest_fail_fast --gtest_brief=1; then
     killer=$(failed_test)
     killer="$test ${killer:-broke down: $(tail -1 "$log" | cut -c -120)}"
     return 1
@@ -60,7 +75,7 @@ passes() {
 # Usage: survives ROOM. The same of a room and of those above it, then of the simulator.
 survives() {
   local reached='' name
-  if [[ $1 == api/client ]]; then
+  if [[ $1 == api/client || $1 == gyred ]]; then
     passes "$1"
     return
   fi
@@ -98,7 +113,7 @@ cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE= -DCMAKE_CXX_FLAGS=-O
   --log-level=WARNING >"$log" 2>&1 || { cat "$log" >&2; exit 2; }
 echo "building what is not mutated" >&2
 killer='does not build'
-if ! { survives ring && passes api/client; }; then
+if ! { survives ring && passes api/client && passes gyred; }; then
   echo "without any mutant: $killer" >&2
   grep -v Skipped "$log" | tail -40 >&2
   exit 2
@@ -114,7 +129,7 @@ for patch in test/mutants/*.patch; do
   fi
   total=$((total + 1))
   file=$(sed -n 's|^+++ b/||p' "$patch" | head -1)
-  room=$(dirname "$file")
+  room=$(room_of "$file")
   patch=$PWD/$patch
   if ! (cd "$source" && git apply -C1 "$patch") >"$log" 2>&1; then
     echo "$name: ERROR: does not apply: $(tail -1 "$log")"
