@@ -118,17 +118,27 @@ absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path) {
   return store;
 }
 
-std::string DamageAdvice(const std::string& path, bool peers) {
-  if (!peers) return "no other node holds this data: restore a backup";
+std::string DamageAdvice(const std::string& path, const std::string& name, Refill refill) {
+  switch (refill) {
+    case Refill::kNever:
+      return "no other node holds this data: restore a backup";
+    case Refill::kByAnother:
+      return absl::StrCat("the other owners hold this data, and since node \"", name,
+                          "\" joined the cluster, another one is to be filled by them: start a "
+                          "node of another name with join_waits, and run: gyre node replace ",
+                          name, " OTHER");
+    case Refill::kInPlace:
+      break;
+  }
   const fs::path directory(path);
   return absl::StrCat("the other owners hold this data. To have it filled by them, run: mv '",
                       (directory / kStore).string(), "' '", (directory / kDamaged).string(),
                       "' and start the node again");
 }
 
-absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers) {
+absl::Status ExplainDamage(absl::Status status, const std::string& advice) {
   if (!absl::IsDataLoss(status)) return status;
-  return absl::DataLossError(absl::StrCat(status.message(), "; ", DamageAdvice(path, peers)));
+  return absl::DataLossError(absl::StrCat(status.message(), "; ", advice));
 }
 
 }  // namespace gyre

@@ -24,12 +24,18 @@ namespace gyre {
 // start, which writes out anew what the logs hold.
 absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path);
 
-// The way out of damage: the command after which the node, stopped and started again, begins anew
-// and is filled by the other owners, where there are `peers`.
-std::string DamageAdvice(const std::string& path, bool peers);
+// How a node whose store is lost comes to hold its data again.
+enum class Refill {
+  kNever,     // it has no peers
+  kInPlace,   // it is known by its name: it begins anew, and is filled by the other owners
+  kByAnother  // it joined, and is known by a key in its store: another node takes its place
+};
+
+// The way out of damage of the store in `path`, of node `name`, with the commands.
+std::string DamageAdvice(const std::string& path, const std::string& name, Refill refill);
 
 // A DATA_LOSS with that advice; any other status as it is.
-absl::Status ExplainDamage(absl::Status status, const std::string& path, bool peers);
+absl::Status ExplainDamage(absl::Status status, const std::string& advice);
 
 }  // namespace gyre
 

@@ -102,15 +102,23 @@ TEST_F(DataDirectory, BeginsAnewBesideADamagedStoreThatWasMovedAway) {
 
 TEST(ExplainDamage, NamesTheCommandThatHasTheNodeFilledByItsPeers) {
   const absl::Status damaged = absl::DataLossError("000007.log is damaged");
-  const absl::Status told = ExplainDamage(damaged, "/var/lib/gyre", /*peers=*/true);
-  EXPECT_TRUE(absl::IsDataLoss(told));
-  EXPECT_EQ(told.message(),
+  const auto told = [&](Refill refill) {
+    const absl::Status status = ExplainDamage(damaged, DamageAdvice("/var/lib/gyre", "n4", refill));
+    EXPECT_TRUE(absl::IsDataLoss(status));
+    return std::string(status.message());
+  };
+  EXPECT_EQ(told(Refill::kInPlace),
             "000007.log is damaged; the other owners hold this data. To have it filled by them, "
             "run: mv '/var/lib/gyre/store' '/var/lib/gyre/store.damaged' and start the node again");
-  EXPECT_EQ(ExplainDamage(damaged, "/var/lib/gyre", /*peers=*/false).message(),
+  EXPECT_EQ(told(Refill::kNever),
             "000007.log is damaged; no other node holds this data: restore a backup");
+  // Without its store it would be another node of its name, which is refused.
+  EXPECT_EQ(told(Refill::kByAnother),
+            "000007.log is damaged; the other owners hold this data, and since node \"n4\" joined "
+            "the cluster, another one is to be filled by them: start a node of another name with "
+            "join_waits, and run: gyre node replace n4 OTHER");
   const absl::Status other = absl::UnavailableError("the disk failed");
-  EXPECT_EQ(ExplainDamage(other, "/var/lib/gyre", /*peers=*/true), other);
+  EXPECT_EQ(ExplainDamage(other, "advice"), other);
 }
 
 }  // namespace

@@ -234,14 +234,18 @@ absl::StatusOr<Topology> Gyred::AskToJoin(uint64_t key) const {
 }
 
 // By the configuration alone: the document may be what is damaged.
-bool Gyred::HasPeers() const { return config_.joins || config_.members.size() > 1; }
+std::string Gyred::AdviceAfterDamage() const {
+  Refill refill = config_.members.size() > 1 ? Refill::kInPlace : Refill::kNever;
+  if (config_.joins) refill = Refill::kByAnother;
+  return DamageAdvice(config_.data_dir, config_.node_name, refill);
+}
 
 // That what is stored is damaged shows in any of these steps.
 absl::Status Gyred::OpenData() {
   for (const auto step : {&Gyred::OpenStore, &Gyred::OpenNode}) {
     absl::Status status = (this->*step)();
     if (!status.ok()) {
-      return ExplainDamage(std::move(status), config_.data_dir, HasPeers());
+      return ExplainDamage(std::move(status), AdviceAfterDamage());
     }
   }
   return absl::OkStatus();
@@ -563,7 +567,7 @@ std::string Gyred::Trouble() const {
 void Gyred::OnDiskFailed(const absl::Status& why) {
   std::string advice = "look at the disk and the kernel's log, then restart this node";
   if (disk_.full()) advice = "make room, then restart this node";
-  if (absl::IsDataLoss(why)) advice = DamageAdvice(config_.data_dir, HasPeers());
+  if (absl::IsDataLoss(why)) advice = AdviceAfterDamage();
   Log(LogLevel::kError, "disk_failed",
       {{"why", std::string(why.message())},
        {"full", disk_.full()},

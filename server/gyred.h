@@ -68,7 +68,8 @@ class Gyred {
 
   absl::Status OpenPorts();
   absl::Status OpenData();
-  bool HasPeers() const;
+  // What to do where the store is damaged.
+  std::string AdviceAfterDamage() const;
   absl::Status OpenStore();
   // Which cluster this is, and which node: by the configuration, or by the data directory and the
   // seeds where the node joins.
