@@ -26,10 +26,10 @@ Exit ExitFor(const absl::Status& status) {
 std::string ForPeople(const v1::ErrorDetail& detail) {
   std::vector<std::string> parts;
   if (!detail.field().empty()) parts.push_back("field " + detail.field());
-  if (detail.reason() == v1::ErrorDetail::QUORUM_NOT_MET) {
+  if (detail.reason() == v1::ErrorDetail::QUORUM_NOT_MET && detail.needed() > 0) {
     parts.push_back(absl::StrCat(detail.answered(), " of ", detail.needed(), " replicas answered"));
   }
-  if (detail.outcome_unknown()) parts.push_back("the write may still take effect");
+  if (detail.outcome_unknown()) parts.push_back("it may still take effect");
   if (detail.retry_after_ms() > 0) {
     parts.push_back(absl::StrCat("retry after ", detail.retry_after_ms(), " ms"));
   }

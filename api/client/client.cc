@@ -301,13 +301,25 @@ void Client::AwaitEpoch(uint64_t epoch, const std::string& address) {
   dispatcher_->feed().FetchFrom(address, TimeoutOr(absl::ZeroDuration())).IgnoreError();
 }
 
+namespace {
+
+// Of a change of the topology. Who did not answer in time may go on with it.
+absl::Status MayStillTakeEffect(const absl::Status& status) {
+  if (!absl::IsDeadlineExceeded(status) || GetErrorDetail(status).has_value()) return status;
+  v1::ErrorDetail detail;
+  detail.set_outcome_unknown(true);
+  return WithErrorDetail(status, detail);
+}
+
+}  // namespace
+
 absl::StatusOr<v1::Table> Client::CreateTable(const v1::Table& table) {
   if (Dispatcher::InCallback()) return CallbackMustNotBlock();
   v1::CreateTableRequest request;
   *request.mutable_table() = table;
   auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
                           &v1::Gyre::Stub::CreateTable, request, options_.change_timeout);
-  if (!answer.ok()) return answer.status();
+  if (!answer.ok()) return MayStillTakeEffect(answer.status());
   AwaitEpoch(answer->reply.epoch(), answer->address);
   return std::move(*answer->reply.mutable_table());
 }
@@ -340,7 +352,7 @@ absl::Status Client::DropTable(std::string_view name) {
                 &v1::Gyre::Stub::DropTable, request, options_.change_timeout, &passed_over);
   // A node that dropped it and then failed to say so leaves no table to the next one.
   if (passed_over && absl::IsNotFound(answer.status())) return absl::OkStatus();
-  if (!answer.ok()) return answer.status();
+  if (!answer.ok()) return MayStillTakeEffect(answer.status());
   AwaitEpoch(answer->reply.epoch(), answer->address);
   return absl::OkStatus();
 }
@@ -353,12 +365,11 @@ absl::StatusOr<v1::GetTopologyReply> Client::Topology() {
   return std::move(answer->reply);
 }
 
-absl::StatusOr<v1::ChangeMemberReply> Client::ChangeMember(
-    const v1::ChangeMemberRequest& request) {
+absl::StatusOr<v1::ChangeMemberReply> Client::ChangeMember(const v1::ChangeMemberRequest& request) {
   if (Dispatcher::InCallback()) return CallbackMustNotBlock();
   auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
                           &v1::Gyre::Stub::ChangeMember, request, options_.change_timeout);
-  if (!answer.ok()) return answer.status();
+  if (!answer.ok()) return MayStillTakeEffect(answer.status());
   return std::move(answer->reply);
 }
 

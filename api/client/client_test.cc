@@ -557,6 +557,37 @@ TEST(Client, LeavesAChangeOfTablesTimeToWaitForNodesThatAreDown) {
   EXPECT_GT(cluster.node(0).allowed_for_change(), absl::Seconds(30));
 }
 
+TEST(Client, AsksAnotherNodeForAChangeOfMembers) {
+  FakeCluster cluster;
+  const auto client = Connected(cluster);
+  cluster.node(0).Stop();
+  v1::ChangeMemberRequest request;
+  request.set_change(v1::ChangeMemberRequest::LEAVE);
+  request.set_node("n2");
+  const absl::StatusOr<v1::ChangeMemberReply> reply = client->ChangeMember(request);
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(cluster.topology().members(2).state(), v1::MEMBER_STATE_LEAVING);
+  EXPECT_EQ(client->ListTransfers()->members_size(), 3);
+  request.set_node("nobody");
+  EXPECT_EQ(ReasonOf(client->ChangeMember(request).status()), ErrorDetail::UNKNOWN_NODE);
+}
+
+TEST(Client, SaysThatAChangeMayStillTakeEffectWhereOneNodeWasSilentAndTheOthersAreDown) {
+  FakeCluster cluster;
+  const auto client = Connected(cluster, {.change_timeout = absl::Milliseconds(300)});
+  cluster.node(0).SwallowChanges();
+  cluster.node(1).Stop();
+  cluster.node(2).Stop();
+  v1::ChangeMemberRequest request;
+  request.set_change(v1::ChangeMemberRequest::LEAVE);
+  request.set_node("n2");
+  const absl::Status status = client->ChangeMember(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded) << status;
+  const std::optional<ErrorDetail> detail = GetErrorDetail(status);
+  ASSERT_TRUE(detail.has_value()) << status;
+  EXPECT_TRUE(detail->outcome_unknown());
+}
+
 TEST(Client, TellsTheDetailOfAUnaryCallThatFails) {
   FakeCluster cluster;
   const auto client = Connected(cluster);

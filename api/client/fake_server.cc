@@ -231,6 +231,11 @@ void FakeNode::SwallowTopologyOnce() {
   swallowing_ = true;
 }
 
+void FakeNode::SwallowChanges() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  swallowing_changes_ = true;
+}
+
 grpc::ServerUnaryReactor* FakeNode::GetTopology(grpc::CallbackServerContext* context,
                                                 const v1::GetTopologyRequest* request,
                                                 v1::GetTopologyReply* reply) {
@@ -307,6 +312,10 @@ grpc::ServerUnaryReactor* FakeNode::ChangeMember(grpc::CallbackServerContext* co
                                                  const v1::ChangeMemberRequest* request,
                                                  v1::ChangeMemberReply* reply) {
   NoteChange(*context);
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (swallowing_changes_) return new Unanswered();
+  }
   std::optional<v1::ChangeMemberReply> changed = cluster_->Change(*request);
   if (!changed.has_value()) {
     return Refuse(context, grpc::StatusCode::NOT_FOUND, v1::ErrorDetail::UNKNOWN_NODE);

@@ -61,6 +61,8 @@ class FakeNode final : public v1::Gyre::CallbackService {
   void Release();
   // The next request for the topology is never answered.
   void SwallowTopologyOnce();
+  // Changes of members are never answered.
+  void SwallowChanges();
   // The process dies: connections break, nobody listens. Restart listens on the same port.
   void Stop();
   void Restart();
@@ -125,6 +127,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   Script script_;
   bool holding_ = false;
   bool swallowing_ = false;
+  bool swallowing_changes_ = false;
   std::vector<v1::ClientRequest> seen_;
   std::vector<uint64_t> clocks_seen_;  // one of each frame
   absl::Duration allowed_for_change_;

@@ -64,10 +64,12 @@ absl::StatusOr<UnaryAnswer<Reply>> AskInTurn(ChannelPool& channels,
     context.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMicroseconds(share));
     const grpc::Status status = ((*stub).*method)(&context, request, &answer.reply);
     if (status.ok()) return answer;
-    last = StatusFromUnary(status, context);
-    if (!AnotherMayAnswer(last)) return last;
-    last = absl::Status(last.code(), absl::StrCat(answer.address, ": ", last.message()));
+    absl::Status failed = StatusFromUnary(status, context);
+    if (!AnotherMayAnswer(failed)) return failed;
     if (passed_over != nullptr) *passed_over = true;
+    // Who was too late may have done it, which says more than that another cannot be reached.
+    if (absl::IsDeadlineExceeded(last) && absl::IsUnavailable(failed)) continue;
+    last = absl::Status(failed.code(), absl::StrCat(answer.address, ": ", failed.message()));
   }
   return last;
 }
