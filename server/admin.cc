@@ -113,10 +113,12 @@ void AddHints(const std::vector<Lane*>& lanes, const View& view,
   }
 }
 
-// Of a partition, by what this node holds; 0: it keeps none.
+// Of a partition, by what this node holds; 0: too few to tell, for it is only about to be given
+// them.
 uint64_t BytesEach(const View& view, const Engine& engine) {
   const size_t kept = view.KeptBy(view.self()).size();
-  return kept == 0 ? 0 : engine.SizeBytes() / kept;
+  const size_t owned = view.OwnedBy(view.self()).size();
+  return 2 * owned <= kept ? 0 : engine.SizeBytes() / kept;
 }
 
 void ToProto(const MoveOutlook& outlook, v1::MoveOutlook* out) {

@@ -4,13 +4,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "ring/rebalance.h"
 
 namespace gyre {
 namespace {
 
-bool IsDead(const Topology& topology, NodeId id) {
+// Who is no member any more was dead, or has left.
+MemberState StateOf(const Topology& topology, NodeId id) {
   const Member* const member = FindMember(topology, id);
-  return member == nullptr || member->state == MemberState::kDead;
+  return member == nullptr ? MemberState::kDead : member->state;
 }
 
 // What is told of a node that is declared dead, and so not asked for what it has any more.
@@ -58,11 +60,14 @@ Objections ObjectionsTo(const View& now, const Topology& next, const std::set<No
     replicas = std::max(replicas, static_cast<size_t>(table.replicas));
   }
   for (const Member& member : now.topology().members) {
-    const bool dead = IsDead(next, member.id);
+    const bool dead = StateOf(next, member.id) == MemberState::kDead;
     if (dead && member.state != MemberState::kDead) {
       AddDangers(now, member, away, &objections.dangers);
     }
-    if (dead || !away.contains(member.id)) continue;
+    // Nothing is to go to it or from it.
+    const bool idle =
+        OwnsNothing(next, member.id) && StateOf(next, member.id) != MemberState::kActive;
+    if (dead || idle || !away.contains(member.id)) continue;
     objections.warnings.push_back(absl::StrCat(
         "node '", member.name, "' cannot be reached: what moves from it or to it waits for it"));
   }

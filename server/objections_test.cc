@@ -86,6 +86,17 @@ TEST(Objections, NameTheTablesWhoseWritesOneNodeAcknowledges) {
   EXPECT_TRUE(cluster.To(LeaveMember(cluster.topology(), "n3"), away).dangers.empty());
 }
 
+TEST(Objections, NobodyWaitsForOneThatIsToHaveNothing) {
+  const Cluster cluster("aaaa");
+  const Topology joined =
+      *AddMember(cluster.topology(), {{}, "n4", "a", "n4", "n4", MemberState::kActive, 5});
+  const NodeId id = FindMember(joined, "n4")->id;
+  const auto view = View::Create(joined, cluster.Id("n0"));
+  EXPECT_TRUE(ObjectionsTo(*view, *RetireMember(joined, "n4"), {id}).warnings.empty());
+  EXPECT_TRUE(Has(ObjectionsTo(*view, *LeaveMember(joined, "n3"), {id}).warnings,
+                  "'n4' cannot be reached"));
+}
+
 TEST(Objections, SayOnceThatOneIsDead) {
   const Cluster cluster("aaaa");
   const Topology dead = *BuryMember(cluster.topology(), "n3");

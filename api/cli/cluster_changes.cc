@@ -12,6 +12,7 @@ namespace gyre {
 namespace {
 
 constexpr char kIndent[] = "         ";
+constexpr uint64_t kAssumedBytesEachS = 16 << 20;  // as the server has it: v1::MoveOutlook
 
 const MemberStatus* Find(const std::vector<MemberStatus>& members, const std::string& name) {
   const auto it = std::find_if(members.begin(), members.end(),
@@ -87,10 +88,33 @@ std::string Counted(uint64_t count, const char* one, const char* many) {
 }
 
 std::string About(const v1::MoveOutlook& outlook) {
-  if (outlook.bytes() == 0) return "of a size that the node that was asked cannot tell";
+  if (outlook.bytes() == 0) return "of a size that nobody who was asked can tell";
   return absl::StrCat("some ", HumanBytes(outlook.bytes()), ", in about ",
                       HumanSeconds(outlook.seconds()),
                       outlook.measured() ? "" : " (at 16 MiB/s for each node: none was seen yet)");
+}
+
+void FillIn(const std::vector<MemberStatus>& members,
+            const google::protobuf::RepeatedPtrField<v1::Transfer>& transfers,
+            v1::MoveOutlook* outlook) {
+  if (outlook->bytes() > 0) return;
+  uint64_t bytes = 0;
+  uint64_t owned = 0;
+  for (const MemberStatus& member : members) {
+    if (!member.status.ok() || member.status->partitions_to_fill() > 0) continue;
+    if (member.status->partitions_owned() == 0) continue;
+    bytes += member.status->disk_bytes();
+    owned += member.status->partitions_owned();
+  }
+  if (owned == 0) return;
+  outlook->set_bytes(outlook->copies() * bytes / owned);
+  if (outlook->measured()) return;
+  std::map<std::string, uint64_t> to;
+  uint64_t most = 0;
+  for (const v1::Transfer& transfer : transfers) {
+    most = std::max(most, to[transfer.to()] += transfer.waiting() + transfer.filling());
+  }
+  outlook->set_seconds(std::max(outlook->seconds(), most * (bytes / owned) / kAssumedBytesEachS));
 }
 
 ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
@@ -99,6 +123,7 @@ ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
   for (const char* state : {"active", "waiting", "leaving", "dead"}) changes.members[state] = 0;
   changes.since = transfers.since();
   changes.outlook = transfers.outlook();
+  FillIn(members, transfers.transfers(), &changes.outlook);
   Waits waits(members);
   for (const v1::Transfer& transfer : transfers.transfers()) {
     changes.waiting += transfer.waiting();

@@ -52,6 +52,12 @@ std::string Told(const ClusterChanges& changes);
 // The fields of an object that is open.
 void WriteChanges(const ClusterChanges& changes, JsonWriter& json);
 
+// Where the node that was asked could not tell how much the copies come to: by what the members
+// have on their disks for what they own.
+void FillIn(const std::vector<MemberStatus>& members,
+            const google::protobuf::RepeatedPtrField<v1::Transfer>& transfers,
+            v1::MoveOutlook* outlook);
+
 // "1,204 copies of partitions".
 std::string Counted(uint64_t count, const char* one, const char* many);
 // "some 1.2 GB, in about 40s", with a word on what that rests on where it was not measured.

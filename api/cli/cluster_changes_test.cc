@@ -61,6 +61,13 @@ class Cluster {
     outlook->set_seconds(outlook->copies() * 2);
     return *this;
   }
+  Cluster& Holds(size_t node, uint64_t partitions, uint64_t bytes) {
+    members_[node].status->set_partitions_owned(partitions);
+    members_[node].status->set_disk_bytes(bytes);
+    return *this;
+  }
+  const std::vector<MemberStatus>& members() const { return members_; }
+  const v1::ListTransfersReply& transfers() const { return transfers_; }
   ClusterChanges Changes() const { return ChangesOf(members_, transfers_); }
   // For whom it waits.
   std::string WaitsFor() const {
@@ -157,11 +164,24 @@ TEST(ClusterChanges, NameWhoWaitsToBeTold) {
   EXPECT_TRUE(Says(changes, "n2 owns nothing until it is told to: `gyre node join n2`"));
 }
 
-TEST(ClusterChanges, SayNoSizeWhereTheNodeThatWasAskedKeepsNothing) {
+TEST(ClusterChanges, SayASizeByWhatAllHaveWhereTheNodeThatWasAskedCannotTell) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Holds(0, 10, 60 << 20).Holds(1, 30, 100 << 20).Holds(2, 0, 9 << 20).Silence(2);
+  v1::ListTransfersReply asked = cluster.Moves("n1", "n2", 20, 0, 0).transfers();
+  asked.mutable_outlook()->clear_bytes();
+  asked.mutable_outlook()->set_seconds(2);
+  const ClusterChanges changes = ChangesOf(cluster.members(), asked);
+  EXPECT_EQ(changes.outlook.bytes(), uint64_t{80} << 20) << "4 MiB each";
+  EXPECT_EQ(changes.outlook.seconds(), 5u) << "at 16 MiB/s";
+  asked.mutable_outlook()->set_measured(true);
+  EXPECT_EQ(ChangesOf(cluster.members(), asked).outlook.seconds(), 2u);
+}
+
+TEST(ClusterChanges, SayNoSizeWhereNobodyCanTell) {
   v1::MoveOutlook outlook;
   outlook.set_copies(3);
   outlook.set_seconds(1);
-  EXPECT_EQ(About(outlook), "of a size that the node that was asked cannot tell");
+  EXPECT_EQ(About(outlook), "of a size that nobody who was asked can tell");
   outlook.set_bytes(3 << 20);
   outlook.set_measured(true);
   EXPECT_EQ(About(outlook), "some 3.0 MiB, in about 1s");

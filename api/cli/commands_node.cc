@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <set>
 #include <string>
 #include <vector>
@@ -95,12 +96,21 @@ Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& req
   return Exit::kOk;
 }
 
+// Asks the others where the one that answered owns too little to tell.
+void FillIn(Client& client, v1::ChangeMemberReply* reply) {
+  if (reply->outlook().copies() == 0 || reply->outlook().bytes() > 0) return;
+  const absl::StatusOr<v1::GetTopologyReply> topology = client.Topology();
+  if (!topology.ok()) return;  // it is said that nobody can tell
+  gyre::FillIn(AskAll(client, *topology), reply->transfers(), reply->mutable_outlook());
+}
+
 Exit ChangeMember(const Invocation& invocation, const v1::ChangeMemberRequest& request,
                   const std::string& done) {
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
-  const absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
+  absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
   if (!reply.ok()) return invocation.Fail(reply.status());
+  FillIn(**client, &*reply);
   return TellChange(invocation, request, *reply, done);
 }
 
@@ -123,8 +133,9 @@ Exit Cancel(const Invocation& invocation, v1::ChangeMemberRequest request) {
   }
   const bool leaves = member->state() == v1::MEMBER_STATE_LEAVING;
   request.set_change(leaves ? Change::ACTIVATE : Change::RETIRE);
-  const absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
+  absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
   if (!reply.ok()) return invocation.Fail(reply.status());
+  FillIn(**client, &*reply);
   return TellChange(invocation, request, *reply,
                     absl::StrCat("node ", request.node(),
                                  leaves ? " stays after all" : " is to own nothing, and waits"));
@@ -157,7 +168,11 @@ Exit Transfers(const Invocation& invocation) {
     return Exit::kOk;
   }
   TextTable members({"NODE", "ZONE", "STATE", ">OWNS"});
-  for (int i = 0; i < reply->members_size(); ++i) {
+  std::vector<int> by_name(static_cast<size_t>(reply->members_size()));
+  std::iota(by_name.begin(), by_name.end(), 0);
+  std::sort(by_name.begin(), by_name.end(),
+            [&](int a, int b) { return reply->members(a).name() < reply->members(b).name(); });
+  for (int i : by_name) {
     const v1::TopologyMember& member = reply->members(i);
     members.Add({member.name(), member.zone(), StateName(member.state()),
                  absl::StrCat(i < reply->owned_size() ? reply->owned(i) : 0)});

@@ -1,5 +1,6 @@
 #include "api/cli/member_status.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <future>
 #include <string>
@@ -30,6 +31,9 @@ std::vector<MemberStatus> AskAll(Client& client, const v1::GetTopologyReply& top
   for (int i = 0; i < topology.members_size(); ++i) {
     all.push_back({topology.members(i), asked[static_cast<size_t>(i)].get()});
   }
+  std::sort(all.begin(), all.end(), [](const MemberStatus& a, const MemberStatus& b) {
+    return a.member.name() < b.member.name();
+  });
   return all;
 }
 

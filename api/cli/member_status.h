@@ -25,7 +25,7 @@ struct MemberStatus {
 // "active", "waiting", "leaving" or "dead".
 const char* StateName(v1::MemberState state);
 
-// All at once, so that one that is down costs its timeout only once.
+// By name. All at once, so that one that is down costs its timeout only once.
 std::vector<MemberStatus> AskAll(Client& client, const v1::GetTopologyReply& topology);
 
 }  // namespace gyre
