@@ -308,7 +308,10 @@ absl::Status MayStillTakeEffect(const absl::Status& status) {
   if (!absl::IsDeadlineExceeded(status) || GetErrorDetail(status).has_value()) return status;
   v1::ErrorDetail detail;
   detail.set_outcome_unknown(true);
-  return WithErrorDetail(status, detail);
+  return WithErrorDetail(
+      absl::Status(status.code(),
+                   absl::StrCat(status.message(), "; a change needs a majority of the voters")),
+      detail);
 }
 
 }  // namespace

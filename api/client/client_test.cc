@@ -586,6 +586,7 @@ TEST(Client, SaysThatAChangeMayStillTakeEffectWhereOneNodeWasSilentAndTheOthersA
   const std::optional<ErrorDetail> detail = GetErrorDetail(status);
   ASSERT_TRUE(detail.has_value()) << status;
   EXPECT_TRUE(detail->outcome_unknown());
+  EXPECT_NE(status.message().find("a majority of the voters"), std::string_view::npos) << status;
 }
 
 TEST(Client, TellsTheDetailOfAUnaryCallThatFails) {
