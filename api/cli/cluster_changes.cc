@@ -49,12 +49,15 @@ class Waits {
       Add(transfer.to(), absl::StrCat("is to be given partitions by ", transfer.from(),
                                       ", and cannot reach it: mend the network"));
     }
-    if (from->is_wanted()) return;
-    // What a dead one had is asked of all that are left.
+    // What is filled without that one is asked of all others.
+    if (!from->is_wanted()) {
+      LookAtAllBut(transfer.from(),
+                   absl::StrCat("may own what is filled in the place of ", transfer.from()));
+    }
+  }
+  void LookAtAllBut(const std::string& node, const std::string& why) {
     for (const MemberStatus& other : members_) {
-      if (IsSilent(&other)) {
-        For(other, absl::StrCat("may own what is filled in the place of ", transfer.from()));
-      }
+      if (IsSilent(&other) && other.member.name() != node) For(other, why);
     }
   }
   void Look(const MemberStatus& member) {
@@ -132,6 +135,19 @@ ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
     waits.Look(transfer);
   }
   for (const MemberStatus& member : members) waits.Look(member);
+  for (const MemberStatus& member : members) {
+    if (!member.status.ok()) continue;
+    const std::string& name = member.member.name();
+    const uint64_t to_fill = member.status->partitions_to_fill();
+    // What it is being given counts among these.
+    uint64_t given = 0;
+    for (const v1::Transfer& transfer : transfers.transfers()) {
+      if (transfer.to() == name) given += transfer.filling();
+    }
+    if (to_fill <= given) continue;
+    changes.refilling[name] = to_fill - given;
+    waits.LookAtAllBut(name, absl::StrCat("may own what ", name, " fills"));
+  }
   changes.waits = waits.Take();
   for (const MemberStatus& member : members) {
     const std::string& name = member.member.name();
@@ -165,7 +181,13 @@ std::string Told(const ClusterChanges& changes) {
       absl::StrAppend(&out, kIndent, About(changes.outlook), "\n");
     }
   }
-  const bool goes_on = changes.copies() > 0 || changes.members.at("leaving") > 0;
+  for (const auto& [node, partitions] : changes.refilling) {
+    absl::StrAppend(&out, "filling: ", node, " fills ",
+                    Counted(partitions, "partition", "partitions"),
+                    " from the other owners, and answers no reads of them meanwhile\n");
+  }
+  const bool goes_on =
+      changes.copies() > 0 || changes.members.at("leaving") > 0 || !changes.refilling.empty();
   if (changes.waits.empty() && goes_on) absl::StrAppend(&out, kIndent, "it goes on by itself\n");
   for (const ClusterChanges::Wait& wait : changes.waits) {
     absl::StrAppend(&out, kIndent, "waits for ", wait.node, ", which ", wait.why, "\n");
@@ -191,7 +213,9 @@ void WriteChanges(const ClusterChanges& changes, JsonWriter& json) {
   json.Key("bytes").Number(changes.outlook.bytes());
   json.Key("seconds").Number(changes.outlook.seconds());
   json.Key("measured").Bool(changes.outlook.measured()).EndObject();
-  json.Key("waits_for").BeginArray();
+  json.Key("refilling").BeginObject();
+  for (const auto& [node, partitions] : changes.refilling) json.Key(node).Number(partitions);
+  json.EndObject().Key("waits_for").BeginArray();
   for (const ClusterChanges::Wait& wait : changes.waits) {
     json.BeginObject().Key("node").String(wait.node).Key("why").String(wait.why).EndObject();
   }

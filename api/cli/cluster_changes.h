@@ -3,9 +3,10 @@
 // of them knows of the moves.
 //
 //   members: 3 active, 1 leaving
-//   moving:  41 copies of partitions left: 30 wait, 8 are filled, 3 are finishing, the oldest since
-//            epoch 12; some 1.2 GB, in about 40s
-//            waits for n3, which gives some of them: it does not answer. Bring it back; or, ...
+//   moving:  41 copies of partitions left: 30 waiting, 8 filling, 3 finishing; the oldest since
+//            epoch 12
+//            some 1.2 GiB, in about 40s
+//            waits for n3, which gives partitions away and does not answer: bring it back or, ...
 //
 // Pure functions. Any thread.
 
@@ -30,6 +31,9 @@ struct ClusterChanges {
   uint64_t finishing = 0;
   uint64_t since = 0;  // the epoch in which the oldest under way began; 0: none
   v1::MoveOutlook outlook = {};
+  // Partitions that a node owns and fills from their other owners, for it lost them or never had
+  // them: by its name.
+  std::map<std::string, uint64_t> refilling = {};
   struct Wait {
     std::string node;  // for whom
     std::string why;

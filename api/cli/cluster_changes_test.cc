@@ -66,6 +66,10 @@ class Cluster {
     members_[node].status->set_disk_bytes(bytes);
     return *this;
   }
+  Cluster& ToFill(size_t node, uint64_t partitions) {
+    members_[node].status->set_partitions_to_fill(partitions);
+    return *this;
+  }
   const std::vector<MemberStatus>& members() const { return members_; }
   const v1::ListTransfersReply& transfers() const { return transfers_; }
   ClusterChanges Changes() const { return ChangesOf(members_, transfers_); }
@@ -134,6 +138,16 @@ TEST(ClusterChanges, WaitForAllThatAreLeftWhereTheFormerOwnerIsDead) {
   EXPECT_TRUE(Says(cluster.Changes(), "members: 3 active, 1 dead\n"));
   EXPECT_EQ(cluster.Silence(0).WaitsFor(), "n0 ");
   EXPECT_TRUE(Says(cluster.Changes(), "may own what is filled in the place of n1"));
+}
+
+TEST(ClusterChanges, SayWhoFillsWhatItLost) {
+  Cluster cluster({"n0", "n1", "n2", "n3"});
+  cluster.Moves("n1", "n3", 5, 2, 0).ToFill(3, 2);
+  EXPECT_TRUE(cluster.Changes().refilling.empty()) << "it is given these";
+  cluster.ToFill(2, 48);
+  EXPECT_TRUE(Says(cluster.Changes(), "filling: n2 fills 48 partitions from the other owners"));
+  EXPECT_TRUE(Says(cluster.Changes(), "it goes on by itself"));
+  EXPECT_TRUE(Says(cluster.Silence(0).Changes(), "may own what n2 fills and does not answer"));
 }
 
 TEST(ClusterChanges, WaitForTheNetworkBetweenTwo) {
