@@ -133,14 +133,6 @@ absl::Status TooMany(const char* calls) { return Overloaded(kRetryAfterMs, calls
 
 }  // namespace
 
-std::shared_ptr<void> Admin::Seats::TryTake() {
-  if (left_->fetch_sub(1) > 0) {
-    return {left_.get(), [left = left_](void*) { left->fetch_add(1); }};
-  }
-  left_->fetch_add(1);
-  return nullptr;
-}
-
 void Admin::CreateTable(const v1::CreateTableRequest& request, Done<v1::CreateTableReply> done) {
   const size_t members = ActiveNodes(parts_.door->view()->topology()).size();
   absl::StatusOr<TableSpec> wanted = WantedTable(request.table(), members);

@@ -6,7 +6,6 @@
 #ifndef GYRE_SERVER_ADMIN_H_
 #define GYRE_SERVER_ADMIN_H_
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "api/proto/gyre.pb.h"
 #include "ring/ids.h"
+#include "server/call_seats.h"
 #include "server/control_seat.h"
 #include "server/disk_failure.h"
 #include "server/door.h"
@@ -71,22 +71,11 @@ class Admin {
   // Says what speaks against it.
   void Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const;
 
-  // So many at once.
-  class Seats {
-   public:
-    explicit Seats(int seats) : left_(std::make_shared<std::atomic<int>>(seats)) {}
-    // The seat is free again when the last copy of it is gone. Null: all are taken.
-    std::shared_ptr<void> TryTake();
-
-   private:
-    const std::shared_ptr<std::atomic<int>> left_;  // outlives what is still under way
-  };
-
   const Parts parts_;
   const Time started_;
-  Seats scans_{kMaxScans};
-  Seats status_calls_{kMaxStatusCalls};
-  Seats changes_{kMaxChanges};
+  CallSeats scans_{kMaxScans};
+  CallSeats status_calls_{kMaxStatusCalls};
+  CallSeats changes_{kMaxChanges};
 };
 
 }  // namespace gyre

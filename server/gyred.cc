@@ -519,15 +519,19 @@ void Gyred::OnJoin(const peer::JoinRequest& request, PeerService::JoinDone done)
   if (request.key() == 0) return done(answer(door_->view()->topology()));
   absl::StatusOr<Member> member = JoiningMember(request);
   if (!member.ok()) return done(member.status());
-  seat_->Propose(
-      [member = *std::move(member)](const Topology& topology) {
-        return AddMember(topology, member);
-      },
-      [answer, done = std::move(done)](const absl::StatusOr<Topology>& topology) mutable {
-        if (!topology.ok()) return done(topology.status());
-        done(answer(*topology));
-      },
-      Changed::kMembers);
+  std::shared_ptr<void> taken = joins_.TryTake();
+  if (taken == nullptr) {
+    return done(absl::ResourceExhaustedError("too many nodes are being let in; ask again"));
+  }
+  seat_->Propose([member = *std::move(member)](
+                     const Topology& topology) { return AddMember(topology, member); },
+                 [answer, taken = std::move(taken),
+                  done = std::move(done)](const absl::StatusOr<Topology>& topology) mutable {
+                   taken.reset();
+                   if (!topology.ok()) return done(topology.status());
+                   done(answer(*topology));
+                 },
+                 Changed::kMembers);
 }
 
 void Gyred::OnPeerMessages(NodeId from, std::vector<PeerMessage> messages,

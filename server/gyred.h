@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "ring/random.h"
 #include "server/admin.h"
+#include "server/call_seats.h"
 #include "server/client_service.h"
 #include "server/config.h"
 #include "server/control_seat.h"
@@ -43,6 +44,9 @@ namespace gyre {
 
 class Gyred {
  public:
+  // Nodes that are let in at once; one more is told to ask again.
+  static constexpr int kMaxJoins = 64;
+
   struct Owner {
     // The node cannot go on, and why: it is to be stopped.
     std::function<void(std::string)> on_fatal;
@@ -127,6 +131,7 @@ class Gyred {
   std::unique_ptr<ClientService> client_service_;
   std::unique_ptr<HealthService> health_;
   std::unique_ptr<PeerService> peer_service_;
+  CallSeats joins_{kMaxJoins};
   UnknownCalls unknown_to_peers_;
   UnknownCalls unknown_to_clients_;
   std::unique_ptr<grpc::ServerCompletionQueue> no_queue_;  // see OpenPeerServer

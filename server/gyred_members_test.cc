@@ -331,6 +331,41 @@ TEST_F(Members, WhatCannotBeAMemberIsRefusedAndChangesNothing) {
   EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 3);
 }
 
+TEST_F(Members, NotMoreAreLetInAtOnceThanThereIsRoomFor) {
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  // Nothing comes of them before a majority is back, or they are given up. Each has a connection of
+  // its own, for one takes only a few calls.
+  const peer::JoinRequest request = RequestToJoin("n9", 5);
+  grpc::ChannelArguments own;
+  own.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  struct Call {
+    std::unique_ptr<peer::Peer::Stub> stub;
+    grpc::ClientContext context;
+    peer::JoinReply reply;
+    grpc::Status status;
+  };
+  std::vector<std::unique_ptr<Call>> calls;
+  grpc::CompletionQueue queue;
+  for (int i = 0; i <= Gyred::kMaxJoins; ++i) {
+    calls.push_back(std::make_unique<Call>());
+    Call& call = *calls.back();
+    call.stub = peer::Peer::NewStub(grpc::CreateCustomChannel(
+        cluster_.config(0).peer_listen.ToString(), grpc::InsecureChannelCredentials(), own));
+    call.stub->AsyncJoin(&call.context, request, &queue)->Finish(&call.reply, &call.status, &call);
+  }
+  // The first that is answered is the one that found no room.
+  void* tag = nullptr;
+  bool ok = false;
+  ASSERT_TRUE(queue.Next(&tag, &ok));
+  const grpc::Status& first = static_cast<Call*>(tag)->status;
+  EXPECT_EQ(first.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED) << first.error_message();
+  for (const auto& call : calls) call->context.TryCancel();
+  for (size_t left = calls.size() - 1; left > 0; --left) ASSERT_TRUE(queue.Next(&tag, &ok));
+  queue.Shutdown();
+  while (queue.Next(&tag, &ok)) continue;
+}
+
 TEST_F(Members, AJoinThatIsInterruptedGoesOnAsTheSameNode) {
   const int joining = cluster_.AddJoining();
   const std::vector<std::string> seeds = cluster_.config(joining).seeds;

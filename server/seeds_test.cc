@@ -53,6 +53,11 @@ TEST(Seeds, TheFirstThatAnswersWillDo) {
   EXPECT_EQ(second.joins(), 0);
 }
 
+TEST(Seeds, AnAddressThatIsNoneHoldsNobodyUp) {
+  FakePeer seed(LetAllIn);
+  EXPECT_TRUE(Ask({"127.0.0.1:99999", "[::", "", AddressOf(seed)}).ok());
+}
+
 TEST(Seeds, AreAskedAgainAndAgain) {
   FakePeer seed([](int number, grpc::ServerContext*, const peer::JoinRequest&,
                    peer::JoinReply* reply) -> grpc::Status {
