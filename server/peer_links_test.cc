@@ -3,9 +3,11 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -122,7 +124,13 @@ TEST(PeerLinks, FollowAnAddressThatTheDocumentChanges) {
 }
 
 TEST(PeerLinks, WhatTheDocumentRepeatsDoesNotUndoWhatThePeerSaid) {
-  FakePeer peer([](int, FakePeer::Stream* stream) { return FakePeer::LetIn(stream); });
+  std::atomic<bool> breaks{false};
+  FakePeer peer([&](int number, FakePeer::Stream* stream) {
+    if (number > 0) return FakePeer::LetIn(stream);
+    FakePeer::Greet(stream);
+    while (!breaks) std::this_thread::yield();
+    return grpc::Status::OK;
+  });
   FakePeer another([](int, FakePeer::Stream* stream) { return LetInAsAnother(stream); });
   const HeldPort nobody;
   const Member outdated = At(peer.member(), nobody.address().ToString());
@@ -130,12 +138,14 @@ TEST(PeerLinks, WhatTheDocumentRepeatsDoesNotUndoWhatThePeerSaid) {
   (*links).OnIncoming(NodeId(7), true);
   (*links).OnIncoming(NodeId(8), true);
   (*links).SetMembers({outdated});
-  ASSERT_TRUE(LocalCluster::Eventually([&] { return (*links).figures().size() == 1; }));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return (*links).figures().size() == 1; }));
   (*links).SetAddress(NodeId(7), peer.member().peer_address);
-  ASSERT_TRUE(links.Hears(NodeId(7), "up "));
+  EXPECT_TRUE(links.Hears(NodeId(7), "up "));
   (*links).SetMembers({outdated, AnotherAt(another)});
-  ASSERT_TRUE(links.Hears(NodeId(8), "up ")) << "the document was followed";
+  EXPECT_TRUE(links.Hears(NodeId(8), "up ")) << "the document was followed";
   EXPECT_EQ(links.news(NodeId(7)), "up ");
+  breaks = true;
+  EXPECT_TRUE(links.Hears(NodeId(7), "up down up ")) << "where the peer said that it is";
 }
 
 TEST(PeerLinks, WhoHasLeftSpeaksToNobodyThatIsNew) {
