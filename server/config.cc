@@ -1,6 +1,8 @@
 #include "server/config.h"
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
 #include <unistd.h>
 
@@ -24,6 +26,63 @@ constexpr uint32_t kMinPartitions = 8;
 
 absl::Status Invalid(const std::string& field, const std::string& why) {
   return absl::InvalidArgumentError(absl::StrCat(field, ": ", why));
+}
+
+// Puts what the environment says in the place of each ${NAME}.
+absl::Status FillIn(const std::string& field, std::string* text) {
+  std::string filled;
+  size_t done = 0;
+  for (size_t begin; (begin = text->find("${", done)) != std::string::npos;) {
+    const size_t end = text->find('}', begin);
+    if (end == std::string::npos) {
+      return Invalid(field, absl::StrCat("\"", *text, "\": \"${\" without \"}\""));
+    }
+    const std::string name = text->substr(begin + 2, end - begin - 2);
+    const char* const value = std::getenv(name.c_str());
+    if (value == nullptr) {
+      return Invalid(
+          field, absl::StrCat("\"", *text, "\": there is no environment variable \"", name, "\""));
+    }
+    filled.append(*text, done, begin - done).append(value);
+    done = end + 1;
+  }
+  filled.append(*text, done);
+  *text = std::move(filled);
+  return absl::OkStatus();
+}
+
+// In every string of the message and of those within it. After the parse, so that no value can be
+// taken for anything but a part of its string. `prefix`: of the fields' names, for errors.
+absl::Status FillIn(const std::string& prefix, google::protobuf::Message* message) {
+  const google::protobuf::Reflection& reflect = *message->GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflect.ListFields(*message, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    const bool is_text = field->cpp_type() == field->CPPTYPE_STRING;
+    if (!is_text && field->cpp_type() != field->CPPTYPE_MESSAGE) continue;
+    const int count = field->is_repeated() ? reflect.FieldSize(*message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      const bool many = field->is_repeated();
+      const std::string name =
+          many ? absl::StrCat(prefix, field->name(), "[", i, "]") : prefix + field->name();
+      if (!is_text) {
+        google::protobuf::Message* const part =
+            many ? reflect.MutableRepeatedMessage(message, field, i)
+                 : reflect.MutableMessage(message, field);
+        if (absl::Status status = FillIn(name + ".", part); !status.ok()) return status;
+        continue;
+      }
+      std::string text =
+          many ? reflect.GetRepeatedString(*message, field, i) : reflect.GetString(*message, field);
+      if (absl::Status status = FillIn(name, &text); !status.ok()) return status;
+      if (many) {
+        reflect.SetRepeatedString(message, field, i, std::move(text));
+      } else {
+        reflect.SetString(message, field, std::move(text));
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 // The first error of a text-format parse, with its place.
@@ -365,6 +424,9 @@ absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path) {
   config::NodeConfig wire;
   if (!parser.ParseFromString(text, &wire)) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.text));
+  }
+  if (absl::Status status = FillIn("", &wire); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", std::string(status.message())));
   }
   return wire;
 }

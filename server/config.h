@@ -90,7 +90,9 @@ struct Config {
   Member& self();
 };
 
-// NOT_FOUND or INVALID_ARGUMENT, naming the file and, for a syntax error, line and column.
+// With ${NAME} in its strings replaced by what the environment says. NOT_FOUND or INVALID_ARGUMENT,
+// naming the file and, for a syntax error, line and column; for a variable that is not set, the
+// field.
 absl::StatusOr<config::NodeConfig> ReadConfigFile(const std::string& path);
 
 // NAME=PEER_ADDRESS/CLIENT_ADDRESS[/ZONE]

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <string>
@@ -292,6 +293,57 @@ TEST(Config, ReadsAFileAndSaysWhereItIsMalformed) {
   EXPECT_TRUE(Validate(*wire).ok());
   EXPECT_EQ(ReadConfigFile(directory.path() + "/none").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+// As setenv, until its end.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
+  ~Variable() { unsetenv(name_); }
+
+ private:
+  const char* const name_;
+};
+
+TEST(Config, FillsInWhatTheEnvironmentSays) {
+  const Variable pod("GYRE_TEST_POD", "n2");
+  const Variable space("GYRE_TEST_SPACE", "a \"${GYRE_TEST_POD}\"");
+  const Variable nothing("GYRE_TEST_NOTHING", "");
+  const ScratchDirectory directory;
+  const std::string path = directory.path() + "/gyred.cfg";
+  std::ofstream(path) << R"(cluster_name: "$prod$"
+      node_name: "${GYRE_TEST_POD}"
+      data_dir: "/${GYRE_TEST_SPACE}/${GYRE_TEST_POD}}"
+      members { name: "n1" zone: "z${GYRE_TEST_NOTHING}" }
+      seeds: "s:1" seeds: "${GYRE_TEST_POD}.s:1"
+      joining { peer_address: "${GYRE_TEST_POD}:1" }
+      partitions: 8)";
+  const absl::StatusOr<config::NodeConfig> wire = ReadConfigFile(path);
+  ASSERT_TRUE(wire.ok()) << wire.status();
+  EXPECT_EQ(wire->cluster_name(), "$prod$");
+  EXPECT_EQ(wire->node_name(), "n2");
+  EXPECT_EQ(wire->data_dir(), "/a \"${GYRE_TEST_POD}\"/n2}");
+  EXPECT_EQ(wire->members(0).zone(), "z");
+  EXPECT_EQ(wire->seeds(0), "s:1");
+  EXPECT_EQ(wire->seeds(1), "n2.s:1");
+  EXPECT_EQ(wire->joining().peer_address(), "n2:1");
+}
+
+TEST(Config, NamesTheFieldWhoseVariableIsNotSet) {
+  const ScratchDirectory directory;
+  const std::string path = directory.path() + "/gyred.cfg";
+  const auto wrong = [&](const std::string& text) {
+    std::ofstream(path) << text;
+    const absl::Status status = ReadConfigFile(path).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return std::string(status.message());
+  };
+  EXPECT_EQ(wrong("members { name: \"n1\" } members { zone: \"${GYRE_TEST_UNSET}\" }"),
+            path +
+                ": members[1].zone: \"${GYRE_TEST_UNSET}\": there is no environment variable "
+                "\"GYRE_TEST_UNSET\"");
+  EXPECT_EQ(wrong("seeds: \"${GYRE_TEST_UNSET\""),
+            path + ": seeds[0]: \"${GYRE_TEST_UNSET\": \"${\" without \"}\"");
 }
 
 TEST(Config, ADirectoryIsNoFile) {
