@@ -491,6 +491,7 @@ TEST_F(OneNode, AnswersHealthChecks) {
   // HealthCheckRequest{service: ...} is field 1; HealthCheckResponse{status: SERVING} too, and 1.
   EXPECT_EQ(check("", grpc::StatusCode::OK), "\x08\x01");
   EXPECT_EQ(check("\x0a\x0cgyre.v1.Gyre", grpc::StatusCode::OK), "\x08\x01");
+  EXPECT_EQ(check("\x0a\x0cgyre.Process", grpc::StatusCode::OK), "\x08\x01");
   EXPECT_EQ(check("\x0a\x04nope", grpc::StatusCode::NOT_FOUND), "");
 }
 
@@ -514,10 +515,16 @@ TEST_F(OneNode, TellsWhoWatchesItsHealthThatItStops) {
   other_context.TryCancel();  // a watcher that goes keeps nobody waiting
   EXPECT_FALSE(other->Read(&status));
 
+  grpc::ClientContext process_context;
+  const auto process = watch("gyre.Process", &process_context);
+  ASSERT_TRUE(process->Read(&status));
+  EXPECT_EQ(status.status(), grpc::health::v1::HealthCheckResponse::SERVING);
+
   std::thread stop([this] { EXPECT_TRUE(cluster_.Stop(0).ok()); });
   ASSERT_TRUE(reader->Read(&status));
   EXPECT_EQ(status.status(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
   EXPECT_FALSE(reader->Read(&status));
+  EXPECT_FALSE(process->Read(&status)) << "a process that drains is no process that hangs";
   stop.join();
 }
 

@@ -1,5 +1,7 @@
 // HealthService: the standard health checks, of the server as a whole ("") and of gyre.v1.Gyre:
-// serving, until it is said that no more. Beyond kMaxWatchers, who wants to watch is refused with
+// serving, until it is said that no more. `gyre.Process` serves as long as it answers at all, also
+// while the node drains or its disk has failed: for who would end a process that hangs, and no
+// other. Beyond kMaxWatchers, who wants to watch is refused with
 // RESOURCE_EXHAUSTED. gRPC's own is on its callback API, and would bring threads that poll
 // (api/proto/completion.h).
 //
@@ -23,6 +25,7 @@ namespace gyre {
 class HealthService {
  public:
   static constexpr size_t kMaxWatchers = 1000;
+  static constexpr char kProcess[] = "gyre.Process";
 
   HealthService() = default;
   HealthService(const HealthService&) = delete;

@@ -19,6 +19,7 @@ from gyre_client import StoreUnavailable  # gyre_processes knows where
 
 HEALTH = "/grpc.health.v1.Health/Check"
 NOT_SERVING = b"\x08\x02"
+SERVING = b"\x08\x01"
 
 
 class DiskTest(gyre_processes.ClusterTest):
@@ -68,6 +69,8 @@ class DiskTest(gyre_processes.ClusterTest):
             check = channel.unary_unary(HEALTH)
             self.cluster.wait_until(lambda: check(b"", timeout=5 * PATIENCE) == NOT_SERVING,
                                     "gRPC's health says so")
+            self.assertEqual(check(b"\x0a\x0cgyre.Process", timeout=5 * PATIENCE), SERVING,
+                             "who watches the process does not end it for its disk")
 
     def is_away_for_its_peers(self) -> None:
         def away() -> bool:
