@@ -24,6 +24,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -47,6 +48,7 @@ LOAD_S = 12
 SETTLED_WITHIN_S = 120
 NOT_A_MEMBER, CANNOT_START = 3, 1  # exit codes of gyred
 SERVING = b"\x08\x01"
+ZONE = "default"  # of every machine
 _DRIVEN = re.compile(r"^gyre-drive: requests=(\d+) failed=(\d+) lost_writes=(\d+)", re.M)
 
 
@@ -131,6 +133,32 @@ class Drill:
     def transfers(self) -> dict:
         return json.loads(self.gyre("--json", "transfers"))
 
+    def members(self) -> dict[str, tuple[str, str]]:
+        return {m["node"]: (m["zone"], m["state"]) for m in self.transfers()["members"]}
+
+    def tell_zones(self) -> None:
+        """zones.sh, with a kubectl that knows the pods, and runs the real `gyre`."""
+        folder = self.folder / "bin"
+        folder.mkdir(exist_ok=True)
+        there = "".join(f"print('{pod.name} machine')\n" for pod in self.set.pods.values()
+                        if pod.exists)
+        (folder / "kubectl").write_text(
+            f"#!{sys.executable}\nimport os, sys\n"
+            "if sys.argv[1:3] == ['get', 'pods']:\n" + textwrap.indent(there, "    ") +
+            "elif sys.argv[1:3] == ['get', 'node']:\n"
+            f"    print({ZONE!r}, end='')\n"
+            "elif sys.argv[1] == 'exec':\n"
+            "    at = sys.argv.index('--')\n"
+            f"    os.execv({str(CLI)!r}, ['gyre', '--connect', '{self.set.name}:7100',\n"
+            "             *sys.argv[at + 2:]])\n")
+        (folder / "kubectl").chmod(0o755)
+        told = subprocess.run(
+            [rules.ROOT / "deploy/k8s/zones.sh"], capture_output=True, text=True, check=False,
+            env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"})
+        if told.returncode != 0 or set(self.members().values()) != {(ZONE, "active")}:
+            raise AssertionError(f"zones.sh ended with {told.returncode}: {told.stdout}"
+                                 f"{told.stderr}; {self.members()}")
+
     def settle(self, *numbers: int) -> None:
         """Nothing moves, these own what there is, all serve and have nothing to fill."""
         owners = {f"{self.set.name}-{number}" for number in numbers}
@@ -141,17 +169,18 @@ class Drill:
                 self.gyre("status")
             except AssertionError:  # one is away, which is asked for its status too
                 return False
-            to_fill = sum(self.metric(number, "gyre_partitions_to_fill") for number in numbers)
-            return (now["copies"] == 0 and to_fill == 0 and
+            to_fill = [self.metrics(number, "gyre_partitions_to_fill") for number in numbers]
+            return (now["copies"] == 0 and all(one == [0] for one in to_fill) and
                     {m["node"] for m in now["members"] if m["owned"] > 0} == owners)
         wait_until(settled, f"{sorted(owners)} own all, and nothing moves", SETTLED_WITHIN_S)
 
-    def metric(self, number: int, name: str) -> float:
+    def metrics(self, number: int, name: str) -> list[float]:
+        """Of all its labels."""
         port = self.set.engine.workload.ports["http"]
         address = self.set.pod(number).address
         page = subprocess.run(["curl", "--silent", "--fail", f"http://{address}:{port}/metrics"],
                               capture_output=True, text=True, check=True).stdout
-        return float(re.search(rf"^{name} (\S+)$", page, re.M).group(1))
+        return [float(found) for found in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.M)]
 
     def write(self) -> None:
         self.gyre("table", "create", "items", "--replicas", "3", "--r", "2", "--w", "2")
@@ -207,6 +236,8 @@ class Drill:
         """three pods that are listed make the cluster; records are written"""
         self.set.create(0, 1, 2)
         self.set.wait_until_ready(0, 1, 2)
+        self.gyre("zone", "gyre-1", "elsewhere")
+        self.tell_zones()
         self.write()
 
     def scale_up(self) -> None:
@@ -255,13 +286,17 @@ class Drill:
         self.set.delete(4)
 
     def scale_up_again(self) -> None:
-        """over the old volume it is refused; with a new one it joins anew"""
+        """over the old volume it is refused; with a new one it joins, and waits for its zone"""
         self.set.create(4)
         self._ends_at_its_start(4, "to join again it needs an empty data directory")
         self.set.delete(4)
         self.set.pod(4).lose_volume()
+        self.set.pod(4).more_arguments = ["--join-waits"]  # as the overlay `zones` has it
         self.set.create(4)
         self.set.wait_until_ready(4)
+        if self.members()["gyre-4"] != (ZONE, "waiting"):
+            raise AssertionError(f"gyre-4 is to wait, and to own nothing: {self.members()}")
+        self.tell_zones()
         self.settle(0, 1, 2, 3, 4)
 
     def a_listed_one_loses_its_volume(self) -> None:

@@ -42,12 +42,17 @@ class Pod:
         self.name = name
         self.volume = engine.folder / "volumes" / name
         self.exists = False
+        self.more_arguments: list[str] = []  # of an overlay, for the next `create`
 
     @property
     def environment(self) -> dict[str, str]:
         values = {"metadata.name": self.name, "metadata.namespace": self.engine.namespace}
         return {one["name"]: values[one["valueFrom"]["fieldRef"]["fieldPath"]]
                 for one in self.engine.workload.container["env"]}
+
+    @property
+    def arguments(self) -> list[str]:
+        return [*self.engine.workload.container["args"], *self.more_arguments]
 
     def claim(self) -> None:
         """The volume, made where it is not there."""
@@ -97,7 +102,7 @@ class NamespacePod(Pod):
         self._host = self.engine.new_host()
         config = self.engine.config_folder / self.engine.config_key
         arguments = [f"--config={config}" if argument.startswith("--config=") else argument
-                     for argument in self.engine.workload.container["args"]]
+                     for argument in self.arguments]
         self._program = Program(
             self.name, self._host.command([GYRED, *arguments, f"--data-dir={self.volume}/data"]),
             self.engine.folder, self.environment)
@@ -252,7 +257,7 @@ class Container(Pod):
             "--volume", f"{self.volume}:{data}",
             "--volume", f"{self.engine.config_folder}:{self.engine.config_mount}:ro",
             "--volume", f"{self.engine.folder}/resolv.conf:/etc/resolv.conf:ro",
-            workload.container["image"], *workload.container["args"])
+            workload.container["image"], *self.arguments)
         self.exists = True
         self._look()
 
