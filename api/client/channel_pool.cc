@@ -18,6 +18,9 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   // The longest that one connection attempt may take, gRPC's default being 20 s.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
+  // A node that comes back with another address is looked up again for each attempt or so; gRPC's
+  // own 30 s would leave it unused for as long.
+  arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
   arguments.SetMaxReceiveMessageSize(kMaxReceiveBytes);
   // Requests go to the owner itself; a proxy of the environment must not come between.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);

@@ -46,6 +46,7 @@ RECORDS = 2000
 VALUE_BYTES = 1000
 LOAD_S = 12
 SETTLED_WITHIN_S = 120
+FOUND_WITHIN_S = 6
 NOT_A_MEMBER, CANNOT_START = 3, 1  # exit codes of gyred
 SERVING = b"\x08\x01"
 ZONE = "default"  # of every machine
@@ -182,6 +183,10 @@ class Drill:
                               capture_output=True, text=True, check=True).stdout
         return [float(found) for found in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.M)]
 
+    def served(self, number: int) -> float:
+        """Requests of clients, since its last start."""
+        return sum(self.metrics(number, "gyre_request_seconds_count"))
+
     def write(self) -> None:
         self.gyre("table", "create", "items", "--replicas", "3", "--r", "2", "--w", "2")
         path = self.folder / "items.tsv"
@@ -256,6 +261,8 @@ class Drill:
             if self.set.pod(1).address == before:
                 raise AssertionError(f"the drill is of no use: the address is {before} again")
             self.set.wait_until_ready(1)
+            wait_until(lambda: self.served(1) > 0, "clients find gyre-1 where it is now",
+                       FOUND_WITHIN_S)
             self.settle(0, 1, 2, 3, 4)
             if self.transfers()["members"] != members:
                 raise AssertionError("it is another node, though its name and volume are the same")
