@@ -34,9 +34,9 @@ namespace gyre {
 
 struct MovementOptions {
   MoveLimits limits;
-  // Between two looks while something moves or is to, and else. Defaults 200 ms and 5 s. Each step
+  // Between two looks while something moves or is to, and else. Defaults 500 ms and 5 s. Each step
   // of all that is ready is one change of the document, so shorter makes more of them.
-  Duration busy = Duration::Millis(200);
+  Duration busy = Duration::Millis(500);
   Duration idle = Duration::Seconds(5);
   // After a change that could not be made. Default 1 s.
   Duration pause = Duration::Seconds(1);

@@ -10,8 +10,9 @@ namespace {
 // Ids come round again after so many: who asked so long ago is long gone.
 constexpr uint64_t kIds = uint64_t{1} << 32;
 
-// Before what was refused is asked for again, the first time.
-constexpr Duration kLater = Duration::Seconds(1);
+// Before what was refused is asked for again, the first time: who gives has mostly not yet put the
+// document in force that the asker has.
+constexpr Duration kLater = Duration::Millis(100);
 
 // Of the log that comes with a copy: some 10 MB.
 constexpr size_t kMostLogRows = 65'536;
@@ -420,8 +421,7 @@ void Repair::NoteInStep(PartitionId partition, NodeId owner, Epoch begun, bool f
 // ------------------------------------------------------------------------------------ copies
 
 void Repair::BeginCopies(Instant now, Effects* effects) {
-  for (auto next = to_copy_.begin();
-       next != to_copy_.end() && copies_.size() < options_.max_copies;) {
+  for (auto next = to_copy_.begin(); next != to_copy_.end() && copies_.size() < most_copies_;) {
     const auto [peer, partition] = next->first;
     const uint64_t mended = next->second;
     // Two at once would each bring back what the other has seen deleted.

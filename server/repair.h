@@ -53,10 +53,6 @@ struct RepairOptions {
   size_t at_once = 8;
   // Exchanges under way at once, each way. Default 8: repair must not crowd clients out.
   size_t max_exchanges = 8;
-  // Whole copies under way at once; and those that are given to others. Default 2 and 4: each holds
-  // a snapshot of the giver's store, which keeps what is deleted meanwhile on its disk.
-  size_t max_copies = 2;
-  size_t max_copies_given = 4;
   // A copy in which something is damaged, there or here, brings all else, and another one of the
   // same partition from the same owner would bring the same. So that begins once something of it
   // was mended, but not before the first of these; and after the second in any case, for damage may
@@ -116,6 +112,9 @@ class Repair {
   Repair(RepairOptions options, std::shared_ptr<const View> view, ReplicaStore* store,
          ExchangeId first_exchange, Random random);
 
+  // Whole copies that may be under way at once from now on; 0 at first.
+  void AllowCopies(size_t most) { most_copies_ = most; }
+  bool copying() const { return !copies_.empty(); }
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
   // `owner` has shown its clock of the partition, under `epoch`, and this node has all that is in
@@ -246,6 +245,7 @@ class Repair {
   const RepairOptions options_;
   std::shared_ptr<const View> view_;
   ReplicaStore* const store_;
+  size_t most_copies_ = 0;
   const ExchangeId first_id_;
   uint64_t ids_ = 0;  // given out
   Random random_;

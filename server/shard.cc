@@ -105,6 +105,7 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
       next_exchange_(random_.Next() << 40 | 1),
       pace_(options.pace),
       repair_(options.repair, view_, store, next_exchange_ | kRepairIds, Random(random_.Next())),
+      copy_pace_(options.copies),
       stand_in_(view_->self(), std::move(hints),
                 Guest(store->options().limits, Random(random_.Next())), store,
                 next_exchange_ | kStandInIds),
@@ -194,6 +195,7 @@ void Shard::Begin(Origin origin, ItemKey item, int needed, std::unique_ptr<Excha
 
   const ExchangeId id = NextExchange();
   Live& live = live_[id];
+  live.begun = now.monotonic;
   live.exchange = std::move(exchange);
   live.origin = origin;
   live.item = std::move(item);
@@ -254,7 +256,7 @@ void Shard::Perform(ExchangeId id, Effects&& effects, Instant now) {
     }
   }
   if (ends) {
-    Finish(id, *std::move(effects.outcome));
+    Finish(id, *std::move(effects.outcome), now);
   } else if (effects.stand_ins) {
     std::vector<NodeId> nodes = StandInsFor(partition);
     StepExchange(id, now, [&](Exchange* exchange, Effects* next) {
@@ -410,8 +412,12 @@ void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
   if (wake != Time::Never()) wakes_.insert({wake, id});
 }
 
-void Shard::Finish(ExchangeId id, Outcome outcome) {
+void Shard::Finish(ExchangeId id, Outcome outcome, Instant now) {
   auto it = live_.find(id);
+  if (it->second.origin.token < kScrub) {
+    copy_pace_.OnRequest(now.monotonic - it->second.begun,
+                         repair_.copying() || !copies_given_.empty(), now.monotonic);
+  }
   SetWake(id, &it->second, Time::Never());
   forwarded_bytes_ -= it->second.forwarded_bytes;
   if (it->second.origin.node != NodeId()) --forwarded_;
@@ -876,7 +882,7 @@ void Shard::OnView(std::shared_ptr<const View> view, Instant now) {
   GYRE_CHECK(view->epoch() >= view_->epoch(), "epochs only grow");
   const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
   for (const TableSpec& table : before->topology().tables) {
-    if (WasDropped(view_->topology(), table.id)) EraseTable(table);
+    if (WasDropped(view_->topology(), table.id)) EraseTable(table, now);
   }
   FollowMoves(*before, now);
   damaged_.ForgetIf([&](const ItemKey& item) { return !MayWrite(item); });
@@ -892,7 +898,7 @@ bool Shard::IsStale(PartitionId partition, Epoch epoch) const {
 }
 
 void Shard::FollowMoves(const View& before, Instant now) {
-  EndStale([&](const Live& live) { return !view_->PlacesLike(before, live.item.partition); });
+  EndStale([&](const Live& live) { return !view_->PlacesLike(before, live.item.partition); }, now);
   std::vector<PartitionId> gone;
   store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
     if (view_->PlacesLike(before, partition)) return;
@@ -931,7 +937,7 @@ void Shard::DropPartition(PartitionId partition, Instant now) {
 }
 
 template <typename IsSo>
-void Shard::EndStale(IsSo is_so) {
+void Shard::EndStale(IsSo is_so, Instant now) {
   std::vector<ExchangeId> ids;
   for (const auto& [id, live] : live_) {
     if (is_so(live)) ids.push_back(id);
@@ -939,13 +945,13 @@ void Shard::EndStale(IsSo is_so) {
   for (ExchangeId id : ids) {
     Outcome outcome = Ended(Outcome::Code::kStaleEpoch);
     outcome.outcome_unknown = true;
-    Finish(id, std::move(outcome));
+    Finish(id, std::move(outcome), now);
   }
 }
 
 // What is under way on a table that is no more ends, so that nothing of it is written afterwards.
-void Shard::EraseTable(const TableSpec& table) {
-  EndStale([&](const Live& live) { return live.item.table == table.id; });
+void Shard::EraseTable(const TableSpec& table, Instant now) {
+  EndStale([&](const Live& live) { return live.item.table == table.id; }, now);
   store_->ForEachClock([&](PartitionId partition, ReplicaId, const PartitionClock&) {
     if (partition.replicas() == table.replicas) store_->EraseTable(partition, table.id);
   });
@@ -1024,7 +1030,7 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
     // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
     // gone.
     if (ask.number != 1 || store_->Filling(partition) ||
-        copies_given_.size() >= options_.repair.max_copies_given) {
+        copies_given_.size() >= copy_pace_.copies(now.monotonic)) {
       return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
     }
     it = copies_given_.emplace(key, CopyGiven{partition}).first;
@@ -1230,6 +1236,7 @@ void Shard::OnWake(Instant now) {
   }
   if (mend_at_ <= now.monotonic) Mend(now);
   Repair::Effects repairs;
+  repair_.AllowCopies(copy_pace_.copies(now.monotonic));
   repair_.OnWake(now, &repairs);
   PerformRepair(std::move(repairs), now);
   std::erase_if(copies_given_, [&](const auto& entry) {

@@ -38,6 +38,7 @@
 #include "ring/rebalance.h"
 #include "ring/rumour.h"
 #include "ring/view.h"
+#include "server/copy_pace.h"
 #include "server/damaged_records.h"
 #include "server/expiry_sweep.h"
 #include "server/repair.h"
@@ -58,6 +59,7 @@ struct ShardOptions {
   // what peers send on leaves this node's own clients room.
   size_t max_exchanges = 10'000;
   RepairOptions repair;
+  CopyPaceOptions copies;
   // How long a commit of a `periodic` table may stay unsynced. Default 1 s.
   Duration periodic_sync = Duration::Seconds(1);
   // Bytes of values that are not yet durable, or of peers and under way; and how many reads may
@@ -245,6 +247,7 @@ class Shard {
     Origin origin;
     ItemKey item;
     size_t forwarded_bytes = 0;  // of its value, where another node forwarded it
+    Time begun;
     Time wake = Time::Never();
   };
   // What waits for a commit.
@@ -285,7 +288,7 @@ class Shard {
   // It was read after all: it was written again, or is whole in memory.
   void NoteWhole(const ItemKey& item);
   void Mend(Instant now);
-  void Finish(ExchangeId id, Outcome outcome);
+  void Finish(ExchangeId id, Outcome outcome, Instant now);
   void Answer(const Origin& origin, const ItemKey& item, Outcome outcome);
   void SetWake(ExchangeId id, Live* live, Time wake);
   ExchangeId NextExchange();
@@ -353,8 +356,8 @@ class Shard {
   void DropPartition(PartitionId partition, Instant now);
   // The exchanges that are so end with kStaleEpoch.
   template <typename IsSo>
-  void EndStale(IsSo is_so);
-  void EraseTable(const TableSpec& table);
+  void EndStale(IsSo is_so, Instant now);
+  void EraseTable(const TableSpec& table, Instant now);
   void TakeIn(const ItemKey& item, const ExplainedRecord& change, Record stored,
               Durability durability);
   void SettleRecords(PartitionId partition, Instant now);
@@ -409,6 +412,7 @@ class Shard {
   Time sync_at_ = Time::Never();
 
   Repair repair_;
+  CopyPace copy_pace_;
   StandIn stand_in_;
   Time hints_told_at_;
 

@@ -312,7 +312,7 @@ TEST(Shard, ALaterPageOfACopyThatIsGoneIsRefused) {
 
 TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   ShardOptions options;
-  options.repair.max_copies_given = 1;
+  options.copies.first = options.copies.most = 1;
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
