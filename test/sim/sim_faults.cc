@@ -357,8 +357,16 @@ bool SimCluster::HasAnotherCopy(int index, const ItemKey& item) const {
   const PartitionClock mine = clock_of(index);
   const std::vector<Dot> dots = observer_.Dots(item);
   const std::vector<int> owners = OwnersOf(item.partition);
+  // Who gives its copy to this very node drops it.
+  const auto gives = [&](int other) {
+    return std::any_of(nodes_.begin(), nodes_.end(), [&](const SimNode& node) {
+      if (node.node == nullptr) return false;
+      const Move* const move = node.node->control().view()->FindMove(item.partition);
+      return move != nullptr && move->from == nodes_[other].id && move->to == nodes_[index].id;
+    });
+  };
   return std::any_of(owners.begin(), owners.end(), [&](int other) {
-    if (other == index) return false;
+    if (other == index || gives(other)) return false;
     const absl::StatusOr<std::string> held =
         nodes_[other].engine->Get(Family::kRecords, EncodeItemKey(item));
     if (absl::IsDataLoss(held.status())) return false;
