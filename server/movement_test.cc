@@ -123,7 +123,7 @@ TEST(Movement, AllStepsBringTheClusterToRest) {
 TEST(Movement, WhatIsNotFilledIsNotSwitched) {
   Mover mover;
   mover.Step(mover.First());
-  const Move& move = mover.topology().moves[3];
+  const Move move = mover.topology().moves[3];
   mover.Step("n3", {.filled = {{move.partition, move.since}}});
   for (const Move& one : mover.topology().moves) {
     EXPECT_EQ(one.step == MoveStep::kSwitched, one.partition == move.partition);
