@@ -287,6 +287,7 @@ struct BodyEncoder {
     EncodeBallot(answer.reply.promised, wire->mutable_promised());
     EncodeBallot(answer.reply.accepted, wire->mutable_accepted());
     wire->set_value(answer.reply.value);
+    wire->set_life(answer.reply.life);
   }
   void operator()(const TopologyNews& news) const {
     out->mutable_topology_news()->set_topology(news.topology);
@@ -602,6 +603,7 @@ absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
   reply.promised = DecodeBallot(wire->promised());
   reply.accepted = DecodeBallot(wire->accepted());
   reply.value = std::move(*wire->mutable_value());
+  reply.life = wire->life();
   return RegisterAnswer{std::move(reply)};
 }
 

@@ -177,7 +177,8 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              Flag(),
                              {Word(), NodeId(Word())},
                              {Word(), NodeId(Word())},
-                             Bytes(0, 30)}};
+                             Bytes(0, 30),
+                             Word()}};
     case 13:
       return TopologyNews{Bytes(0, 30)};
     case 14:

@@ -31,7 +31,8 @@ struct Member {
   std::string client_address;  // host:port where clients reach it
   std::string peer_address;    // host:port where other nodes reach it
   MemberState state = MemberState::kActive;
-  uint64_t key = 0;  // that it drew as it joined; 0: it is one of the configuration's
+  uint64_t key = 0;   // that it drew as it joined; 0: it is one of the configuration's
+  uint64_t life = 0;  // in which it may vote on the document (ring/voter.h)
 
   friend bool operator==(const Member&, const Member&) = default;
 };

@@ -83,7 +83,9 @@ bool Has(absl::Span<const NodeId> nodes, NodeId node) {
 }
 
 bool Votes(const Topology& topology, NodeId node) {
-  return Has(topology.voters, node) || Has(topology.voters_before, node);
+  const auto is = [&](const Voter& voter) { return voter.node == node; };
+  return std::any_of(topology.voters.begin(), topology.voters.end(), is) ||
+         std::any_of(topology.voters_before.begin(), topology.voters_before.end(), is);
 }
 
 bool MayGo(const Topology& topology, NodeId node) {
@@ -419,6 +421,14 @@ Topology EndMoves(const Topology& topology, absl::Span<const MoveRef> done) {
 
 // --------------------------------------------------------------------------------------------
 // voters
+
+Topology SetLife(const Topology& topology, NodeId id, uint64_t life) {
+  const Member* const found = FindMember(topology, id);
+  if (found == nullptr || found->life == life) return topology;
+  Topology next = NextOf(topology);
+  next.members[found - topology.members.data()].life = life;
+  return next;
+}
 
 Topology ElectVoters(const Topology& topology) {
   Topology next = NextOf(topology);

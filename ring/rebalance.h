@@ -114,6 +114,10 @@ bool OwnsNothing(const Topology& topology, NodeId member);
 
 // ---- voters
 
+// A member's acceptor has begun another life: in that it may be voted in. No change where it is no
+// member. The voters stay as they are, with the life that has ended among them, until ElectVoters.
+Topology SetLife(const Topology& topology, NodeId id, uint64_t life);
+
 // The voters are those that should vote (ring/voters.h). That takes a document which the voters
 // before agree to as well, and then one without them, so that they may go. No change where all of
 // that is done.

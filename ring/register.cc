@@ -1,10 +1,11 @@
 // The bytes of an acceptor's durable state.
 //
-//   state  := format:u8 promised:ballot accepted:ballot value:str
+//   state  := format:u8 promised:ballot accepted:ballot value:str life:u64
 //   ballot := round:u64 node:u64
 //   str    := size:u32 byte*
 //
-// Integers are big endian. format is 1.
+// Integers are big endian. format is 2. Format 1 is read and not written: it ends before the life,
+// which is 0.
 
 #include "ring/register.h"
 
@@ -18,7 +19,8 @@
 namespace gyre {
 namespace {
 
-constexpr uint8_t kFormat = 1;
+constexpr uint8_t kFormat = 2;
+constexpr uint8_t kFormatWithoutLife = 1;
 
 void PutBallot(ByteWriter& out, const Ballot& ballot) {
   out.Put(ballot.round);
@@ -32,6 +34,12 @@ Ballot GetBallot(ByteReader& in) {
   return ballot;
 }
 
+VoterSets OfFirstLives(const std::vector<NodeId>& nodes) {
+  VoterSets sets;
+  for (const NodeId node : nodes) sets.now.push_back({node});
+  return sets;
+}
+
 }  // namespace
 
 std::string EncodeAcceptorState(const AcceptorState& state) {
@@ -40,6 +48,7 @@ std::string EncodeAcceptorState(const AcceptorState& state) {
   PutBallot(out, state.promised);
   PutBallot(out, state.accepted);
   out.PutString(state.value);
+  out.Put(state.life);
   return out.Take();
 }
 
@@ -54,18 +63,24 @@ absl::StatusOr<AcceptorState> DecodeAcceptorState(std::string_view bytes) {
   state.promised = GetBallot(in);
   state.accepted = GetBallot(in);
   state.value = std::string(in.GetString());
+  if (format != kFormatWithoutLife) state.life = in.Get<uint64_t>();
   const bool consistent =
       state.accepted <= state.promised && (state.accepted != Ballot() || state.value.empty());
-  if (format != kFormat || !in.finished() || !consistent) {
+  if (format < kFormatWithoutLife || !in.finished() || !consistent) {
     return absl::DataLossError("register: the bytes are no acceptor's state");
   }
   return state;
+}
+
+bool AcceptorStateHasLife(std::string_view bytes) {
+  return ByteReader(bytes).Get<uint8_t>() != kFormatWithoutLife;
 }
 
 Acceptor::Answer Acceptor::Prepare(Ballot ballot) {
   Answer answer;
   answer.reply.phase = RegisterPhase::kPrepare;
   answer.reply.ballot = ballot;
+  answer.reply.life = state_.life;
   // Strictly greater: granting a ballot twice would let two attempts that share it both go on.
   if (ballot > state_.promised) {
     state_.promised = ballot;
@@ -82,6 +97,7 @@ Acceptor::Answer Acceptor::Accept(Ballot ballot, std::string value) {
   Answer answer;
   answer.reply.phase = RegisterPhase::kAccept;
   answer.reply.ballot = ballot;
+  answer.reply.life = state_.life;
   if (ballot >= state_.promised && ballot != Ballot()) {
     answer.state_changed = ballot != state_.accepted;
     state_.promised = ballot;
@@ -119,8 +135,8 @@ Proposer::Proposer(VoterSets known, VotersOf voters_of, Ballot first, Change cha
 Proposer::Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options,
                    Random random)
     : Proposer(
-          VoterSets{voters}, [voters](const std::string&) { return VoterSets{voters}; }, first,
-          std::move(change), options, random) {}
+          OfFirstLives(voters), [sets = OfFirstLives(voters)](const std::string&) { return sets; },
+          first, std::move(change), options, random) {}
 
 Proposer::Step Proposer::Start(Time now) {
   GYRE_CHECK(state_ == State::kIdle, "a proposer starts once");
@@ -134,6 +150,7 @@ Proposer::Step Proposer::BeginAttempt(Time now) {
   best_accepted_ = Ballot();
   value_.clear();
   quorum_ = known_;
+  asked_.clear();
   votes_.clear();
   wake_up_ = now + options_.attempt_timeout;
   return Ask(RegisterPhase::kPrepare, "");
@@ -142,31 +159,31 @@ Proposer::Step Proposer::BeginAttempt(Time now) {
 Proposer::Step Proposer::Ask(RegisterPhase phase, const std::string& value) {
   Step step;
   step.wake_up = wake_up_;
-  for (const std::vector<NodeId>* set : {&quorum_.now, &quorum_.before}) {
-    for (const NodeId voter : *set) {
-      if (!votes_.try_emplace(voter, Vote::kNone).second) continue;
-      step.sends.push_back({voter, {phase, ballot_, value}});
+  for (const std::vector<Voter>* set : {&quorum_.now, &quorum_.before}) {
+    for (const Voter& voter : *set) {
+      if (!asked_.insert(voter.node).second) continue;
+      step.sends.push_back({voter.node, {phase, ballot_, value}});
     }
   }
   return step;
 }
 
-size_t Proposer::Count(const std::vector<NodeId>& voters, Vote vote) const {
-  return static_cast<size_t>(std::count_if(voters.begin(), voters.end(), [&](NodeId voter) {
+size_t Proposer::Count(const std::vector<Voter>& voters, Vote vote) const {
+  return static_cast<size_t>(std::count_if(voters.begin(), voters.end(), [&](const Voter& voter) {
     const auto it = votes_.find(voter);
     return it != votes_.end() && it->second == vote;
   }));
 }
 
 bool Proposer::Agreed() const {
-  const auto majority = [this](const std::vector<NodeId>& set) {
+  const auto majority = [this](const std::vector<Voter>& set) {
     return Count(set, Vote::kGranted) > set.size() / 2;
   };
   return majority(quorum_.now) && (quorum_.before.empty() || majority(quorum_.before));
 }
 
 bool Proposer::Hopeless() const {
-  const auto lost = [this](const std::vector<NodeId>& set) {
+  const auto lost = [this](const std::vector<Voter>& set) {
     return !set.empty() && set.size() - Count(set, Vote::kRefused) <= set.size() / 2;
   };
   return lost(quorum_.now) || lost(quorum_.before);
@@ -175,14 +192,13 @@ bool Proposer::Hopeless() const {
 Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time now) {
   Step nothing;
   nothing.wake_up = wake_up_;
-  const auto asked = votes_.find(from);
-  if (state_ == State::kDone || asked == votes_.end()) return nothing;
+  if (state_ == State::kDone || !asked_.contains(from)) return nothing;
   highest_round_ = std::max(highest_round_, reply.promised.round);
   const bool preparing = state_ == State::kPreparing && reply.phase == RegisterPhase::kPrepare;
   const bool accepting = (state_ == State::kSettling || state_ == State::kAccepting) &&
                          reply.phase == RegisterPhase::kAccept;
   if (reply.ballot != ballot_ || (!preparing && !accepting)) return nothing;
-  Vote& vote = asked->second;
+  Vote& vote = votes_.try_emplace({from, reply.life}, Vote::kNone).first->second;
   if (vote == Vote::kGranted) return nothing;
   // A repeated prepare is refused by the very acceptor that granted it: its grant may come later.
   vote = reply.granted ? Vote::kGranted : Vote::kRefused;
@@ -254,6 +270,7 @@ Proposer::Step Proposer::OnPrepared(Time now) {
   if (!settle) unresolved_.push_back(ballot_);
   state_ = settle ? State::kSettling : State::kAccepting;
   wake_up_ = now + options_.attempt_timeout;
+  asked_.clear();
   votes_.clear();
   return Ask(RegisterPhase::kAccept, value_);
 }

@@ -6,6 +6,11 @@
 // the result accepted by a majority under the same ballot. A read is a change that returns the same
 // value. The topology document is the first user.
 //
+// A VOTER is an acceptor in one of its lives (ring/voter.h). An acceptor that lost what it held, or
+// was put back to an earlier state of it, takes a new life, which it names in each reply; so a
+// reply counts for a voter only where the life is that voter's, and no voter ever forgets: at worst
+// it is gone for good, as one that crashed. To vote again its new life has to be voted in.
+//
 // VOTERS may change. A value says itself who votes on it (VoterSets), and the initial value "" too:
 //   - A value is chosen once a majority of its `now` and, where it has such, a majority of its
 //     `before` have accepted it under one ballot. One that is made from d under a ballot has the
@@ -39,8 +44,8 @@
 //
 // DURABILITY. When an Acceptor's answer says `state_changed`, the caller makes EncodeAcceptorState
 // (acceptor.state()) durable BEFORE it sends the reply. An acceptor that forgets a promise or a
-// value breaks the register for everyone; one whose state is lost must not vote again under its old
-// id.
+// value breaks the register for everyone; so one whose state may be less than it was answers
+// nothing before it has begun a new life (Acceptor::BeginLife), and that is durable.
 //
 // Always holds:
 //   - An acceptor answers whether it votes or not: it holds what it holds.
@@ -62,6 +67,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -70,6 +76,7 @@
 #include "absl/status/statusor.h"
 #include "ring/ids.h"
 #include "ring/random.h"
+#include "ring/voter.h"
 
 namespace gyre {
 
@@ -85,12 +92,16 @@ struct AcceptorState {
   Ballot promised;
   Ballot accepted;    // {0, 0}: nothing accepted yet
   std::string value;  // accepted under `accepted`
+  uint64_t life = 0;  // of the acceptor (ring/voter.h)
   friend bool operator==(const AcceptorState&, const AcceptorState&) = default;
 };
 
 // Grammar: at the top of register.cc. DataLoss for garbage, FailedPrecondition for a newer format.
+// Where lives were not known of yet, it is 0.
 std::string EncodeAcceptorState(const AcceptorState& state);
 absl::StatusOr<AcceptorState> DecodeAcceptorState(std::string_view bytes);
+// Whether who wrote these bytes knew of lives.
+bool AcceptorStateHasLife(std::string_view bytes);
 
 enum class RegisterPhase : uint8_t { kPrepare = 0, kAccept = 1 };
 
@@ -107,12 +118,16 @@ struct RegisterReply {
   Ballot promised;    // the greatest ballot that the acceptor has promised
   Ballot accepted;    // granted kPrepare only: what it has accepted so far
   std::string value;  // granted kPrepare only
+  uint64_t life = 0;  // of the acceptor, as it answered
 };
 
 // Who has to agree on a value, each set for itself by a majority.
 struct VoterSets {
-  std::vector<NodeId> now;          // distinct, at least one
-  std::vector<NodeId> before = {};  // of the value that it was made from, where those are others
+  // Of distinct nodes, at least one.
+  std::vector<Voter> now;
+  // Likewise, of the value that it was made from, where those are others. A node may be in both,
+  // with one life or with two.
+  std::vector<Voter> before = {};
   friend bool operator==(const VoterSets&, const VoterSets&) = default;
 };
 
@@ -128,6 +143,10 @@ class Acceptor {
   [[nodiscard]] Answer Prepare(Ballot ballot);
   [[nodiscard]] Answer Accept(Ballot ballot, std::string value);
   [[nodiscard]] Answer Handle(const RegisterRequest& request);  // one of the two above
+
+  // What it holds may be less than what it held. Make state() durable before anything is answered.
+  // REQUIRES: the life is none that it had before.
+  void BeginLife(uint64_t life) { state_.life = life; }
 
   const AcceptorState& state() const { return state_; }
 
@@ -194,7 +213,7 @@ class Proposer {
   // REQUIRES: first.round >= 1; first.node is this node's id.
   Proposer(VoterSets known, VotersOf voters_of, Ballot first, Change change, Options options,
            Random random);
-  // Of a register whose voters never change.
+  // Of a register whose voters never change, nor forget.
   Proposer(std::vector<NodeId> voters, Ballot first, Change change, Options options, Random random);
 
   [[nodiscard]] Step Start(Time now);
@@ -226,7 +245,7 @@ class Proposer {
   Step Finish(RegisterOutcome outcome);
   // Of those in quorum_ who have not been asked in this phase.
   Step Ask(RegisterPhase phase, const std::string& value);
-  size_t Count(const std::vector<NodeId>& voters, Vote vote) const;
+  size_t Count(const std::vector<Voter>& voters, Vote vote) const;
   bool Agreed() const;    // a majority of each set in quorum_
   bool Hopeless() const;  // too many have refused for that
 
@@ -241,9 +260,10 @@ class Proposer {
   int attempts_ = 0;
   uint64_t highest_round_ = 0;  // seen in any reply
   Time wake_up_ = Time::Never();
-  VoterSets quorum_;              // whose majorities the phase under way waits for
-  std::map<NodeId, Vote> votes_;  // of those asked in it
-  Ballot best_accepted_;          // greatest among the promises of this attempt
+  VoterSets quorum_;             // whose majorities the phase under way waits for
+  std::set<NodeId> asked_;       // in it
+  std::map<Voter, Vote> votes_;  // of those asked, in the lives in which they answered
+  Ballot best_accepted_;         // greatest among the promises of this attempt
   std::string value_;  // kPreparing: under best_accepted_; kSettling, kAccepting: what we propose
   Ballot settled_;     // of an attempt that ended kSettling: what it proposed is chosen
   // Ballots under which we have sent a value that holds our change, without learning its fate.

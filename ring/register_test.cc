@@ -28,11 +28,12 @@ Proposer Make(Proposer::Change change, Proposer::Options options = {}) {
                   Random(1));
 }
 
-RegisterReply Promise(Ballot ballot, Ballot accepted = {}, std::string value = "") {
-  return {RegisterPhase::kPrepare, ballot, true, ballot, accepted, std::move(value)};
+RegisterReply Promise(Ballot ballot, Ballot accepted = {}, std::string value = "",
+                      uint64_t life = 0) {
+  return {RegisterPhase::kPrepare, ballot, true, ballot, accepted, std::move(value), life};
 }
-RegisterReply Accepted(Ballot ballot) {
-  return {RegisterPhase::kAccept, ballot, true, ballot, {}, ""};
+RegisterReply Accepted(Ballot ballot, uint64_t life = 0) {
+  return {RegisterPhase::kAccept, ballot, true, ballot, {}, "", life};
 }
 RegisterReply Refused(RegisterPhase phase, Ballot ballot, Ballot promised) {
   return {phase, ballot, false, promised, {}, ""};
@@ -77,8 +78,19 @@ TEST(Acceptor, NeverAcceptsTheBallotThatMeansNone) {
   EXPECT_FALSE(acceptor.Prepare(Ballot()).reply.granted);
 }
 
+TEST(Acceptor, NamesItsLifeInEachReplyAndBeginsAnotherWithWhatItHolds) {
+  Acceptor acceptor(AcceptorState{{}, {}, "", 4});
+  EXPECT_EQ(acceptor.Accept(At(2), "v").reply.life, 4u);
+  acceptor.BeginLife(9);
+  EXPECT_EQ(acceptor.state(), (AcceptorState{At(2), At(2), "v", 9}));
+  EXPECT_EQ(acceptor.Prepare(At(1)).reply.life, 9u) << "also where it refuses";
+  const Acceptor::Answer answer = acceptor.Prepare(At(3));
+  EXPECT_EQ(answer.reply.life, 9u);
+  EXPECT_EQ(answer.reply.value, "v");
+}
+
 TEST(AcceptorState, RoundTripsAndRefusesGarbage) {
-  const AcceptorState state{At(7, 3), At(6, 2), "value"};
+  const AcceptorState state{At(7, 3), At(6, 2), "value", 5};
   const std::string bytes = EncodeAcceptorState(state);
   EXPECT_EQ(*DecodeAcceptorState(bytes), state);
   EXPECT_EQ(*DecodeAcceptorState(EncodeAcceptorState({})), AcceptorState{});
@@ -89,8 +101,18 @@ TEST(AcceptorState, RoundTripsAndRefusesGarbage) {
   EXPECT_FALSE(DecodeAcceptorState(EncodeAcceptorState({At(1), At(2), "v"})).ok());
   EXPECT_FALSE(DecodeAcceptorState(EncodeAcceptorState({At(1), {}, "v"})).ok());
   std::string newer = bytes;
-  newer[0] = 2;
+  newer[0] = 3;
   EXPECT_EQ(DecodeAcceptorState(newer).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(AcceptorState, InTheFormatThatHadNoLifeItIsTheFirst) {
+  std::string bytes = EncodeAcceptorState({At(7, 3), At(6, 2), "value", 5});
+  bytes[0] = 1;
+  EXPECT_FALSE(DecodeAcceptorState(bytes).ok()) << "what is behind the value";
+  bytes.erase(bytes.size() - 8);
+  EXPECT_FALSE(AcceptorStateHasLife(bytes));
+  EXPECT_TRUE(AcceptorStateHasLife(EncodeAcceptorState({})));
+  EXPECT_EQ(*DecodeAcceptorState(bytes), (AcceptorState{At(7, 3), At(6, 2), "value", 0}));
 }
 
 TEST(Proposer, CommitsWhenAMajorityAccepts) {
@@ -304,15 +326,28 @@ std::vector<NodeId> VotersIn(std::string_view digits) {
   return voters;
 }
 
+// Behind a node, a letter for each life but its first: "12b3" has 2 in its second.
+std::vector<Voter> LivesIn(std::string_view text) {
+  std::vector<Voter> voters;
+  for (const char c : text) {
+    if (c >= 'a') {
+      voters.back().life = static_cast<uint64_t>(c - 'a');
+    } else {
+      voters.push_back({NodeId(static_cast<uint64_t>(c - '0'))});
+    }
+  }
+  return voters;
+}
+
 // "x/123" is of a document that has those voters, "x/123/234" of one that has the latter and is
 // made from one that had the former.
 VoterSets VotersOf(const std::string& value) {
-  if (value.empty()) return {VotersIn("123")};
+  if (value.empty()) return {LivesIn("123")};
   const size_t last = value.rfind('/');
   const size_t first = value.find('/');
-  VoterSets sets{VotersIn(std::string_view(value).substr(last + 1))};
+  VoterSets sets{LivesIn(std::string_view(value).substr(last + 1))};
   if (first != last) {
-    sets.before = VotersIn(std::string_view(value).substr(first + 1, last - first - 1));
+    sets.before = LivesIn(std::string_view(value).substr(first + 1, last - first - 1));
   }
   return sets;
 }
@@ -396,6 +431,42 @@ TEST(Proposer, WhatMayBeUnchosenIsChosenAsItStandsBeforeAnythingIsMadeOfIt) {
   step = proposer.OnReply(NodeId(3), settled, kStart);
   EXPECT_EQ(To(step), VotersIn("234"));
   EXPECT_EQ(step.sends[0].request.value, "w/234");
+}
+
+TEST(Proposer, AReplyCountsForTheLifeThatTheVoterHas) {
+  Proposer proposer = OfMany("v/12b3", "w/12b3");
+  EXPECT_EQ(To(proposer.Start(kStart)), VotersIn("123"));
+  const auto met = [](uint64_t life) { return Promise(At(5), At(4, 9), "v/12b3", life); };
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), met(0), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), met(0), kStart).sends.empty()) << "it has forgotten";
+  EXPECT_TRUE(proposer.OnReply(NodeId(3), met(7), kStart).sends.empty()) << "not voted in yet";
+  const auto step = proposer.OnReply(NodeId(2), met(1), kStart);
+  EXPECT_EQ(To(step), VotersIn("123"));
+  EXPECT_FALSE(proposer.OnReply(NodeId(1), Accepted(At(5)), kStart).outcome.has_value());
+  EXPECT_FALSE(proposer.OnReply(NodeId(2), Accepted(At(5)), kStart).outcome.has_value());
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), Accepted(At(5), 1), kStart).outcome.has_value());
+}
+
+TEST(Proposer, WhoDoesNotVoteInItsLifeStillTellsOfWhatItHolds) {
+  Proposer proposer = OfMany("", "w/123");
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  const RegisterReply met = Promise(At(5), At(4, 9), "v/145", 3);
+  EXPECT_EQ(To(proposer.OnReply(NodeId(3), met, kStart)), VotersIn("45"));
+}
+
+// One node, two voters: it has to be asked once, and counts where its life is named.
+TEST(Proposer, ANodeMayBeOfThoseBeforeInOneLifeAndOfThoseThatComeInAnother) {
+  // It answered in its former life as well, before that ended; or the third one has.
+  for (const NodeId last : {NodeId(1), NodeId(3)}) {
+    Proposer proposer = OfMany("", "v/123/1b23");
+    EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+    EXPECT_TRUE(proposer.OnReply(NodeId(2), Promise(At(5)), kStart).sends.empty());
+    EXPECT_EQ(To(proposer.OnReply(NodeId(3), Promise(At(5)), kStart)), VotersIn("123"));
+    EXPECT_FALSE(proposer.OnReply(NodeId(1), Accepted(At(5), 1), kStart).outcome.has_value());
+    EXPECT_FALSE(proposer.OnReply(NodeId(2), Accepted(At(5)), kStart).outcome.has_value())
+        << "of those before, one";
+    EXPECT_TRUE(proposer.OnReply(last, Accepted(At(5)), kStart).outcome.has_value());
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The register in a hostile world: several proposers, a network that loses, repeats and reorders,
 // acceptors and proposers that crash and keep only what was durable; and, in some worlds, voters
-// that change, of which proposers know those of some time before. One seed is one history.
+// that change, of which proposers know those of some time before, and acceptors that lose what was
+// durable too, or some of it, and begin another life. One seed is one history.
 
 #include <gtest/gtest.h>
 
@@ -25,14 +26,31 @@ namespace {
 
 using Kind = RegisterOutcome::Kind;
 
-// A value is who votes on it, a byte of bits each for those of now and those before, and the list
-// of the operations in it, two bytes each. Where the voters never change, the list alone.
+constexpr size_t kMostAcceptors = 5;
+
+// By acceptor: whether it votes, and in which life. For each one byte: 0, or its life and 1.
+using Voting = std::string;
+
+// The acceptors of these bits, in the lives that they have.
+Voting VotingOf(int bits, const std::vector<uint64_t>& lives) {
+  Voting voting(kMostAcceptors, 0);
+  for (size_t acceptor = 0; acceptor < lives.size(); ++acceptor) {
+    const bool votes = (bits >> acceptor & 1) != 0;
+    if (votes) voting[acceptor] = static_cast<char>(lives[acceptor] + 1);
+  }
+  return voting;
+}
+
+// A value is who votes on it, those of now and those before, and the list of the operations in it,
+// two bytes each. Where the voters never change, the list alone.
+constexpr size_t kVotersBytes = 2 * kMostAcceptors;
+
 VoterSets SetsOf(std::string_view value) {
   VoterSets sets;
-  for (uint64_t acceptor = 0; acceptor < 8; ++acceptor) {
-    const int bit = 1 << acceptor;
-    if ((value[0] & bit) != 0) sets.now.push_back(NodeId(acceptor + 1));
-    if ((value[1] & bit) != 0) sets.before.push_back(NodeId(acceptor + 1));
+  for (size_t i = 0; i < kVotersBytes; ++i) {
+    if (value[i] == 0) continue;
+    std::vector<Voter>& set = i < kMostAcceptors ? sets.now : sets.before;
+    set.push_back({NodeId(i % kMostAcceptors + 1), static_cast<uint64_t>(value[i]) - 1});
   }
   return sets;
 }
@@ -59,6 +77,8 @@ enum class Work { kAppend, kAppendUnlessOdd, kEnsure, kRead };
 // Of an operation that changes the voters, some other sets of three, two or one.
 constexpr char kVoters[] = {0b0000111, 0b0001110, 0b0011100, 0b0011001, 0b0000011,
                             0b0001100, 0b0000001, 0b0010000, 0b0001011, 0b0011111};
+// Those that one may be lost of.
+constexpr char kManyVoters[] = {0b0000111, 0b0001110, 0b0011100, 0b0011001, 0b0001011, 0b0011111};
 
 struct Tally {
   std::map<Kind, int> outcomes;
@@ -66,19 +86,26 @@ struct Tally {
   int abandoned = 0;
   int crashes = 0;
   int elections = 0;  // values with other voters than the one before
+  int wiped = 0;      // acceptors that lost something
+  int stuck = 0;      // worlds in which too many of some set were wiped at once
 };
 
 class World {
  public:
-  // `first`: the voters of the first value, as bits, where they change; or 0.
-  World(uint64_t seed, int acceptors, int clients, int operations_each, char first = 0)
+  // `first`: the voters of the first value, as bits, where they change; or 0. `wipes`: acceptors
+  // lose what was durable.
+  World(uint64_t seed, int acceptors, int clients, int operations_each, char first = 0,
+        bool wipes = false)
       : random_(seed),
         lossy_per_mille_(random_.Below(300)),
         operations_each_(operations_each),
-        first_(first == 0 ? std::string() : std::string{first, 0}) {
+        wipes_(wipes),
+        lives_(static_cast<size_t>(acceptors)),
+        first_(first == 0 ? std::string() : VotingOf(first, lives_) + Voting(kMostAcceptors, 0)) {
     for (int i = 0; i < acceptors; ++i) {
       voters_.push_back(NodeId(static_cast<uint64_t>(i) + 1));
       durable_.push_back(EncodeAcceptorState({}));
+      kept_.push_back(durable_.back());
       acceptors_.emplace_back(AcceptorState{});
       down_until_.emplace_back();
     }
@@ -99,6 +126,8 @@ class World {
     tally.abandoned += abandoned_;
     tally.crashes += crashes_;
     tally.elections += elections_;
+    tally.wiped += wiped_;
+    tally.stuck += stuck_ ? 1 : 0;
     return wrong_;
   }
 
@@ -165,7 +194,8 @@ class World {
     Proposer::Options options;
     options.attempt_timeout = Duration::Millis(120);
     options.backoff_base = Duration::Millis(30);
-    options.max_attempts = healthy_ ? 1000 : 6;
+    // Where too many were wiped no attempt helps.
+    options.max_attempts = healthy_ ? (wipes_ ? 30 : 1000) : 6;
     const bool repeats = work == Work::kRead || work == Work::kEnsure;
     options.repeat = repeats ? Proposer::Repeat::kHarmless : Proposer::Repeat::kNever;
     if (work == Work::kRead) reads_.insert(operation);
@@ -178,19 +208,22 @@ class World {
       if (!healthy_ && !chosen_.empty() && random_.Chance(2, 3)) {
         known = std::next(chosen_.begin(), random_.Below(chosen_.size()))->second;
       }
-      const char elect = kVoters[random_.Below(std::size(kVoters))];
+      const char bits = wipes_ ? kManyVoters[random_.Below(std::size(kManyVoters))]
+                               : kVoters[random_.Below(std::size(kVoters))];
+      const Voting elect = VotingOf(bits, lives_);
       client.proposer = std::make_unique<Proposer>(
           SetsOf(known), [this](const std::string& v) { return SetsOf(v.empty() ? first_ : v); },
           first_ballot,
           [this, work, operation, elect](const std::string& v) -> absl::StatusOr<std::string> {
             const std::string& current = v.empty() ? first_ : v;
-            const std::string_view list = std::string_view(current).substr(2);
+            const std::string_view list = std::string_view(current).substr(kVotersBytes);
             if (work == Work::kRead || (work == Work::kEnsure && Holds(list, operation))) {
               return current;
             }
-            const char now = work == Work::kAppendUnlessOdd ? elect : current[0];
-            const char before = now == current[0] ? char{0} : current[0];
-            return std::string{now, before} + std::string(list) + OperationBytes(operation);
+            const Voting those = current.substr(0, kMostAcceptors);
+            const Voting now = work == Work::kAppendUnlessOdd ? elect : those;
+            const Voting before = now == those ? Voting(kMostAcceptors, 0) : those;
+            return now + before + std::string(list) + OperationBytes(operation);
           },
           options, Random(random_.Next()));
       return Perform(index, client.proposer->Start(now_));
@@ -255,13 +288,19 @@ class World {
   void ToAcceptor(const Event& event) {
     const size_t index = event.acceptor;
     if (!healthy_ && now_ < down_until_[index]) return;
+    if (wipes_ && !healthy_) {
+      if (random_.Chance(1, 80)) kept_[index] = durable_[index];
+      if (random_.Chance(1, 80) && MayForget(index)) Forget(index);
+    }
     Acceptor& acceptor = acceptors_[index];
     const Acceptor::Answer answer = acceptor.Handle(event.request);
     const bool crash = !healthy_ && random_.Chance(1, 60);
     const bool before_durable = random_.Chance(1, 2);
     if (answer.state_changed && !(crash && before_durable)) {
       durable_[index] = EncodeAcceptorState(acceptor.state());
-      if (event.request.phase == RegisterPhase::kAccept) Observe(index, event.request);
+      if (event.request.phase == RegisterPhase::kAccept) {
+        Observe({voters_[index], acceptor.state().life}, event.request);
+      }
     }
     if (crash) {
       ++crashes_;
@@ -277,18 +316,49 @@ class World {
     Deliver(reply);
   }
 
+  // All that was durable is gone, or what came since some time ago. It never answers in its former
+  // life again.
+  void Forget(size_t index) {
+    ++wiped_;
+    auto state = DecodeAcceptorState(random_.Chance(1, 2) ? kept_[index] : EncodeAcceptorState({}));
+    GYRE_CHECK(state.ok(), "what was written can be read");
+    acceptors_[index] = Acceptor(*std::move(state));
+    acceptors_[index].BeginLife(++lives_[index]);
+    durable_[index] = EncodeAcceptorState(acceptors_[index].state());
+  }
+
+  // Whether a majority of each set of the newest value would be left. Of those that are proposed
+  // just now it may not.
+  bool MayForget(size_t index) const {
+    if (lives_[index] == 100) return false;  // it has one byte in a value
+    const VoterSets sets = SetsOf(chosen_.empty() ? first_ : chosen_.rbegin()->second);
+    const auto left = [&](const std::vector<Voter>& set) {
+      const auto there = std::count_if(set.begin(), set.end(), [&](const Voter& voter) {
+        const size_t one = voter.node.value() - 1;
+        return one != index && voter.life == lives_[one];
+      });
+      return set.empty() || static_cast<size_t>(there) > set.size() / 2;
+    };
+    return left(sets.now) && left(sets.before);
+  }
+
   // Sees every durable accept, as no node could.
-  void Observe(size_t index, const RegisterRequest& request) {
+  void Observe(Voter by, const RegisterRequest& request) {
     auto& [value, holders] = accepted_[request.ballot];
     if (holders.empty()) value = request.value;
     if (value != request.value) wrong_ = "two values under one ballot";
-    holders.insert(index);
-    const auto majority = [&, &holders = holders](const std::vector<NodeId>& set) {
-      const auto held = std::count_if(
-          set.begin(), set.end(), [&](NodeId node) { return holders.contains(node.value() - 1); });
+    holders.insert(by);
+    const auto majority = [&, &holders = holders](const std::vector<Voter>& set) {
+      const auto held = std::count_if(set.begin(), set.end(),
+                                      [&](const Voter& voter) { return holders.contains(voter); });
       return static_cast<size_t>(held) > set.size() / 2;
     };
-    const VoterSets sets = first_.empty() ? VoterSets{voters_} : SetsOf(value);
+    VoterSets sets;
+    if (first_.empty()) {
+      for (const NodeId node : voters_) sets.now.push_back({node});
+    } else {
+      sets = SetsOf(value);
+    }
     if (!majority(sets.now) || (!sets.before.empty() && !majority(sets.before))) return;
     if (!chosen_.contains(request.ballot) && !sets.before.empty()) ++elections_;
     chosen_[request.ballot] = value;
@@ -321,7 +391,10 @@ class World {
       if (count > 1) wrong_ = "an operation counts twice";
     }
     const RegisterOutcome& last = outcomes_[last_operation_];
-    if (last.kind != Kind::kCommitted || last.value != previous) wrong_ = "the last read is stale";
+    stuck_ = wiped_ > 0 && last.kind != Kind::kCommitted;
+    if (!stuck_ && (last.kind != Kind::kCommitted || last.value != previous)) {
+      wrong_ = "the last read is stale";
+    }
     for (const auto& [operation, outcome] : outcomes_) {
       const bool counted = times.count(operation) > 0;
       const bool never = outcome.kind == Kind::kRefused || outcome.kind == Kind::kNotApplied;
@@ -338,7 +411,9 @@ class World {
   Random random_;
   const uint64_t lossy_per_mille_;
   const int operations_each_;
-  const std::string first_;  // where voters change: what the register holds at first
+  const bool wipes_;
+  std::vector<uint64_t> lives_;  // by acceptor: the one that it has
+  const std::string first_;      // where voters change: what the register holds at first
   bool healthy_ = false;
   Time now_;
   uint64_t sequence_ = 0;
@@ -346,6 +421,7 @@ class World {
 
   std::vector<NodeId> voters_;
   std::vector<std::string> durable_;  // by acceptor: what a crash leaves
+  std::vector<std::string> kept_;     // and what was durable some time ago
   std::vector<Acceptor> acceptors_;
   std::vector<Time> down_until_;
   std::vector<Client> clients_;
@@ -355,10 +431,12 @@ class World {
   int abandoned_ = 0;
   int crashes_ = 0;
   int elections_ = 0;
+  int wiped_ = 0;
+  bool stuck_ = false;
   std::set<int> reads_;
   std::set<int> committed_;
   std::map<int, RegisterOutcome> outcomes_;
-  std::map<Ballot, std::pair<std::string, std::set<size_t>>> accepted_;
+  std::map<Ballot, std::pair<std::string, std::set<Voter>>> accepted_;
   std::map<Ballot, std::string> chosen_;
   std::string wrong_;
 };
@@ -410,6 +488,22 @@ TEST(RegisterWorld, IsOneChainWhateverTheVotersAre) {
   std::printf("%d chosen, %d of them with other voters, %d committed, %d not applied, %d unknown\n",
               tally.chosen, tally.elections, tally.outcomes[Kind::kCommitted],
               tally.outcomes[Kind::kNotApplied], tally.outcomes[Kind::kUnknown]);
+}
+
+// Voters lose what they promised and accepted, and are voted in again while others go on.
+TEST(RegisterWorld, IsOneChainWhateverVotersForget) {
+  Tally tally;
+  constexpr int kWorlds = 1500;
+  for (uint64_t seed = 1; seed <= kWorlds; ++seed) {
+    World world(seed, 5, 4, 8, kManyVoters[seed % 3 == 0 ? 5 : 0], /*wipes=*/true);
+    ASSERT_EQ(world.Run(tally), "") << "seed " << seed;
+  }
+  EXPECT_GT(tally.wiped, 2 * kWorlds);
+  EXPECT_GT(tally.elections, kWorlds);
+  EXPECT_LT(tally.stuck, kWorlds / 10);
+  EXPECT_GT(tally.outcomes[Kind::kCommitted], 5 * kWorlds);
+  std::printf("%d chosen, %d of them with other voters, %d wiped, %d worlds stuck\n", tally.chosen,
+              tally.elections, tally.wiped, tally.stuck);
 }
 
 }  // namespace

@@ -123,11 +123,12 @@ absl::Status ValidateMoves(const Topology& topology) {
 
 absl::Status ValidateVoters(const Topology& topology) {
   if (topology.voters.empty()) return Broken("no voters");
-  for (const std::vector<NodeId>* voters : {&topology.voters, &topology.voters_before}) {
+  for (const std::vector<Voter>* voters : {&topology.voters, &topology.voters_before}) {
     if (voters->size() > kMaxVoters) return Broken("number of voters");
     for (size_t i = 0; i < voters->size(); ++i) {
-      if (i > 0 && (*voters)[i - 1] >= (*voters)[i]) return Broken("order of voters");
-      if (FindMember(topology, (*voters)[i]) == nullptr) return Broken("a voter that is no member");
+      const NodeId node = (*voters)[i].node;
+      if (i > 0 && (*voters)[i - 1].node >= node) return Broken("order of voters");
+      if (FindMember(topology, node) == nullptr) return Broken("a voter that is no member");
     }
   }
   if (topology.voters_before == topology.voters) return Broken("voters before the same");
@@ -189,7 +190,7 @@ absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t
     return absl::InvalidArgumentError("members: none of them is active");
   }
   for (const Member& member : topology.members) {
-    if (topology.voters.size() < kMaxVoters) topology.voters.push_back(member.id);
+    if (topology.voters.size() < kMaxVoters) topology.voters.push_back({member.id, member.life});
   }
   return topology;
 }

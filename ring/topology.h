@@ -13,8 +13,9 @@
 //     family outlives its last table, so that its partitions never change owners unnoticed.
 //   - moves sorted by partition, one for each at most; until it is switched `from` is an owner and
 //     `to` is none, and from then on the other way round; both are members
-//   - voters ascending, 1 to 7 of them; voters_before likewise, but for a document that has the
-//     same voters as the one before it, which has none; all of them are members
+//   - voters ascending by node, 1 to 7 of them; voters_before likewise, but for a document that has
+//     the same voters as the one before it, which has none; all of them are members, but not
+//     always in the lives that those have now
 //
 // Changes of members and owners: ring/rebalance.h.
 
@@ -33,6 +34,7 @@
 #include "ring/member.h"
 #include "ring/move.h"
 #include "ring/table.h"
+#include "ring/voter.h"
 
 namespace gyre {
 
@@ -49,8 +51,8 @@ struct Topology {
   std::vector<NodeId> removed;  // members once, and never again; sorted
   // Who holds the register that this document is in, and, where the document before it had others,
   // those: both have to agree to it (ring/register.h).
-  std::vector<NodeId> voters;
-  std::vector<NodeId> voters_before;
+  std::vector<Voter> voters;
+  std::vector<Voter> voters_before;
 
   friend bool operator==(const Topology&, const Topology&) = default;
 };

@@ -3,19 +3,20 @@
 //   document := format:u16 epoch:u64 cluster:u64 cluster_name:str slices:u32 next_table_id:u16
 //               members:u16 member*  tables:u16 table*  families:u8 family*
 //               moves:u32 move*  removed:u16 node:u64*
-//               voters:u8 member_index:u16*  voters_before:u8 member_index:u16*
-//   member   := name:str zone:str client_address:str peer_address:str state:u8 key:u64
+//               voters:u8 voter*  voters_before:u8 voter*
+//   member   := name:str zone:str client_address:str peer_address:str state:u8 key:u64 life:u64
 //   table    := id:u16 name:str replicas:u8 read_quorum:u8 write_quorum:u8
 //               conflict:u8 durability:u8 quorum:u8 ttl_ms:u64
 //   family   := replicas:u8 owners_each:u8 member_index:u16*   (slices * owners_each, slice-major)
 //   move     := partition:u32 from_index:u16 to_index:u16 since:u64 switched:u64
+//   voter    := member_index:u16 life:u64
 //   str      := size:u32 byte*
 //
 // Integers are big endian. format is 5. A member's id is the hash of its name and key and not
 // written; a move is switched where the epoch of that is not 0. A valid document has exactly one
-// encoding. Formats 1 to 4 are read and not written: in 4 there are no voters, for the first seven
-// of the configuration's members always voted; in 3 members have no state and no key, and nothing
-// moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
+// encoding. Formats 1 to 4 are read and not written: in 4 there are no lives and no voters, for the
+// first seven of the configuration's members always voted; in 3 members have no state and no key,
+// and nothing moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
 // expired, and in 1 no quorum either, for there were strict ones only.
 
 #include <algorithm>
@@ -50,6 +51,7 @@ bool GetMember(ByteReader& in, uint16_t format, ClusterId cluster, Member& membe
   const uint8_t state = format <= kFormatWithoutMoves ? 0 : in.Get<uint8_t>();
   member.state = static_cast<MemberState>(state);
   member.key = format <= kFormatWithoutMoves ? 0 : in.Get<uint64_t>();
+  member.life = format <= kFormatWithoutVoters ? 0 : in.Get<uint64_t>();
   member.id = NodeIdFromName(cluster, member.name, member.key);
   return state <= static_cast<uint8_t>(MemberState::kDead);
 }
@@ -104,11 +106,11 @@ bool GetFamily(ByteReader& in, const Topology& topology, Ownership& family) {
 }
 
 // False where one of them is no member.
-bool GetVoters(ByteReader& in, const Topology& topology, std::vector<NodeId>& voters) {
+bool GetVoters(ByteReader& in, const Topology& topology, std::vector<Voter>& voters) {
   for (uint8_t left = in.Get<uint8_t>(); left > 0; --left) {
     const size_t index = in.Get<uint16_t>();
     if (in.failed() || index >= topology.members.size()) return false;
-    voters.push_back(topology.members[index].id);
+    voters.push_back({topology.members[index].id, in.Get<uint64_t>()});
   }
   return true;
 }
@@ -118,7 +120,7 @@ bool GetVoters(ByteReader& in, const Topology& topology, std::vector<NodeId>& vo
 void SetFirstVoters(Topology* topology) {
   for (const Member& member : topology->members) {
     const bool of_the_first = member.key == 0 && topology->voters.size() < kMaxVoters;
-    if (of_the_first) topology->voters.push_back(member.id);
+    if (of_the_first) topology->voters.push_back({member.id});
   }
 }
 
@@ -141,6 +143,7 @@ std::string EncodeTopology(const Topology& topology) {
     out.PutString(member.peer_address);
     out.Put(static_cast<uint8_t>(member.state));
     out.Put(member.key);
+    out.Put(member.life);
   }
   out.Put(static_cast<uint16_t>(topology.tables.size()));
   for (const TableSpec& table : topology.tables) {
@@ -170,9 +173,12 @@ std::string EncodeTopology(const Topology& topology) {
   }
   out.Put(static_cast<uint16_t>(topology.removed.size()));
   for (const NodeId id : topology.removed) out.Put(id.value());
-  for (const std::vector<NodeId>* voters : {&topology.voters, &topology.voters_before}) {
+  for (const std::vector<Voter>* voters : {&topology.voters, &topology.voters_before}) {
     out.Put(static_cast<uint8_t>(voters->size()));
-    for (const NodeId voter : *voters) out.Put(MemberIndex(topology, voter));
+    for (const Voter& voter : *voters) {
+      out.Put(MemberIndex(topology, voter.node));
+      out.Put(voter.life);
+    }
   }
   return out.Take();
 }

@@ -203,9 +203,12 @@ TEST(Topology, ValidationNamesEachBrokenRule) {
   EXPECT_TRUE(broken([](Topology& t) { t.removed = {t.members[0].id}; }));
   EXPECT_TRUE(broken([](Topology& t) { t.voters.clear(); }));
   EXPECT_TRUE(broken([](Topology& t) { std::swap(t.voters[0], t.voters[1]); }));
-  EXPECT_TRUE(broken([](Topology& t) { t.voters[0] = NodeId(1); }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters[0].node = NodeId(1); }));
   EXPECT_TRUE(broken([](Topology& t) { t.voters_before = t.voters; }));
-  EXPECT_TRUE(broken([](Topology& t) { t.voters_before = {NodeId(1)}; }));
+  EXPECT_TRUE(broken([](Topology& t) { t.voters_before = {Voter{NodeId(1)}}; }));
+  EXPECT_TRUE(broken([](Topology& t) {  // two lives of a node
+    t.voters[1] = {t.voters[0].node, 7};
+  }));
   EXPECT_TRUE(broken([](Topology& t) { t.removed = {NodeId(2), NodeId(1)}; }));
   EXPECT_TRUE(broken([](Topology& t) {
     for (Member& member : t.members) member.state = MemberState::kWaiting;
@@ -249,12 +252,12 @@ TEST(TopologyCodec, RoundTripsEveryDocument) {
 std::string InOlderFormat(const Topology& topology, char format) {
   std::string bytes = EncodeTopology(topology);
   bytes[1] = format;
-  for (const Member& member : topology.members) {  // behind each: state and key
+  for (const Member& member : topology.members) {  // behind each: state, key and life
     const size_t behind = bytes.find(member.peer_address) + member.peer_address.size();
-    if (format < 4) bytes.erase(behind, 1 + 8);
+    bytes.erase(format < 4 ? behind : behind + 1 + 8, format < 4 ? 1 + 8 + 8 : 8);
   }
-  bytes.erase(bytes.size() - 2 - 2 * topology.voters.size());  // the voters
-  if (format < 4) bytes.erase(bytes.size() - 6);               // no moves, and nobody removed
+  bytes.erase(bytes.size() - 2 - 10 * topology.voters.size());  // the voters
+  if (format < 4) bytes.erase(bytes.size() - 6);                // no moves, and nobody removed
   return bytes;
 }
 
@@ -262,7 +265,7 @@ std::string InOlderFormat(const Topology& topology, char format) {
 TEST(TopologyCodec, InTheFormatThatHadNoVotersTheFirstOfTheConfigurationVote) {
   const Topology first = Initial(9);
   const Topology topology =
-      *AddMember(first, {{}, "late", "zone-0", "c", "p", MemberState::kActive, 12});
+      *AddMember(first, {{}, "late", "zone-0", "late:70", "late:71", MemberState::kActive, 12});
   const Topology read = *DecodeTopology(InOlderFormat(topology, 4));
   EXPECT_EQ(read.voters.size(), kMaxVoters);
   EXPECT_EQ(read.voters, first.voters);
@@ -306,6 +309,9 @@ Topology Moving() {
   change(BuryMember(topology, "node-1"));
   change(BeginMoves(topology, MakePlan(topology), {}));
   change(SwitchMoves(topology, {{{topology.moves[0].partition, topology.moves[0].since}}}));
+  for (size_t i = 0; i < topology.members.size(); i += 2) {
+    change(SetLife(topology, topology.members[i].id, uint64_t{1} << 60 | i));
+  }
   return ElectVoters(topology);
 }
 

@@ -21,9 +21,12 @@ VoterSets VoterSetsOf(const Topology& topology) {
   return {topology.voters, topology.voters_before};
 }
 
-std::vector<NodeId> ChooseVoters(const Topology& topology) {
+// A member that has another life than the one in which it votes stays a voter: to have it voted in
+// anew asks no more of the others than to have another one in its place.
+std::vector<Voter> ChooseVoters(const Topology& topology) {
   const auto votes = [&](NodeId node) {
-    return std::binary_search(topology.voters.begin(), topology.voters.end(), node);
+    return std::any_of(topology.voters.begin(), topology.voters.end(),
+                       [&](const Voter& voter) { return voter.node == node; });
   };
   std::map<std::string_view, Zone> zones;
   size_t active = 0;
@@ -41,7 +44,7 @@ std::vector<NodeId> ChooseVoters(const Topology& topology) {
   }
   size_t seats = std::min(active, kMaxVoters);
   if (seats % 2 == 0) --seats;
-  std::vector<NodeId> chosen;
+  std::vector<Voter> chosen;
   while (chosen.size() < seats) {
     // The zone that has the fewest so far, and of several one with a voter of now.
     Zone* next = nullptr;
@@ -52,8 +55,9 @@ std::vector<NodeId> ChooseVoters(const Topology& topology) {
       };
       if (next == nullptr || rank(zone) < rank(*next)) next = &zone;
     }
-    chosen.push_back(next->left.back());
-    if (votes(next->left.back())) --next->left_that_vote;
+    const NodeId node = next->left.back();
+    chosen.push_back({node, FindMember(topology, node)->life});
+    if (votes(node)) --next->left_that_vote;
     next->left.pop_back();
     ++next->taken;
   }

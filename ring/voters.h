@@ -7,9 +7,9 @@
 
 #include <vector>
 
-#include "ring/ids.h"
 #include "ring/register.h"
 #include "ring/topology.h"
+#include "ring/voter.h"
 
 namespace gyre {
 
@@ -18,8 +18,9 @@ VoterSets VoterSetsOf(const Topology& topology);
 
 // Who should vote: active members, 7 at most, as evenly over the zones as those allow, and of all
 // such choices the one with the most of those who vote now. An odd number, for one more than that
-// survives no more failures. Ascending by id; of its own answer it changes nothing.
-std::vector<NodeId> ChooseVoters(const Topology& topology);
+// survives no more failures. Each in the life that the document says it has. Ascending by node; of
+// its own answer it changes nothing.
+std::vector<Voter> ChooseVoters(const Topology& topology);
 
 }  // namespace gyre
 

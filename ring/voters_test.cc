@@ -44,14 +44,16 @@ class Cluster {
   // How many of the voters are in each zone, where there are any; the fewest first.
   std::vector<int> Spread() const {
     std::map<std::string, int> count;
-    for (NodeId voter : ChooseVoters(topology_)) ++count[FindMember(topology_, voter)->zone];
+    for (const Voter& voter : ChooseVoters(topology_)) {
+      ++count[FindMember(topology_, voter.node)->zone];
+    }
     std::vector<int> spread;
     for (const auto& [zone, voters] : count) spread.push_back(voters);
     std::sort(spread.begin(), spread.end());
     return spread;
   }
   bool Votes(const std::string& name) const {
-    return std::ranges::count(topology_.voters, FindMember(topology_, name)->id) > 0;
+    return std::ranges::count(topology_.voters, FindMember(topology_, name)->id, &Voter::node) > 0;
   }
   const Topology& topology() const { return topology_; }
 
@@ -76,11 +78,11 @@ TEST(Voters, AreSpreadOverTheZonesAsFarAsThoseReach) {
 
 TEST(Voters, WhoVotesStaysAVoterAsOthersJoin) {
   Cluster cluster({1, 1, 1});
-  const std::vector<NodeId> first = cluster.topology().voters;
+  const std::vector<Voter> first = cluster.topology().voters;
   cluster.Join("new", "0");
   EXPECT_EQ(ChooseVoters(cluster.topology()), first);
   cluster.Join("newer", "1");
-  const std::vector<NodeId> more = ChooseVoters(cluster.topology());
+  const std::vector<Voter> more = ChooseVoters(cluster.topology());
   EXPECT_EQ(more.size(), 5u);
   EXPECT_TRUE(std::includes(more.begin(), more.end(), first.begin(), first.end()));
 }
@@ -90,15 +92,15 @@ TEST(Voters, OneGoesAndOneComesWhereAVoterIsNotActiveAnyMore) {
     Cluster cluster({3, 3, 3});
     cluster.Elect();
     const Topology before = cluster.topology();
-    const Member* voter = FindMember(before, before.voters[3]);
+    const Member* voter = FindMember(before, before.voters[3].node);
     cluster.Change(change(before, voter->name));
-    const std::vector<NodeId> after = ChooseVoters(cluster.topology());
-    std::vector<NodeId> stay;
+    const std::vector<Voter> after = ChooseVoters(cluster.topology());
+    std::vector<Voter> stay;
     std::set_intersection(before.voters.begin(), before.voters.end(), after.begin(), after.end(),
                           std::back_inserter(stay));
     EXPECT_EQ(after.size(), 7u);
     EXPECT_EQ(stay.size(), 6u);
-    EXPECT_FALSE(std::ranges::count(after, voter->id) > 0);
+    EXPECT_FALSE(std::ranges::count(after, voter->id, &Voter::node) > 0);
   }
 }
 
@@ -158,10 +160,28 @@ TEST(Voters, AnyOtherChangeHasTheVotersOfTheDocumentBefore) {
   cluster.Join("new", "0");
   cluster.Change(LeaveMember(cluster.topology(), "0-0"));
   cluster.Change(ElectVoters(cluster.topology()));
-  const std::vector<NodeId> voters = cluster.topology().voters;
+  const std::vector<Voter> voters = cluster.topology().voters;
   cluster.Change(SetZone(cluster.topology(), "new", "elsewhere"));
   EXPECT_EQ(cluster.topology().voters, voters);
   EXPECT_TRUE(cluster.topology().voters_before.empty());
+}
+
+TEST(Voters, OneThatForgotIsVotedInAgainInItsNewLife) {
+  Cluster cluster({1, 1, 1});
+  cluster.Join("new", "0");
+  const std::vector<Voter> first = cluster.topology().voters;
+  const NodeId forgot = FindMember(cluster.topology(), "0-0")->id;
+  cluster.Change(SetLife(cluster.topology(), forgot, 77));
+  EXPECT_EQ(cluster.topology().voters, first) << "they have to agree to that";
+  EXPECT_EQ(SetLife(cluster.topology(), forgot, 77), cluster.topology());
+  cluster.Change(ElectVoters(cluster.topology()));
+  EXPECT_EQ(cluster.topology().voters_before, first);
+  std::vector<Voter> then = first;
+  for (Voter& voter : then) voter.life = voter.node == forgot ? 77 : 0;
+  EXPECT_EQ(cluster.topology().voters, then) << "the others stay";
+  cluster.Change(ElectVoters(cluster.topology()));
+  EXPECT_TRUE(cluster.topology().voters_before.empty());
+  EXPECT_EQ(ElectVoters(cluster.topology()), cluster.topology());
 }
 
 }  // namespace

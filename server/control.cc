@@ -1,6 +1,7 @@
 #include "server/control.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "ring/check.h"
@@ -41,31 +42,42 @@ WriteBatch Control::StoreBatch(const Topology& topology) {
   return batch;
 }
 
-absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const Topology& initial) {
+absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const Topology& initial,
+                                               Standing standing) {
   Durable durable{initial, {}};
   absl::StatusOr<std::optional<Topology>> topology = LoadTopology(snapshot);
   if (!topology.ok()) return topology.status();
   if (topology->has_value()) durable.topology = **std::move(topology);
   const absl::StatusOr<std::string> bytes = snapshot.Get(Family::kMeta, AcceptorKey());
+  bool votes_as_ever = false;
   if (bytes.ok()) {
+    // Of a build that knew of no lives: what was lost has voted under the node's id since, and a
+    // majority of such may not go silent at once.
+    votes_as_ever = !AcceptorStateHasLife(*bytes);
     absl::StatusOr<AcceptorState> acceptor = DecodeAcceptorState(*bytes);
     if (!acceptor.ok()) return acceptor.status();
     durable.acceptor = *std::move(acceptor);
   } else if (!absl::IsNotFound(bytes.status())) {
     return bytes.status();
   }
+  if (standing == Standing::kUnproven) durable.memory = Memory::kUnknown;
+  // It is told once, and may have ended before the new life was durable.
+  const bool began = durable.acceptor.life != 0 || votes_as_ever;
+  if (standing == Standing::kReplaced && !began) durable.memory = Memory::kLost;
   return durable;
 }
 
 Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
-                 Random random)
+                 Memory memory, Random random)
     : view_(std::move(view)),
       acceptor_(std::move(acceptor)),
+      memory_(memory),
       initial_(std::move(initial)),
       random_(random),
       installed_(view_->epoch()) {
   next_round_ = acceptor_.state().promised.round + 1;
   next_exchange_ = random_.Next() << 40 | 1;
+  if (memory_ == Memory::kLost) BeginLife();
 }
 
 // ------------------------------------------------------------------------------------------
@@ -101,7 +113,7 @@ void Control::Begin(std::optional<uint64_t> token, Change change, Instant now,
           return absl::UnavailableError("the voters have forgotten the topology");
         }
         *met = topology->epoch;
-        const std::vector<NodeId> before = topology->voters;
+        const std::vector<Voter> before = topology->voters;
         topology = change(*topology);
         if (!topology.ok()) return topology.status();
         if (topology->epoch > *met && topology->voters != before) {
@@ -127,10 +139,15 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
   if (outcome.kind != RegisterOutcome::Kind::kCommitted) {
     absl::Status status = std::move(outcome.status);
     if (outcome.kind != RegisterOutcome::Kind::kRefused) {
-      status = absl::UnavailableError(
-          outcome.kind == RegisterOutcome::Kind::kUnknown
-              ? "no majority of the voters answered; the change may still take effect"
-              : "no majority of the voters answered; nothing was changed");
+      std::string why = "no majority of the voters answered; ";
+      why += outcome.kind == RegisterOutcome::Kind::kUnknown ? "the change may still take effect"
+                                                             : "nothing was changed";
+      if (memory_ == Memory::kUnknown) {
+        why +=
+            "; this node does not vote before every other one has been up, for none but all of "
+            "them can say that it had no data directory before";
+      }
+      status = absl::UnavailableError(why);
     }
     Report(*proposal, std::move(status), outcome.kind == RegisterOutcome::Kind::kUnknown);
     const bool behind = *proposal->met > view_->epoch();
@@ -182,7 +199,45 @@ bool Control::Spread(const Topology& topology) const {
 // ------------------------------------------------------------------------------------------
 // accepting
 
+// What is to be sent from now on is held back until the new life is durable (Send).
+void Control::BeginLife() {
+  const uint64_t before = acceptor_.state().life;
+  uint64_t life = 0;
+  while (life == 0 || life == before) life = random_.Next();
+  acceptor_.BeginLife(life);
+  gathering_.Put(Family::kMeta, AcceptorKey(), EncodeAcceptorState(acceptor_.state()));
+  memory_ = Memory::kWhole;
+  began_life_ = true;
+}
+
+void Control::OnForgetful() {
+  if (began_life_ || failed_) return;
+  // What it answered since the start, it answered in a life that it had forgotten some of. Nobody
+  // else has heard that; but this node's own proposals may have counted it.
+  const auto is_answer = [](const Envelope& envelope) {
+    return std::holds_alternative<RegisterAnswer>(envelope.message.body);
+  };
+  for (std::vector<Envelope>* sends : {&held_.sends, &in_flight_.sends, &out_.sends}) {
+    std::erase_if(*sends, is_answer);
+  }
+  std::erase_if(to_self_, is_answer);
+  for (auto it = proposals_.begin(); it != proposals_.end() && answers();) {
+    const bool goes_on = it->second.committed.has_value();
+    if (!goes_on) {
+      const char* const why = "this node's data was put back; the change may still take effect";
+      Report(it->second, absl::UnavailableError(why), /*unknown=*/true);
+    }
+    it = goes_on ? std::next(it) : proposals_.erase(it);
+  }
+  BeginLife();
+}
+
+void Control::OnProven() {
+  if (memory_ == Memory::kUnknown) memory_ = Memory::kWhole;
+}
+
 void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request) {
+  if (!answers()) return;
   if (request.phase == RegisterPhase::kAccept && !Admit(from, request.value).has_value()) return;
   Acceptor::Answer answer = acceptor_.Handle(request);
   if (answer.state_changed) {

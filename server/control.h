@@ -6,6 +6,11 @@
 // here before anything is served by it. Control holds its messages until the performer says so
 // (OnPersisted).
 //
+// Where its data directory is not known to hold all that the acceptor ever promised and accepted,
+// the acceptor is silent; and once it is known that it does not, it begins another life
+// (ring/voter.h) and votes again when it is voted in anew, for which Movement proposes. What it
+// holds it keeps: that is more than nothing.
+//
 // No peer is trusted to send a document that is whole: what is not is neither accepted, nor counted
 // as a promise, nor installed.
 //
@@ -33,6 +38,7 @@
 #include "ring/topology.h"
 #include "ring/view.h"
 #include "storage/engine.h"
+#include "storage/identity.h"
 
 namespace gyre {
 
@@ -65,9 +71,16 @@ class Control {
  public:
   using Change = std::function<absl::StatusOr<Topology>(const Topology&)>;
 
+  // Whether what the acceptor holds is all that it ever held in the life that it has.
+  enum class Memory : uint8_t {
+    kWhole,
+    kUnknown,  // nobody has said yet
+    kLost,     // it is not, and a new life is to begin
+  };
+
   // `initial`: the document of epoch 1, the same on every node; or, at a node that joins, a newer
   // one that was chosen. Of that the voters know, and where they do not, changes are refused here.
-  Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
+  Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor, Memory memory,
           Random random);
 
   // What Control needs from the store at start: the newest document that is durable here, and the
@@ -75,9 +88,12 @@ class Control {
   struct Durable {
     Topology topology;
     AcceptorState acceptor;
+    Memory memory = Memory::kWhole;
   };
-  // `initial` is used where the store holds no document. DATA_LOSS when what is there is malformed.
-  static absl::StatusOr<Durable> Load(const Snapshot& snapshot, const Topology& initial);
+  // `initial` is used where the store holds no document; `standing` is that of the data directory.
+  // DATA_LOSS when what is there is malformed.
+  static absl::StatusOr<Durable> Load(const Snapshot& snapshot, const Topology& initial,
+                                      Standing standing);
 
   // The newest document that is durable, if any. DATA_LOSS when it is malformed.
   static absl::StatusOr<std::optional<Topology>> LoadTopology(const Snapshot& snapshot);
@@ -97,6 +113,14 @@ class Control {
   // The disk failed under what a view needs. As when OnPersisted says so: nothing newer will be in
   // force here before the process starts again, and whoever waits for a change is told at once.
   void OnDiskFailed();
+  // Every peer that can be reached has said what it knows of this node's data directory. Before
+  // that the acceptor is silent: the directory may have been put back to an earlier state.
+  void OnHeardPeers() { heard_peers_ = true; }
+  // A peer knows that this data directory holds less than this node had. A new life begins, once in
+  // the life of this object: what the directory holds is not exchanged beneath it.
+  void OnForgetful();
+  // The data directory is the node's first: it has lost nothing.
+  void OnProven();
   // Everything at this node serves under `epoch`: the view that an effect carried is in force.
   void OnInstalled(Epoch epoch);
   void OnWake(Instant now);
@@ -109,6 +133,12 @@ class Control {
 
   // Has it say so again: what it said may have been lost.
   void AskWhatServes(NodeId node, Instant now);
+
+  // In which the acceptor may be voted in; nothing, while that is not known.
+  std::optional<uint64_t> life() const {
+    if (memory_ == Memory::kUnknown) return std::nullopt;
+    return acceptor_.state().life;
+  }
 
   ControlEffects TakeEffects(Instant now);
   const std::shared_ptr<const View>& view() const { return view_; }
@@ -132,6 +162,9 @@ class Control {
   void OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now);
   void OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request);
   void OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterReply& reply, Instant now);
+  // Whether the acceptor does.
+  bool answers() const { return memory_ == Memory::kWhole && heard_peers_ && !failed_; }
+  void BeginLife();
   void OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now);
   // A document that came from `from`, or nothing, said in `rejected`, where it is malformed or no
   // document of this cluster.
@@ -152,6 +185,9 @@ class Control {
 
   std::shared_ptr<const View> view_;
   Acceptor acceptor_;
+  Memory memory_;  // kUnknown or kWhole
+  bool began_life_ = false;
+  bool heard_peers_ = false;
   const Topology initial_;  // of epoch 1: what the register holds before the first change
   Random random_;
   uint64_t next_round_ = 1;

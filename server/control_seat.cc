@@ -74,6 +74,7 @@ void ControlSeat::Move(Instant now) {
   const auto answers = std::make_shared<Answers>();
   answers->left = lanes_.size();
   answers->ready.may_depart = true;
+  answers->ready.life = control_->life();
   for (Lane* lane : lanes_) {
     lane->AskMoves(view.epoch(), [this, answers](const Movement::Ready& of_one) {
       std::lock_guard<std::mutex> lock(answers->mutex);

@@ -59,6 +59,9 @@ class ControlSeat {
   void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnWake(Instant now) { control_->OnWake(now); }
+  void OnForgetful() { control_->OnForgetful(); }
+  void OnHeardPeers() { control_->OnHeardPeers(); }
+  void OnProven() { control_->OnProven(); }
   // Nothing newer will be in force here, and who waits for that is told.
   void OnDiskFailed();
   Time Perform(Instant now);

@@ -68,6 +68,7 @@ class Bench {
     if (damaged.has_value()) engine_.DamageStateOf(*damaged);
     seat_.Attach({&lane_}, [](std::shared_ptr<const View>) {});
     lane_.Start();
+    lane_.OnHeardPeers();
   }
   ~Bench() {
     lane_.Stop();

@@ -37,12 +37,43 @@ class Council {
   // A process that ends and starts again on what its store holds.
   void Restart(NodeId id) {
     Seat& seat = seats_[id];
-    auto durable = Control::Load(*seat.engine.TakeSnapshot(), initial_);
+    auto durable = Control::Load(*seat.engine.TakeSnapshot(), initial_, seat.standing);
     ASSERT_TRUE(durable.ok());
     seat.control =
         std::make_unique<Control>(View::Create(std::move(durable->topology), id), initial_,
-                                  std::move(durable->acceptor), Random(++lives_));
+                                  std::move(durable->acceptor), durable->memory, Random(++lives_));
+    seat.control->OnHeardPeers();
     seat.persist.reset();
+  }
+  // Its data directory is gone, and it starts with an empty one.
+  void Wipe(const std::string& name) {
+    seats_.erase(Id(name));
+    seats_[Id(name)].standing = Standing::kUnproven;
+    Restart(Id(name));
+  }
+  void TellThatItForgot(const std::string& name) {
+    At(name).OnForgetful();
+    seats_.at(Id(name)).standing = Standing::kReplaced;
+  }
+  AcceptorState StoredAt(const std::string& name) {
+    Seat& seat = seats_.at(Id(name));
+    return Control::Load(*seat.engine.TakeSnapshot(), initial_, seat.standing)->acceptor;
+  }
+  // What the acceptor answers to a prepare, if anything; what it is to write is written.
+  std::optional<RegisterReply> Prepare(const std::string& name, uint64_t round) {
+    wires_.clear();
+    At(name).OnMessage(Id("a"),
+                       {5, Epoch(1), PartitionId(),
+                        RegisterAsk{{RegisterPhase::kPrepare, Ballot{round, Id("a")}, ""}}},
+                       now_);
+    Take(Id(name));
+    while (seats_.at(Id(name)).persist.has_value()) Persist(Id(name));
+    std::optional<RegisterReply> reply;
+    for (const auto& [from, envelope] : std::exchange(wires_, {})) {
+      const auto* answer = std::get_if<RegisterAnswer>(&envelope.message.body);
+      if (answer != nullptr) reply = answer->reply;
+    }
+    return reply;
   }
 
   void Propose(const std::string& name, uint64_t token, const std::string& table) {
@@ -128,6 +159,7 @@ class Council {
 
   struct Seat {
     MemoryEngine engine;
+    Standing standing = Standing::kProven;
     std::unique_ptr<Control> control;
     std::optional<WriteBatch> persist;  // wanted, not yet written
     Epoch in_force;                     // that the shards were told of
@@ -178,8 +210,10 @@ TEST(Control, AllVotersMayBeReplacedOneAfterTheOther) {
     // It knows the document of now, and not the first.
     const NodeId id = NodeIdFromName(council.initial_.cluster, comes, 7);
     const Topology known = council.At(through).view()->topology();
-    council.seats_[id].control = std::make_unique<Control>(
-        View::Create(known, id), known, AcceptorState{}, Random(++council.lives_));
+    council.seats_[id].control =
+        std::make_unique<Control>(View::Create(known, id), known, AcceptorState{},
+                                  Control::Memory::kWhole, Random(++council.lives_));
+    council.seats_[id].control->OnHeardPeers();
     council.names_[comes] = id;
     change(through, [comes = comes](const Topology& t) {
       return AddMember(t, {{}, comes, comes, comes, comes, MemberState::kActive, 7});
@@ -205,8 +239,10 @@ TEST(Control, AJoiningNodeDoesNotTakeADocumentForTheFirstWhereTheVotersHaveForgo
   TableSpec cats;
   cats.name = "cats";
   const Topology newer = *CreateTable(council.initial_, cats);
-  council.seats_[council.Id("a")].control = std::make_unique<Control>(
-      View::Create(newer, council.Id("a")), newer, AcceptorState{}, Random(99));
+  council.seats_[council.Id("a")].control =
+      std::make_unique<Control>(View::Create(newer, council.Id("a")), newer, AcceptorState{},
+                                Control::Memory::kWhole, Random(99));
+  council.At("a").OnHeardPeers();
   council.Propose("a", 1, "dogs");
   council.Settle();
   ASSERT_TRUE(council.done_.contains(1));
@@ -258,6 +294,159 @@ TEST(Control, APromiseIsKeptAfterARestart) {
   EXPECT_TRUE(ask(high));
   council.Restart(council.Id("b"));
   EXPECT_FALSE(ask(low));
+}
+
+// ---- what an acceptor has lost
+
+TEST(Control, AnAcceptorIsSilentUntilItIsKnownWhetherItsDirectoryIsTheFirst) {
+  Council council;
+  council.Wipe("b");
+  EXPECT_EQ(council.Prepare("b", 3), std::nullopt);
+  EXPECT_EQ(council.At("b").life(), std::nullopt);
+  EXPECT_EQ(council.StoredAt("b"), AcceptorState{}) << "nor does it promise";
+  council.At("b").OnProven();
+  ASSERT_TRUE(council.Prepare("b", 4).has_value());
+  EXPECT_EQ(council.Prepare("b", 5)->life, 0u) << "it has forgotten nothing";
+}
+
+TEST(Control, AnAcceptorIsSilentUntilItHasHeardWhatItsPeersKnowOfItsDirectory) {
+  Council council;
+  const Topology& initial = council.initial_;
+  council.seats_[council.Id("b")].control =
+      std::make_unique<Control>(View::Create(initial, council.Id("b")), initial, AcceptorState{},
+                                Control::Memory::kWhole, Random(99));
+  EXPECT_EQ(council.Prepare("b", 3), std::nullopt);
+  council.At("b").OnHeardPeers();
+  EXPECT_TRUE(council.Prepare("b", 3).has_value());
+}
+
+TEST(Control, AnAcceptorThatForgotBeginsALifeThatIsDurableBeforeItAnswers) {
+  Council council;
+  council.Wipe("b");
+  council.TellThatItForgot("b");
+  const NodeId b = council.Id("b");
+  council.Take(b);
+  council.At("b").OnMessage(
+      council.Id("a"),
+      {5, Epoch(1), PartitionId(), RegisterAsk{{RegisterPhase::kPrepare, Ballot(), ""}}},
+      council.now_);
+  council.Take(b);
+  EXPECT_TRUE(council.wires_.empty());
+  council.Persist(b);
+  const uint64_t life = council.StoredAt("b").life;
+  EXPECT_NE(life, 0u);
+  EXPECT_EQ(council.At("b").life(), life);
+  ASSERT_EQ(council.wires_.size(), 1u);
+  EXPECT_EQ(std::get<RegisterAnswer>(council.wires_[0].second.message.body).reply.life, life);
+  council.At("b").OnForgetful();  // as another peer says too
+  EXPECT_EQ(council.At("b").life(), life);
+  council.Restart(b);
+  EXPECT_EQ(council.Prepare("b", 3)->life, life) << "it has forgotten nothing since";
+}
+
+TEST(Control, ALifeThatWasToBeginBeginsAtTheNextStart) {
+  Council council;
+  council.Wipe("b");
+  council.TellThatItForgot("b");
+  council.Restart(council.Id("b"));  // before anything was written
+  const std::optional<RegisterReply> reply = council.Prepare("b", 3);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_NE(reply->life, 0u);
+  EXPECT_EQ(council.StoredAt("b").life, reply->life);
+}
+
+TEST(Control, EachTimeItIsPutBackTheAcceptorBeginsAnotherLifeAndKeepsWhatItHolds) {
+  Council council;
+  ASSERT_EQ(council.Prepare("b", 9)->life, 0u);
+  std::set<uint64_t> lives = {0};
+  for (uint64_t time = 1; time <= 3; ++time) {
+    council.Restart(council.Id("b"));
+    council.TellThatItForgot("b");
+    EXPECT_FALSE(council.Prepare("b", 8)->granted) << "that it promised it still knows";
+    EXPECT_TRUE(lives.insert(council.Prepare("b", 8)->life).second);
+  }
+}
+
+// It may have been asked before anybody said so, and one of its own proposals counts itself.
+TEST(Control, WhatAnAcceptorSaidBeforeItHeardThatItForgotDoesNotCount) {
+  Council council;
+  council.Propose("b", 1, "cats");
+  council.Take(council.Id("b"));
+  ASSERT_TRUE(council.seats_.at(council.Id("b")).persist.has_value()) << "its own promise";
+  council.At("b").OnMessage(
+      council.Id("a"),
+      {5, Epoch(1), PartitionId(),
+       RegisterAsk{{RegisterPhase::kPrepare, Ballot{9, council.Id("a")}, ""}}},
+      council.now_);
+  council.wires_.clear();
+  council.TellThatItForgot("b");
+  council.Take(council.Id("b"));
+  ASSERT_TRUE(council.done_.contains(1));
+  EXPECT_TRUE(absl::IsUnavailable(council.done_.at(1).status()));
+  EXPECT_TRUE(council.unknown_.contains(1));
+  while (council.seats_.at(council.Id("b")).persist.has_value()) council.Persist(council.Id("b"));
+  EXPECT_TRUE(council.wires_.empty());
+}
+
+// It voted as well as it could since, and there may be a majority of such.
+TEST(Control, AnAcceptorOfABuildWithoutLivesVotesAsItDid) {
+  Council council;
+  Council::Seat& seat = council.seats_.at(council.Id("b"));
+  seat.standing = Standing::kReplaced;
+  std::string bytes = EncodeAcceptorState({{3, council.Id("a")}, {}, ""});
+  bytes[0] = 1;
+  bytes.erase(bytes.size() - 8);
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("acceptor"), bytes);
+  ASSERT_TRUE(seat.engine.Write(batch, WalSync::kYes).ok());
+  council.Restart(council.Id("b"));
+  EXPECT_EQ(council.Prepare("b", 9)->life, 0u);
+}
+
+// a and b have made a change without c, and b loses its disk: c and b know nothing of it.
+TEST(Control, TwoOfThreeThatDoNotKnowOfAChangeCannotMakeAnother) {
+  Council council;
+  council.silent_ = {council.Id("c")};
+  council.Propose("a", 1, "cats");
+  council.Settle();
+  council.Pass(kSpreadPatience);
+  council.Settle();
+  ASSERT_TRUE(council.done_.at(1).ok());
+  council.Wipe("b");
+  council.TellThatItForgot("b");
+  council.silent_ = {council.Id("a")};
+  council.Propose("c", 2, "dogs");
+  for (int i = 0; i < 100 && !council.done_.contains(2); ++i) {
+    council.Settle();
+    council.Pass(Duration::Seconds(1));
+  }
+  ASSERT_TRUE(council.done_.contains(2));
+  EXPECT_TRUE(absl::IsUnavailable(council.done_.at(2).status())) << council.done_.at(2).status();
+  EXPECT_EQ(council.EpochAt("c"), Epoch(1));
+  // With a, b is voted in again, and then a is not needed.
+  council.silent_.clear();
+  uint64_t token = 2;
+  const auto change = [&](Control::Change deed) {
+    council.At("c").Propose(++token, std::move(deed), council.now_);
+    for (int i = 0; i < 20 && !council.done_.contains(token); ++i) {
+      council.Settle();
+      council.Pass(Duration::Millis(100));
+    }
+    ASSERT_TRUE(council.done_.contains(token));
+    EXPECT_TRUE(council.done_.at(token).ok()) << council.done_.at(token).status();
+  };
+  change([b = council.Id("b"), life = *council.At("b").life()](const Topology& t) {
+    return SetLife(t, b, life);
+  });
+  change(ElectVoters);
+  change(ElectVoters);
+  council.silent_ = {council.Id("a")};
+  change([](const Topology& t) {
+    TableSpec dogs;
+    dogs.name = "dogs";
+    return CreateTable(t, dogs);
+  });
+  EXPECT_EQ(council.At("b").view()->topology().tables.size(), 2u);
 }
 
 TEST(Control, ANewDocumentIsInForceOnlyOnceItIsDurableHere) {
@@ -361,6 +550,23 @@ TEST(Control, WhoseDiskFailsAnswersAtOnceWhetherOrNotTheOthersCommitted) {
     of_the_others.insert(council.EpochAt("b"));
   }
   EXPECT_EQ(of_the_others, (std::set<Epoch>{Epoch(2), Epoch(3)})) << "both cases were met";
+}
+
+// What it could not store it may be asked again, and seems to hold.
+TEST(Control, AnAcceptorWhoseDiskFailedAnswersNothing) {
+  Council council;
+  council.good_writes_[council.Id("b")] = 0;
+  const std::string value = EncodeTopology(council.initial_);
+  for (int i = 0; i < 2; ++i) {
+    council.At("b").OnMessage(
+        council.Id("a"),
+        {5, Epoch(1), PartitionId(),
+         RegisterAsk{{RegisterPhase::kAccept, Ballot{3, council.Id("a")}, value}}},
+        council.now_);
+    council.Take(council.Id("b"));
+    if (council.seats_.at(council.Id("b")).persist.has_value()) council.Persist(council.Id("b"));
+    EXPECT_TRUE(council.wires_.empty()) << i;
+  }
 }
 
 TEST(Control, AMajorityIsEnoughAndTheThirdLearnsOfItWhenItIsBack) {

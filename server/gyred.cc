@@ -268,6 +268,7 @@ absl::Status Gyred::OpenNode() {
   options.shard.scrub.bytes_each_s =
       std::max<uint64_t>(1, config_.scrub.bytes_each_s / static_cast<uint64_t>(options.shards));
   options.record_cache_bytes = config_.record_cache_bytes;
+  options.standing = identity_.standing;
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
   options.membership = config_.membership;
   options.load = config_.load;

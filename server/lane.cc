@@ -116,15 +116,24 @@ void Lane::OnClusterTime(std::optional<int64_t> offset_ms) {
 }
 
 void Lane::OnForgetful() {
-  loop_.Post([this](Instant now) { shard_->OnForgetful(now); });
+  loop_.Post([this](Instant now) {
+    shard_->OnForgetful(now);
+    if (seats_.control != nullptr) seats_.control->OnForgetful();
+  });
 }
 
 void Lane::OnHeardPeers() {
-  loop_.Post([this](Instant) { shard_->OnHeardPeers(); });
+  loop_.Post([this](Instant) {
+    shard_->OnHeardPeers();
+    if (seats_.control != nullptr) seats_.control->OnHeardPeers();
+  });
 }
 
 void Lane::OnProven() {
-  loop_.Post([this](Instant) { shard_->OnProven(); });
+  loop_.Post([this](Instant) {
+    shard_->OnProven();
+    if (seats_.control != nullptr) seats_.control->OnProven();
+  });
 }
 
 void Lane::OnDiskFailed() {

@@ -37,6 +37,8 @@ bool IsDead(const View& view, NodeId node) {
 struct Steps {
   std::vector<MoveRef> ends;
   std::vector<MoveRef> filled;
+  NodeId self;
+  std::optional<uint64_t> life;  // in which this node may vote, where that is another now
   bool plans = false;
   std::optional<Plan> plan;  // only where this node plans
   MoveLimits limits;
@@ -57,6 +59,7 @@ Topology Taken(const Topology& topology, const Steps& steps) {
     if (begun.ok()) take(*std::move(begun));  // Aborted: it was planned for another document
   }
   if (!steps.filled.empty()) take(SwitchMoves(next, steps.filled));
+  if (steps.life.has_value()) take(SetLife(next, steps.self, *steps.life));
   if (steps.plans) take(ElectVoters(next));
   if (next != topology) next.epoch = NextOf(topology).epoch;
   return next;
@@ -77,6 +80,8 @@ std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& r
   steps.plans = Plans(view, reachable);
   steps.ends = MayEnd(view, ready, serves_under, steps.plans);
   steps.filled = ready.filled;
+  steps.self = view.self();
+  if (!IsDead(view, view.self())) steps.life = ready.life;
   if (steps.plans) {
     steps.plan = PlanFor(view.topology());
   } else {

@@ -1,7 +1,8 @@
 // Movement: this node's part in what moves (ring/rebalance.h). It says when a move to this node may
 // take its next step, and, where this node leaves, when it has nothing left; and one node of the
 // cluster, the first active one that can be reached, plans.
-// The same one sees to it that the voters are those who should vote. What is due is proposed at
+// The same one sees to it that the voters are those who should vote; each node, that the document
+// says in which life it may. What is due is proposed at
 // once, in one change of the document, and the next one only when that has ended; what comes of it
 // is seen in the view; so any node may do any of this at any time, twice or not at all, and only
 // time is lost.
@@ -51,6 +52,7 @@ class Movement {
     std::vector<MoveRef> filled = {};    // kFilling
     std::vector<MoveRef> switched = {};  // kSwitched
     bool may_depart = false;             // Shard::MayDepart, of every one
+    std::optional<uint64_t> life = {};   // Control::life
   };
   // What an other node is known to serve under; whether one can be reached.
   using ServesUnderFn = absl::FunctionRef<Epoch(NodeId)>;

@@ -256,7 +256,7 @@ TEST(Movement, WhoPlansHasAVoterReplacedThatIsGone) {
   Mover mover;
   while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
   const NodeId gone = mover.Id("n1");
-  ASSERT_TRUE(std::ranges::count(mover.topology().voters, gone) > 0);
+  ASSERT_TRUE(std::ranges::count(mover.topology().voters, gone, &Voter::node) > 0);
   mover.Change(LeaveMember(mover.topology(), "n1"));
   std::string planner;
   for (const Member& member : mover.topology().members) {
@@ -268,11 +268,33 @@ TEST(Movement, WhoPlansHasAVoterReplacedThatIsGone) {
     ++rounds;
   }
   EXPECT_LT(rounds, 20);
-  EXPECT_FALSE(std::ranges::count(mover.topology().voters, gone) > 0);
+  EXPECT_FALSE(std::ranges::count(mover.topology().voters, gone, &Voter::node) > 0);
   EXPECT_EQ(mover.topology().voters.size(), 3u);
   EXPECT_TRUE(mover.topology().voters_before.empty());
   EXPECT_TRUE(mover.Step("n1", {.may_depart = true}));
   EXPECT_EQ(FindMember(mover.topology(), "n1"), nullptr);
+}
+
+TEST(Movement, ANodeThatForgotSaysInWhichLifeItMayVoteAndIsVotedInByWhoPlans) {
+  Mover mover;
+  while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
+  const NodeId forgot = mover.topology().voters.back().node;
+  const std::string name = FindMember(mover.topology(), forgot)->name;
+  ASSERT_NE(name, mover.First());
+  EXPECT_FALSE(mover.Step(name, {.life = std::nullopt})) << "it does not know yet";
+  EXPECT_FALSE(mover.Step(name, {.life = 0}));
+  EXPECT_TRUE(mover.Step(name, {.life = 7}));
+  EXPECT_EQ(FindMember(mover.topology(), forgot)->life, 7u);
+  EXPECT_FALSE(mover.Step(name, {.life = 7}));
+  const auto votes = [&] {
+    return std::ranges::count(mover.topology().voters, Voter{forgot, 7}) > 0;
+  };
+  EXPECT_FALSE(votes());
+  EXPECT_TRUE(mover.Step(mover.First()));
+  EXPECT_TRUE(votes());
+  EXPECT_TRUE(mover.Step(mover.First()));
+  EXPECT_FALSE(mover.Step(mover.First()));
+  EXPECT_TRUE(mover.topology().voters_before.empty());
 }
 
 TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {

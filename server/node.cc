@@ -11,7 +11,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
                                                  const Topology& initial, NodeId self,
                                                  bool clean_stop, Random random) {
   GYRE_CHECK(options.shards >= 1 && options.shards <= 64, "1 to 64 shards");
-  absl::StatusOr<Control::Durable> durable = Control::Load(*engine->TakeSnapshot(), initial);
+  absl::StatusOr<Control::Durable> durable =
+      Control::Load(*engine->TakeSnapshot(), initial, options.standing);
   if (!durable.ok()) return durable.status();
   // A table that was dropped may have been one of those.
   const std::vector<TableSpec>& tables = durable->topology.tables;
@@ -47,8 +48,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
     part.shard = std::make_unique<Shard>(options.shard, part.store.get(), view,
                                          Random(random.Next()), std::move(hints[i]));
   }
-  node->control_ =
-      std::make_unique<Control>(view, initial, std::move(durable->acceptor), Random(random.Next()));
+  node->control_ = std::make_unique<Control>(view, initial, std::move(durable->acceptor),
+                                             durable->memory, Random(random.Next()));
   node->movement_ = std::make_unique<Movement>(options.movement);
   node->membership_ = std::make_unique<Membership>(self, options.membership, Random(random.Next()));
   return node;

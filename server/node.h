@@ -27,6 +27,7 @@
 #include "server/shard.h"
 #include "storage/engine.h"
 #include "storage/hint_log.h"
+#include "storage/identity.h"
 #include "storage/replica_store.h"
 
 namespace gyre {
@@ -43,6 +44,8 @@ struct NodeOptions {
   MembershipOptions membership;
   NodeLoadOptions load;
   MovementOptions movement;
+  // Of the data directory: whether the node's acceptor remembers all that it promised.
+  Standing standing = Standing::kProven;
 };
 
 // What Membership wants sent, as a message of the node, whose clock stands at `wall_ms`.

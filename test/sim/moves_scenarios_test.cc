@@ -330,12 +330,12 @@ TEST(MoveStory, MostVotersAreLostInTheMiddleOfAMove) {
     ASSERT_TRUE(moving.Rest());
     ASSERT_TRUE(moving.Activate(kLast).ok());
     moving.Serve(Duration::Millis(ms));
-    const std::vector<NodeId> voters = moving.topology().voters;
+    const std::vector<Voter> voters = moving.topology().voters;
     std::vector<int> lost;
     int left = kLast;
     for (int node = 0; node < 5; ++node) {
       const NodeId id = FindMember(moving.topology(), MovingCluster::Name(node))->id;
-      const bool votes = std::ranges::count(voters, id) > 0;
+      const bool votes = std::ranges::count(voters, id, &Voter::node) > 0;
       if (votes && lost.size() <= voters.size() / 2) {
         lost.push_back(node);
       } else {
@@ -380,10 +380,71 @@ TEST(MoveStory, AllFirstMembersAreReplacedWhileTablesAreMade) {
   }
   const Topology& last = *moving.TopologyAt(5);
   for (const Member& member : last.members) {
-    EXPECT_TRUE(std::ranges::count(last.voters, member.id) == 1) << member.name;
+    EXPECT_TRUE(std::ranges::count(last.voters, Voter{member.id}) == 1) << member.name;
   }
   EXPECT_EQ(last.voters.size(), 3u);
   EXPECT_EQ(last.tables.size(), 4u);
+  EXPECT_EQ(moving.Judge(), "");
+}
+
+// Each of the three that vote loses its disk, or gets an older one back, and is voted in again.
+TEST(MoveStory, AllVotersLoseTheirDisksOneAfterTheOtherWhileTablesAreMade) {
+  for (const bool put_back : {false, true}) {
+    MovingCluster moving(10, 3, 3, 0);
+    SimCluster& cluster = moving.cluster();
+    for (int round = 0; round < 6; ++round) {
+      const int node = round % 3;
+      cluster.Keep(node);
+      moving.Serve(Duration::Seconds(1));
+      TableSpec table;
+      table.name = "before-" + std::to_string(round);
+      ASSERT_TRUE(cluster.CreateTable((node + 1) % 3, table).ok()) << round;
+      if (put_back) {
+        cluster.PutBack(node);
+      } else {
+        cluster.Wipe(node);
+      }
+      table.name = "without-" + std::to_string(round);
+      ASSERT_TRUE(cluster.CreateTable((node + 2) % 3, table).ok()) << round;
+      cluster.Restart(node);
+      table.name = "as-it-comes-back-" + std::to_string(round);
+      ASSERT_TRUE(cluster.CreateTable(node, table).ok()) << round;
+      moving.Serve(Duration::Seconds(1));
+      for (int i = 0; i < 600 && !cluster.HasRecovered(); ++i) moving.Serve(Duration::Millis(200));
+      ASSERT_TRUE(moving.Rest()) << round;
+      const Topology& topology = *moving.TopologyAt(node);
+      EXPECT_EQ(topology.tables.size(), 1u + 3 * (round + 1)) << "none is lost";
+      std::set<uint64_t> lives;
+      for (const Voter& voter : topology.voters) lives.insert(voter.life);
+      EXPECT_EQ(lives.size(), std::min<size_t>(round + 2, 3)) << round;
+      EXPECT_EQ(lives.contains(0), round < 2) << round;
+    }
+    EXPECT_EQ(moving.Judge(), "");
+  }
+}
+
+// Two of three voters have made a table, and one of those loses its disk: the other one of them is
+// needed, whoever else is there.
+TEST(MoveStory, AVoterThatLostItsDiskMakesNoMajorityWithOneThatWasAway) {
+  MovingCluster moving(11, 3, 3, 0);
+  SimCluster& cluster = moving.cluster();
+  TableSpec table;
+  cluster.Crash(0);
+  table.name = "cats";
+  ASSERT_TRUE(cluster.CreateTable(1, table).ok());
+  cluster.Wipe(1);
+  cluster.Crash(2);
+  cluster.Restart(0);
+  cluster.Restart(1);
+  cluster.RunFor(Duration::Seconds(1));
+  table.name = "dogs";
+  EXPECT_TRUE(absl::IsUnavailable(cluster.CreateTable(0, table).status()));
+  cluster.Restart(2);
+  ASSERT_TRUE(moving.Rest());
+  ASSERT_TRUE(cluster.CreateTable(0, table).ok());
+  for (int node = 0; node < 3; ++node) {
+    EXPECT_EQ(moving.TopologyAt(node)->tables.size(), 3u) << node;
+  }
   EXPECT_EQ(moving.Judge(), "");
 }
 

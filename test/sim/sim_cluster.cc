@@ -71,6 +71,7 @@ void SimCluster::Open(int index) {
   options.store.log_kept = 16;
   options.store.log_most = options_.log_most;
   options.store.fill_what_is_new = node.replaced;
+  options.standing = node.standing;
   options.shard.expiry.margin = options_.expiry_margin;
   options.shard.expiry.portion = 4;  // so that a sweep takes several
   // What is mended here is so within seconds, and what could not be named is as soon as it is
@@ -101,8 +102,11 @@ void SimCluster::Open(int index) {
     node.node->control().OnPeer(nodes_[other].id, false, NowAt(node));
     if (reachable(other)) Tell(index, other, true);
   }
+  const bool first = node.life == 0;  // that nobody could know another directory of
+  if (first) node.node->control().OnHeardPeers();
   AtNode(index, kConnected, [this](SimNode& n) {
     for (int shard = 0; shard < options_.shards; ++shard) n.node->shard(shard).OnHeardPeers();
+    n.node->control().OnHeardPeers();
   });
   for (int shard = 0; shard < options_.shards; ++shard) {
     node.node->shard(shard).OnWake(NowAt(node));
@@ -377,6 +381,8 @@ bool SimCluster::AtRest() const {
     if (!topology.moves.empty() || MakePlan(topology).moves > 0) return false;
     for (const Member& member : topology.members) {
       if (member.state == MemberState::kLeaving) return false;
+      const bool it = member.id == node.id && member.state != MemberState::kDead;
+      if (it && node.node->control().life() != member.life) return false;
     }
     if (ElectVoters(topology).epoch != topology.epoch) return false;
   }

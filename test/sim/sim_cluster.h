@@ -122,8 +122,7 @@ class SimCluster {
   // Makes a change of members through a node and runs until that is done.
   absl::Status ChangeMembers(int through, Control::Change change);
   // Has the node propose it as soon as it may. REQUIRES: the node is up.
-  void Propose(int node, Control::Change change,
-               std::function<void(absl::StatusOr<Topology>)> done,
+  void Propose(int node, Control::Change change, std::function<void(absl::StatusOr<Topology>)> done,
                Duration spread_patience = kSpreadPatience);
   // Whether nothing moves, and nothing is left to move, as all members have it.
   bool AtRest() const;
@@ -245,6 +244,9 @@ class SimCluster {
     std::optional<std::pair<ItemKey, std::string>> kept_record;
     bool replaced = false;                        // this is not the first store of the node
     bool lost_state = false;                      // and its peers have not told it yet
+    Standing standing = Standing::kProven;        // of the store, as its identity has it
+    Standing kept_standing = Standing::kProven;   // of `kept`
+    std::optional<uint64_t> told_life;            // that its acceptor began as it was told
     bool stopped_clean = true;                    // the last process ended in order
     std::set<std::string> stored;                 // keys of the records written in this life
     std::vector<std::function<void()>> deferred;  // arrived while paused
@@ -274,6 +276,7 @@ class SimCluster {
 
   void Open(int node);
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
+  void TellAgain(SimNode* node);
   void CountCrash(const SimNode& node);
   void NoteHeld();
   static std::vector<std::string> GarbledKeys(const SimNode& node);

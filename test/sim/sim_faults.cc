@@ -57,6 +57,7 @@ void SimCluster::Crash(int index) {
   Random draw(random_.Next());
   const MemoryEngine::Counters before = node.engine->counters();
   node.engine->Crash(&draw);
+  TellAgain(&node);
   const MemoryEngine::Counters& after = node.engine->counters();
   if (after.lost_batches > before.lost_batches) Count(FaultKind::kUnsyncedLost);
   if (after.failed_found > before.failed_found) Count(FaultKind::kFailedWriteFoundStored);
@@ -74,15 +75,30 @@ void SimCluster::Wipe(int index) {
   Trace("WIPE " + NodeName(nodes_[index].id));
   Count(FaultKind::kDiskWiped);
   LoseDisk(index, std::make_unique<MemoryEngine>());
+  nodes_[index].standing = Standing::kUnproven;
 }
 
-void SimCluster::Keep(int index) { nodes_[index].kept = nodes_[index].engine->Copy(); }
+void SimCluster::Keep(int index) {
+  nodes_[index].kept = nodes_[index].engine->Copy();
+  nodes_[index].kept_standing = nodes_[index].standing;
+}
 
 void SimCluster::PutBack(int index) {
   if (nodes_[index].kept == nullptr) return;
   Trace("PUT BACK " + NodeName(nodes_[index].id));
   Count(FaultKind::kDiskPutBack);
   LoseDisk(index, std::move(nodes_[index].kept));
+  nodes_[index].standing = nodes_[index].kept_standing;
+}
+
+// As peers do until a node has passed what they remember of it: what it was told may not have been
+// durable.
+void SimCluster::TellAgain(SimNode* node) {
+  if (!node->told_life.has_value()) return;
+  const absl::StatusOr<Control::Durable> durable =
+      Control::Load(*node->engine->Copy()->TakeSnapshot(), initial_, node->standing);
+  GYRE_CHECK(durable.ok(), "memory can be read");
+  if (durable->acceptor.life != *node->told_life) node->lost_state = true;
 }
 
 void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
@@ -94,6 +110,7 @@ void SimCluster::LoseDisk(int index, std::unique_ptr<MemoryEngine> successor) {
   }
   if (disk_lost_) Count(FaultKind::kSecondDiskLost);
   node.replaced = node.lost_state = disk_lost_ = true;
+  node.told_life.reset();
   node.stopped_clean = false;
   // Of what was not synced elsewhere this copy is gone, however long it was on this disk.
   observer_.OnPowerCut(index, Time(), scheduler_.now());
@@ -164,6 +181,11 @@ void SimCluster::Tell(int index, int about, bool reachable) {
       if (told) node.node->shard(shard).OnForgetful(NowAt(node));
       node.node->shard(shard).OnPeer(nodes_[about].id, reachable, NowAt(node));
       PerformShard(IndexOf(node.id), shard);
+    }
+    if (told) {
+      node.node->control().OnForgetful();
+      node.standing = Standing::kReplaced;
+      node.told_life = node.node->control().life();
     }
     node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
     PerformControl(IndexOf(node.id));

@@ -263,7 +263,7 @@ void SimCluster::PerformMovement(int index) {
   const View& view = *node.node->control().view();
   const Time now = NowAt(node).monotonic;
   if (movement.IsDue(view, now)) {
-    Movement::Ready ready{.may_depart = true};
+    Movement::Ready ready{.may_depart = true, .life = node.node->control().life()};
     for (int shard = 0; shard < options_.shards; ++shard) {
       ready.may_depart = ready.may_depart && node.node->shard(shard).MayDepart(view.epoch());
       for (const MoveRef& ref : node.node->shard(shard).MovesToStep(MoveStep::kFilling)) {
@@ -389,6 +389,10 @@ void SimCluster::Post(int from, Envelope envelope) {
 
 void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& message) {
   if (nodes_[to].left) return;
+  // A connection on which it could answer, or ask, begins with what it is to be told.
+  const bool of_register = std::holds_alternative<RegisterAsk>(message.body) ||
+                           std::holds_alternative<RegisterAnswer>(message.body);
+  if (of_register && nodes_[to].lost_state) return;
   if (nodes_[from].life != life && up(from)) Count(FaultKind::kMessageOfFormerLife);
   Arrive(to, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
