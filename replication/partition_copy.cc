@@ -12,15 +12,20 @@ namespace gyre {
 
 CopyAsk PartitionCopy::Question() {
   expecting_ = true;
-  CopyAsk ask;
-  ask.part = part_;
-  ask.number = ++number_;
-  ask.after = after_;
+  ++number_;
   if (part_ == CopyPart::kItems) {
     const size_t count = std::min(suspects_.size(), kSuspectsAtOnce);
     asked_.assign(suspects_.begin(), std::next(suspects_.begin(), static_cast<ptrdiff_t>(count)));
-    ask.items = asked_;
   }
+  return SameQuestion();
+}
+
+CopyAsk PartitionCopy::SameQuestion() const {
+  CopyAsk ask;
+  ask.part = part_;
+  ask.number = number_;
+  ask.after = after_;
+  ask.items = asked_;
   return ask;
 }
 

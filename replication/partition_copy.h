@@ -58,6 +58,8 @@ class PartitionCopy {
 
   // REQUIRES: what was done last said kAsk; or nothing was done yet.
   CopyAsk Question();
+  // The same once more, for it was not taken. REQUIRES: its answer is awaited.
+  CopyAsk SameQuestion() const;
   // Whether this is the answer to the last question. To be asked before OnPage.
   bool Awaits(NodeId from, const CopyPage& page) const;
   // Takes the page's items and log out of it. Take those in that it returns, then OnTakenIn.
@@ -78,6 +80,8 @@ class PartitionCopy {
   Time deadline() const { return deadline_; }
   const PartitionClock& clock() const { return clock_; }
   uint64_t records() const { return records_; }  // that have come so far
+  // Whether the snapshot is still to be taken.
+  bool at_first_page() const { return number_ <= 1; }
 
  private:
   const PartitionId partition_;

@@ -32,6 +32,9 @@ Repair::Repair(RepairOptions options, std::shared_ptr<const View> view, ReplicaS
 void Repair::OnView(std::shared_ptr<const View> view) {
   const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
   List(before.get());
+  for (auto& [id, copying] : copies_) {
+    if (copying.ask_again != Time::Never()) copying.ask_again = copies_wake_ = Time();
+  }
 }
 
 void Repair::List(const View* before) {
@@ -201,6 +204,7 @@ void Repair::OnWake(Instant now, Effects* effects) {
     AskLater(copy.partition(), copy.peer(), false, now);
     return true;
   });
+  if (copies_wake_ <= now.monotonic) AskPagesAgain(now, effects);
   BeginCopies(now, effects);
   if (waits_end_ <= now.monotonic) HastenWaiting(now.monotonic);
   if (ask_at_ <= now.monotonic) AskNext(now, effects);
@@ -546,6 +550,29 @@ void Repair::CompareAnew(PartitionId partition, Time now) {
 void Repair::TellCopies(const ItemKey& item, const Record& incoming) {
   for (auto& [id, copying] : copies_) {
     if (copying.copy.partition() == item.partition) copying.copy.OnChanged(item, incoming);
+  }
+}
+
+// What has come of a copy is of its snapshot whatever changes meanwhile, and stays.
+void Repair::OnOutdated(ExchangeId id, NodeId from, Instant now) {
+  const auto it = copies_.find(id);
+  if (it == copies_.end() || it->second.copy.peer() != from) {
+    return OnRefused(id, from, /*damaged=*/false, now);
+  }
+  it->second.ask_again = now.monotonic + kLater;
+  copies_wake_ = std::min(copies_wake_, it->second.ask_again);
+}
+
+void Repair::AskPagesAgain(Instant now, Effects* effects) {
+  copies_wake_ = Time::Never();
+  for (auto& [id, copying] : copies_) {
+    if (copying.ask_again <= now.monotonic) {
+      copying.ask_again = Time::Never();
+      const PartitionCopy& copy = copying.copy;
+      if (copy.at_first_page()) copying.begun = view_->epoch();
+      effects->asks.push_back({copy.peer(), id, copy.partition(), copy.SameQuestion()});
+    }
+    copies_wake_ = std::min(copies_wake_, copying.ask_again);
   }
 }
 

@@ -124,6 +124,9 @@ class Repair {
                 Effects* effects);
   void OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effects* effects);
   void OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now, Effects* effects);
+  // What was asked was asked under an older document than that of who was asked: it is asked again
+  // once the newer one is in force here.
+  void OnOutdated(ExchangeId id, NodeId from, Instant now);
   // What was asked will not be answered; `damaged`: for something there fails its checks.
   void OnRefused(ExchangeId id, NodeId from, bool damaged, Instant now);
   // One of the arrivals has been taken in; or could not be, since the item is damaged here.
@@ -148,7 +151,7 @@ class Repair {
   // The disk failed: nothing is under way any more.
   void Stop();
 
-  Time wake() const { return std::min(ask_at_, waits_end_); }
+  Time wake() const { return std::min({ask_at_, waits_end_, copies_wake_}); }
   const Figures& figures();
 
  private:
@@ -174,8 +177,9 @@ class Repair {
     // To be taken over with the clock, and not before: the log tells of deletes, too, and what they
     // deleted may still reach this node.
     LogTail log;
-    uint64_t mended = 0;  // there, before it began
-    Epoch begun = {};     // under which it began
+    uint64_t mended = 0;             // there, before it began
+    Epoch begun = {};                // under which its snapshot was asked for
+    Time ask_again = Time::Never();  // the same page: the question was outdated
   };
   // A copy that was not taken over.
   struct Left {
@@ -224,6 +228,7 @@ class Repair {
   bool IsCopied(PartitionId partition) const;
   bool MayCopy(const Pair& of, uint64_t mended, Time now) const;
   void BeginCopies(Instant now, Effects* effects);
+  void AskPagesAgain(Instant now, Effects* effects);
   void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
               Effects* effects);
   void GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects);
@@ -260,6 +265,7 @@ class Repair {
   std::map<Pair, Dot> passed_;        // where an exchange is to go on that passed over damage here
   std::map<Pair, uint64_t> to_copy_;  // what was mended there before
   std::map<ExchangeId, Copying> copies_;
+  Time copies_wake_ = Time::Never();  // the first of their `ask_again`, or earlier
   std::map<Pair, Left> left_;
   std::set<NodeId> unreachable_;
   std::map<PartitionId, std::map<NodeId, Missing>> missing_;

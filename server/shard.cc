@@ -55,6 +55,12 @@ bool IsQuestion(const PeerBody& body) {
          std::holds_alternative<Doubt>(body);
 }
 
+// Whether what answers it is of now, and not of a snapshot that was taken before.
+bool BeginsAnswer(const PeerBody& body) {
+  const auto* const copy = std::get_if<CopyAsk>(&body);
+  return std::holds_alternative<ClockAsk>(body) || (copy != nullptr && copy->number <= 1);
+}
+
 // The one item that a body speaks of, or null.
 struct ItemOf {
   const ItemKey* operator()(const Apply& body) const { return &body.change.item; }
@@ -564,8 +570,7 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
       Serve(from, message.exchange, std::move(message.body), now);
     } else if (!store_->Owns(message.partition)) {
       // Sent under a newer topology, which is on its way here: the sender's patience covers it.
-    } else if (message.epoch > view_->epoch() && (std::holds_alternative<ClockAsk>(message.body) ||
-                                                  std::holds_alternative<CopyAsk>(message.body))) {
+    } else if (message.epoch > view_->epoch() && BeginsAnswer(message.body)) {
       // The answer is to be of a time at which this node refuses what was sent before that epoch.
       Shed(from, message.exchange, message.partition, Failed{Outcome::Code::kOverloaded});
     } else if (auto* ask = std::get_if<ClockAsk>(&message.body)) {
@@ -598,6 +603,8 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
                        &effects);
     } else if (auto* page = std::get_if<CopyPage>(&message.body)) {
       repair_.OnPage(message.exchange, from, std::move(*page), now, &effects);
+    } else if (std::holds_alternative<Refused>(message.body)) {
+      repair_.OnOutdated(message.exchange, from, now);
     } else if (const auto* failed = std::get_if<Failed>(&message.body)) {
       repair_.OnRefused(message.exchange, from, failed->code == Outcome::Code::kCorrupt, now);
     }

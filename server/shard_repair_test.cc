@@ -288,6 +288,50 @@ TEST(Shard, ACopyThatBreaksOffHasJoinedNothing) {
   EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 1u) << "what came is explained by its own dot";
 }
 
+// Documents may come faster than all pages of a copy.
+TEST(Shard, ACopyGoesOnWhereItWasOnceTheNewerDocumentIsInForceHere) {
+  Bench bench;
+  bench.Wake(0).Take();
+  bench.Hear("b", Cut()).Take();
+  ASSERT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b");
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"key"})).Take();
+  bench.Commit().Take();
+  ASSERT_EQ(bench.EndListing().Take(), "CopyAsk>b");
+  const CopyAsk asked = bench.sent<CopyAsk>(0);
+  const ExchangeId exchange = bench.LastExchange("b");
+  EXPECT_EQ(bench.Hear("b", Refused{""}).Take(), "");
+  EXPECT_EQ(bench.Wake(1).Take(), "") << "it would be refused again";
+  bench.NewEpoch().Take();
+  ASSERT_EQ(bench.Wake(0).Take(), "CopyAsk>b");
+  EXPECT_EQ(bench.LastExchange("b"), exchange);
+  EXPECT_EQ(bench.sent<CopyAsk>(0).number, asked.number);
+  EXPECT_EQ(bench.sent<CopyAsk>(0).part, CopyPart::kLog);
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {})).CommitAll();
+  EXPECT_EQ(bench.Clock().Base(ReplicaId(77)), 9u);
+}
+
+// Or it waits until a copy is given up, which is long.
+TEST(Shard, WhatWasAskedUnderAnOlderDocumentIsAskedAgainSoon) {
+  Bench bench;
+  ASSERT_EQ(bench.Wake(0).Take(), "ClockAsk>b");
+  bench.Hear("b", Cut()).Take();
+  ASSERT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b");
+  EXPECT_EQ(bench.Hear("b", Refused{""}).Take(), "");
+  ASSERT_NE(bench.Wake(100).Take().find("CopyAsk>b"), std::string::npos) << "without a newer one";
+  EXPECT_EQ(bench.Hear("c", Refused{""}, bench.LastExchange("b")).Take(), "") << "not asked";
+}
+
+TEST(Shard, ALaterPageOfACopyIsGivenToWhoIsAlreadyFurther) {
+  Bench bench;
+  bench.Write(1, "key", "old", 1).CommitAll();
+  const Epoch next = NextOf(bench.topology()).epoch;
+  EXPECT_EQ(bench.HearUnder(next, "b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "Failed>b")
+      << "what it acknowledges yet, it may acknowledge to who is not to";
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "copy");
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.HearUnder(next, "b", CopyAsk{CopyPart::kLog, 2}, 6).Take(), "copy");
+}
+
 TEST(Shard, GivesACopyOutOfOneSnapshot) {
   Bench bench;
   bench.Write(1, "key", "old", 1).CommitAll();
