@@ -16,7 +16,8 @@ base=(
   protobuf-compiler-grpc
   # the libraries
   libabsl-dev libcli11-dev libcpp-httplib-dev libgrpc++-dev libjemalloc-dev libprotobuf-dev
-  librocksdb-dev libspdlog-dev libxxhash-dev prometheus-cpp-dev
+  librocksdb-dev libspdlog-dev libxxhash-dev libzstd-dev
+  prometheus-cpp-dev
   # the tests
   libbenchmark-dev libgmock-dev libgtest-dev librapidcheck-dev python3 python3-yaml
   # faults of real processes: network namespaces and drops, disk images, failing syncs
