@@ -290,7 +290,11 @@ struct BodyEncoder {
     wire->set_life(answer.reply.life);
   }
   void operator()(const TopologyNews& news) const {
-    out->mutable_topology_news()->set_topology(news.topology);
+    peer::TopologyNews* wire = out->mutable_topology_news();
+    wire->set_topology(news.topology);
+    wire->set_delta(news.delta);
+    wire->set_takes_deltas(news.takes_deltas);
+    wire->set_asks(static_cast<uint32_t>(news.asks));
   }
   void operator()(const Hint& hint) const {
     peer::Hint* wire = out->mutable_hint();
@@ -594,6 +598,12 @@ absl::StatusOr<PeerBody> DecodeRegisterAsk(peer::RegisterAsk* wire) {
                       std::move(*wire->mutable_value())}};
 }
 
+absl::StatusOr<PeerBody> DecodeTopologyNews(peer::TopologyNews* wire) {
+  if (!InRange(wire->asks(), TopologyNews::Asks::kWhole)) return Malformed("asks");
+  return TopologyNews{std::move(*wire->mutable_topology()), std::move(*wire->mutable_delta()),
+                      wire->takes_deltas(), static_cast<TopologyNews::Asks>(wire->asks())};
+}
+
 absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
   if (!InRange(wire->phase(), RegisterPhase::kAccept)) return Malformed("phase");
   RegisterReply reply;
@@ -691,7 +701,7 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
     case peer::PeerMessage::kRegisterAnswer:
       return DecodeRegisterAnswer(wire->mutable_register_answer());
     case peer::PeerMessage::kTopologyNews:
-      return TopologyNews{std::move(*wire->mutable_topology_news()->mutable_topology())};
+      return DecodeTopologyNews(wire->mutable_topology_news());
     case peer::PeerMessage::kFailed:
       return DecodeFailed(wire->failed());
     case peer::PeerMessage::kHint:
@@ -783,7 +793,9 @@ struct BodyBytes {
   size_t operator()(const Refused& refused) const { return refused.topology.size(); }
   size_t operator()(const RegisterAsk& ask) const { return ask.request.value.size(); }
   size_t operator()(const RegisterAnswer& answer) const { return answer.reply.value.size(); }
-  size_t operator()(const TopologyNews& news) const { return news.topology.size(); }
+  size_t operator()(const TopologyNews& news) const {
+    return news.topology.size() + news.delta.size();
+  }
   size_t operator()(const Failed&) const { return 0; }
   size_t operator()(const Hint& hint) const { return BytesOf(hint.change); }
   size_t operator()(const HintReply&) const { return 0; }

@@ -214,9 +214,18 @@ struct Handoff {
   ExplainedRecord change;
 };
 
-// "I serve under the message's epoch", and the document of it unless `topology` is empty.
+// With `topology` or `delta`: the document of the message's epoch. With neither, and asking
+// nothing: "I serve under the message's epoch".
 struct TopologyNews {
-  std::string topology;
+  enum class Asks : uint8_t {
+    kNothing = 0,
+    kNews = 1,   // "the message's epoch is the newest that I know": a newer one, or a confirmation
+    kWhole = 2,  // the same, and a delta would not do
+  };
+  std::string topology;       // its encoding
+  std::string delta = {};     // ring/topology_delta.h; instead
+  bool takes_deltas = false;  // its sender does, and knows what `asks` is
+  Asks asks = Asks::kNothing;
 };
 
 using PeerBody =

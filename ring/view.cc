@@ -9,16 +9,24 @@
 namespace gyre {
 
 std::shared_ptr<const View> View::Create(Topology topology, NodeId self) {
-  return std::shared_ptr<const View>(new View(std::move(topology), self));
+  GYRE_CHECK(ValidateTopology(topology).ok(), "a View is made of a valid document");
+  return std::shared_ptr<const View>(
+      new View(std::make_shared<const Topology>(std::move(topology)), self));
 }
 
-View::View(Topology topology, NodeId self) : topology_(std::move(topology)), self_(self) {
-  GYRE_CHECK(ValidateTopology(topology_).ok(), "a View is made of a valid document");
-  for (const Ownership& ownership : topology_.families) {
+std::shared_ptr<const View> View::Create(std::shared_ptr<const Document> document, NodeId self) {
+  const Topology* const topology = &document->topology;
+  return std::shared_ptr<const View>(
+      new View(std::shared_ptr<const Topology>(std::move(document), topology), self));
+}
+
+View::View(std::shared_ptr<const Topology> topology, NodeId self)
+    : topology_(std::move(topology)), self_(self) {
+  for (const Ownership& ownership : topology_->families) {
     families_[static_cast<size_t>(ownership.replicas)] = {
         ownership.owners.data(), static_cast<size_t>(ownership.effective_replicas())};
   }
-  for (const TableSpec& table : topology_.tables) tables_by_name_.push_back(&table);
+  for (const TableSpec& table : topology_->tables) tables_by_name_.push_back(&table);
   std::sort(tables_by_name_.begin(), tables_by_name_.end(),
             [](const TableSpec* a, const TableSpec* b) { return a->name < b->name; });
 }
@@ -32,15 +40,15 @@ const TableSpec* View::FindTable(std::string_view name) const {
 
 const TableSpec* View::FindTable(TableId id) const {
   const auto it =
-      std::lower_bound(topology_.tables.begin(), topology_.tables.end(), id,
+      std::lower_bound(topology_->tables.begin(), topology_->tables.end(), id,
                        [](const TableSpec& table, TableId wanted) { return table.id < wanted; });
-  return it != topology_.tables.end() && it->id == id ? &*it : nullptr;
+  return it != topology_->tables.end() && it->id == id ? &*it : nullptr;
 }
 
-const Member* View::FindMember(NodeId id) const { return gyre::FindMember(topology_, id); }
+const Member* View::FindMember(NodeId id) const { return gyre::FindMember(*topology_, id); }
 
 PartitionId View::Locate(const TableSpec& table, std::string_view partition_key) const {
-  return PartitionId(table.replicas, SliceOf(HashKey(table.id, partition_key), topology_.slices));
+  return PartitionId(table.replicas, SliceOf(HashKey(table.id, partition_key), topology_->slices));
 }
 
 bool View::IsOwner(PartitionId partition, NodeId node) const {
@@ -50,7 +58,7 @@ bool View::IsOwner(PartitionId partition, NodeId node) const {
 
 std::vector<PartitionId> View::OwnedBy(NodeId node) const {
   std::vector<PartitionId> owned;
-  for (const Ownership& ownership : topology_.families) {
+  for (const Ownership& ownership : topology_->families) {
     for (uint32_t slice = 0; slice < ownership.slices; ++slice) {
       const PartitionId partition(ownership.replicas, slice);
       if (IsOwner(partition, node)) owned.push_back(partition);
@@ -85,7 +93,7 @@ View::Nodes View::PeersOf(PartitionId partition) const {
 std::vector<PartitionId> View::KeptBy(NodeId node) const {
   std::vector<PartitionId> kept = OwnedBy(node);
   const size_t owned = kept.size();
-  for (const Move& move : topology_.moves) {
+  for (const Move& move : topology_->moves) {
     if (move.beside() == node) kept.push_back(move.partition);
   }
   std::inplace_merge(kept.begin(), kept.begin() + static_cast<std::ptrdiff_t>(owned), kept.end());
@@ -97,7 +105,7 @@ std::vector<NodeId> View::StandIns(PartitionId partition, size_t most,
   std::vector<NodeId> list;
   const absl::Span<const NodeId> owners = Owners(partition);
   if (owners.empty()) return list;
-  const std::vector<Member>& members = topology_.members;
+  const std::vector<Member>& members = topology_->members;
   std::vector<bool> met(members.size(), false);
   size_t left = members.size();
   const auto meet = [&](size_t index) {
@@ -107,8 +115,8 @@ std::vector<NodeId> View::StandIns(PartitionId partition, size_t most,
     const NodeId node = members[index].id;
     if (list.size() < most && !IsReplica(partition, node) && fit(node)) list.push_back(node);
   };
-  for (uint32_t step = 0; step < topology_.slices && left > 0 && list.size() < most; ++step) {
-    const uint32_t slice = (partition.slice() + step) % topology_.slices;
+  for (uint32_t step = 0; step < topology_->slices && left > 0 && list.size() < most; ++step) {
+    const uint32_t slice = (partition.slice() + step) % topology_->slices;
     for (const NodeId owner : Owners(PartitionId(partition.replicas(), slice))) {
       meet(static_cast<size_t>(FindMember(owner) - members.data()));
     }

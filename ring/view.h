@@ -15,6 +15,7 @@
 #include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/types/span.h"
+#include "ring/document.h"
 #include "ring/ids.h"
 #include "ring/member.h"
 #include "ring/move.h"
@@ -27,12 +28,14 @@ class View {
  public:
   // REQUIRES: ValidateTopology(topology).ok(). `self` need not be a member (a node that has left).
   static std::shared_ptr<const View> Create(Topology topology, NodeId self);
+  // The same, of a document that others hold as well. Valid is what a Document is.
+  static std::shared_ptr<const View> Create(std::shared_ptr<const Document> document, NodeId self);
 
   View(const View&) = delete;
   View& operator=(const View&) = delete;
 
-  Epoch epoch() const { return topology_.epoch; }
-  const Topology& topology() const { return topology_; }
+  Epoch epoch() const { return topology_->epoch; }
+  const Topology& topology() const { return *topology_; }
   NodeId self() const { return self_; }
 
   // Null when there is none. The pointer lives as long as the View.
@@ -48,7 +51,7 @@ class View {
   absl::Span<const NodeId> Owners(PartitionId partition) const {
     const size_t family = static_cast<size_t>(partition.replicas());
     if (family >= families_.size() || families_[family].data == nullptr ||
-        partition.slice() >= topology_.slices) {
+        partition.slice() >= topology_->slices) {
       return {};
     }
     const Family& f = families_[family];
@@ -59,7 +62,7 @@ class View {
 
   // Null where the partition is not on its way to another owner.
   const Move* FindMove(PartitionId partition) const {
-    return topology_.moves.empty() ? nullptr : gyre::FindMove(topology_, partition);
+    return topology_->moves.empty() ? nullptr : gyre::FindMove(*topology_, partition);
   }
 
   // Who takes its writes: the owners and, last, the one beside them while the partition moves.
@@ -94,9 +97,9 @@ class View {
     size_t owners_each = 0;
   };
 
-  View(Topology topology, NodeId self);
+  View(std::shared_ptr<const Topology> topology, NodeId self);
 
-  const Topology topology_;
+  const std::shared_ptr<const Topology> topology_;
   const NodeId self_;
   std::array<Family, kMaxReplicas + 1> families_;  // by N, into topology_.families
   std::vector<const TableSpec*> tables_by_name_;   // sorted by name, into topology_.tables

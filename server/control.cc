@@ -5,24 +5,28 @@
 #include <utility>
 
 #include "ring/check.h"
+#include "ring/topology_delta.h"
 #include "ring/voters.h"
 #include "storage/keys.h"
 
 namespace gyre {
 namespace {
 
-// How often, at most, a node that is behind is sent the document again.
+// How often, at most, a node that is behind is sent the document again, and asks for it.
 constexpr Duration kTellAgainAfter = Duration::Millis(200);
+
+// All here serve under the message's epoch.
+TopologyNews Serving() { return {"", "", /*takes_deltas=*/true}; }
 
 std::string TopologyKey() { return EncodeNodeKey("topology"); }
 std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
 
 // `first`: of what the register holds before the first change.
-VoterSets VotersOf(const VoterSets& first, const std::string& value) {
+VoterSets VotersOf(Documents* documents, const VoterSets& first, const std::string& value) {
   if (value.empty()) return first;
-  const absl::StatusOr<Topology> topology = DecodeTopology(value);
-  GYRE_CHECK(topology.ok(), "a value is proposed, and taken from a promise, only if it is sound");
-  return VoterSetsOf(*topology);
+  const absl::StatusOr<DocumentPtr> document = documents->Read(value);
+  GYRE_CHECK(document.ok(), "a value is proposed, and taken from a promise, only if it is sound");
+  return VoterSetsOf((*document)->topology);
 }
 
 }  // namespace
@@ -68,15 +72,17 @@ absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const T
 }
 
 Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
-                 Memory memory, Random random)
-    : view_(std::move(view)),
+                 Memory memory, Random random, std::shared_ptr<Documents> documents)
+    : documents_(std::move(documents)),
+      view_(std::move(view)),
       acceptor_(std::move(acceptor)),
       memory_(memory),
-      initial_(std::move(initial)),
+      initial_(documents_->Of(std::move(initial))),
       random_(random),
       installed_(view_->epoch()) {
   next_round_ = acceptor_.state().promised.round + 1;
   next_exchange_ = random_.Next() << 40 | 1;
+  kept_.push_back(documents_->Of(view_->topology()));
   if (memory_ == Memory::kLost) BeginLife();
 }
 
@@ -102,14 +108,19 @@ void Control::Begin(std::optional<uint64_t> token, Change change, Instant now,
   options.repeat = Proposer::Repeat::kHarmless;
   proposal.proposer = std::make_unique<Proposer>(
       VoterSetsOf(view_->topology()),
-      [first = VoterSetsOf(initial_)](const std::string& value) { return VotersOf(first, value); },
+      [first = VoterSetsOf(initial_->topology), documents = documents_](const std::string& value) {
+        return VotersOf(documents.get(), first, value);
+      },
       Ballot{next_round_++, view_->self()},
-      [initial = initial_, change = std::move(change),
+      [initial = initial_, change = std::move(change), documents = documents_,
        met = proposal.met](const std::string& current) -> absl::StatusOr<std::string> {
-        absl::StatusOr<Topology> topology = initial;
-        if (!current.empty()) topology = DecodeTopology(current);
-        if (!topology.ok()) return topology.status();
-        if (current.empty() && initial.epoch != Epoch(1)) {
+        absl::StatusOr<Topology> topology = initial->topology;
+        if (!current.empty()) {
+          const absl::StatusOr<DocumentPtr> document = documents->Read(current);
+          if (!document.ok()) return document.status();
+          topology = (*document)->topology;
+        }
+        if (current.empty() && initial->topology.epoch != Epoch(1)) {
           return absl::UnavailableError("the voters have forgotten the topology");
         }
         *met = topology->epoch;
@@ -120,7 +131,7 @@ void Control::Begin(std::optional<uint64_t> token, Change change, Instant now,
           topology->voters_before = before;
         }
         if (absl::Status sound = ValidateTopology(*topology); !sound.ok()) return sound;
-        return EncodeTopology(*topology);
+        return documents->Of(*std::move(topology))->encoded;
       },
       options, Random(random_.Next()));
   Perform(&proposal, proposal.proposer->Start(now.monotonic), now);
@@ -159,11 +170,18 @@ void Control::OnOutcome(Proposal* proposal, RegisterOutcome outcome, Instant now
     }
     return;
   }
-  absl::StatusOr<Topology> topology = DecodeTopology(outcome.value);
-  GYRE_CHECK(topology.ok(), "a value is proposed, and taken from a promise, only if it is sound");
-  proposal->committed = *topology;
+  absl::StatusOr<DocumentPtr> document = documents_->Read(outcome.value);
+  GYRE_CHECK(document.ok(), "a value is proposed, and taken from a promise, only if it is sound");
+  proposal->committed = (*document)->topology;
   proposal->wake = now.monotonic + proposal->spread_patience;
-  Install(*std::move(topology));
+  if ((*document)->topology.epoch > view_->epoch()) {
+    return Install(*std::move(document), std::nullopt);
+  }
+  // It was known here already, and others have said to somebody else that they serve under it.
+  if (proposal->spread_patience == Duration()) return;
+  for (const Member& member : view_->topology().members) {
+    if (member.id != view_->self()) AskWhatServes(member.id, now);
+  }
 }
 
 void Control::Report(const Proposal& proposal, absl::StatusOr<Topology> topology, bool unknown) {
@@ -176,7 +194,7 @@ void Control::ReportConfirmed(Instant now) {
   for (auto it = proposals_.begin(); it != proposals_.end();) {
     Proposal& proposal = it->second;
     if (!proposal.committed.has_value() ||
-        (!Spread(*proposal.committed) && proposal.wake > now.monotonic)) {
+        (!HasSpread(*proposal.committed) && proposal.wake > now.monotonic)) {
       ++it;
       continue;
     }
@@ -185,7 +203,7 @@ void Control::ReportConfirmed(Instant now) {
   }
 }
 
-bool Control::Spread(const Topology& topology) const {
+bool Control::HasSpread(const Topology& topology) const {
   return std::all_of(topology.members.begin(), topology.members.end(), [&](const Member& member) {
     if (member.state == MemberState::kDead) return true;
     if (member.id == view_->self()) {
@@ -238,7 +256,7 @@ void Control::OnProven() {
 
 void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest& request) {
   if (!answers()) return;
-  if (request.phase == RegisterPhase::kAccept && !Admit(from, request.value).has_value()) return;
+  if (request.phase == RegisterPhase::kAccept && Admit(from, request.value) == nullptr) return;
   Acceptor::Answer answer = acceptor_.Handle(request);
   if (answer.state_changed) {
     gathering_.Put(Family::kMeta, AcceptorKey(), EncodeAcceptorState(acceptor_.state()));
@@ -252,7 +270,7 @@ void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterRe
   if (it == proposals_.end() || it->second.committed.has_value()) return;
   const bool promises_a_value =
       reply.phase == RegisterPhase::kPrepare && reply.granted && reply.accepted != Ballot();
-  if (promises_a_value && !Admit(from, reply.value).has_value()) return;
+  if (promises_a_value && Admit(from, reply.value) == nullptr) return;
   Perform(&it->second, it->second.proposer->OnReply(from, reply, now.monotonic), now);
 }
 
@@ -265,24 +283,53 @@ void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
   } else if (auto* answer = std::get_if<RegisterAnswer>(&message.body)) {
     OnRegisterReply(from, message.exchange, answer->reply, now);
   } else if (auto* news = std::get_if<TopologyNews>(&message.body)) {
-    OnNews(from, message.epoch, news->topology, now);
+    OnNews(from, message.epoch, *news, now);
   } else if (auto* refused = std::get_if<Refused>(&message.body)) {
-    OnNews(from, message.epoch, refused->topology, now);
+    OnNews(from, message.epoch, {std::move(refused->topology)}, now);
   }
 }
 
-void Control::OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now) {
+void Control::OnNews(NodeId from, Epoch epoch, const TopologyNews& news, Instant now) {
   epochs_[from] = std::max(epochs_[from], epoch);
-  if (encoded.empty()) serves_[from] = std::max(serves_[from], epoch);
-  if (epoch > view_->epoch() && !encoded.empty()) {
-    std::optional<Topology> topology = Admit(from, encoded);
-    if (topology.has_value()) Install(*std::move(topology));
-  }
+  if (news.takes_deltas) takes_deltas_.insert(from);
+  if (news.asks == TopologyNews::Asks::kWhole) wants_whole_.insert(from);
+  const bool asks = news.asks != TopologyNews::Asks::kNothing;
+  const bool carries = !news.topology.empty() || !news.delta.empty();
+  if (!carries && !asks) serves_[from] = std::max(serves_[from], epoch);
+  if (epoch > view_->epoch()) TakeNews(from, news, now);
   if (epoch < view_->epoch()) {
     Tell(from, now);
-  } else if (!encoded.empty()) {
+  } else if (epoch == view_->epoch() && (carries || asks)) {
     Confirm(from);
   }
+}
+
+void Control::TakeNews(NodeId from, const TopologyNews& news, Instant now) {
+  DocumentPtr document;
+  TopologyNews::Asks lacks = TopologyNews::Asks::kNothing;
+  if (!news.topology.empty()) {
+    document = Admit(from, news.topology);
+  } else if (!news.delta.empty()) {
+    const absl::StatusOr<DeltaBase> base = BaseOf(news.delta);
+    const DocumentPtr kept = base.ok() ? Kept(base->epoch) : nullptr;
+    if (base.ok() && base->epoch != Epoch() && kept == nullptr) {
+      lacks = TopologyNews::Asks::kNews;  // it took this node to be elsewhere, and learns better
+    } else {
+      document = Admit(from, documents_->Apply(kept, news.delta));
+      if (document == nullptr) lacks = TopologyNews::Asks::kWhole;
+    }
+  } else if (!asked_.has_value() || now.monotonic - *asked_ >= kTellAgainAfter) {
+    // Several say so at once, and one that answers is enough.
+    lacks = TopologyNews::Asks::kNews;
+  }
+  if (document != nullptr) return Install(std::move(document), from);
+  if (lacks == TopologyNews::Asks::kNothing) return;
+  asked_ = now.monotonic;
+  Ask(from, lacks);
+}
+
+void Control::Ask(NodeId node, TopologyNews::Asks what) {
+  if (takes_deltas_.contains(node)) Send(node, 0, TopologyNews{"", "", true, what});
 }
 
 void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
@@ -294,7 +341,9 @@ void Control::OnPeer(NodeId node, bool reachable, Instant) {
   // It may come back with another data directory, and know less than it did.
   epochs_.erase(node);
   serves_.erase(node);
-  if (reachable) Confirm(node);  // whoever is behind is told by the other
+  wants_whole_.erase(node);
+  if (!reachable) takes_deltas_.erase(node);  // what it said already may be of this connection
+  if (reachable) Confirm(node);               // whoever is behind is told by the other
 }
 
 // Once all shards and the door serve under the document: who waits for that may ask here next.
@@ -302,19 +351,20 @@ void Control::Confirm(NodeId node) {
   if (installed_ < view_->epoch()) {
     to_confirm_.insert(node);
   } else {
-    Send(node, 0, TopologyNews{});
+    Send(node, 0, Serving());
   }
 }
 
 void Control::OnInstalled(Epoch epoch) {
   installed_ = std::max(installed_, epoch);
   if (installed_ < view_->epoch()) return;
-  for (NodeId node : std::exchange(to_confirm_, {})) Send(node, 0, TopologyNews{});
+  for (NodeId node : std::exchange(to_confirm_, {})) Send(node, 0, Serving());
 }
 
 void Control::AskWhatServes(NodeId node, Instant now) {
   if (ServesUnder(node) >= view_->epoch() || WasToldLately(node, now)) return;
-  Send(node, 0, TopologyNews{EncodeTopology(view_->topology())});  // whoever has it says so
+  if (takes_deltas_.contains(node)) return Ask(node, TopologyNews::Asks::kNews);
+  SendDocument(node, Epoch());  // whoever has it says so
 }
 
 bool Control::WasToldLately(NodeId node, Instant now) {
@@ -326,40 +376,87 @@ bool Control::WasToldLately(NodeId node, Instant now) {
 
 void Control::Tell(NodeId node, Instant now) {
   if (WasToldLately(node, now)) return;
-  // An empty one says that all here serve under it.
-  const bool whole = epochs_[node] < view_->epoch() || installed_ < view_->epoch();
-  Send(node, 0, TopologyNews{whole ? EncodeTopology(view_->topology()) : std::string()});
+  if (epochs_[node] >= view_->epoch() && installed_ >= view_->epoch()) {
+    return Send(node, 0, Serving());
+  }
+  SendDocument(node, epochs_[node]);
 }
 
-std::optional<Topology> Control::Admit(NodeId from, const std::string& encoded) {
-  absl::StatusOr<Topology> topology = DecodeTopology(encoded);
-  if (!topology.ok()) {
-    out_.rejected.push_back({from, std::string(topology.status().message())});
-    return std::nullopt;
+void Control::SendDocument(NodeId node, Epoch base) {
+  TopologyNews news;
+  news.takes_deltas = true;
+  if (takes_deltas_.contains(node)) {
+    const bool whole = wants_whole_.erase(node) > 0;
+    news.delta = *documents_->Delta(whole ? nullptr : Kept(base), kept_.back());
+  } else {
+    news.topology = kept_.back()->encoded;
   }
-  if (topology->cluster != initial_.cluster || topology->slices != initial_.slices) {
+  Send(node, 0, std::move(news));
+}
+
+DocumentPtr Control::Kept(Epoch epoch) const {
+  const auto it = std::find_if(kept_.begin(), kept_.end(), [&](const DocumentPtr& document) {
+    return document->topology.epoch == epoch;
+  });
+  return it == kept_.end() ? nullptr : *it;
+}
+
+DocumentPtr Control::Admit(NodeId from, absl::StatusOr<DocumentPtr> document) {
+  if (!document.ok()) {
+    out_.rejected.push_back({from, std::string(document.status().message())});
+    return nullptr;
+  }
+  const Topology& topology = (*document)->topology;
+  const Topology& mine = view_->topology();
+  if (topology.cluster != mine.cluster || topology.slices != mine.slices) {
     out_.rejected.push_back({from, "a document of another cluster"});
-    return std::nullopt;
+    return nullptr;
   }
-  return *std::move(topology);
+  return *std::move(document);
 }
 
-void Control::Install(Topology topology) {
-  if (topology.epoch <= view_->epoch()) return;
-  gathering_.Put(Family::kMeta, TopologyKey(), EncodeTopology(topology));
-  const NodeId self = view_->self();
-  const auto before = std::exchange(view_, View::Create(std::move(topology), self));
+void Control::Install(DocumentPtr document, std::optional<NodeId> from) {
+  if (document->topology.epoch <= view_->epoch()) return;
+  gathering_.Put(Family::kMeta, TopologyKey(), document->encoded);
+  kept_.push_back(document);
+  if (kept_.size() > kKeptDocuments) kept_.pop_front();
+  const auto before = std::exchange(view_, View::Create(std::move(document), view_->self()));
   held_.view = view_;
   for (auto& [id, proposal] : proposals_) {
     proposal.proposer->SetKnown(VoterSetsOf(view_->topology()));
   }
+  Spread(*before, from);
+}
+
+void Control::Spread(const View& before, std::optional<NodeId> from) {
+  std::vector<NodeId> to_say;
+  // Both lists ascend.
+  auto tell = [&, taker = takes_deltas_.begin()](NodeId other) mutable {
+    if (other == view_->self() || other == from) return;
+    while (taker != takes_deltas_.end() && *taker < other) ++taker;
+    const bool takes = taker != takes_deltas_.end() && *taker == other;
+    if (from.has_value() && takes) {
+      to_say.push_back(other);
+    } else {
+      SendDocument(other, before.epoch());
+    }
+  };
   // Who is a member no more is to know that.
-  std::set<NodeId> others;
-  for (const View* view : {before.get(), static_cast<const View*>(view_.get())}) {
-    for (const Member& member : view->topology().members) others.insert(member.id);
+  const std::vector<Member>& now = view_->topology().members;
+  auto member = now.begin();
+  for (const Member& former : before.topology().members) {
+    for (; member != now.end() && member->id < former.id; ++member) tell(member->id);
+    if (member != now.end() && member->id == former.id) ++member;
+    tell(former.id);
   }
-  others.erase(self);
-  for (NodeId other : others) Send(other, 0, TopologyNews{EncodeTopology(view_->topology())});
+  for (; member != now.end(); ++member) tell(member->id);
+  for (size_t i = 0; to_say.size() > kSayTo && i < kSayTo; ++i) {
+    std::swap(to_say[i], to_say[i + random_.Below(to_say.size() - i)]);
+  }
+  if (to_say.size() > kSayTo) to_say.resize(kSayTo);
+  for (NodeId other : to_say) {
+    if (epochs_[other] < view_->epoch()) Confirm(other);
+  }
 }
 
 // ------------------------------------------------------------------------------------ order and

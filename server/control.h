@@ -14,6 +14,13 @@
 // No peer is trusted to send a document that is whole: what is not is neither accepted, nor counted
 // as a promise, nor installed.
 //
+// Spreading: whoever made a change sends it to everyone, as a delta from the document before
+// (ring/topology_delta.h). Who got it says to a few others that it serves under it, and those who
+// have missed it ask; so what a node sends for a change does not grow with the cluster, but for the
+// one that made it. Who lacks the base of a delta asks too, with the epoch that it has. What all of
+// that misses, Membership finds (OnEpochOf). Nodes of builds that do not say that they take deltas
+// are sent the whole by everyone.
+//
 // Thread rule: one thread.
 
 #ifndef GYRE_SERVER_CONTROL_H_
@@ -32,6 +39,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/message.h"
+#include "ring/documents.h"
 #include "ring/ids.h"
 #include "ring/random.h"
 #include "ring/register.h"
@@ -45,6 +53,13 @@ namespace gyre {
 // How long an owner of the newest document is waited for before a change is reported as done, so
 // that what the client does next meets nodes that know of it.
 inline constexpr Duration kSpreadPatience = Duration::Seconds(1);
+
+// How many documents a node keeps to make deltas from and to apply them to. Who has missed more is
+// sent the whole. Each takes a few hundred kilobytes where there are a thousand nodes.
+inline constexpr size_t kKeptDocuments = 8;
+
+// To how many nodes one says that it serves under a document, besides who sent it.
+inline constexpr size_t kSayTo = 8;
 
 struct ControlEffects {
   struct Done {
@@ -80,8 +95,9 @@ class Control {
 
   // `initial`: the document of epoch 1, the same on every node; or, at a node that joins, a newer
   // one that was chosen. Of that the voters know, and where they do not, changes are refused here.
+  // `documents` may be shared with others on the same thread.
   Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor, Memory memory,
-          Random random);
+          Random random, std::shared_ptr<Documents> documents = std::make_shared<Documents>());
 
   // What Control needs from the store at start: the newest document that is durable here, and the
   // acceptor's state.
@@ -165,11 +181,24 @@ class Control {
   // Whether the acceptor does.
   bool answers() const { return memory_ == Memory::kWhole && heard_peers_ && !failed_; }
   void BeginLife();
-  void OnNews(NodeId from, Epoch epoch, const std::string& encoded, Instant now);
-  // A document that came from `from`, or nothing, said in `rejected`, where it is malformed or no
+  void OnNews(NodeId from, Epoch epoch, const TopologyNews& news, Instant now);
+  // What came with it, installed; or, where that cannot be, asked for.
+  void TakeNews(NodeId from, const TopologyNews& news, Instant now);
+  // A document that came from `from`, or null, said in `rejected`, where it is malformed or no
   // document of this cluster.
-  std::optional<Topology> Admit(NodeId from, const std::string& encoded);
-  void Install(Topology topology);
+  DocumentPtr Admit(NodeId from, absl::StatusOr<DocumentPtr> document);
+  DocumentPtr Admit(NodeId from, const std::string& encoded) {
+    return Admit(from, documents_->Read(encoded));
+  }
+  // `from`: who sent it; none: it was made here.
+  void Install(DocumentPtr document, std::optional<NodeId> from);
+  // Tells everyone of the newest document, which has been installed.
+  void Spread(const View& before, std::optional<NodeId> from);
+  // The newest document, as a delta where it may be. `base`: of what the node has.
+  void SendDocument(NodeId node, Epoch base);
+  // Null where it is not kept.
+  DocumentPtr Kept(Epoch epoch) const;
+  void Ask(NodeId node, TopologyNews::Asks what);
   // Tells a node that this one serves under the newest document, once it does.
   void Confirm(NodeId node);
   // Sends the newest document to a node that is behind, unless that was done a moment ago.
@@ -181,14 +210,16 @@ class Control {
   // Reports the proposals that everyone has confirmed, or that have waited for long enough.
   void ReportConfirmed(Instant now);
   // Whether every member but the dead is known to serve under it, or a later one.
-  bool Spread(const Topology& topology) const;
+  bool HasSpread(const Topology& topology) const;
 
+  const std::shared_ptr<Documents> documents_;
   std::shared_ptr<const View> view_;
+  std::deque<DocumentPtr> kept_;  // the last few, at most kKeptDocuments; the last is the view's
   Acceptor acceptor_;
   Memory memory_;  // kUnknown or kWhole
   bool began_life_ = false;
   bool heard_peers_ = false;
-  const Topology initial_;  // of epoch 1: what the register holds before the first change
+  const DocumentPtr initial_;  // of epoch 1: what the register holds before the first change
   Random random_;
   uint64_t next_round_ = 1;
   ExchangeId next_exchange_ = 1;
@@ -198,6 +229,9 @@ class Control {
   Epoch installed_;
   std::set<NodeId> to_confirm_;  // once `installed_` is the newest
   std::map<NodeId, Time> told_;  // when a newer document was last sent to whom
+  std::set<NodeId> takes_deltas_;
+  std::set<NodeId> wants_whole_;  // a delta did not fit there
+  std::optional<Time> asked_;     // somebody, for a newer document, when
 
   bool failed_ = false;  // for the life of this object
 

@@ -1,5 +1,6 @@
 #include "server/control.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "gtest/gtest.h"
 #include "ring/rebalance.h"
+#include "ring/topology_delta.h"
 #include "storage/keys.h"
 #include "storage/memory_engine.h"
 
@@ -20,9 +22,9 @@ namespace {
 // The Controls of a cluster of three, their stores, and the messages between them, moved by hand.
 class Council {
  public:
-  Council() {
+  explicit Council(const std::vector<std::string>& names = {"a", "b", "c"}) {
     std::vector<Member> members;
-    for (const char* name : {"a", "b", "c"}) members.push_back({{}, name, name, name, name});
+    for (const std::string& name : names) members.push_back({{}, name, name, name, name});
     initial_ = *InitialTopology("test", 4, members);
     for (const Member& member : initial_.members) Restart(member.id);
   }
@@ -131,6 +133,9 @@ class Council {
         auto [from, envelope] = std::move(wires_.front());
         wires_.pop_front();
         if (silent_.contains(from) || silent_.contains(envelope.to)) continue;
+        if (const auto* news = std::get_if<TopologyNews>(&envelope.message.body)) {
+          news_.push_back({from, envelope.to, *news});
+        }
         seats_.at(envelope.to).control->OnMessage(from, std::move(envelope.message), now_);
         moved = true;
       }
@@ -157,6 +162,40 @@ class Council {
     }
   }
 
+  void Create(const std::string& through, const std::string& table) {
+    Propose(through, ++tokens_ + 1000, table);
+    Settle();
+    for (int i = 0; i < 100 && !done_.contains(tokens_ + 1000); ++i) {
+      Pass(Duration::Millis(100));
+      Settle();
+    }
+    ASSERT_TRUE(done_.contains(tokens_ + 1000));
+    ASSERT_TRUE(done_.at(tokens_ + 1000).ok());
+  }
+
+  struct Sent {
+    NodeId from;
+    NodeId to;
+    TopologyNews news;
+  };
+  // Of the documents that went to a node: whole ones, deltas, and deltas from nothing.
+  struct Carried {
+    size_t plain = 0;
+    size_t deltas = 0;
+    size_t compressed = 0;
+    friend bool operator==(const Carried&, const Carried&) = default;
+  };
+  Carried CarriedTo(const std::string& name) const {
+    Carried carried;
+    for (const Sent& sent : news_) {
+      if (sent.to != Id(name)) continue;
+      if (!sent.news.topology.empty()) ++carried.plain;
+      if (sent.news.delta.empty()) continue;
+      ++(BaseOf(sent.news.delta)->epoch == Epoch() ? carried.compressed : carried.deltas);
+    }
+    return carried;
+  }
+
   struct Seat {
     MemoryEngine engine;
     Standing standing = Standing::kProven;
@@ -175,6 +214,8 @@ class Council {
   std::map<uint64_t, absl::StatusOr<Topology>> done_;
   std::set<uint64_t> unknown_;              // of these, what may still take effect
   std::map<NodeId, uint64_t> good_writes_;  // after which the disk fails
+  std::vector<Sent> news_;                  // that was delivered
+  uint64_t tokens_ = 0;
   uint64_t lives_ = 0;
 };
 
@@ -674,6 +715,166 @@ TEST(Control, ADocumentOfAnotherClusterIsIgnored) {
                             council.now_);
   council.Take(council.Id("b"));
   EXPECT_EQ(council.EpochAt("b"), Epoch(1));
+}
+
+// -------------------------------------------------------------------------------- deltas
+
+TEST(Control, AChangeGoesToWhoTakesThemAsADelta) {
+  Council council;
+  council.Create("a", "cats");
+  EXPECT_EQ(council.CarriedTo("b"), (Council::Carried{2, 0, 0})) << "nobody has said so yet";
+  council.news_.clear();
+  council.Create("a", "dogs");
+  for (const char* name : {"b", "c"}) {
+    EXPECT_EQ(council.CarriedTo(name), (Council::Carried{0, 1, 0})) << name;
+    EXPECT_EQ(council.At(name).view()->topology(), council.At("a").view()->topology());
+  }
+}
+
+// As a node of an older build: it is sent what it knows, by everyone.
+TEST(Control, WhoHasNotSaidThatItTakesDeltasIsSentTheWhole) {
+  Council council;
+  council.Create("a", "cats");
+  council.Create("a", "dogs");
+  for (const char* name : {"a", "b"}) council.At(name).OnPeer(council.Id("c"), false, council.now_);
+  council.news_.clear();
+  council.Create("a", "birds");
+  EXPECT_EQ(council.CarriedTo("b"), (Council::Carried{0, 1, 0}));
+  EXPECT_EQ(council.CarriedTo("c"), (Council::Carried{2, 0, 0}));
+  EXPECT_EQ(council.EpochAt("c"), Epoch(4));
+}
+
+TEST(Control, WhoLacksTheBaseOfADeltaIsSentOneFromWhatItHas) {
+  Council council;
+  council.Create("a", "cats");
+  council.silent_ = {council.Id("c")};
+  council.Create("a", "dogs");
+  council.silent_.clear();
+  council.news_.clear();
+  council.Create("a", "birds");
+  EXPECT_EQ(council.EpochAt("c"), Epoch(4));
+  EXPECT_EQ(council.CarriedTo("c"), (Council::Carried{0, 2, 0}));
+}
+
+TEST(Control, WhoHasMissedMoreThanIsKeptIsSentTheWholeCompressed) {
+  Council council;
+  council.Create("a", "cats");
+  council.silent_ = {council.Id("c")};
+  for (size_t i = 0; i < kKeptDocuments; ++i) council.Create("a", "t" + std::to_string(i));
+  council.silent_.clear();
+  council.news_.clear();
+  council.Pass(Duration::Seconds(1));
+  council.At("a").OnEpochOf(council.Id("c"), Epoch(2), council.now_);
+  council.Settle();
+  EXPECT_EQ(council.EpochAt("c"), council.EpochAt("a"));
+  EXPECT_EQ(council.CarriedTo("c"), (Council::Carried{0, 0, 1}));
+}
+
+// Two builds may write one document with different bytes; or one of them is wrong.
+TEST(Control, WhoHasAnotherBaseOfThatEpochIsSentTheWhole) {
+  Council council;
+  council.Create("a", "cats");
+  TableSpec spec;
+  spec.name = "never-chosen";
+  const Topology other = *CreateTable(council.At("c").view()->topology(), spec);
+  council.At("c").OnMessage(council.Id("b"),
+                            {0, other.epoch, PartitionId(), TopologyNews{EncodeTopology(other)}},
+                            council.now_);
+  council.silent_ = {council.Id("c")};
+  council.Create("a", "dogs");
+  council.silent_.clear();
+  council.Take(council.Id("c"));
+  council.Persist(council.Id("c"));
+  council.wires_.clear();
+  ASSERT_EQ(council.EpochAt("c"), council.EpochAt("a"));
+  council.news_.clear();
+  council.Create("a", "birds");
+  EXPECT_EQ(council.At("c").view()->topology(), council.At("a").view()->topology());
+  EXPECT_EQ(council.CarriedTo("c"), (Council::Carried{0, 1, 1}));
+}
+
+TEST(Control, ADeltaThatIsGarbageIsRejectedAndTheWholeAskedFor) {
+  Council council;
+  council.Create("a", "cats");
+  council.Take(council.Id("b"));
+  council.wires_.clear();
+  council.At("b").OnMessage(council.Id("a"),
+                            {0, Epoch(9), PartitionId(), TopologyNews{"", "garbage", true}},
+                            council.now_);
+  const ControlEffects effects = council.At("b").TakeEffects(council.now_);
+  EXPECT_EQ(effects.rejected.size(), 1u);
+  ASSERT_EQ(effects.sends.size(), 1u);
+  EXPECT_EQ(std::get<TopologyNews>(effects.sends[0].message.body).asks, TopologyNews::Asks::kWhole);
+  EXPECT_EQ(council.EpochAt("b"), Epoch(2));
+}
+
+std::vector<std::string> ManyNames() {
+  std::vector<std::string> names;
+  for (char c = 'a'; c <= 'z'; ++c) names.push_back(std::string(1, c));
+  return names;
+}
+
+TEST(Control, WhoIsToldOfAChangeSaysSoToAFewAndSendsItToNobody) {
+  Council council(ManyNames());
+  council.Create("a", "cats");
+  council.news_.clear();
+  council.Create("a", "dogs");
+  std::map<NodeId, size_t> said;
+  for (const Council::Sent& sent : council.news_) {
+    if (sent.from == council.Id("a")) continue;
+    EXPECT_TRUE(sent.news.topology.empty() && sent.news.delta.empty());
+    ++said[sent.from];
+  }
+  for (const auto& [node, count] : said) EXPECT_LE(count, kSayTo + 1);
+  EXPECT_GT(said.size(), 20u);
+}
+
+TEST(Control, WhoWasNotToldOfAChangeAsksOneThatSaysItServesUnderIt) {
+  Council council(ManyNames());
+  council.Create("a", "cats");
+  council.Pass(Duration::Seconds(1));
+  council.Propose("a", 1, "dogs");
+  std::vector<NodeId> deaf;
+  for (const char* name : {"w", "x", "y", "z"}) deaf.push_back(council.Id(name));
+  // What carries the document from who made it to these four is lost.
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (auto& [id, seat] : council.seats_) {
+      council.Take(id);
+      while (seat.persist.has_value()) {
+        council.Persist(id);
+        moved = true;
+      }
+    }
+    while (!council.wires_.empty()) {
+      auto [from, envelope] = std::move(council.wires_.front());
+      council.wires_.pop_front();
+      const auto* news = std::get_if<TopologyNews>(&envelope.message.body);
+      const bool lost = news != nullptr && !news->delta.empty() && from == council.Id("a") &&
+                        std::count(deaf.begin(), deaf.end(), envelope.to) > 0;
+      if (lost) continue;
+      council.seats_.at(envelope.to)
+          .control->OnMessage(from, std::move(envelope.message), council.now_);
+      moved = true;
+    }
+  }
+  for (const NodeId id : deaf) {
+    EXPECT_EQ(council.seats_.at(id).control->view()->epoch(), Epoch(3)) << id.value();
+  }
+}
+
+TEST(Control, AsksWhatANodeServesUnderWithoutSendingTheDocument) {
+  Council council;
+  council.Create("a", "cats");
+  council.At("a").OnPeer(council.Id("b"), true, council.now_);
+  council.Settle();
+  council.Pass(Duration::Seconds(1));
+  council.news_.clear();
+  ASSERT_EQ(council.At("a").ServesUnder(council.Id("b")), Epoch());
+  council.At("a").AskWhatServes(council.Id("b"), council.now_);
+  council.Settle();
+  EXPECT_EQ(council.At("a").ServesUnder(council.Id("b")), Epoch(2));
+  EXPECT_EQ(council.CarriedTo("b"), Council::Carried());
 }
 
 }  // namespace
