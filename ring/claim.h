@@ -16,11 +16,12 @@
 //
 // Deterministic: the answer depends on the arguments only, not on the order of `members`.
 //
-// Method: a minimum-cost intersection of two matroids (zone rules of each slice; load of each node)
-// by successive shortest augmenting paths (Frank, "A Weighted Matroid Intersection Algorithm",
-// 1981), where a pair that `previous` had costs nothing and any other costs one. Rules 1 to 3 can
-// always be met together since the even fractional placement meets them and the polytope is
-// integral.
+// Method: a hole that a node which lacks load can take as it is, at the cost of one copy that it
+// needs in any case, is given to it. The rest is a minimum-cost intersection of two matroids (zone
+// rules of each slice; load of each node) by successive shortest augmenting paths (Frank, "A
+// Weighted Matroid Intersection Algorithm", 1981), where a pair that `previous` had costs nothing
+// and any other costs one. Rules 1 to 3 can always be met together since the even fractional
+// placement meets them and the polytope is integral.
 //
 // Pure functions; any thread. Well under a second for Q = 4096 and 64 nodes.
 

@@ -179,10 +179,62 @@ uint64_t CountHoles(const SliceTable& table) {
   return holes;
 }
 
+// Nodes that kept all that they had: each pair more that one of them gets costs a copy, whichever
+// it is.
+std::vector<bool> KeptAll(const SliceTable& table) {
+  std::vector<bool> kept(static_cast<size_t>(table.rules().nodes()), true);
+  for (uint32_t slice = 0; slice < table.rules().slices; ++slice) {
+    for (const int node : table.Previous(slice)) {
+      if (node != kHole && !table.Has(slice, node)) kept[static_cast<size_t>(node)] = false;
+    }
+  }
+  return kept;
+}
+
+// Fills the holes that a node which lacks load can take as they are, and that cost one copy
+// wherever they are: no path is cheaper. Always the node that lacks the most, so that few holes
+// are left in the end that nobody can take. Answers how many it filled.
+uint64_t FillDirectly(SliceTable& table) {
+  const std::vector<bool> kept = KeptAll(table);
+  std::vector<int> lacking;
+  for (int node = 0; node < table.rules().nodes(); ++node) {
+    if (kept[static_cast<size_t>(node)] && table.load(node) < table.target(node)) {
+      lacking.push_back(node);
+    }
+  }
+  uint64_t filled = 0;
+  const uint32_t slices = table.rules().slices;
+  for (uint32_t k = 0; k < slices && !lacking.empty(); ++k) {
+    // An odd stride visits each of 2^k slices once, and neighbours apart.
+    const uint32_t slice = k * 0x9e3779b1u % slices;
+    while (table.Has(slice, kHole)) {
+      size_t best = lacking.size();
+      uint32_t best_lacks = 0;
+      for (size_t i = 0; i < lacking.size(); ++i) {
+        // Begins elsewhere each time: of those that lack as much, none is always the first.
+        const size_t at = (i + k) % lacking.size();
+        const int node = lacking[at];
+        const uint32_t lacks = table.target(node) - table.load(node);
+        if (lacks <= best_lacks || table.Has(slice, node)) continue;
+        if (!table.CanReplace(slice, kHole, node)) continue;
+        best = at;
+        best_lacks = lacks;
+      }
+      if (best == lacking.size()) break;
+      table.Replace(slice, kHole, lacking[best]);
+      ++filled;
+      if (best_lacks == 1) lacking.erase(lacking.begin() + static_cast<std::ptrdiff_t>(best));
+      if (lacking.empty()) break;
+    }
+  }
+  return filled;
+}
+
 }  // namespace
 
 void FillHoles(SliceTable& table) {
   uint64_t holes = CountHoles(table);
+  if (holes > 0) holes -= FillDirectly(table);
   if (holes == 0) return;
   PathFinder finder(table);
   for (; holes > 0; --holes) {

@@ -20,6 +20,7 @@ class RankSpreader {
         each_(each),
         nodes_(nodes),
         rank_(rank),
+        picks_(nodes),
         picked_(nodes, 0),
         low_(nodes, 0),
         high_(nodes, 0),
@@ -27,6 +28,7 @@ class RankSpreader {
     std::vector<int> open(nodes, 0);
     for (size_t base = 0; base < owners_.size(); base += each_) {
       ++picked_[At(base, rank_)];
+      picks_[At(base, rank_)].push_back(base);
       for (size_t r = rank_; r < each_; ++r) ++open[At(base, r)];
       Count(base, 1);
     }
@@ -102,13 +104,17 @@ class RankSpreader {
   }
 
   void HandOver(size_t giver, size_t taker) {
-    for (size_t base = 0; base < owners_.size(); base += each_) {
-      if (At(base, rank_) != giver) continue;
+    std::vector<size_t>& given = picks_[giver];
+    for (auto it = given.begin(); it != given.end(); ++it) {
+      const size_t base = *it;
       for (size_t r = rank_ + 1; r < each_; ++r) {
         if (At(base, r) != taker) continue;
         Count(base, -1);
         std::swap(owners_[base + rank_], owners_[base + r]);
         Count(base, 1);
+        given.erase(it);
+        std::vector<size_t>& taken = picks_[taker];
+        taken.insert(std::lower_bound(taken.begin(), taken.end(), base), base);
         return;
       }
     }
@@ -119,7 +125,8 @@ class RankSpreader {
   const size_t each_;
   const size_t nodes_;
   const size_t rank_;
-  std::vector<int> picked_;  // by node: slices where it has this rank
+  std::vector<std::vector<size_t>> picks_;  // by node: where it has this rank, ascending
+  std::vector<int> picked_;  // by node: how many those are to be, once a path is done
   std::vector<int> low_;     // by node: least and most that it is to have
   std::vector<int> high_;
   std::vector<int> alternatives_;  // [a * nodes + b]: slices where a has the rank and b could

@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "ring/member_places.h"
 
 namespace gyre {
 namespace {
@@ -74,7 +75,8 @@ absl::Status ValidateMembers(const Topology& topology) {
   return absl::OkStatus();
 }
 
-absl::Status ValidateFamily(const Topology& topology, const Ownership& family) {
+absl::Status ValidateFamily(const Topology& topology, const MemberPlaces& places,
+                            const Ownership& family) {
   if (family.replicas < 1 || family.replicas > kMaxReplicas) return Broken("N of a family");
   if (family.slices != topology.slices) return Broken("slices of a family");
   const size_t each = static_cast<size_t>(family.effective_replicas());
@@ -88,7 +90,7 @@ absl::Status ValidateFamily(const Topology& topology, const Ownership& family) {
       if (std::find(owners.begin(), owners.begin() + rank, owners[rank]) != owners.begin() + rank) {
         return Broken("an owner named twice in a slice");
       }
-      if (FindMember(topology, owners[rank]) == nullptr) {
+      if (places.Of(owners[rank]) == MemberPlaces::kNone) {
         return Broken("an owner that is no member");
       }
     }
@@ -323,10 +325,10 @@ absl::Status ValidateTopology(const Topology& topology) {
   if (topology.cluster != ClusterIdFromName(topology.cluster_name)) return Broken("cluster id");
   if (!SlicesAreValid(topology.slices)) return Broken("slices");
   if (absl::Status status = ValidateMembers(topology); !status.ok()) return status;
+  const MemberPlaces places(topology.members);
   for (size_t i = 0; i < topology.families.size(); ++i) {
-    if (absl::Status status = ValidateFamily(topology, topology.families[i]); !status.ok()) {
-      return status;
-    }
+    const absl::Status status = ValidateFamily(topology, places, topology.families[i]);
+    if (!status.ok()) return status;
     if (i > 0 && topology.families[i - 1].replicas >= topology.families[i].replicas) {
       return Broken("order of families");
     }

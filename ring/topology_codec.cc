@@ -25,6 +25,7 @@
 #include "absl/strings/str_cat.h"
 #include "ring/bytes.h"
 #include "ring/check.h"
+#include "ring/member_places.h"
 #include "ring/topology.h"
 
 namespace gyre {
@@ -157,11 +158,16 @@ std::string EncodeTopology(const Topology& topology) {
     out.Put(static_cast<uint8_t>(table.quorum));
     out.Put(table.ttl_ms);
   }
+  const MemberPlaces places(topology.members);
   out.Put(static_cast<uint8_t>(topology.families.size()));
   for (const Ownership& family : topology.families) {
     out.Put(static_cast<uint8_t>(family.replicas));
     out.Put(static_cast<uint8_t>(family.effective_replicas()));
-    for (const NodeId owner : family.owners) out.Put(MemberIndex(topology, owner));
+    for (const NodeId owner : family.owners) {
+      const size_t place = places.Of(owner);
+      GYRE_CHECK(place != MemberPlaces::kNone, "owners are members");
+      out.Put(static_cast<uint16_t>(place));
+    }
   }
   out.Put(static_cast<uint32_t>(topology.moves.size()));
   for (const Move& move : topology.moves) {
