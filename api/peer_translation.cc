@@ -60,6 +60,11 @@ absl::StatusOr<Digest> DecodeDigest(std::string_view bytes) {
   return digest;
 }
 
+void EncodeMove(const MoveRef& ref, peer::MovesDue::Move* wire) {
+  wire->set_partition(ref.partition.value());
+  wire->set_since(ref.since.value());
+}
+
 absl::StatusOr<ItemKey> DecodeItem(PartitionId partition, uint32_t table, std::string* key) {
   if (table == 0 || table > std::numeric_limits<uint16_t>::max()) return Malformed("table");
   if (key->empty() || key->size() > kMaxKeyBytes) return Malformed("key");
@@ -295,6 +300,11 @@ struct BodyEncoder {
     wire->set_delta(news.delta);
     wire->set_takes_deltas(news.takes_deltas);
     wire->set_asks(static_cast<uint32_t>(news.asks));
+  }
+  void operator()(const MovesDue& due) const {
+    peer::MovesDue* wire = out->mutable_moves_due();
+    for (const MoveRef& ref : due.filled) EncodeMove(ref, wire->add_filled());
+    for (const MoveRef& ref : due.ends) EncodeMove(ref, wire->add_ends());
   }
   void operator()(const Hint& hint) const {
     peer::Hint* wire = out->mutable_hint();
@@ -604,6 +614,19 @@ absl::StatusOr<PeerBody> DecodeTopologyNews(peer::TopologyNews* wire) {
                       wire->takes_deltas(), static_cast<TopologyNews::Asks>(wire->asks())};
 }
 
+absl::StatusOr<PeerBody> DecodeMovesDue(const peer::MovesDue& wire) {
+  MovesDue due;
+  const auto take = [](const auto& moves, std::vector<MoveRef>* refs) {
+    refs->reserve(static_cast<size_t>(moves.size()));
+    for (const peer::MovesDue::Move& move : moves) {
+      refs->push_back({PartitionId::FromValue(move.partition()), Epoch(move.since())});
+    }
+  };
+  take(wire.filled(), &due.filled);
+  take(wire.ends(), &due.ends);
+  return due;
+}
+
 absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
   if (!InRange(wire->phase(), RegisterPhase::kAccept)) return Malformed("phase");
   RegisterReply reply;
@@ -722,6 +745,8 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
       return DecodeSliceAnswer(partition, wire->mutable_slice_answer());
     case peer::PeerMessage::kDoubt:
       return DecodeDoubt(partition, wire->mutable_doubt());
+    case peer::PeerMessage::kMovesDue:
+      return DecodeMovesDue(wire->moves_due());
     case peer::PeerMessage::kMembership:
       return DecodeMembership(Epoch(wire->epoch()), wire->membership());
     case peer::PeerMessage::BODY_NOT_SET:
@@ -796,6 +821,9 @@ struct BodyBytes {
   size_t operator()(const TopologyNews& news) const {
     return news.topology.size() + news.delta.size();
   }
+  size_t operator()(const MovesDue& due) const {
+    return (due.filled.size() + due.ends.size()) * kRoughDotBytes;
+  }
   size_t operator()(const Failed&) const { return 0; }
   size_t operator()(const Hint& hint) const { return BytesOf(hint.change); }
   size_t operator()(const HintReply&) const { return 0; }
@@ -819,7 +847,7 @@ absl::StatusOr<PeerMessage> DecodePeerMessage(peer::PeerMessage* wire) {
   const PartitionId partition = PartitionId::FromValue(wire->partition());
   const bool about_an_item =
       !wire->has_register_ask() && !wire->has_register_answer() && !wire->has_topology_news();
-  if (wire->has_membership()) {
+  if (wire->has_membership() || wire->has_moves_due()) {
     if (partition != PartitionId() || wire->exchange() != 0) return Malformed("address");
   } else if (partition.replicas() > kMaxReplicas ||
              (about_an_item && !wire->has_refused() && partition == PartitionId())) {

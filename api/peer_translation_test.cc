@@ -230,6 +230,13 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     }
     case 24:
       return Doubt{AnyItem(partition)};
+    case 25: {
+      MovesDue due;
+      for (std::vector<MoveRef>* refs : {&due.filled, &due.ends}) {
+        for (uint64_t i = Word() % 4; i > 0; --i) refs->push_back({AnyPartition(), Epoch(Word())});
+      }
+      return due;
+    }
     default:
       return AnyMembership();
   }
@@ -238,11 +245,12 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
 PeerMessage AnyMessage(size_t kind) {
   const PartitionId partition = AnyPartition();
   PeerMessage message{Word(), Epoch(Word()), partition, AnyBody(kind, partition)};
-  if (auto* membership = std::get_if<MembershipMessage>(&message.body)) {
+  auto* const membership = std::get_if<MembershipMessage>(&message.body);
+  if (membership != nullptr || std::holds_alternative<MovesDue>(message.body)) {
     message.exchange = 0;
     message.partition = PartitionId();
-    membership->epoch = message.epoch;
   }
+  if (membership != nullptr) membership->epoch = message.epoch;
   return message;
 }
 

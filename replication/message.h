@@ -9,6 +9,7 @@
 #ifndef GYRE_REPLICATION_MESSAGE_H_
 #define GYRE_REPLICATION_MESSAGE_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "replication/slice.h"
 #include "ring/ids.h"
 #include "ring/membership_message.h"
+#include "ring/move.h"
 #include "ring/register.h"
 #include "storage/keys.h"
 #include "storage/version/dot.h"
@@ -228,11 +230,30 @@ struct TopologyNews {
   Asks asks = Asks::kNothing;
 };
 
+// To the node that plans (server/movement.h): these moves to the sender may take their next step.
+// Not answered: the document says what came of it.
+struct MovesDue {
+  std::vector<MoveRef> filled = {};  // are to be switched (SwitchMoves)
+  std::vector<MoveRef> ends = {};    // EndMoves
+};
+
 using PeerBody =
     std::variant<Apply, ApplyReply, Fetch, FetchReply, Lookup, LookupReply, ClockAsk, ClockAnswer,
                  Forward, ForwardReply, Refused, RegisterAsk, RegisterAnswer, TopologyNews, Failed,
                  Hint, HintReply, FetchHints, Handoff, CopyAsk, CopyPage, MembershipMessage,
-                 SliceAsk, SliceAnswer, Doubt>;
+                 SliceAsk, SliceAnswer, Doubt, MovesDue>;
+
+// What a message is called in a trace.
+inline const char* MessageName(const PeerBody& body) {
+  static constexpr std::array<const char*, std::variant_size_v<PeerBody>> kNames = {
+      "Apply",          "ApplyReply",   "Fetch",    "FetchReply",   "Lookup",    "LookupReply",
+      "ClockAsk",       "ClockAnswer",  "Forward",  "ForwardReply", "Refused",   "RegisterAsk",
+      "RegisterAnswer", "TopologyNews", "Failed",   "Hint",         "HintReply", "FetchHints",
+      "Handoff",        "CopyAsk",      "CopyPage", "Membership",   "SliceAsk",  "SliceAnswer",
+      "Doubt",          "MovesDue"};
+  static_assert(kNames.back() != nullptr, "each kind has a name");
+  return kNames[body.index()];
+}
 
 struct PeerMessage {
   ExchangeId exchange = 0;

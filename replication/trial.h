@@ -131,12 +131,6 @@ class Trial {
   }
 
   std::string Describe() const {
-    static constexpr std::array<const char*, 25> kBodies = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
-        "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
     std::string text;
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : ", ") + part; };
     if (effects_.stand_ins) add("stand-ins?");
@@ -152,7 +146,7 @@ class Trial {
       add(values);
     }
     for (const auto& [to, body] : effects_.sends) {
-      add(std::string(kBodies.at(body.index())) + ">" + Letter(to));
+      add(std::string(MessageName(body)) + ">" + Letter(to));
     }
     if (effects_.outcome.has_value()) {
       add(Name(*effects_.outcome));

@@ -46,6 +46,13 @@ struct Move {
   friend bool operator==(const Move&, const Move&) = default;
 };
 
+// Which move is meant.
+struct MoveRef {
+  PartitionId partition;
+  Epoch since;  // as the move's
+  friend bool operator==(const MoveRef&, const MoveRef&) = default;
+};
+
 }  // namespace gyre
 
 #endif  // GYRE_RING_MOVE_H_

@@ -95,10 +95,6 @@ struct MoveLimits {
 // The same where it was made before there was a table of some N.
 absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits);
 
-struct MoveRef {
-  PartitionId partition;
-  Epoch since;
-};
 // `to` becomes an owner. Of a move that is not as it was when it began, or is gone, nothing
 // changes. REQUIRES: `to` holds all that `from` had acknowledged before it served under `since`;
 // or, where `from` is dead, all that each of the other owners had (design 3, rule 7).

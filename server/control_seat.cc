@@ -91,13 +91,20 @@ void ControlSeat::Move(Instant now) {
 
 void ControlSeat::OnReady(const Movement::Ready& ready, Instant now) {
   asking_ = false;
-  std::optional<Control::Change> change = movement_->OnWake(
-      *control_->view(), ready, [this](NodeId node) { return control_->ServesUnder(node); },
+  const View& view = *control_->view();
+  Movement::Wish wish = movement_->OnWake(
+      view, ready, [this](NodeId node) { return control_->ServesUnder(node); },
       [this](NodeId node) { return reachable_.contains(node); }, now.monotonic);
   for (NodeId node : movement_->unsaid()) control_->AskWhatServes(node, now);
-  if (!change.has_value()) return;
+  if (wish.tell.has_value()) {
+    std::vector<Envelope> sends;
+    auto& [to, due] = *wish.tell;
+    sends.push_back({to, {0, view.epoch(), PartitionId(), std::move(due)}});
+    peers_->Send(std::move(sends));
+  }
+  if (!wish.change.has_value()) return;
   Begin(
-      *std::move(change),
+      *std::move(wish.change),
       [this](const absl::StatusOr<Topology>& made) {
         movement_->OnProposed(made.status(), MonotonicNow());
       },
@@ -105,7 +112,11 @@ void ControlSeat::OnReady(const Movement::Ready& ready, Instant now) {
 }
 
 void ControlSeat::OnMessage(NodeId from, PeerMessage message, Instant now) {
-  control_->OnMessage(from, std::move(message), now);
+  if (auto* due = std::get_if<MovesDue>(&message.body)) {
+    movement_->OnDue(from, std::move(*due), now.monotonic);
+  } else {
+    control_->OnMessage(from, std::move(message), now);
+  }
 }
 
 Time ControlSeat::Perform(Instant now) {

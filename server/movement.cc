@@ -14,13 +14,13 @@ bool SamePlaces(const std::vector<Member>& a, const std::vector<Member>& b) {
   });
 }
 
-bool Plans(const View& view, Movement::ReachableFn reachable) {
+// Who plans, as this node sees it.
+std::optional<NodeId> PlannerOf(const View& view, Movement::ReachableFn reachable) {
   for (const Member& member : view.topology().members) {
     if (member.state != MemberState::kActive) continue;
-    if (member.id == view.self()) return true;
-    if (reachable(member.id)) return false;
+    if (member.id == view.self() || reachable(member.id)) return member.id;
   }
-  return false;
+  return std::nullopt;
 }
 
 bool Leaves(const View& view) {
@@ -35,8 +35,7 @@ bool IsDead(const View& view, NodeId node) {
 
 // What is due, as one look has it.
 struct Steps {
-  std::vector<MoveRef> ends;
-  std::vector<MoveRef> filled;
+  MovesDue due;
   NodeId self;
   std::optional<uint64_t> life;  // in which this node may vote, where that is another now
   bool plans = false;
@@ -53,12 +52,12 @@ Topology Taken(const Topology& topology, const Steps& steps) {
     next = std::move(made);
     next.epoch = topology.epoch;
   };
-  if (!steps.ends.empty()) take(EndMoves(next, steps.ends));
+  if (!steps.due.ends.empty()) take(EndMoves(next, steps.due.ends));
   if (steps.plan.has_value()) {
     absl::StatusOr<Topology> begun = BeginMoves(next, *steps.plan, steps.limits);
     if (begun.ok()) take(*std::move(begun));  // Aborted: it was planned for another document
   }
-  if (!steps.filled.empty()) take(SwitchMoves(next, steps.filled));
+  if (!steps.due.filled.empty()) take(SwitchMoves(next, steps.due.filled));
   if (steps.life.has_value()) take(SetLife(next, steps.self, *steps.life));
   if (steps.plans) take(ElectVoters(next));
   if (next != topology) next.epoch = NextOf(topology).epoch;
@@ -71,35 +70,86 @@ bool Movement::IsDue(const View& view, Time now) const {
   return !proposing_ && (now >= wake_ || (view.epoch() != seen_ && wake_ > now + options_.busy));
 }
 
-std::optional<Control::Change> Movement::OnWake(const View& view, const Ready& ready,
-                                                ServesUnderFn serves_under, ReachableFn reachable,
-                                                Time now) {
+Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnderFn serves_under,
+                                ReachableFn reachable, Time now) {
   GYRE_CHECK(!proposing_, "one change at a time");
+  const Topology& topology = view.topology();
+  const std::optional<NodeId> planner = PlannerOf(view, reachable);
   Steps steps;
   steps.limits = options_.limits;
-  steps.plans = Plans(view, reachable);
-  steps.ends = MayEnd(view, ready, serves_under, steps.plans);
-  steps.filled = ready.filled;
   steps.self = view.self();
-  if (!IsDead(view, view.self())) steps.life = ready.life;
+  steps.plans = planner == view.self();
+  steps.due = {ready.filled, MayEnd(view, ready, serves_under, steps.plans)};
+  const Member* const self = view.FindMember(view.self());
+  const bool may_vote = self != nullptr && self->state != MemberState::kDead;
+  if (may_vote && ready.life.has_value() && *ready.life != self->life) steps.life = ready.life;
+  Wish wish;
+  const bool some = !steps.due.filled.empty() || !steps.due.ends.empty();
+  const bool overdue = IsOverdue(topology, steps.due, now);
   if (steps.plans) {
-    steps.plan = PlanFor(view.topology());
+    Gather(topology, now, &steps.due);
+    steps.plan = PlanFor(topology);
   } else {
     plan_.reset();  // another node's is followed
+    told_.clear();
+    if (some && !overdue && planner.has_value()) {
+      wish.tell = {*planner, std::exchange(steps.due, {})};
+    }
   }
-  std::optional<Control::Change> change;
-  if (Taken(view.topology(), steps).epoch != view.epoch()) {
-    change = [steps = std::move(steps)](const Topology& topology) -> absl::StatusOr<Topology> {
-      return Taken(topology, steps);
+  const bool own = steps.plans || steps.life.has_value() || (some && !wish.tell.has_value());
+  if (own && Taken(topology, steps).epoch != view.epoch()) {
+    wish.change = [steps = std::move(steps)](const Topology& now_is) -> absl::StatusOr<Topology> {
+      return Taken(now_is, steps);
     };
   } else if (ready.may_depart) {
-    change = DepartFrom(view);
+    wish.change = DepartFrom(view);
   }
+  if (wish.change.has_value()) wish.tell.reset();  // at the next look
   seen_ = view.epoch();
-  proposing_ = change.has_value();
-  const bool busy = proposing_ || !view.topology().moves.empty() || Leaves(view);
+  proposing_ = wish.change.has_value();
+  const bool busy = proposing_ || !topology.moves.empty() || Leaves(view);
   wake_ = now + (busy ? options_.busy : options_.idle);
-  return change;
+  return wish;
+}
+
+void Movement::Gather(const Topology& topology, Time now, MovesDue* due) {
+  for (auto told = told_.begin(); told != told_.end();) {
+    const auto take = [&](const std::vector<MoveRef>& refs, MoveStep step,
+                          std::vector<MoveRef>* into) {
+      bool some = false;
+      for (const MoveRef& ref : refs) {
+        const Move* const move = FindMove(topology, ref.partition);
+        const bool is_so = move != nullptr && move->to == told->first && move->since == ref.since &&
+                           move->step == step;
+        if (is_so) into->push_back(ref);
+        some = some || is_so;
+      }
+      return some;
+    };
+    const auto& [said, when] = told->second;
+    const bool counts = when + options_.patience > now;
+    const bool filled = counts && take(said.filled, MoveStep::kFilling, &due->filled);
+    const bool ends = counts && take(said.ends, MoveStep::kSwitched, &due->ends);
+    told = filled || ends ? std::next(told) : told_.erase(told);
+  }
+}
+
+bool Movement::IsOverdue(const Topology& topology, const MovesDue& due, Time now) {
+  std::map<std::pair<PartitionId, MoveStep>, Time> since;
+  Time first = now;
+  const auto note = [&](const std::vector<MoveRef>& refs, MoveStep step) {
+    for (const MoveRef& ref : refs) {
+      const auto known = due_since_.find({ref.partition, step});
+      const Time when = known == due_since_.end() ? now : known->second;
+      since[{ref.partition, step}] = when;
+      first = std::min(first, when);
+    }
+  };
+  note(due.filled, MoveStep::kFilling);
+  note(due.ends, MoveStep::kSwitched);
+  due_since_ = std::move(since);
+  const auto members = static_cast<int64_t>(topology.members.size());
+  return first + options_.patience + options_.patience_per_member * members <= now;
 }
 
 // Who still serves under the epoch before the switch reads the former owner, whom those behind the
@@ -110,6 +160,7 @@ std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
                                       ServesUnderFn serves_under, bool plans) {
   std::vector<MoveRef> ends;
   unsaid_.clear();
+  if (ready.switched.empty() && !plans) return ends;
   for (const Move& move : view.topology().moves) {
     if (move.step != MoveStep::kSwitched) continue;
     const bool here =

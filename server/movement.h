@@ -1,15 +1,18 @@
-// Movement: this node's part in what moves (ring/rebalance.h). It says when a move to this node may
-// take its next step, and, where this node leaves, when it has nothing left; and one node of the
-// cluster, the first active one that can be reached, plans.
-// The same one sees to it that the voters are those who should vote; each node, that the document
-// says in which life it may. What is due is proposed at
-// once, in one change of the document, and the next one only when that has ended; what comes of it
-// is seen in the view; so any node may do any of this at any time, twice or not at all, and only
-// time is lost.
+// Movement: this node's part in what moves (ring/rebalance.h). One node of the cluster plans: the
+// first active one that can be reached. It begins moves, and sees to it that the voters are those
+// who should vote. Each node finds out when a move to it may take its next step, and tells the one
+// that plans (MovesDue), which takes all that is due in one change of the document: so changes do
+// not grow with the nodes that are filled. Each proposes itself what only it can know: in which
+// life it may vote, and, where it leaves, that it has nothing left; and also its moves' steps,
+// where the one that plans has been told for a while and takes none of them.
+//
+// One change is proposed at a time, and the next one only when that has ended; what comes of it is
+// seen in the view; so any node may do any of this at any time, twice or not at all, and only time
+// is lost.
 //
 // Pure, stepped like Control and on its thread: the performer asks every shard what may step
-// (Shard::MovesToStep, Shard::MayDepart), has OnWake say what to propose to Control, and tells
-// OnProposed how that ended.
+// (Shard::MovesToStep, Shard::MayDepart), has OnWake say what to propose to Control or to tell
+// another node, and tells OnProposed how that ended.
 //
 // Thread rule: one thread.
 
@@ -17,6 +20,7 @@
 #define GYRE_SERVER_MOVEMENT_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -25,6 +29,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "replication/message.h"
 #include "ring/ids.h"
 #include "ring/rebalance.h"
 #include "ring/topology.h"
@@ -39,6 +44,11 @@ struct MovementOptions {
   // of all that is ready is one change of the document, so shorter makes more of them.
   Duration busy = Duration::Millis(500);
   Duration idle = Duration::Seconds(5);
+  // What a node told the one that plans, it proposes itself after so long. Default 5 s, and 20 ms
+  // for each member: less, and many of them at once spoil each other's changes; more, and what is
+  // filled waits, where the one that plans does not hear or does not know of MovesDue.
+  Duration patience = Duration::Seconds(5);
+  Duration patience_per_member = Duration::Millis(20);
   // After a change that could not be made. Default 1 s.
   Duration pause = Duration::Seconds(1);
 };
@@ -61,16 +71,27 @@ class Movement {
   // Whether the shards are to be asked now, and then OnWake.
   bool IsDue(const View& view, Time now) const;
   Time wake() const { return proposing_ ? Time::Never() : wake_; }
-  // What to propose, if anything. REQUIRES: nothing is proposed already.
-  std::optional<Control::Change> OnWake(const View& view, const Ready& ready,
-                                        ServesUnderFn serves_under, ReachableFn reachable,
-                                        Time now);
+  // At most one of the two.
+  struct Wish {
+    std::optional<Control::Change> change = {};            // to propose
+    std::optional<std::pair<NodeId, MovesDue>> tell = {};  // who plans
+  };
+  // REQUIRES: nothing is proposed already.
+  Wish OnWake(const View& view, const Ready& ready, ServesUnderFn serves_under,
+              ReachableFn reachable, Time now);
+  // Another node takes this one for the one that plans. What it says counts for moves to that node,
+  // until it says something else, or for `patience`: it says it at each of its looks.
+  void OnDue(NodeId from, MovesDue due, Time now) { told_[from] = {std::move(due), now}; }
   // Whose word, of what it serves under, a move was last seen to wait for.
   const std::set<NodeId>& unsaid() const { return unsaid_; }
   // How it ended.
   void OnProposed(const absl::Status& status, Time now);
 
  private:
+  // Adds to `due` what others have said of moves as they are now, and forgets the rest.
+  void Gather(const Topology& topology, Time now, MovesDue* due);
+  // Whether some of it has been due for longer than the one that plans is waited for.
+  bool IsOverdue(const Topology& topology, const MovesDue& due, Time now);
   std::vector<MoveRef> MayEnd(const View& view, const Ready& ready, ServesUnderFn serves_under,
                               bool plans);
   std::optional<Plan> PlanFor(const Topology& topology);
@@ -81,6 +102,9 @@ class Movement {
   Time wake_;
   Epoch seen_;  // the view of the last look
   std::set<NodeId> unsaid_;
+  std::map<NodeId, std::pair<MovesDue, Time>> told_;  // by whom: the last that each said, and when
+  // Of the moves to this node that are due at this step: since when.
+  std::map<std::pair<PartitionId, MoveStep>, Time> due_since_;
   // The plan that is being followed, as long as what it rests on stays and no other node plans: it
   // need not be made again for every step.
   std::optional<Plan> plan_;

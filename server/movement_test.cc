@@ -14,7 +14,7 @@
 namespace gyre {
 namespace {
 
-// Node n0's movement, in a cluster of four of which the last has joined just now, or is elsewhere.
+// The movements of a cluster of four, of which the last has joined just now.
 class Mover {
  public:
   Mover() {
@@ -31,18 +31,28 @@ class Mover {
     GYRE_CHECK(next.ok(), "a good change");
     topology_ = *std::move(next);
   }
-  // What `self` proposes now, if anything; it is made.
-  bool Step(const std::string& self, Movement::Ready ready = {}) {
-    now_ = now_ + Duration::Seconds(10);
+  // What `self` wants now, if it is its time.
+  Movement::Wish Look(const std::string& self, Movement::Ready ready = {}) {
+    now_ = now_ + after_;
     const auto view = View::Create(topology_, Id(self));
-    if (!movement_.IsDue(*view, now_)) return false;
-    auto change = movement_.OnWake(
+    if (!movement(self).IsDue(*view, now_)) return {};
+    return movement(self).OnWake(
         *view, ready, [&](NodeId node) { return serves_[node]; },
         [&](NodeId node) { return !unreachable_.contains(node); }, now_);
-    if (!change.has_value()) return false;
-    EXPECT_FALSE(movement_.IsDue(*view, now_ + Duration::Seconds(100))) << "one at a time";
-    Change((*change)(topology_));
-    movement_.OnProposed(absl::OkStatus(), now_);
+  }
+  // What `self` proposes now, if anything, or has the one that plans propose; it is made.
+  bool Step(const std::string& self, Movement::Ready ready = {}) {
+    Movement::Wish wish = Look(self, std::move(ready));
+    if (wish.tell.has_value()) {
+      const std::string planner = FindMember(topology_, wish.tell->first)->name;
+      movement(planner).OnDue(Id(self), wish.tell->second, now_ + after_);
+      return Step(planner);
+    }
+    if (!wish.change.has_value()) return false;
+    const auto view = View::Create(topology_, Id(self));
+    EXPECT_FALSE(movement(self).IsDue(*view, now_ + Duration::Seconds(100))) << "one at a time";
+    Change((*wish.change)(topology_));
+    movement(self).OnProposed(absl::OkStatus(), now_);
     return true;
   }
   // All moves, as ready for what is next.
@@ -65,15 +75,19 @@ class Mover {
   const Topology& topology() const { return topology_; }
   std::map<NodeId, Epoch>& serves() { return serves_; }
   std::set<NodeId>& unreachable() { return unreachable_; }
-  Movement& movement() { return movement_; }
+  Movement& movement(const std::string& name) {
+    return movements_.try_emplace(name, MovementOptions()).first->second;
+  }
   Time now() const { return now_; }
+  void set_after(Duration after) { after_ = after; }
 
  private:
   Topology topology_;
-  Movement movement_{MovementOptions()};
+  std::map<std::string, Movement> movements_;
   std::map<NodeId, Epoch> serves_;
   std::set<NodeId> unreachable_;
   Time now_;
+  Duration after_ = Duration::Seconds(10);  // between two looks
 };
 
 TEST(Movement, TheFirstActiveNodeThatCanBeReachedPlans) {
@@ -159,7 +173,7 @@ TEST(Movement, WhereTheFormerOwnerIsDeadAllOthersAreToRefuseWhatIsOlder) {
     EXPECT_EQ(FindMove(mover.topology(), move.partition) != nullptr,
               view->IsOwner(move.partition, mover.Id(late)));
     if (!view->IsOwner(move.partition, mover.Id(late))) continue;
-    EXPECT_TRUE(mover.movement().unsaid().contains(mover.Id(late)));
+    EXPECT_TRUE(mover.movement("n3").unsaid().contains(mover.Id(late)));
     mover.AllServe();
     mover.Step("n3", mover.AllReady());
     EXPECT_EQ(FindMove(mover.topology(), move.partition), nullptr);
@@ -221,6 +235,77 @@ TEST(Movement, AllThatIsDueIsOneChange) {
   EXPECT_EQ(FindMove(mover.topology(), all.filled[2].partition)->step, MoveStep::kSwitched);
 }
 
+// So that changes do not grow with the nodes that are filled.
+TEST(Movement, WhatIsDueAtSeveralNodesIsOneChangeOfTheOneThatPlans) {
+  Mover mover;
+  mover.Change(AddMember(mover.topology(), {{}, "n4", "z", "n4", "n4", MemberState::kActive, 6}));
+  ASSERT_TRUE(mover.Step(mover.First()));
+  mover.set_after(Duration::Seconds(1));
+  const Movement::Ready all = mover.AllReady();
+  for (const char* taker : {"n3", "n4"}) {
+    Movement::Ready ready;
+    for (const MoveRef& ref : all.filled) {
+      if (FindMove(mover.topology(), ref.partition)->to == mover.Id(taker)) {
+        ready.filled.push_back(ref);
+      }
+    }
+    ASSERT_FALSE(ready.filled.empty());
+    const Movement::Wish wish = mover.Look(taker, ready);
+    EXPECT_FALSE(wish.change.has_value());
+    ASSERT_TRUE(wish.tell.has_value());
+    EXPECT_EQ(wish.tell->first, mover.Id(mover.First()));
+    EXPECT_EQ(wish.tell->second.filled, ready.filled);
+    mover.movement(mover.First()).OnDue(mover.Id(taker), wish.tell->second, mover.now());
+  }
+  ASSERT_TRUE(mover.Step(mover.First()));
+  for (const Move& move : mover.topology().moves) EXPECT_EQ(move.step, MoveStep::kSwitched);
+}
+
+TEST(Movement, ByTheWordOfAnotherNodeThanTheOneItMovesToNothingIsTaken) {
+  Mover mover;
+  ASSERT_TRUE(mover.Step(mover.First()));
+  mover.set_after(Duration::Seconds(1));
+  const Movement::Ready all = mover.AllReady();
+  const std::vector<Move> moves = mover.topology().moves;
+  const auto hear = [&](const std::string& from, MovesDue due) {
+    mover.movement(mover.First()).OnDue(mover.Id(from), std::move(due), mover.now());
+  };
+  hear(mover.First() == "n0" ? "n1" : "n0", {.filled = all.filled});
+  mover.Step(mover.First());
+  EXPECT_TRUE(mover.topology().moves == moves);
+  // Nor by what was said of an earlier move of it, or of the step before.
+  MoveRef earlier = all.filled[0];
+  earlier.since = Epoch(earlier.since.value() - 1);
+  hear("n3", {{earlier}, {all.filled[1]}});
+  mover.Step(mover.First());
+  EXPECT_TRUE(mover.topology().moves == moves);
+  // Nor by what was said long ago: its data may have been lost since.
+  hear("n3", {.filled = all.filled});
+  mover.set_after(Duration::Seconds(6));
+  mover.Step(mover.First());
+  EXPECT_TRUE(mover.topology().moves == moves);
+  hear("n3", {.filled = all.filled});
+  mover.set_after(Duration::Seconds(1));
+  EXPECT_TRUE(mover.Step(mover.First()));
+  EXPECT_FALSE(mover.topology().moves == moves);
+}
+
+// It may be of a build that does not know what it is told, or nobody reaches it but this node.
+TEST(Movement, WhatTheOneThatPlansDoesNotTakeItsNodeProposesAfterAWhile) {
+  Mover mover;
+  mover.set_after(Duration::Millis(600));
+  ASSERT_TRUE(mover.Step(mover.First()));
+  const Movement::Ready all = mover.AllReady();
+  int told = 0;
+  Movement::Wish wish = mover.Look("n3", all);
+  for (; wish.tell.has_value(); wish = mover.Look("n3", all)) ++told;
+  ASSERT_TRUE(wish.change.has_value());
+  EXPECT_GE(told, 8);
+  EXPECT_LE(told, 10) << "5 s and a little";
+  mover.Change((*wish.change)(mover.topology()));
+  for (const Move& move : mover.topology().moves) EXPECT_EQ(move.step, MoveStep::kSwitched);
+}
+
 TEST(Movement, WhoLeavesDepartsOnceItOwnsAndKeepsNothing) {
   Mover mover;
   mover.Change(LeaveMember(mover.topology(), "n3"));
@@ -243,13 +328,13 @@ TEST(Movement, WhoWasToStayMeanwhileDepartsByNoOlderWord) {
   Mover mover;
   mover.Change(LeaveMember(mover.topology(), "n3"));
   const auto view = View::Create(mover.topology(), mover.Id("n3"));
-  auto change = mover.movement().OnWake(
+  const Movement::Wish wish = mover.movement("n3").OnWake(
       *view, {.may_depart = true}, [](NodeId) { return Epoch(); }, [](NodeId) { return true; },
       mover.now());
-  ASSERT_TRUE(change.has_value());
+  ASSERT_TRUE(wish.change.has_value());
   mover.Change(ActivateMember(mover.topology(), "n3"));
   mover.Change(LeaveMember(mover.topology(), "n3"));
-  EXPECT_TRUE(absl::IsAborted((*change)(mover.topology()).status()));
+  EXPECT_TRUE(absl::IsAborted((*wish.change)(mover.topology()).status()));
 }
 
 TEST(Movement, WhoPlansHasAVoterReplacedThatIsGone) {
@@ -302,8 +387,8 @@ TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {
   const auto view = View::Create(mover.topology(), mover.Id(mover.First()));
   const auto serves = [](NodeId) { return Epoch(); };
   const auto reachable = [](NodeId) { return true; };
-  Movement& movement = mover.movement();
-  ASSERT_TRUE(movement.OnWake(*view, {}, serves, reachable, mover.now()).has_value());
+  Movement& movement = mover.movement(mover.First());
+  ASSERT_TRUE(movement.OnWake(*view, {}, serves, reachable, mover.now()).change.has_value());
   movement.OnProposed(absl::UnavailableError("no majority"), mover.now());
   EXPECT_FALSE(movement.IsDue(*view, mover.now() + Duration::Millis(900)));
   EXPECT_TRUE(movement.IsDue(*view, mover.now() + Duration::Millis(1100)));
@@ -313,7 +398,7 @@ TEST(Movement, LooksSoonAfterANewView) {
   Mover mover;
   while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
   const auto view = View::Create(mover.topology(), mover.Id(mover.First()));
-  Movement& movement = mover.movement();
+  Movement& movement = mover.movement(mover.First());
   EXPECT_FALSE(movement.IsDue(*view, mover.now() + Duration::Seconds(1))) << "nothing to do";
   mover.Change(LeaveMember(mover.topology(), "n1"));
   const auto next = View::Create(mover.topology(), view->self());

@@ -311,7 +311,7 @@ class ShardBench {
       hint_scans_.push_back(scan);
     }
     for (const Envelope& send : effects_.sends) {
-      add(Name(send.message.body) + ">" + NameOf(send.to));
+      add(std::string(MessageName(send.message.body)) + ">" + NameOf(send.to));
       last_exchange_[send.to] = send.message.exchange;
     }
     for (const ShardEffects::Reply& reply : effects_.replies) {
@@ -338,7 +338,7 @@ class ShardBench {
     for (int64_t passed = 0; passed < ms; ++passed) {
       Wake(1).CommitAll();
       for (const Envelope& send : effects_.sends) {
-        if (Name(send.message.body) != kind) continue;
+        if (MessageName(send.message.body) != kind) continue;
         ++count;
         shard_->OnMessage(send.to,
                           {send.message.exchange, topology_.epoch, send.message.partition,
@@ -405,15 +405,6 @@ class ShardBench {
   void Show() {
     view_ = View::Create(topology_, Id("a"));
     shard_->OnView(view_, now_);
-  }
-  static std::string Name(const PeerBody& body) {
-    static constexpr const char* kNames[] = {
-        "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-        "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-        "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-        "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
-        "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
-    return kNames[body.index()];
   }
   static std::string Describe(const Outcome& outcome) {
     static constexpr const char* kCodes[] = {

@@ -173,13 +173,15 @@ std::optional<Topology> FlipWorld::Next() const {
   const Movement::Ready ready{ShardAt(Decider()).MovesToStep(MoveStep::kFilling),
                               ShardAt(Decider()).MovesToStep(MoveStep::kSwitched)};
   if (ready.filled.empty() && ready.switched.empty()) return std::nullopt;
-  Movement movement{MovementOptions()};
-  const auto change = movement.OnWake(
+  MovementOptions options;
+  options.patience = options.patience_per_member = Duration();  // it proposes its steps itself
+  Movement movement(options);
+  const Movement::Wish wish = movement.OnWake(
       *View::Create(newest, decider.id), ready,
       [&](NodeId id) { return documents_[seats_[SeatOf(id)].document].epoch; },
       [](NodeId) { return true; }, decider.now.monotonic);
-  if (!change.has_value()) return std::nullopt;
-  absl::StatusOr<Topology> next = (*change)(newest);
+  if (!wish.change.has_value()) return std::nullopt;
+  absl::StatusOr<Topology> next = (*wish.change)(newest);
   GYRE_CHECK(next.ok(), "a step is a sound change");
   if (*next == newest) return std::nullopt;
   return *std::move(next);

@@ -16,6 +16,7 @@ constexpr Duration kLeastDelay = Duration::Micros(100);
 constexpr Duration kMostDelay = Duration::Millis(3);
 constexpr Duration kGossipEvery = Duration::Seconds(1);  // as Membership pings
 constexpr int kFillsAtOnce = 2;
+constexpr uint64_t kMoveRefBytes = 11;
 constexpr uint64_t kFrameBytes = 40;  // of a message besides what it carries
 
 uint64_t BytesOf(const PeerMessage& message, bool* is_register) {
@@ -26,6 +27,9 @@ uint64_t BytesOf(const PeerMessage& message, bool* is_register) {
   if (const auto* answer = std::get_if<RegisterAnswer>(&message.body)) {
     *is_register = true;
     return kFrameBytes + answer->reply.value.size();
+  }
+  if (const auto* due = std::get_if<MovesDue>(&message.body)) {
+    return kFrameBytes + kMoveRefBytes * (due->filled.size() + due->ends.size());
   }
   const auto* news = std::get_if<TopologyNews>(&message.body);
   GYRE_CHECK(news != nullptr, "Control sends nothing else");
@@ -98,8 +102,10 @@ ScaleWorld::Node& ScaleWorld::Start(NodeId id, DocumentPtr initial, DocumentPtr 
   Node* const node = place.get();
   node->id = id;
   node->view = View::Create(std::move(known), id);
-  node->control = std::make_unique<Control>(node->view, initial->topology, AcceptorState{},
-                                            Random(random_.Next()), documents_);
+  node->control =
+      std::make_unique<Control>(node->view, initial->topology, AcceptorState{},
+                                Control::Memory::kWhole, Random(random_.Next()), documents_);
+  node->control->OnHeardPeers();
   node->movement = std::make_unique<Movement>(options_.movement);
   alive_.push_back(id);
   scheduler_.After(Duration::Micros(random_.Between(0, kGossipEvery.micros())),
@@ -257,7 +263,11 @@ void ScaleWorld::Send(Node* from, Envelope envelope) {
   auto message = std::make_shared<PeerMessage>(std::move(envelope.message));
   scheduler_.At(from->uplink + delay, [this, to, from = from->id, message] {
     if (!to->alive) return;
-    to->control->OnMessage(from, std::move(*message), {scheduler_.now(), 0});
+    if (auto* due = std::get_if<MovesDue>(&message->body)) {
+      to->movement->OnDue(from, std::move(*due), scheduler_.now());
+    } else {
+      to->control->OnMessage(from, std::move(*message), {scheduler_.now(), 0});
+    }
     Perform(to);
   });
 }
@@ -282,7 +292,7 @@ void ScaleWorld::LookAtMoves(Node* node) {
   const Instant now = {scheduler_.now(), 0};
   const View& view = *node->control->view();
   if (node->view->epoch() == view.epoch() && node->movement->IsDue(view, now.monotonic)) {
-    std::optional<Control::Change> change = node->movement->OnWake(
+    Movement::Wish wish = node->movement->OnWake(
         view, ReadyOf(node), [node](NodeId id) { return node->control->ServesUnder(id); },
         [this](NodeId id) {
           const Node* const other = Find(id);
@@ -292,12 +302,16 @@ void ScaleWorld::LookAtMoves(Node* node) {
     for (const NodeId unsaid : node->movement->unsaid()) {
       node->control->AskWhatServes(unsaid, now);
     }
-    if (change.has_value()) {
+    if (wish.tell.has_value()) {
+      auto& [to, due] = *wish.tell;
+      Send(node, {to, {0, view.epoch(), PartitionId(), std::move(due)}});
+    }
+    if (wish.change.has_value()) {
       const uint64_t token = ++node->tokens;
       node->proposals[token] = [this, node](const absl::StatusOr<Topology>& made) {
         node->movement->OnProposed(made.status(), scheduler_.now());
       };
-      node->control->Propose(token, *std::move(change), now, Duration());
+      node->control->Propose(token, *std::move(wish.change), now, Duration());
     }
     return Perform(node);
   }

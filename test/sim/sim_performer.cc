@@ -273,14 +273,18 @@ void SimCluster::PerformMovement(int index) {
         ready.switched.push_back(ref);
       }
     }
-    std::optional<Control::Change> change = movement.OnWake(
+    Movement::Wish wish = movement.OnWake(
         view, ready, [&](NodeId other) { return node.node->control().ServesUnder(other); },
         [&](NodeId other) { return reachable(IndexOf(other)); }, now);
     for (NodeId other : movement.unsaid()) {
       node.node->control().AskWhatServes(other, NowAt(node));
     }
     if (!movement.unsaid().empty()) PerformControl(index);
-    if (change.has_value() && !node.left) {
+    if (wish.tell.has_value()) {
+      auto& [to, due] = *wish.tell;
+      Post(index, {to, {0, view.epoch(), PartitionId(), std::move(due)}});
+    }
+    if (wish.change.has_value() && !node.left) {
       const auto done = [this, index](const absl::StatusOr<Topology>& made) {
         SimNode& proposer = nodes_[index];
         Trace(NodeName(proposer.id) + " proposed moves: " + made.status().ToString() +
@@ -288,7 +292,7 @@ void SimCluster::PerformMovement(int index) {
         proposer.node->movement().OnProposed(made.status(), NowAt(proposer).monotonic);
         PerformMovement(index);
       };
-      Propose(index, *std::move(change), done, Duration());
+      Propose(index, *std::move(wish.change), done, Duration());
     }
   }
   ScheduleWake(index, &SimNode::movement_wake, movement.wake(),
@@ -398,13 +402,7 @@ void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& mes
     const NodeId sender = nodes_[from].id;
     if (std::holds_alternative<Fetch>(message.body)) ++node.fetches;
     if (options_.trace) {
-      static constexpr const char* kNames[] = {
-          "Apply",       "ApplyReply",  "Fetch",          "FetchReply",   "Lookup",
-          "LookupReply", "ClockAsk",    "ClockAnswer",    "Forward",      "ForwardReply",
-          "Refused",     "RegisterAsk", "RegisterAnswer", "TopologyNews", "Failed",
-          "Hint",        "HintReply",   "FetchHints",     "Handoff",      "CopyAsk",
-          "CopyPage",    "Membership",  "SliceAsk",       "SliceAnswer",  "Doubt"};
-      Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + kNames[message.body.index()] +
+      Trace(NodeName(sender) + " -> " + NodeName(node.id) + " " + MessageName(message.body) +
             " exchange " + std::to_string(message.exchange) + " partition " +
             std::to_string(message.partition.slice()));
     }
@@ -415,7 +413,11 @@ void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& mes
       node.node->OnMembership(sender, *membership, NowAt(node).monotonic);
       PerformMembership(to);
     } else if (message.partition == PartitionId()) {
-      node.node->control().OnMessage(sender, message, NowAt(node));
+      if (const auto* due = std::get_if<MovesDue>(&message.body)) {
+        node.node->movement().OnDue(sender, *due, NowAt(node).monotonic);
+      } else {
+        node.node->control().OnMessage(sender, message, NowAt(node));
+      }
     } else {
       if (std::holds_alternative<Refused>(message.body)) {
         node.node->control().OnMessage(sender, message, NowAt(node));
