@@ -57,7 +57,7 @@ struct Topology {
   friend bool operator==(const Topology&, const Topology&) = default;
 };
 
-inline constexpr size_t kMaxMembers = 1024;
+inline constexpr size_t kMaxMembers = 16'384;
 inline constexpr size_t kMaxTables = 4096;
 inline constexpr size_t kMaxRemoved = UINT16_MAX;
 inline constexpr size_t kMaxVoters = 7;

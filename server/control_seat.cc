@@ -96,6 +96,13 @@ void ControlSeat::OnReady(const Movement::Ready& ready, Instant now) {
       view, ready, [this](NodeId node) { return control_->ServesUnder(node); },
       [this](NodeId node) { return reachable_.contains(node); }, now.monotonic);
   for (NodeId node : movement_->unsaid()) control_->AskWhatServes(node, now);
+  if (wish.plan) {
+    pool_->Submit(StorePool::ReadLane::kAdmin, [this, made_for = control_->view()](Engine*) {
+      lanes_.front()->Post([this, made_for, plan = MakePlan(made_for->topology())](Instant then) {
+        movement_->OnPlan(made_for->topology(), plan, then.monotonic);
+      });
+    });
+  }
   if (wish.tell.has_value()) {
     std::vector<Envelope> sends;
     auto& [to, due] = *wish.tell;

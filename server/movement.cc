@@ -89,6 +89,8 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
   if (steps.plans) {
     Gather(topology, now, &steps.due);
     steps.plan = PlanFor(topology);
+    wish.plan = !steps.plan.has_value() && !planning_ && !topology.families.empty();
+    planning_ = planning_ || wish.plan;
   } else {
     plan_.reset();  // another node's is followed
     told_.clear();
@@ -189,15 +191,21 @@ std::vector<MoveRef> Movement::MayEnd(const View& view, const Ready& ready,
   return ends;
 }
 
-std::optional<Plan> Movement::PlanFor(const Topology& topology) {
-  if (topology.families.empty()) return std::nullopt;
+std::optional<Plan> Movement::PlanFor(const Topology& topology) const {
   if (!plan_.has_value() || plan_->targets.size() != topology.families.size() ||
       !SamePlaces(planned_for_, topology.members)) {
-    plan_ = MakePlan(topology);
-    planned_for_ = topology.members;
+    return std::nullopt;
   }
-  plan_->epoch = topology.epoch;
-  return plan_;
+  std::optional<Plan> plan = plan_;
+  plan->epoch = topology.epoch;
+  return plan;
+}
+
+void Movement::OnPlan(const Topology& made_for, Plan plan, Time now) {
+  planning_ = false;
+  plan_ = std::move(plan);
+  planned_for_ = made_for.members;
+  wake_ = std::min(wake_, now);
 }
 
 // What the shards said they said of this view: who was to stay meanwhile may keep something again.

@@ -12,7 +12,8 @@
 //
 // Pure, stepped like Control and on its thread: the performer asks every shard what may step
 // (Shard::MovesToStep, Shard::MayDepart), has OnWake say what to propose to Control or to tell
-// another node, and tells OnProposed how that ended.
+// another node, and tells OnProposed how that ended. A plan takes long where there are many nodes,
+// and so is made elsewhere: OnWake says that it is wanted, and OnPlan brings it.
 //
 // Thread rule: one thread.
 
@@ -71,14 +72,17 @@ class Movement {
   // Whether the shards are to be asked now, and then OnWake.
   bool IsDue(const View& view, Time now) const;
   Time wake() const { return proposing_ ? Time::Never() : wake_; }
-  // At most one of the two.
+  // At most one of the first two.
   struct Wish {
     std::optional<Control::Change> change = {};            // to propose
     std::optional<std::pair<NodeId, MovesDue>> tell = {};  // who plans
+    bool plan = false;  // beside them: MakePlan of the view, on whatever thread, and then OnPlan
   };
   // REQUIRES: nothing is proposed already.
   Wish OnWake(const View& view, const Ready& ready, ServesUnderFn serves_under,
               ReachableFn reachable, Time now);
+  // What OnWake has wanted. `made_for`: the document.
+  void OnPlan(const Topology& made_for, Plan plan, Time now);
   // Another node takes this one for the one that plans. What it says counts for moves to that node,
   // until it says something else, or for `patience`: it says it at each of its looks.
   void OnDue(NodeId from, MovesDue due, Time now) { told_[from] = {std::move(due), now}; }
@@ -94,7 +98,8 @@ class Movement {
   bool IsOverdue(const Topology& topology, const MovesDue& due, Time now);
   std::vector<MoveRef> MayEnd(const View& view, const Ready& ready, ServesUnderFn serves_under,
                               bool plans);
-  std::optional<Plan> PlanFor(const Topology& topology);
+  // The plan that is followed, where it is one for these members.
+  std::optional<Plan> PlanFor(const Topology& topology) const;
   static std::optional<Control::Change> DepartFrom(const View& view);
 
   const MovementOptions options_;
@@ -108,6 +113,7 @@ class Movement {
   // The plan that is being followed, as long as what it rests on stays and no other node plans: it
   // need not be made again for every step.
   std::optional<Plan> plan_;
+  bool planning_ = false;  // one is being made
   std::vector<Member> planned_for_;
 };
 

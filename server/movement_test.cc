@@ -36,9 +36,17 @@ class Mover {
     now_ = now_ + after_;
     const auto view = View::Create(topology_, Id(self));
     if (!movement(self).IsDue(*view, now_)) return {};
-    return movement(self).OnWake(
-        *view, ready, [&](NodeId node) { return serves_[node]; },
-        [&](NodeId node) { return !unreachable_.contains(node); }, now_);
+    const auto look = [&] {
+      return movement(self).OnWake(
+          *view, ready, [&](NodeId node) { return serves_[node]; },
+          [&](NodeId node) { return !unreachable_.contains(node); }, now_);
+    };
+    Movement::Wish wish = look();
+    if (wish.plan && plans_at_once_) {
+      movement(self).OnPlan(topology_, MakePlan(topology_), now_);
+      if (!wish.change.has_value()) return look();
+    }
+    return wish;
   }
   // What `self` proposes now, if anything, or has the one that plans propose; it is made.
   bool Step(const std::string& self, Movement::Ready ready = {}) {
@@ -48,6 +56,10 @@ class Mover {
       movement(planner).OnDue(Id(self), wish.tell->second, now_ + after_);
       return Step(planner);
     }
+    return Make(self, wish);
+  }
+  // Makes the change that `self` has proposed, if any.
+  bool Make(const std::string& self, const Movement::Wish& wish) {
     if (!wish.change.has_value()) return false;
     const auto view = View::Create(topology_, Id(self));
     EXPECT_FALSE(movement(self).IsDue(*view, now_ + Duration::Seconds(100))) << "one at a time";
@@ -80,6 +92,7 @@ class Mover {
   }
   Time now() const { return now_; }
   void set_after(Duration after) { after_ = after; }
+  void set_plans_at_once(bool at_once) { plans_at_once_ = at_once; }
 
  private:
   Topology topology_;
@@ -88,6 +101,7 @@ class Mover {
   std::set<NodeId> unreachable_;
   Time now_;
   Duration after_ = Duration::Seconds(10);  // between two looks
+  bool plans_at_once_ = true;
 };
 
 TEST(Movement, TheFirstActiveNodeThatCanBeReachedPlans) {
@@ -119,6 +133,32 @@ TEST(Movement, WhoPlansAgainAfterAnotherOneMakesAnotherPlan) {
   mover.Change(moved);
   mover.unreachable().insert(first);
   EXPECT_FALSE(mover.Step(mover.Other())) << "nothing is left to move";
+}
+
+// On another thread, which takes its time.
+TEST(Movement, OnePlanIsWantedAtATimeAndAnotherOneWhereItCameTooLate) {
+  Mover mover;
+  mover.set_plans_at_once(false);
+  Movement& movement = mover.movement(mover.First());
+  const Topology early = mover.topology();
+  EXPECT_TRUE(mover.Look(mover.First()).plan);
+  mover.Change(AddMember(mover.topology(), {{}, "n4", "z", "n4", "n4", MemberState::kActive, 6}));
+  for (int looks = 0; looks < 4; ++looks) {  // it has n4 vote meanwhile
+    const Movement::Wish wish = mover.Look(mover.First());
+    EXPECT_FALSE(wish.plan) << "one is being made";
+    mover.Make(mover.First(), wish);
+  }
+  movement.OnPlan(early, MakePlan(early), mover.now());
+  const Movement::Wish late = mover.Look(mover.First());
+  EXPECT_TRUE(late.plan) << "that was without n4";
+  EXPECT_FALSE(late.change.has_value());
+  movement.OnPlan(mover.topology(), MakePlan(mover.topology()), mover.now());
+  EXPECT_TRUE(movement.IsDue(*View::Create(mover.topology(), mover.Id(mover.First())), mover.now()))
+      << "at once";
+  const Movement::Wish wish = mover.Look(mover.First());
+  EXPECT_FALSE(wish.plan);
+  EXPECT_TRUE(mover.Make(mover.First(), wish));
+  EXPECT_FALSE(mover.topology().moves.empty());
 }
 
 TEST(Movement, AllStepsBringTheClusterToRest) {
@@ -239,7 +279,7 @@ TEST(Movement, AllThatIsDueIsOneChange) {
 TEST(Movement, WhatIsDueAtSeveralNodesIsOneChangeOfTheOneThatPlans) {
   Mover mover;
   mover.Change(AddMember(mover.topology(), {{}, "n4", "z", "n4", "n4", MemberState::kActive, 6}));
-  ASSERT_TRUE(mover.Step(mover.First()));
+  while (mover.topology().moves.empty()) ASSERT_TRUE(mover.Step(mover.First()));
   mover.set_after(Duration::Seconds(1));
   const Movement::Ready all = mover.AllReady();
   for (const char* taker : {"n3", "n4"}) {
@@ -388,6 +428,7 @@ TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {
   const auto serves = [](NodeId) { return Epoch(); };
   const auto reachable = [](NodeId) { return true; };
   Movement& movement = mover.movement(mover.First());
+  movement.OnPlan(mover.topology(), MakePlan(mover.topology()), mover.now());
   ASSERT_TRUE(movement.OnWake(*view, {}, serves, reachable, mover.now()).change.has_value());
   movement.OnProposed(absl::UnavailableError("no majority"), mover.now());
   EXPECT_FALSE(movement.IsDue(*view, mover.now() + Duration::Millis(900)));

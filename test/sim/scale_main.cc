@@ -8,7 +8,7 @@
 // the most loaded node is over the mean is a figure: zones of unequal size make it more than 5 %.
 // Ends with one line:
 //
-//   gyre-scale: nodes=N joins=J leaves=L deaths=D slices=Q plan_ms=T virtual_s=S epochs=E
+//   gyre-scale: nodes=N joins=J leaves=L deaths=D slices=Q plan_ms=T look_ms=T virtual_s=S epochs=E
 //       bytes_per_node_per_change=B news_bytes_per_node_per_change=W most_bytes_per_change=M
 //       document_bytes=D moves=V min_moves=F ratio=R spread=P zones_shared=0 in_force=I
 //       missed_quorums=0 digest=D
@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
   const double ratio = static_cast<double>(figures.moves) /
                        static_cast<double>(std::max<uint64_t>(1, figures.min_moves));
   std::printf(
-      "gyre-scale: nodes=%d joins=%d leaves=%d deaths=%d slices=%u plan_ms=%.0f "
+      "gyre-scale: nodes=%d joins=%d leaves=%d deaths=%d slices=%u plan_ms=%.0f look_ms=%.1f "
       "virtual_s=%.0f epochs=%" PRIu64
       " bytes_per_node_per_change=%.0f "
       "news_bytes_per_node_per_change=%.0f most_bytes_per_change=%.0f "
@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
       " ratio=%.3f spread=%.1f zones_shared=%" PRIu64 " in_force=%" PRIu64
       " missed_quorums=%" PRIu64 " digest=%016" PRIx64 "\n",
       options.nodes, options.joins, options.leaves, options.deaths, options.slices, figures.plan_ms,
-      static_cast<double>(world.now().micros()) / 1e6, figures.epochs, all, news,
+      figures.look_ms, static_cast<double>(world.now().micros()) / 1e6, figures.epochs, all, news,
       static_cast<double>(figures.most_bytes) / changes, figures.document_bytes, figures.moves,
       figures.min_moves, ratio, figures.spread_percent, figures.zones_shared, figures.most_in_force,
       figures.missed_quorums, world.digest());

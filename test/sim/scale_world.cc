@@ -17,7 +17,8 @@ constexpr Duration kMostDelay = Duration::Millis(3);
 constexpr Duration kGossipEvery = Duration::Seconds(1);  // as Membership pings
 constexpr int kFillsAtOnce = 2;
 constexpr uint64_t kMoveRefBytes = 11;
-constexpr uint64_t kFrameBytes = 40;  // of a message besides what it carries
+constexpr Duration kPlanTakes = Duration::Seconds(1);  // of virtual time
+constexpr uint64_t kFrameBytes = 40;                   // of a message besides what it carries
 
 uint64_t BytesOf(const PeerMessage& message, bool* is_register) {
   if (const auto* ask = std::get_if<RegisterAsk>(&message.body)) {
@@ -292,6 +293,7 @@ void ScaleWorld::LookAtMoves(Node* node) {
   const Instant now = {scheduler_.now(), 0};
   const View& view = *node->control->view();
   if (node->view->epoch() == view.epoch() && node->movement->IsDue(view, now.monotonic)) {
+    const auto began = std::chrono::steady_clock::now();
     Movement::Wish wish = node->movement->OnWake(
         view, ReadyOf(node), [node](NodeId id) { return node->control->ServesUnder(id); },
         [this](NodeId id) {
@@ -299,8 +301,17 @@ void ScaleWorld::LookAtMoves(Node* node) {
           return other != nullptr && other->alive;
         },
         now.monotonic);
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
+    figures_.look_ms = std::max(figures_.look_ms, took.count());
     for (const NodeId unsaid : node->movement->unsaid()) {
       node->control->AskWhatServes(unsaid, now);
+    }
+    if (wish.plan) {
+      auto plan = std::make_shared<Plan>(MakePlan(view.topology()));
+      scheduler_.After(kPlanTakes, [this, node, plan, made_for = node->control->view()] {
+        node->movement->OnPlan(made_for->topology(), std::move(*plan), scheduler_.now());
+        Perform(node);
+      });
     }
     if (wish.tell.has_value()) {
       auto& [to, due] = *wish.tell;

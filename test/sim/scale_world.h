@@ -51,6 +51,7 @@ class ScaleWorld {
   };
   struct Figures {
     double plan_ms = 0;  // wall clock: one plan for all of the changes at once
+    double look_ms = 0;  // wall clock: the longest look of a Movement, which is on a loop's thread
     uint64_t epochs = 0;
     uint64_t news_bytes = 0;      // that spread the documents, over all nodes
     uint64_t register_bytes = 0;  // by which they were chosen

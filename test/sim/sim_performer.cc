@@ -280,6 +280,14 @@ void SimCluster::PerformMovement(int index) {
       node.node->control().AskWhatServes(other, NowAt(node));
     }
     if (!movement.unsaid().empty()) PerformControl(index);
+    if (wish.plan) {
+      AtNode(index, Duration::Millis(1),
+             [this, made_for = node.node->control().view()](SimNode& n) {
+               n.node->movement().OnPlan(made_for->topology(), MakePlan(made_for->topology()),
+                                         NowAt(n).monotonic);
+               PerformMovement(IndexOf(n.id));
+             });
+    }
     if (wish.tell.has_value()) {
       auto& [to, due] = *wish.tell;
       Post(index, {to, {0, view.epoch(), PartitionId(), std::move(due)}});
