@@ -28,7 +28,7 @@ struct ClockAnswerLimits {
   // Dots and bytes of records an answer. Larger ones spend fewer rounds, smaller ones hold a
   // shard's loop for less time; an answer holds at least one record however large.
   uint64_t max_dots = 1024;
-  size_t max_bytes = 1 << 20;
+  size_t max_bytes = 1 << 18;
 };
 
 // DATA_LOSS where the partition's state is damaged, or what the log adds to it.

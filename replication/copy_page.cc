@@ -14,6 +14,8 @@
 namespace gyre {
 namespace {
 
+constexpr size_t kRoughRowBytes = 32;
+
 // The first key behind `key`.
 std::string Behind(std::string key) {
   key.push_back('\0');
@@ -148,6 +150,21 @@ absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const Cop
 }
 
 }  // namespace
+
+size_t BytesIn(const std::vector<ExplainedRecord>& items) {
+  size_t bytes = 0;
+  for (const ExplainedRecord& one : items) {
+    bytes += kRoughRowBytes + one.item.key.size();
+    for (const Version& version : one.record->versions) bytes += version.value.view().size();
+  }
+  return bytes;
+}
+
+size_t BytesIn(const CopyPage& page) {
+  size_t bytes = BytesIn(page.items);
+  for (const LogRow& row : page.log) bytes += kRoughRowBytes + row.item.key.size();
+  return bytes;
+}
 
 absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId partition,
                                        const CopyAsk& ask, const CopyPageLimits& limits) {

@@ -32,8 +32,11 @@ struct CopyPageLimits {
   // Records or log entries a page, and bytes of them. Larger ones spend fewer rounds, smaller ones
   // hold a shard's loop for less time; a page holds at least one record however large.
   size_t max_rows = 1024;
-  size_t max_bytes = 1 << 20;
+  size_t max_bytes = 1 << 18;
 };
+// Of keys and values, and a little for each row.
+size_t BytesIn(const std::vector<ExplainedRecord>& items);
+size_t BytesIn(const CopyPage& page);
 
 // INVALID_ARGUMENT when the question's cursor is none of the partition's; DATA_LOSS when the
 // partition's state is damaged, or what the log adds to it.

@@ -1,16 +1,19 @@
-// CopyPace: how many whole copies of partitions a shard takes at once, and gives at once, by how
-// its clients fare meanwhile. The signal is the 99th percentile of how long their requests took,
-// against that of times without copies: additive increase while it is near, and multiplicative
-// decrease where it is not (Chiu and Jain, "Analysis of the Increase and Decrease Algorithms",
-// 1989). One copy always goes on, for a cluster that is too small gets slower by waiting. Both ends
-// of a copy have a pace, so the slower one of the two counts.
+// CopyPace: how much a shard copies of whole partitions, taken and given, by how its clients fare
+// meanwhile. The signal is the 99th percentile of how long their requests take: one request in a
+// hundred may take longer than a bound, which is a multiple of that percentile in times without
+// copies. The pace falls with each that does and rises with a hundred that do not, so that it comes
+// to rest where one in a hundred does (stochastic approximation of a quantile: Robbins and Monro,
+// "A Stochastic Approximation Method", 1951).
+//
+// The pace is in bytes a second: after each page copies rest until it is kept. They never stand
+// still, for a cluster that is too small gets slower by waiting. Both ends of a copy have a pace,
+// so the slower one of the two counts.
 //
 // Pure; one thread.
 
 #ifndef GYRE_SERVER_COPY_PACE_H_
 #define GYRE_SERVER_COPY_PACE_H_
 
-#include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <vector>
@@ -19,43 +22,59 @@
 
 namespace gyre {
 
+// A rest that is shorter than this is made up for by the next one: timers cost as well.
+inline constexpr Duration kLeastRest = Duration::Millis(5);
+
 struct CopyPaceOptions {
-  // At first, and at most. Defaults 2 and 8. Each holds a snapshot of the giver's store, which
-  // keeps what is deleted meanwhile on its disk.
-  size_t first = 2;
-  size_t most = 8;
-  // Of so many requests one percentile is taken, or of those in so long. Defaults 200 and 5 s.
-  // Fewer, and it is one slow request; more, and clients wait until the pace follows.
+  // Copies under way at once, taken and given each. Default 2. Each holds a snapshot of the giver's
+  // store, which keeps what is deleted meanwhile on its disk.
+  size_t at_once = 2;
+  // Bytes a second, at first, at least and at most. Defaults 256 KiB, 128 KiB and 256 MiB.
+  double first = 256 << 10;
+  double least = 128 << 10;
+  double most = 256 << 20;
+  // The pace changes once in so long: at most to a half, and by a fifth upwards. Default 250 ms.
+  // Shorter, and one slow moment of a disk ends all copies; longer, and clients wait until the pace
+  // follows.
+  Duration interval = Duration::Millis(250);
+  // Of so many requests without copies one percentile is taken, or of those in so long. Defaults
+  // 200 and 5 s; fewer than 20 tell nothing.
   size_t requests = 200;
-  Duration interval = Duration::Seconds(5);
-  // Fewer than these tell nothing: hardly anybody is served, and so nobody is slowed down. Default
-  // 20.
-  size_t least_requests = 20;
-  // Times the percentile without copies, and what is quick enough in any case. Defaults 2 and 5 ms.
-  int64_t most_times = 2;
+  Duration usual_interval = Duration::Seconds(5);
+  // The bound: times the percentile without copies, and what is quick enough in any case. Defaults
+  // 2 and 5 ms.
+  double most_times = 2;
   Duration quick = Duration::Millis(5);
+  // What that percentile is taken for as long as it is not known, as at a node that has just
+  // started. Default 10 ms.
+  Duration unknown = Duration::Millis(10);
+  // Of a rest. Default 2 s.
+  Duration longest_rest = Duration::Seconds(2);
 };
 
 class CopyPace {
  public:
-  explicit CopyPace(CopyPaceOptions options)
-      : options_(options), copies_(std::min(options.first, options.most)) {}
+  explicit CopyPace(CopyPaceOptions options) : options_(options), pace_(options.first) {}
 
-  // A client's request has ended. `copying`: copies are under way, in either direction.
-  void OnRequest(Duration took, bool copying, Time now);
-  // How many may be under way now.
-  size_t copies(Time now);
+  // A client's request has ended. `moving`: copies were under way somewhere, of which it may have
+  // been slower.
+  void OnRequest(Duration took, bool moving, Time now);
+  size_t copies() const { return options_.at_once; }
+  // After a page of so many bytes: before the next one.
+  Duration RestAfter(size_t bytes, Time now);
 
  private:
-  void EndInterval(Time now);
-  Duration Percentile();
+  void Follow(Time now);
+  void EndUsual(Time now);
 
   const CopyPaceOptions options_;
-  size_t copies_;
-  std::vector<Duration> took_;  // in this interval
-  bool copied_ = false;         // for some of it
-  Time ends_at_;
-  std::optional<Duration> usual_;  // percentile of intervals without copies, the last ones most
+  double pace_;  // bytes a second
+  Time follows_at_;
+  size_t served_ = 0;              // while copies were under way, since the pace last changed
+  size_t slow_ = 0;                // of those
+  std::optional<Duration> usual_;  // the percentile without copies, the last ones count most
+  std::vector<Duration> took_;     // without copies, since then
+  Time usual_ends_;
 };
 
 }  // namespace gyre

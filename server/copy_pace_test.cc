@@ -9,70 +9,110 @@ namespace {
 
 class Copying {
  public:
-  // So many intervals, each of whose requests take so long but for two in a hundred.
-  size_t Serve(int intervals, Duration usual, Duration slow, bool copying) {
-    for (int i = 0; i < intervals * 200; ++i) {
-      now_ = now_ + Duration::Millis(1);
-      pace_.OnRequest(i % 50 == 0 ? slow : usual, copying, now_);
+  // 200 requests a second for so long, of which so many in a hundred are slow.
+  void Serve(Duration time, Duration usual, Duration slow, int percent, bool moving) {
+    for (const Time end = now_ + time; now_ < end; ++served_) {
+      now_ = now_ + Duration::Millis(5);
+      const bool is_slow = served_ % 100 * percent / 100 != (served_ % 100 + 1) * percent / 100;
+      pace_.OnRequest(is_slow ? slow : usual, moving, now_);
     }
-    return pace_.copies(now_);
   }
-  size_t Wait(Duration time) {
-    now_ = now_ + time;
-    return pace_.copies(now_);
-  }
+  void Wait(Duration time) { now_ = now_ + time; }
+  // After a page of 256 KiB.
+  Duration rest() { return pace_.RestAfter(1 << 18, now_); }
 
  private:
   CopyPace pace_{CopyPaceOptions()};
   Time now_ = Time() + Duration::Seconds(100);
+  int served_ = 0;
 };
 
 constexpr Duration kQuick = Duration::Millis(1);
+constexpr Duration kSlow = Duration::Millis(17);
+// At the first pace, the quickest and the slowest.
+constexpr Duration kFirst = Duration::Seconds(1);
+constexpr Duration kLeast = Duration::Micros(976);
+constexpr Duration kMost = Duration::Seconds(2);
 
-TEST(CopyPace, WhileClientsFareAsBeforeThereAreMoreAndMore) {
+// Whose slowest two in a hundred take 8 ms where nothing moves, so that the bound is 16 ms.
+Copying Usual() {
   Copying copying;
-  copying.Serve(3, kQuick, Duration::Millis(8), false);
-  const size_t first = copying.Serve(1, kQuick, Duration::Millis(15), true);
-  EXPECT_GT(first, 2u);
-  EXPECT_EQ(copying.Serve(1, kQuick, Duration::Millis(15), true), first + 1);
-  EXPECT_EQ(copying.Serve(20, kQuick, Duration::Millis(15), true), 8u);
+  copying.Serve(Duration::Seconds(10), kQuick, Duration::Millis(8), 2, false);
+  return copying;
 }
 
-TEST(CopyPace, WhereTheSlowestAreSlowedDownThereAreHalfAsMany) {
-  Copying copying;
-  copying.Serve(3, kQuick, Duration::Millis(8), false);
-  ASSERT_EQ(copying.Serve(20, kQuick, Duration::Millis(15), true), 8u);
-  EXPECT_EQ(copying.Serve(1, kQuick, Duration::Millis(17), true), 4u);
-  EXPECT_EQ(copying.Serve(1, kQuick, Duration::Millis(17), true), 2u);
-  EXPECT_EQ(copying.Serve(5, kQuick, Duration::Millis(17), true), 1u) << "one always goes on";
+TEST(CopyPace, WhileClientsFareAsBeforeTheyGetFasterAndFaster) {
+  Copying copying = Usual();
+  EXPECT_EQ(copying.rest(), kFirst);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(15), 50, true);
+  EXPECT_EQ(copying.rest(), kLeast);
+}
+
+TEST(CopyPace, WhereMoreThanOneInAHundredIsSlowedDownCopiesRest) {
+  Copying copying = Usual();
+  copying.Serve(Duration::Seconds(20), kQuick, kQuick, 0, true);
+  ASSERT_EQ(copying.rest(), kLeast);
+  copying.Serve(Duration::Seconds(1), kQuick, kSlow, 50, true);
+  EXPECT_GE(copying.rest(), kLeast * 8) << "halved at each interval";
+  EXPECT_LE(copying.rest(), kLeast * 32);
+  copying.Serve(Duration::Seconds(5), kQuick, kSlow, 50, true);
+  EXPECT_EQ(copying.rest(), kMost) << "and it goes on";
+}
+
+TEST(CopyPace, OneInAHundredMayBeSlowAndTwoMayNot) {
+  Copying copying = Usual();
+  copying.Serve(Duration::Seconds(60), kQuick, kSlow, 2, true);
+  EXPECT_GT(copying.rest(), kFirst);
+  copying.Serve(Duration::Seconds(60), kQuick, kSlow, 0, true);
+  EXPECT_EQ(copying.rest(), kLeast);
 }
 
 TEST(CopyPace, WhatIsQuickEnoughSlowsNobodyDown) {
   Copying copying;
-  copying.Serve(3, Duration::Micros(200), Duration::Micros(500), false);
-  EXPECT_EQ(copying.Serve(20, Duration::Micros(200), Duration::Millis(5), true), 8u);
-  EXPECT_EQ(copying.Serve(1, Duration::Micros(200), Duration::Millis(6), true), 4u);
+  const Duration usual = Duration::Micros(200);
+  copying.Serve(Duration::Seconds(10), usual, Duration::Micros(500), 2, false);
+  copying.Serve(Duration::Seconds(20), usual, Duration::Millis(5), 50, true);
+  EXPECT_EQ(copying.rest(), kLeast);
+  copying.Serve(Duration::Seconds(1), usual, Duration::Millis(6), 50, true);
+  EXPECT_GT(copying.rest(), kLeast * 8);
 }
 
-TEST(CopyPace, WhatIsSlowWithoutCopiesIsNotTheirDoing) {
+TEST(CopyPace, WhatIsSlowWhereNothingMovesIsNotTheirDoing) {
   Copying copying;
-  copying.Serve(20, kQuick, Duration::Millis(40), false);
-  EXPECT_EQ(copying.Serve(20, kQuick, Duration::Millis(70), true), 8u);
+  copying.Serve(Duration::Seconds(40), kQuick, Duration::Millis(40), 2, false);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(70), 50, true);
+  EXPECT_EQ(copying.rest(), kLeast);
 }
 
-TEST(CopyPace, TimesWithCopiesTellNothingOfTimesWithout) {
-  Copying copying;
-  copying.Serve(3, kQuick, Duration::Millis(8), false);
-  copying.Serve(50, kQuick, Duration::Millis(100), true);
-  EXPECT_EQ(copying.Serve(1, kQuick, Duration::Millis(100), true), 1u);
+TEST(CopyPace, TimesInWhichSomethingMovesTellNothingOfTimesWithout) {
+  Copying copying = Usual();
+  copying.Serve(Duration::Seconds(60), kQuick, Duration::Millis(100), 50, true);
+  copying.Serve(Duration::Seconds(1), kQuick, kSlow, 50, true);
+  EXPECT_EQ(copying.rest(), kMost);
 }
 
-TEST(CopyPace, WhereNobodyIsServedThereAreMoreAsTimePasses) {
+TEST(CopyPace, WhoHasJustStartedTakesWhatIsUsualForNeitherVeryQuickNorSlow) {
   Copying copying;
-  copying.Serve(3, kQuick, Duration::Millis(8), false);
-  ASSERT_EQ(copying.Serve(9, kQuick, Duration::Millis(50), true), 1u);
-  EXPECT_EQ(copying.Wait(Duration::Seconds(6)), 2u);
-  EXPECT_EQ(copying.Wait(Duration::Seconds(6)), 3u);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(19), 50, true);
+  EXPECT_EQ(copying.rest(), kLeast);
+  copying.Serve(Duration::Seconds(2), kQuick, Duration::Millis(21), 50, true);
+  EXPECT_GT(copying.rest(), kLeast * 8);
+}
+
+TEST(CopyPace, WhereNobodyIsServedTheyGetFasterAsTimePasses) {
+  Copying copying = Usual();
+  copying.Serve(Duration::Seconds(9), kQuick, Duration::Millis(50), 50, true);
+  ASSERT_EQ(copying.rest(), kMost);
+  copying.Wait(Duration::Seconds(120));
+  EXPECT_EQ(copying.rest(), kLeast);
+}
+
+TEST(CopyPace, WhatMovesNextBeginsAsTheFirstDid) {
+  Copying copying = Usual();
+  copying.Serve(Duration::Seconds(20), kQuick, kQuick, 0, true);
+  ASSERT_EQ(copying.rest(), kLeast);
+  copying.Serve(Duration::Seconds(1), kQuick, kQuick, 0, false);
+  EXPECT_EQ(copying.rest(), kFirst);
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <iterator>
 #include <optional>
 
+#include "server/copy_pace.h"
+
 namespace gyre {
 namespace {
 
@@ -33,7 +35,9 @@ void Repair::OnView(std::shared_ptr<const View> view) {
   const std::shared_ptr<const View> before = std::exchange(view_, std::move(view));
   List(before.get());
   for (auto& [id, copying] : copies_) {
-    if (copying.ask_again != Time::Never()) copying.ask_again = copies_wake_ = Time();
+    if (copying.ask_again == Time::Never()) continue;
+    copying.ask_again = rests_until_;
+    copies_wake_ = std::min(copies_wake_, rests_until_);
   }
 }
 
@@ -204,7 +208,7 @@ void Repair::OnWake(Instant now, Effects* effects) {
     AskLater(copy.partition(), copy.peer(), false, now);
     return true;
   });
-  if (copies_wake_ <= now.monotonic) AskPagesAgain(now, effects);
+  if (copies_wake_ <= now.monotonic) AskPages(now, effects);
   BeginCopies(now, effects);
   if (waits_end_ <= now.monotonic) HastenWaiting(now.monotonic);
   if (ask_at_ <= now.monotonic) AskNext(now, effects);
@@ -425,6 +429,10 @@ void Repair::NoteInStep(PartitionId partition, NodeId owner, Epoch begun, bool f
 // ------------------------------------------------------------------------------------ copies
 
 void Repair::BeginCopies(Instant now, Effects* effects) {
+  if (!to_copy_.empty() && now.monotonic + kLeastRest < rests_until_) {
+    copies_wake_ = std::min(copies_wake_, rests_until_);
+    return;
+  }
   for (auto next = to_copy_.begin(); next != to_copy_.end() && copies_.size() < most_copies_;) {
     const auto [peer, partition] = next->first;
     const uint64_t mended = next->second;
@@ -483,6 +491,9 @@ void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effe
     return;
   }
   store_->NoteSeen(copy.partition(), page.clock);
+  if (rest_ != nullptr) {
+    rests_until_ = std::max(rests_until_, now.monotonic) + rest_(BytesIn(page), now.monotonic);
+  }
   figures_.copied_items += page.items.size();
   for (LogRow& row : page.log) it->second.log.Add(std::move(row));
   Arrive(id, copy.OnPage(&page, now.monotonic), &it->second, now, effects);
@@ -512,9 +523,16 @@ void Repair::GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects
   const PartitionId partition = copy.partition();
   const NodeId peer = copy.peer();
   switch (copy.OnTakenIn()) {
-    case PartitionCopy::Next::kAsk:
-      effects->asks.push_back({peer, id, partition, copy.Question()});
+    case PartitionCopy::Next::kAsk: {
+      CopyAsk ask = copy.Question();
+      if (rests_until_ > now.monotonic + kLeastRest) {
+        copying->ask_again = rests_until_;
+        copies_wake_ = std::min(copies_wake_, rests_until_);
+      } else {
+        effects->asks.push_back({peer, id, partition, std::move(ask)});
+      }
       return;
+    }
     case PartitionCopy::Next::kList:
       effects->listings.push_back({id, copy.Range()});
       return;
@@ -559,11 +577,11 @@ void Repair::OnOutdated(ExchangeId id, NodeId from, Instant now) {
   if (it == copies_.end() || it->second.copy.peer() != from) {
     return OnRefused(id, from, /*damaged=*/false, now);
   }
-  it->second.ask_again = now.monotonic + kLater;
+  it->second.ask_again = std::max(rests_until_, now.monotonic + kLater);
   copies_wake_ = std::min(copies_wake_, it->second.ask_again);
 }
 
-void Repair::AskPagesAgain(Instant now, Effects* effects) {
+void Repair::AskPages(Instant now, Effects* effects) {
   copies_wake_ = Time::Never();
   for (auto& [id, copying] : copies_) {
     if (copying.ask_again <= now.monotonic) {

@@ -21,6 +21,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -114,6 +115,9 @@ class Repair {
 
   // Whole copies that may be under way at once from now on; 0 at first.
   void AllowCopies(size_t most) { most_copies_ = most; }
+  // How long copies rest after a page of so many bytes. Not at all by default.
+  using RestFn = std::function<Duration(size_t bytes, Time now)>;
+  void SetRest(RestFn rest) { rest_ = std::move(rest); }
   bool copying() const { return !copies_.empty(); }
   void OnView(std::shared_ptr<const View> view);
   void OnPeer(NodeId node, bool reachable, Instant now);
@@ -179,7 +183,7 @@ class Repair {
     LogTail log;
     uint64_t mended = 0;             // there, before it began
     Epoch begun = {};                // under which its snapshot was asked for
-    Time ask_again = Time::Never();  // the same page: the question was outdated
+    Time ask_again = Time::Never();  // its question is sent, or sent once more
   };
   // A copy that was not taken over.
   struct Left {
@@ -228,7 +232,7 @@ class Repair {
   bool IsCopied(PartitionId partition) const;
   bool MayCopy(const Pair& of, uint64_t mended, Time now) const;
   void BeginCopies(Instant now, Effects* effects);
-  void AskPagesAgain(Instant now, Effects* effects);
+  void AskPages(Instant now, Effects* effects);
   void Arrive(ExchangeId id, std::vector<ExplainedRecord> items, Copying* copying, Instant now,
               Effects* effects);
   void GoOn(ExchangeId id, Copying* copying, Instant now, Effects* effects);
@@ -266,6 +270,8 @@ class Repair {
   std::map<Pair, uint64_t> to_copy_;  // what was mended there before
   std::map<ExchangeId, Copying> copies_;
   Time copies_wake_ = Time::Never();  // the first of their `ask_again`, or earlier
+  RestFn rest_;
+  Time rests_until_;  // no page of any copy is asked for before
   std::map<Pair, Left> left_;
   std::set<NodeId> unreachable_;
   std::map<PartitionId, std::map<NodeId, Missing>> missing_;

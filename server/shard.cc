@@ -117,7 +117,10 @@ Shard::Shard(ShardOptions options, ReplicaStore* store, std::shared_ptr<const Vi
                 next_exchange_ | kStandInIds),
       sweep_(options.expiry, store),
       scrub_(options.scrub, view_, store, next_exchange_ | kScrubIds, Random(random_.Next())),
-      heard_peers_(!options.await_peers) {}
+      heard_peers_(!options.await_peers) {
+  repair_.AllowCopies(copy_pace_.copies());
+  repair_.SetRest([this](size_t bytes, Time now) { return copy_pace_.RestAfter(bytes, now); });
+}
 
 // ------------------------------------------------------------------------------ client requests
 
@@ -421,8 +424,10 @@ void Shard::SetWake(ExchangeId id, Live* live, Time wake) {
 void Shard::Finish(ExchangeId id, Outcome outcome, Instant now) {
   auto it = live_.find(id);
   if (it->second.origin.token < kScrub) {
-    copy_pace_.OnRequest(now.monotonic - it->second.begun,
-                         repair_.copying() || !copies_given_.empty(), now.monotonic);
+    // Elsewhere as well: it may have waited for who copies there.
+    const bool moving =
+        repair_.copying() || !copies_given_.empty() || !view_->topology().moves.empty();
+    copy_pace_.OnRequest(now.monotonic - it->second.begun, moving, now.monotonic);
   }
   SetWake(id, &it->second, Time::Never());
   forwarded_bytes_ -= it->second.forwarded_bytes;
@@ -1017,15 +1022,38 @@ void Shard::ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask,
     nothing.filling = store_->Filling(partition);
     return Send(from, exchange, partition, std::move(nothing));
   }
-  if (clock_scans_under_way_ >= options_.repair.max_exchanges) {
+  const Move* const move = view_->FindMove(partition);
+  ShardEffects::ClockScan scan{from,
+                               exchange,
+                               partition,
+                               std::move(ask),
+                               store_->Filling(partition),
+                               move != nullptr && move->to == from};
+  const bool rests = scan.fills && !GivesNow(now.monotonic);
+  // More, and who waits longest asks again meanwhile.
+  constexpr size_t kMostResting = 4;
+  if (rests ? resting_.size() >= kMostResting
+            : clock_scans_under_way_ >= options_.repair.max_exchanges) {
     return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
+  }
+  if (rests) {
+    resting_.emplace_back(std::move(scan));
+  } else {
+    Give(std::move(scan));
+  }
+}
+
+void Shard::Give(ShardEffects::ClockScan scan) {
+  if (!store_->Owns(scan.partition)) {
+    // What was asked for was dropped while it rested.
+    return Shed(scan.asker, scan.exchange, scan.partition, Failed{Outcome::Code::kOverloaded});
   }
   ++clock_scans_under_way_;
   // While the partition moves: what was taken in may have been acknowledged before the asker counts
   // as an owner, so it is to be in the snapshot.
-  Departures& departures = view_->FindMove(partition) != nullptr ? DeparturesOf(partition) : out_;
-  departures.clock_scans.push_back(
-      {from, exchange, partition, std::move(ask), store_->Filling(partition)});
+  const bool moves = view_->FindMove(scan.partition) != nullptr;
+  Departures& departures = moves ? DeparturesOf(scan.partition) : out_;
+  departures.clock_scans.push_back(std::move(scan));
 }
 
 void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
@@ -1037,7 +1065,7 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
     // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
     // gone.
     if (ask.number != 1 || store_->Filling(partition) ||
-        copies_given_.size() >= copy_pace_.copies(now.monotonic)) {
+        copies_given_.size() >= copy_pace_.copies()) {
       return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
     }
     it = copies_given_.emplace(key, CopyGiven{partition}).first;
@@ -1046,8 +1074,25 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
   }
   it->second.busy = true;
   it->second.until = now.monotonic + kCopyPatience;
-  Departures& departures = begins ? DeparturesOf(partition) : out_;
-  departures.copy_scans.push_back({from, exchange, partition, std::move(ask), it->second.snapshot});
+  ShardEffects::CopyScan scan{from, exchange, partition, std::move(ask), it->second.snapshot};
+  if (GivesNow(now.monotonic)) {
+    Give(std::move(scan));
+  } else {
+    resting_.emplace_back(std::move(scan));
+  }
+}
+
+void Shard::RestAfter(size_t bytes, Instant now) {
+  gives_at_ = std::max(gives_at_, now.monotonic) + copy_pace_.RestAfter(bytes, now.monotonic);
+}
+
+void Shard::Give(ShardEffects::CopyScan scan) {
+  if (!copies_given_.contains({scan.asker, scan.exchange})) {
+    // What it was of was dropped while it rested.
+    return Shed(scan.asker, scan.exchange, scan.partition, Failed{Outcome::Code::kOverloaded});
+  }
+  Departures& departures = scan.snapshot == nullptr ? DeparturesOf(scan.partition) : out_;
+  departures.copy_scans.push_back(std::move(scan));
 }
 
 void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> page, Instant now) {
@@ -1060,6 +1105,7 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
   if (!page.ok()) {
     ++figures_.unreadable;
   } else {
+    RestAfter(BytesIn(*page), now);
     NoteUnread(page->damaged, !page->unread_to.empty(), now);
   }
   if (!page.ok() || failed_) {
@@ -1109,6 +1155,7 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
   if (!answer.ok()) {
     ++figures_.unreadable;
   } else {
+    if (scan.fills) RestAfter(BytesIn(answer->items), now);
     NoteUnread(answer->left_out, false, now);
     const auto mended = mended_.find(scan.partition);
     answer->mended = mended == mended_.end() ? 0 : mended->second;
@@ -1243,9 +1290,12 @@ void Shard::OnWake(Instant now) {
   }
   if (mend_at_ <= now.monotonic) Mend(now);
   Repair::Effects repairs;
-  repair_.AllowCopies(copy_pace_.copies(now.monotonic));
   repair_.OnWake(now, &repairs);
   PerformRepair(std::move(repairs), now);
+  if (!resting_.empty() && gives_at_ <= now.monotonic) {
+    std::visit([&](auto& scan) { Give(std::move(scan)); }, resting_.front());
+    resting_.pop_front();
+  }
   std::erase_if(copies_given_, [&](const auto& entry) {
     return entry.second.until <= now.monotonic && !entry.second.busy;
   });
@@ -1378,6 +1428,7 @@ ShardEffects Shard::TakeEffects(Instant now) {
     if (!wakes_.empty()) effects.wake = std::min(effects.wake, wakes_.begin()->first);
     effects.wake =
         std::min({effects.wake, stand_in_.wake(), mend_at_, sweep_.wake(), scrub_.wake()});
+    if (!resting_.empty()) effects.wake = std::min(effects.wake, gives_at_);
   }
   return effects;
 }

@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -96,6 +97,7 @@ struct Departures {
     PartitionId partition;
     ClockAsk ask;
     bool filling = false;  // as it was asked for
+    bool fills = false;    // the partition moves to the asker: what it is told is copied
   };
   struct CopyScan {
     NodeId asker;
@@ -333,6 +335,10 @@ class Shard {
   void ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask, Instant now);
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
+  bool GivesNow(Time now) const { return resting_.empty() && gives_at_ <= now + kLeastRest; }
+  void RestAfter(size_t bytes, Instant now);
+  void Give(ShardEffects::CopyScan scan);
+  void Give(ShardEffects::ClockScan scan);
   void ServeSliceAsk(NodeId from, ExchangeId exchange, PartitionId partition, SliceAsk ask);
   void PerformRepair(Repair::Effects&& effects, Instant now);
   void PerformScrub(Scrub::Effects&& effects, Instant now);
@@ -389,6 +395,9 @@ class Shard {
     bool busy = true;
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
+  // What is copied from here to who fills a partition, once it is time.
+  std::deque<std::variant<ShardEffects::CopyScan, ShardEffects::ClockScan>> resting_;
+  Time gives_at_;  // the next of them
   // Who waits for a read of the disk.
   struct Loading {
     uint64_t read = 0;  // its number

@@ -80,6 +80,21 @@ TEST(ShardMoves, WhatIsBeingCopiedIsNotAskedAboutWithEachView) {
   EXPECT_EQ(taker.Ask().find("ClockAsk>b"), std::string::npos);
 }
 
+// The dot log may tell all that there is, and then no copy is taken.
+TEST(ShardMoves, WhatTheLogTellsWhoFillsAPartitionIsGivenAtThePaceOfCopies) {
+  Bench::Setup setup = Four(/*owned=*/true);
+  setup.options.copies.first = setup.options.copies.least = 380;
+  Bench bench(setup);
+  bench.Write(1, "key", "x", 1).CommitAll();
+  const std::string taker = bench.Outsider();
+  bench.BeginMove("a", taker).CommitAll();
+  ASSERT_EQ(bench.Hear(taker, ClockAsk{}, 5).Take(), "scan");
+  ASSERT_EQ(bench.EndScan().Take(), "ClockAnswer>" + taker);
+  EXPECT_EQ(bench.Hear(taker, ClockAsk{}, 6).Take(), "") << "it rests";
+  EXPECT_EQ(bench.Wake(50).Take().find("scan"), std::string::npos);
+  EXPECT_NE(bench.Wake(100).Take().find("scan"), std::string::npos);
+}
+
 TEST(ShardMoves, WhoHadNoRoomIsNotAskedAgainAtOnceForANewView) {
   Taker taker;
   ASSERT_EQ(taker.Ask(), "ClockAsk>b");

@@ -321,6 +321,37 @@ TEST(Shard, WhatWasAskedUnderAnOlderDocumentIsAskedAgainSoon) {
   EXPECT_EQ(bench.Hear("c", Refused{""}, bench.LastExchange("b")).Take(), "") << "not asked";
 }
 
+// 38 bytes are a record of these tests.
+ShardOptions Slowly() {
+  ShardOptions options;
+  options.copies.first = options.copies.least = 3800;
+  return options;
+}
+
+TEST(Shard, WhereClientsAreSlowedDownACopyRestsAfterAPage) {
+  Bench bench({.options = Slowly()});
+  bench.Wake(0).Take();
+  bench.Hear("b", Cut()).Take();
+  ASSERT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b") << "nothing was copied yet";
+  bench.Hear("b", PageOf(bench, bench.sent<CopyAsk>(0), {"abc"})).Take();
+  bench.Commit().Take();
+  EXPECT_EQ(bench.EndListing().Take(), "");
+  EXPECT_EQ(bench.Wake(10).Take().find("CopyAsk>b"), std::string::npos);
+  EXPECT_NE(bench.Wake(1).Take().find("CopyAsk>b"), std::string::npos);
+}
+
+TEST(Shard, WhereClientsAreSlowedDownThePagesThatAreGivenRestToo) {
+  Bench bench({.options = Slowly()});
+  bench.Write(1, "abc", "copied", 1).CommitAll();
+  ASSERT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
+  ASSERT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take(), "");
+  EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "") << "of any copy";
+  EXPECT_EQ(bench.Wake(10).Take().find("copy"), std::string::npos);
+  EXPECT_NE(bench.Wake(1).Take().find("copy"), std::string::npos);
+  EXPECT_NE(bench.EndCopyScan().Take().find("CopyPage>b"), std::string::npos) << "who came first";
+}
+
 TEST(Shard, ALaterPageOfACopyIsGivenToWhoIsAlreadyFurther) {
   Bench bench;
   bench.Write(1, "key", "old", 1).CommitAll();
@@ -356,7 +387,7 @@ TEST(Shard, ALaterPageOfACopyThatIsGoneIsRefused) {
 
 TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   ShardOptions options;
-  options.copies.first = options.copies.most = 1;
+  options.copies.at_once = 1;
   Bench bench({.options = options});
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>c");
