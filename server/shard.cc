@@ -22,6 +22,10 @@ constexpr size_t kSettledAtOnce = 256;
 
 // How long a copy that is given to a peer waits for its next question, and the snapshot with it.
 constexpr Duration kCopyPatience = Duration::Seconds(60);
+// Once all of it is given, items may be asked for by name, which takes a few rounds. Each holds a
+// snapshot; of more than so many the one ends that was given first.
+constexpr Duration kItemsPatience = Duration::Seconds(10);
+constexpr size_t kMostOver = 64;
 
 // Between two counts of the hints for the figures.
 constexpr Duration kTellHints = Duration::Millis(100);
@@ -425,8 +429,7 @@ void Shard::Finish(ExchangeId id, Outcome outcome, Instant now) {
   auto it = live_.find(id);
   if (it->second.origin.token < kScrub) {
     // Elsewhere as well: it may have waited for who copies there.
-    const bool moving =
-        repair_.copying() || !copies_given_.empty() || !view_->topology().moves.empty();
+    const bool moving = repair_.copying() || CopiesGiven() > 0 || !view_->topology().moves.empty();
     copy_pace_.OnRequest(now.monotonic - it->second.begun, moving, now.monotonic);
   }
   SetWake(id, &it->second, Time::Never());
@@ -1064,8 +1067,7 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
   if (begins) {
     // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
     // gone.
-    if (ask.number != 1 || store_->Filling(partition) ||
-        copies_given_.size() >= copy_pace_.copies()) {
+    if (ask.number != 1 || store_->Filling(partition) || CopiesGiven() >= copy_pace_.copies()) {
       return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
     }
     it = copies_given_.emplace(key, CopyGiven{partition}).first;
@@ -1073,7 +1075,7 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
     return;  // doubled on its way
   }
   it->second.busy = true;
-  it->second.until = now.monotonic + kCopyPatience;
+  it->second.until = now.monotonic + (it->second.over ? kItemsPatience : kCopyPatience);
   ShardEffects::CopyScan scan{from, exchange, partition, std::move(ask), it->second.snapshot};
   if (GivesNow(now.monotonic)) {
     Give(std::move(scan));
@@ -1112,14 +1114,30 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
     if (it != copies_given_.end()) copies_given_.erase(it);
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
   }
-  if (page->part == CopyPart::kLog && page->last) {
-    copies_given_.erase(it);  // that was all of it
-  } else {
-    it->second.snapshot = std::move(scan.snapshot);
-    it->second.busy = false;
+  it->second.snapshot = std::move(scan.snapshot);
+  it->second.busy = false;
+  if (page->part == CopyPart::kLog && page->last && !it->second.over) {
+    it->second.over = true;
+    it->second.until = now.monotonic + kItemsPatience;
+    BoundCopiesOver();
   }
   out_.sends.push_back(
       {scan.asker, {scan.exchange, view_->epoch(), scan.partition, *std::move(page)}});
+}
+
+size_t Shard::CopiesGiven() const {
+  return static_cast<size_t>(std::count_if(copies_given_.begin(), copies_given_.end(),
+                                           [](const auto& entry) { return !entry.second.over; }));
+}
+
+void Shard::BoundCopiesOver() {
+  if (copies_given_.size() - CopiesGiven() <= kMostOver) return;
+  auto first = copies_given_.end();
+  for (auto it = copies_given_.begin(); it != copies_given_.end(); ++it) {
+    const bool sooner = first == copies_given_.end() || it->second.until < first->second.until;
+    if (it->second.over && !it->second.busy && sooner) first = it;
+  }
+  if (first != copies_given_.end()) copies_given_.erase(first);
 }
 
 void Shard::OnListed(ExchangeId id, absl::StatusOr<ItemList> list, Instant now) {

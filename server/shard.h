@@ -333,6 +333,10 @@ class Shard {
   template <typename Step>
   void StepStandIn(Instant now, Step step);
   void ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask, Instant now);
+  // Under way, which the pace bounds.
+  size_t CopiesGiven() const;
+  // Ends the one that was given first, where too many are over.
+  void BoundCopiesOver();
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
   bool GivesNow(Time now) const { return resting_.empty() && gives_at_ <= now + kLeastRest; }
@@ -393,6 +397,7 @@ class Shard {
     std::shared_ptr<const Snapshot> snapshot = nullptr;  // null: being taken
     Time until = {};
     bool busy = true;
+    bool over = false;     // all is given: only items that are named may be asked for yet
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
   // What is copied from here to who fills a partition, once it is time.

@@ -385,6 +385,42 @@ TEST(Shard, ALaterPageOfACopyThatIsGoneIsRefused) {
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 6).Take(), "Failed>b") << "after a minute";
 }
 
+// Else a copy during which something old arrives would begin anew, and again.
+TEST(Shard, ItemsOfACopyAreAskedForByNameOnceAllElseIsGiven) {
+  Bench bench;
+  bench.Write(1, "key", "old", 1).CommitAll();
+  bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take();
+  ASSERT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take();
+  ASSERT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  ASSERT_TRUE(bench.sent<CopyPage>(0).last);
+  bench.Write(2, "key", "new", 1).CommitAll();
+  const CopyAsk named{CopyPart::kItems, 3, "", {bench.Item("key")}};
+  ASSERT_EQ(bench.Hear("b", named, 5).Take(), "copy");
+  ASSERT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.sent<CopyPage>(0).items[0].record->versions[0].value, "old")
+      << "of the same snapshot";
+  bench.Wake(11'000).Take();
+  EXPECT_EQ(bench.Hear("b", named, 5).Take(), "Failed>b") << "after a while the snapshot goes";
+}
+
+TEST(Shard, SnapshotsOfCopiesThatAreOverAreBounded) {
+  Bench bench;
+  const auto asks = [&](ExchangeId exchange, const CopyAsk& ask) {
+    const std::string answer = bench.Hear("b", ask, exchange).Take();
+    return answer == "copy" ? bench.EndCopyScan().Take() : answer;
+  };
+  for (ExchangeId exchange = 1; exchange <= 65; ++exchange) {
+    bench.Wake(1).Take();
+    ASSERT_EQ(asks(exchange, {CopyPart::kRecords, 1}), "CopyPage>b") << exchange;
+    ASSERT_EQ(asks(exchange, {CopyPart::kLog, 2}), "CopyPage>b") << exchange;
+  }
+  const CopyAsk named{CopyPart::kItems, 3, "", {bench.Item("key")}};
+  EXPECT_EQ(asks(1, named), "Failed>b") << "the first one ended";
+  EXPECT_EQ(asks(2, named), "CopyPage>b");
+  EXPECT_EQ(asks(65, named), "CopyPage>b");
+}
+
 TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   ShardOptions options;
   options.copies.at_once = 1;
