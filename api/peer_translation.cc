@@ -209,6 +209,7 @@ struct BodyEncoder {
       one->set_key(item.key);
     }
     wire->set_unread_to(page.unread_to);
+    if (page.records.has_value()) wire->set_records(*page.records);
   }
   void operator()(const SliceAsk& ask) const {
     peer::SliceAsk* wire = out->mutable_slice_ask();
@@ -501,6 +502,7 @@ absl::StatusOr<PeerBody> DecodeCopyPage(PartitionId partition, peer::CopyPage* w
     page.damaged.push_back(*std::move(item));
   }
   page.unread_to = std::move(*wire->mutable_unread_to());
+  if (wire->has_records()) page.records = wire->records();
   return page;
 }
 

@@ -214,6 +214,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       for (int i = In(0, 3); i > 0; --i) page.log.push_back({AnyItem(partition), AnyMinted()});
       for (int i = In(0, 3); i > 0; --i) page.damaged.push_back(AnyItem(partition));
       page.unread_to = Bytes(0, 30);
+      if (Flag()) page.records = Word();
       return page;
     }
     case 22: {

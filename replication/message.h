@@ -142,6 +142,9 @@ struct CopyPage {
   // read. What is here of it may be all that there is: such a copy's clock claims more than came.
   std::vector<ItemKey> damaged = {};
   std::string unread_to = {};
+  // kRecords: how many the pages of this snapshot have had with this one, without what was left
+  // out, as counted by who gives them. None: of a build that does not count.
+  std::optional<uint64_t> records = {};
 };
 
 // What have you of this run of the partition's items (replication/slice.h)? With `digest`, which is

@@ -45,6 +45,11 @@ bool PartitionCopy::Awaits(NodeId from, const CopyPage& page) const {
   return about_it && unread_here && (page.last || page.upto > after_);
 }
 
+bool PartitionCopy::Counts(const CopyPage& page) const {
+  return part_ != CopyPart::kRecords ||
+         page.records.value_or(records_ + page.items.size()) == records_ + page.items.size();
+}
+
 std::vector<ExplainedRecord> PartitionCopy::OnPage(CopyPage* page, Time now) {
   expecting_ = false;
   deadline_ = now + kPatience;

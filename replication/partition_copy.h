@@ -9,6 +9,10 @@
 // bases say so. And what reaches it meanwhile, and is older than the snapshot, may be deleted
 // there, too: such items are asked for by name in the end.
 //
+// The giver counts the records of its snapshot as it reads them, and the asker those that come. A
+// page by which the two differ is not taken in, nor anything after it: what it fails to show would
+// be taken for deleted.
+//
 // Where something is damaged, there or here, all else comes, and nothing is joined: what is left
 // out is taken neither for deleted nor for taken in.
 //
@@ -62,6 +66,9 @@ class PartitionCopy {
   CopyAsk SameQuestion() const;
   // Whether this is the answer to the last question. To be asked before OnPage.
   bool Awaits(NodeId from, const CopyPage& page) const;
+  // Whether as many records have come with this page as its giver has counted; true where that does
+  // not count. To be asked before OnPage, and where it is not so the copy is over.
+  bool Counts(const CopyPage& page) const;
   // Takes the page's items and log out of it. Take those in that it returns, then OnTakenIn.
   std::vector<ExplainedRecord> OnPage(CopyPage* page, Time now);
   // REQUIRES: what was done last said kList.

@@ -115,6 +115,26 @@ TEST_F(PartitionCopyTest, WhatComesAgainAfterItWasNamedIsNamedAgain) {
   EXPECT_EQ(copy_.Question().items.size(), 1u);
 }
 
+TEST_F(PartitionCopyTest, CountsWhatComesLikeWhoGivesIt) {
+  CopyPage first = PageOf(copy_.Question(), {"a", "b"}, false);
+  first.records = 3;
+  EXPECT_FALSE(copy_.Counts(first)) << "one got lost";
+  first.records = 2;
+  ASSERT_TRUE(copy_.Counts(first));
+  Take(std::move(first));
+  CopyPage second = PageOf(copy_.Question(), {"c"}, true);
+  second.records = 4;
+  EXPECT_FALSE(copy_.Counts(second));
+  second.records = 3;
+  ASSERT_TRUE(copy_.Counts(second));
+  Take(std::move(second));
+  EXPECT_TRUE(copy_.Counts(PageOf(copy_.Question(), {}, true))) << "of the log nothing is counted";
+}
+
+TEST_F(PartitionCopyTest, ABuildThatDoesNotCountIsBelieved) {
+  EXPECT_TRUE(copy_.Counts(PageOf(copy_.Question(), {"a", "b"}, false)));
+}
+
 TEST_F(PartitionCopyTest, AwaitsOnlyTheAnswerToItsLastQuestion) {
   const CopyAsk first = copy_.Question();
   const CopyPage page = PageOf(first, {"a"}, false);

@@ -224,6 +224,7 @@ Time Lane::Perform(Instant now) {
     });
   }
   Scrub(&effects);
+  for (const Repair::Effects::Miscount& told : effects.miscounts) Tell(told);
   if (!effects.sends.empty()) peers_->Send(std::move(effects.sends));
   const size_t answered = effects.replies.size();
   if (!effects.replies.empty()) Answer(std::move(effects.replies));
@@ -273,6 +274,19 @@ void Lane::Scrub(ShardEffects* effects) {
                   });
   }
   for (const gyre::Scrub::Contradiction& told : effects->contradictions) Tell(told);
+}
+
+void Lane::Tell(const Repair::Effects::Miscount& told) {
+  std::string giver;
+  for (const PeerLink::Figures& link : peers_->figures()) {
+    if (link.id == told.giver) giver = link.name;
+  }
+  Log(LogLevel::kError, "copy_miscounted",
+      {{"replicas", told.partition.replicas()},
+       {"slice", told.partition.slice()},
+       {"giver", giver},
+       {"counted", told.counted},
+       {"came", told.came}});
 }
 
 void Lane::Tell(const gyre::Scrub::Contradiction& told) {

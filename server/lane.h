@@ -123,6 +123,7 @@ class Lane {
   void ReadHints(HintScan scan);
   void Scrub(ShardEffects* effects);
   void Tell(const gyre::Scrub::Contradiction& told);
+  void Tell(const Repair::Effects::Miscount& told);
   // On a thread of the pool: how a read ended.
   void NoteRead(const absl::Status& status);
   void Answer(std::vector<ShardEffects::Reply> replies);

@@ -105,6 +105,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repair.copied += one.repair.copied;
     sum.repair.copied_items += one.repair.copied_items;
     sum.repair.copies_left += one.repair.copies_left;
+    sum.repair.copies_miscounted += one.repair.copies_miscounted;
     sum.record_cache.hits += one.record_cache.hits;
     sum.record_cache.misses += one.record_cache.misses;
     sum.record_cache.evictions += one.record_cache.evictions;
@@ -160,6 +161,10 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
   out->Counter("gyre_copies_left_total",
                "Whole copies that were not taken over, for something was damaged, there or here",
                sum.repair.copies_left);
+  out->Counter("gyre_copies_miscounted_total",
+               "Whole copies that were not taken over, for other records came than their giver "
+               "had counted",
+               sum.repair.copies_miscounted);
   out->Counter("gyre_copied_items_total", "Records that came with such copies",
                sum.repair.copied_items);
   out->Counter("gyre_reads_total", "Reads coordinated", sum.reads);

@@ -490,6 +490,15 @@ void Repair::OnPage(ExchangeId id, NodeId from, CopyPage page, Instant now, Effe
     ++figures_.misdirected;
     return;
   }
+  if (!copy.Counts(page)) {
+    ++figures_.copies_miscounted;
+    const PartitionId partition = copy.partition();
+    effects->miscounts.push_back(
+        {partition, from, *page.records, copy.records() + page.items.size()});
+    copies_.erase(it);
+    AskLater(partition, from, false, now);
+    return BeginCopies(now, effects);
+  }
   store_->NoteSeen(copy.partition(), page.clock);
   if (rest_ != nullptr) {
     rests_until_ = std::max(rests_until_, now.monotonic) + rest_(BytesIn(page), now.monotonic);

@@ -87,8 +87,15 @@ class Repair {
     std::vector<Ask> asks;          // for when the state that they speak of is durable
     std::vector<Arrival> arrivals;  // to be taken in; each ends in OnTakenIn
     std::vector<Listing>
-        listings;                 // ListItems, with all that the node has by now; ends in OnListed
-    std::vector<InStep> in_step;  // this node has all that the owner had, and its bases
+        listings;  // ListItems, with all that the node has by now; ends in OnListed
+    struct Miscount {
+      PartitionId partition;
+      NodeId giver;
+      uint64_t counted = 0;  // by the giver
+      uint64_t came = 0;
+    };
+    std::vector<InStep> in_step;      // this node has all that the owner had, and its bases
+    std::vector<Miscount> miscounts;  // copies that were ended for it; for the log
   };
   struct Figures {
     // Dots that some peer had and this node lacked: of each partition as many as of the owner that
@@ -96,14 +103,15 @@ class Repair {
     // and in all; the latter with those that the owner's log no longer tells.
     std::vector<std::pair<TableId, uint64_t>> missing_by_table;
     uint64_t missing_dots = 0;
-    uint64_t filling = 0;       // partitions whose data were lost here, and are not whole again
-    uint64_t copies = 0;        // under way
-    uint64_t exchanges = 0;     // since start, and so are all below
-    uint64_t items = 0;         // taken in
-    uint64_t log_dropped = 0;   // entries of this node's logs that some owner may not have seen
-    uint64_t log_cuts = 0;      // exchanges that came to need a whole copy
-    uint64_t copied = 0;        // whole copies taken over
-    uint64_t copies_left = 0;   // in which something was damaged, there or here: not taken over
+    uint64_t filling = 0;      // partitions whose data were lost here, and are not whole again
+    uint64_t copies = 0;       // under way
+    uint64_t exchanges = 0;    // since start, and so are all below
+    uint64_t items = 0;        // taken in
+    uint64_t log_dropped = 0;  // entries of this node's logs that some owner may not have seen
+    uint64_t log_cuts = 0;     // exchanges that came to need a whole copy
+    uint64_t copied = 0;       // whole copies taken over
+    uint64_t copies_left = 0;  // in which something was damaged, there or here: not taken over
+    uint64_t copies_miscounted = 0;  // other records came than the giver counted: not taken over
     uint64_t copied_items = 0;  // records that came with copies, also with those that broke off
     uint64_t misdirected = 0;   // answers about another partition: dropped
   };

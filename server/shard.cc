@@ -1004,6 +1004,7 @@ void Shard::PerformRepair(Repair::Effects&& effects, Instant now) {
   for (Repair::Effects::Listing& listing : effects.listings) {
     DeparturesOf(listing.range.partition).listings.push_back(std::move(listing));
   }
+  Append(std::move(effects.miscounts), &out_.miscounts);
   for (const Repair::Effects::InStep& in_step : effects.in_step) {
     NoteShown(in_step.partition, in_step.owner);
     SettleRecords(in_step.partition, now);
@@ -1113,6 +1114,14 @@ void Shard::OnCopyScan(ShardEffects::CopyScan scan, absl::StatusOr<CopyPage> pag
   if (!page.ok() || failed_) {
     if (it != copies_given_.end()) copies_given_.erase(it);
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);
+  }
+  if (page->part == CopyPart::kRecords) {
+    CopyGiven& given = it->second;
+    if (page->number > given.counted) {  // a page may be asked for twice
+      given.counted = page->number;
+      given.records += page->items.size();
+    }
+    page->records = given.records;
   }
   it->second.snapshot = std::move(scan.snapshot);
   it->second.busy = false;

@@ -131,6 +131,7 @@ struct ShardEffects : Departures {
   std::optional<SliceScan> scrub_scan;               // ReadSlice; ends in OnScrubScan
   std::optional<Scrub::ItemRead> scrub_read;         // ReadItems; ends in OnScrubRead
   std::vector<Scrub::Contradiction> contradictions;  // for the log
+  std::vector<Repair::Effects::Miscount> miscounts;  // for the log
   Time wake = Time::Never();                         // call OnWake then
 };
 
@@ -398,6 +399,8 @@ class Shard {
     Time until = {};
     bool busy = true;
     bool over = false;     // all is given: only items that are named may be asked for yet
+    uint32_t counted = 0;  // number of the last page of records that is counted
+    uint64_t records = 0;  // of the pages up to there
   };
   std::map<std::pair<NodeId, ExchangeId>, CopyGiven> copies_given_;
   // What is copied from here to who fills a partition, once it is time.

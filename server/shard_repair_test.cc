@@ -376,6 +376,40 @@ TEST(Shard, GivesACopyOutOfOneSnapshot) {
   EXPECT_EQ(bench.sent<CopyPage>(0).items[0].record->versions[0].value, "old");
 }
 
+TEST(Shard, CountsTheRecordsOfACopyThatItGives) {
+  Bench bench;
+  for (const char* key : {"a", "b", "c"}) bench.Write(1, key, "x", 1).CommitAll();
+  const auto page = [&](const CopyAsk& ask) {
+    EXPECT_EQ(bench.Hear("b", ask, 5).Take(), "copy");
+    EXPECT_EQ(bench.EndCopyScan({.max_rows = 2}).Take(), "CopyPage>b");
+    return bench.sent<CopyPage>(0);
+  };
+  const CopyPage first = page({CopyPart::kRecords, 1});
+  EXPECT_EQ(first.records, 2u);
+  EXPECT_EQ(page({CopyPart::kRecords, 1}).records, 2u) << "asked for twice";
+  EXPECT_EQ(page({CopyPart::kRecords, 2, first.upto}).records, 3u);
+  EXPECT_EQ(page({CopyPart::kLog, 3}).records, std::nullopt);
+}
+
+TEST(Shard, ACopyOfWhichSomeGotLostIsNotTakenOver) {
+  Bench bench;
+  bench.Hear("b", bench.ApplyOf("lost", "x", 5), 5).CommitAll();
+  bench.Wake(0).Take();
+  bench.Hear("b", Cut()).Take();
+  ASSERT_EQ(bench.Hear("b", Cut()).Take(), "CopyAsk>b");
+  const ExchangeId copy = bench.LastExchange("b");
+  CopyPage page = PageOf(bench, bench.sent<CopyAsk>(0), {"key"});
+  page.records = 2;
+  EXPECT_EQ(bench.Hear("b", page, copy).Take(), "") << "what it lacks is not taken for deleted";
+  ASSERT_EQ(bench.effects().miscounts.size(), 1u);
+  EXPECT_EQ(bench.effects().miscounts[0].giver, bench.Id("b"));
+  EXPECT_EQ(bench.effects().miscounts[0].counted, 2u);
+  EXPECT_EQ(bench.effects().miscounts[0].came, 1u);
+  EXPECT_EQ(bench.shard().figures().repair.copies_miscounted, 1u);
+  EXPECT_EQ(bench.shard().figures().repair.copies, 0u);
+  EXPECT_EQ(bench.Read(1, "lost", 1).Take(), "reply 1 OK x");
+}
+
 TEST(Shard, ALaterPageOfACopyThatIsGoneIsRefused) {
   Bench bench;
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take(), "Failed>b");

@@ -125,6 +125,10 @@ void SimCluster::PerformScrub(int index, int shard, ShardEffects* effects) {
       PerformShard(IndexOf(n.id), shard);
     });
   }
+  for (const Repair::Effects::Miscount& told : effects->miscounts) {
+    Violate(NodeName(node.id) + " took " + std::to_string(told.came) + " records of a copy of " +
+            std::to_string(told.counted));
+  }
   for (const Scrub::Contradiction& told : effects->contradictions) {
     for (NodeId owner : told.against) {
       Trace("CONTRADICTION " + NodeName(node.id) + " and " + NodeName(owner) + " in " +
