@@ -157,6 +157,7 @@ struct ShardFigures {
   std::vector<std::pair<NodeId, HintCount>> hints;
   StandIn::Figures stand_in;
   Repair::Figures repair;
+  uint64_t copies_allowed = 0;  // now: whole copies to be taken at once, and given at once
   PeerPace::Figures pace;
   Scrub::Figures scrub;
   uint64_t expired = 0;        // versions removed, for their time had come

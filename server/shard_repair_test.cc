@@ -467,6 +467,7 @@ TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
   EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
   EXPECT_EQ(bench.Hear("c", CopyAsk{CopyPart::kRecords, 1}, 8).Take(), "copy")
       << "who has all of its copy makes room at once";
+  EXPECT_EQ(bench.shard().figures().copies_allowed, 1u);
 }
 
 TEST(Shard, WhatOneOwnerHasGivenIsNotCopiedFromTheNextAsWell) {
