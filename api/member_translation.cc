@@ -8,6 +8,18 @@
 #include "api/error_translation.h"
 
 namespace gyre {
+namespace {
+
+void ToProto(const Voter& voter, const Topology& topology, const std::set<NodeId>& away,
+             v1::Voter* out) {
+  const Member& member = *FindMember(topology, voter.node);
+  out->set_node(member.name);
+  out->set_life(voter.life);
+  out->set_reachable(!away.contains(voter.node));
+  out->set_ended(member.life != voter.life);
+}
+
+}  // namespace
 
 v1::MemberState ToProto(MemberState state) {
   switch (state) {
@@ -71,6 +83,16 @@ void ToProto(const Flow& flow, const Topology& topology, v1::Transfer* out) {
   out->set_waiting(flow.waiting);
   out->set_filling(flow.filling);
   out->set_finishing(flow.switched);
+}
+
+void AddVoters(const Topology& topology, const std::set<NodeId>& away,
+               v1::ListTransfersReply* reply) {
+  for (const Voter& voter : topology.voters) {
+    ToProto(voter, topology, away, reply->add_voters());
+  }
+  for (const Voter& voter : topology.voters_before) {
+    ToProto(voter, topology, away, reply->add_voters_before());
+  }
 }
 
 }  // namespace gyre

@@ -4,6 +4,7 @@
 #define GYRE_API_MEMBER_TRANSLATION_H_
 
 #include <functional>
+#include <set>
 
 #include "absl/status/statusor.h"
 #include "api/proto/gyre.pb.h"
@@ -22,6 +23,10 @@ absl::StatusOr<std::function<absl::StatusOr<Topology>(const Topology&)>> ChangeO
 
 // REQUIRES: the flow's ends are members.
 void ToProto(const Flow& flow, const Topology& topology, v1::Transfer* out);
+
+// Who votes on the document, as a node sees it that cannot reach `away`.
+void AddVoters(const Topology& topology, const std::set<NodeId>& away,
+               v1::ListTransfersReply* reply);
 
 }  // namespace gyre
 

@@ -105,5 +105,36 @@ TEST(MemberTranslation, WhatMovesIsShownWithNames) {
   EXPECT_EQ(out.finishing(), 1u);
 }
 
+TEST(MemberTranslation, SaysWhoVotesInWhichLifeAndWhoOfThemIsThere) {
+  Topology topology = FourNodes();
+  const NodeId n1 = topology.voters[1].node;
+  v1::ListTransfersReply reply;
+  AddVoters(topology, {n1}, &reply);
+  ASSERT_EQ(reply.voters_size(), 3);
+  for (const v1::Voter& voter : reply.voters()) {
+    const bool away = voter.node() == FindMember(topology, n1)->name;
+    EXPECT_EQ(voter.reachable(), !away) << voter.node();
+    EXPECT_EQ(voter.life(), 0u);
+    EXPECT_FALSE(voter.ended());
+  }
+  EXPECT_EQ(reply.voters_before_size(), 0);
+
+  topology = SetLife(topology, n1, 77);
+  reply.Clear();
+  AddVoters(topology, {}, &reply);
+  EXPECT_TRUE(reply.voters(1).ended()) << "it votes under the life that it had";
+  EXPECT_EQ(reply.voters(1).life(), 0u);
+
+  reply.Clear();
+  AddVoters(ElectVoters(topology), {}, &reply);
+  int anew = 0;
+  for (const v1::Voter& voter : reply.voters()) {
+    if (voter.life() == 77) ++anew;
+    EXPECT_FALSE(voter.ended());
+  }
+  EXPECT_EQ(anew, 1);
+  ASSERT_EQ(reply.voters_before_size(), 3) << "they have to agree as well";
+}
+
 }  // namespace
 }  // namespace gyre

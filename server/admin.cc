@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -243,12 +242,16 @@ void Admin::Describe(Topology topology, v1::ChangeMemberReply reply, std::shared
       });
 }
 
-void Admin::Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const {
+std::set<NodeId> Admin::Away() const {
   std::set<NodeId> away;
   for (const PeerLink::Figures& link : parts_.links->figures()) {
     if (!link.connected) away.insert(link.id);
   }
-  Objections objections = ObjectionsTo(now, next, away);
+  return away;
+}
+
+void Admin::Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const {
+  Objections objections = ObjectionsTo(now, next, Away());
   for (std::string& danger : objections.dangers) reply->add_dangers(std::move(danger));
   for (std::string& warning : objections.warnings) reply->add_warnings(std::move(warning));
 }
@@ -257,8 +260,9 @@ void Admin::ListTransfers(Done<v1::ListTransfersReply> done) {
   std::shared_ptr<void> seat = status_calls_.TryTake();
   if (seat == nullptr) return done(TooMany("too many ask for the status"));
   parts_.pool->Submit(StorePool::ReadLane::kAdmin, [view = parts_.door->view(), pace = parts_.pace,
-                                                    seat = std::move(seat), done = std::move(done)](
-                                                       Engine* engine) mutable {
+                                                    away = Away(), seat = std::move(seat),
+                                                    done =
+                                                        std::move(done)](Engine* engine) mutable {
     const Topology& topology = view->topology();
     v1::ListTransfersReply reply;
     reply.set_epoch(topology.epoch.value());
@@ -272,6 +276,7 @@ void Admin::ListTransfers(Done<v1::ListTransfersReply> done) {
       const bool first = reply.since() == 0 || move.since.value() < reply.since();
       if (first) reply.set_since(move.since.value());
     }
+    AddVoters(topology, away, &reply);
     ToProto(OutlookOf(flows, BytesEach(*view, *engine), pace->EachCopy()), reply.mutable_outlook());
     seat.reset();
     done(std::move(reply));

@@ -7,6 +7,7 @@
 #define GYRE_SERVER_ADMIN_H_
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -68,6 +69,8 @@ class Admin {
   // Fills in what is to move under that document; `reply` has what speaks against the change.
   void Describe(Topology topology, v1::ChangeMemberReply reply, std::shared_ptr<void> seat,
                 Done<v1::ChangeMemberReply> done);
+  // Members that this node has no stream with.
+  std::set<NodeId> Away() const;
   // Says what speaks against it.
   void Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const;
 

@@ -33,6 +33,59 @@ bool IsCutFrom(const MemberStatus& member, const std::string& peer) {
   });
 }
 
+// Whether it could vote now.
+bool IsThere(const v1::Voter& voter) { return voter.reachable() && !voter.ended(); }
+
+size_t ThereOf(const std::vector<v1::Voter>& voters) {
+  return static_cast<size_t>(std::count_if(voters.begin(), voters.end(), IsThere));
+}
+
+// "n0, n1 (life 3f), n2: 2 of 3 can be reached".
+std::string Told(const std::vector<v1::Voter>& voters) {
+  std::vector<std::string> names;
+  size_t reachable = 0;
+  for (const v1::Voter& voter : voters) {
+    std::string& name = names.emplace_back(voter.node());
+    if (voter.life() != 0) absl::StrAppend(&name, " (life ", absl::Hex(voter.life()), ")");
+    if (voter.ended()) absl::StrAppend(&name, " (in a life that has ended)");
+    if (voter.reachable()) ++reachable;
+  }
+  return absl::StrCat(absl::StrJoin(names, ", "), ": ", reachable, " of ", voters.size(),
+                      " can be reached");
+}
+
+std::string ToldOfVoters(const ClusterChanges& changes) {
+  std::string out;
+  if (changes.voters.empty()) return out;
+  absl::StrAppend(&out, "voters:  ", Told(changes.voters), "\n");
+  if (!changes.voters_before.empty()) {
+    absl::StrAppend(&out, kIndent, "and until they have taken over ", Told(changes.voters_before),
+                    "\n");
+  }
+  if (changes.can_change()) return out;
+  std::set<std::string> away;
+  for (const auto* voters : {&changes.voters, &changes.voters_before}) {
+    for (const v1::Voter& voter : *voters) {
+      if (!IsThere(voter)) away.insert(voter.node());
+    }
+  }
+  absl::StrAppend(&out, kIndent, "no majority of them is there, as the node that was asked sees ",
+                  "it: changes of the topology are refused until more of ",
+                  absl::StrJoin(away, ", "), " are back\n");
+  return out;
+}
+
+void WriteVoters(const std::vector<v1::Voter>& voters, JsonWriter& json) {
+  json.BeginArray();
+  for (const v1::Voter& voter : voters) {
+    json.BeginObject().Key("node").String(voter.node());
+    json.Key("life").String(absl::StrCat(absl::Hex(voter.life())));
+    json.Key("reachable").Bool(voter.reachable());
+    json.Key("life_ended").Bool(voter.ended()).EndObject();
+  }
+  json.EndArray();
+}
+
 class Waits {
  public:
   explicit Waits(const std::vector<MemberStatus>& members) : members_(members) {}
@@ -86,6 +139,13 @@ class Waits {
 
 }  // namespace
 
+bool ClusterChanges::can_change() const {
+  const auto majority = [](const std::vector<v1::Voter>& set) {
+    return set.empty() || 2 * ThereOf(set) > set.size();
+  };
+  return majority(voters) && majority(voters_before);
+}
+
 std::string Counted(uint64_t count, const char* one, const char* many) {
   return absl::StrCat(WithThousands(count), " ", count == 1 ? one : many);
 }
@@ -127,6 +187,8 @@ ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
   changes.since = transfers.since();
   changes.outlook = transfers.outlook();
   FillIn(members, transfers.transfers(), &changes.outlook);
+  changes.voters.assign(transfers.voters().begin(), transfers.voters().end());
+  changes.voters_before.assign(transfers.voters_before().begin(), transfers.voters_before().end());
   Waits waits(members);
   for (const v1::Transfer& transfer : transfers.transfers()) {
     changes.waiting += transfer.waiting();
@@ -192,6 +254,7 @@ std::string Told(const ClusterChanges& changes) {
   for (const ClusterChanges::Wait& wait : changes.waits) {
     absl::StrAppend(&out, kIndent, "waits for ", wait.node, ", which ", wait.why, "\n");
   }
+  absl::StrAppend(&out, ToldOfVoters(changes));
   for (const std::string& node : changes.silent) {
     absl::StrAppend(&out, node, " does not serve, and nothing that moves waits for it: bring it ",
                     "back or, if it is gone for good, `gyre node remove ", node,
@@ -223,7 +286,11 @@ void WriteChanges(const ClusterChanges& changes, JsonWriter& json) {
   for (const std::string& node : changes.silent) json.String(node);
   json.EndArray().Key("to_join").BeginArray();
   for (const std::string& node : changes.to_join) json.String(node);
-  json.EndArray();
+  json.EndArray().Key("voters");
+  WriteVoters(changes.voters, json);
+  json.Key("voters_before");
+  WriteVoters(changes.voters_before, json);
+  json.Key("can_change").Bool(changes.can_change());
 }
 
 }  // namespace gyre

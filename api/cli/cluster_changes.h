@@ -7,6 +7,7 @@
 //            epoch 12
 //            some 1.2 GiB, in about 40s
 //            waits for n3, which gives partitions away and does not answer: bring it back or, ...
+//   voters:  n1, n2, n3: 2 of 3 can be reached
 //
 // Pure functions. Any thread.
 
@@ -44,8 +45,14 @@ struct ClusterChanges {
   std::vector<std::string> silent = {};
   // Members that have joined, and own nothing until they are told to.
   std::vector<std::string> to_join = {};
+  // Who votes on changes of the topology, as the node that was asked sees it, and, while the voters
+  // change, who did before: a change needs a majority of both. None: that node does not say.
+  std::vector<v1::Voter> voters = {};
+  std::vector<v1::Voter> voters_before = {};
 
   uint64_t copies() const { return waiting + filling + finishing; }
+  // Whether so many of the voters are there that the topology can be changed.
+  bool can_change() const;
 };
 
 ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,

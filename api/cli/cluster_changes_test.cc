@@ -70,6 +70,19 @@ class Cluster {
     members_[node].status->set_partitions_to_fill(partitions);
     return *this;
   }
+  // By the node that is asked.
+  Cluster& Votes(const std::string& node, bool reachable, uint64_t life = 0) {
+    Add(node, reachable, life, transfers_.add_voters());
+    return *this;
+  }
+  Cluster& VotedBefore(const std::string& node, bool reachable) {
+    Add(node, reachable, 0, transfers_.add_voters_before());
+    return *this;
+  }
+  Cluster& Ends(int voter) {
+    transfers_.mutable_voters(voter)->set_ended(true);
+    return *this;
+  }
   const std::vector<MemberStatus>& members() const { return members_; }
   const v1::ListTransfersReply& transfers() const { return transfers_; }
   ClusterChanges Changes() const { return ChangesOf(members_, transfers_); }
@@ -81,6 +94,12 @@ class Cluster {
   }
 
  private:
+  static void Add(const std::string& node, bool reachable, uint64_t life, v1::Voter* voter) {
+    voter->set_node(node);
+    voter->set_life(life);
+    voter->set_reachable(reachable);
+  }
+
   std::vector<MemberStatus> members_;
   v1::ListTransfersReply transfers_;
 };
@@ -199,6 +218,43 @@ TEST(ClusterChanges, SayNoSizeWhereNobodyCanTell) {
   outlook.set_bytes(3 << 20);
   outlook.set_measured(true);
   EXPECT_EQ(About(outlook), "some 3.0 MiB, in about 1s");
+}
+
+TEST(ClusterChanges, SayWhoVotesAndHowManyOfThemAreThere) {
+  Cluster cluster({"n0", "n1", "n2"});
+  EXPECT_EQ(Told(cluster.Changes()).find("voters"), std::string::npos) << "an older node was asked";
+  cluster.Votes("n0", true).Votes("n1", true, 0x3f).Votes("n2", false);
+  EXPECT_TRUE(Says(cluster.Changes(), "voters:  n0, n1 (life 3f), n2: 2 of 3 can be reached\n"));
+  EXPECT_FALSE(Says(cluster.Changes(), "majority"));
+  EXPECT_TRUE(cluster.Changes().can_change());
+}
+
+TEST(ClusterChanges, WarnWhereNoMajorityOfTheVotersIsThere) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Votes("n0", true).Votes("n1", false).Votes("n2", false);
+  EXPECT_FALSE(cluster.Changes().can_change());
+  EXPECT_TRUE(Says(cluster.Changes(),
+                   "no majority of them is there, as the node that was asked sees it: changes of "
+                   "the topology are refused until more of n1, n2 are back\n"));
+  Cluster two({"n0", "n1"});
+  EXPECT_FALSE(two.Votes("n0", true).Votes("n1", false).Changes().can_change()) << "a half is none";
+}
+
+TEST(ClusterChanges, AVoterWhoseLifeHasEndedIsNotThere) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Votes("n0", true).Votes("n1", true).Votes("n2", false).Ends(1);
+  EXPECT_TRUE(Says(cluster.Changes(),
+                   "voters:  n0, n1 (in a life that has ended), n2: 2 of 3 can be reached\n"));
+  EXPECT_FALSE(cluster.Changes().can_change());
+}
+
+TEST(ClusterChanges, WhereVotersChangeAMajorityOfThoseBeforeIsNeededAsWell) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Votes("n0", true).VotedBefore("n1", false);
+  EXPECT_FALSE(cluster.Changes().can_change());
+  EXPECT_TRUE(Says(cluster.Changes(),
+                   "         and until they have taken over n1: 0 of 1 can be reached\n"));
+  EXPECT_TRUE(Says(cluster.Changes(), "until more of n1 are back"));
 }
 
 }  // namespace

@@ -395,6 +395,9 @@ v1::ListTransfersReply Giving(uint64_t waiting, uint64_t filling, uint64_t finis
   reply.mutable_outlook()->set_bytes((waiting + filling) << 20);
   reply.mutable_outlook()->set_seconds(90);
   reply.mutable_outlook()->set_measured(true);
+  v1::Voter* const voter = reply.add_voters();
+  voter->set_node("n0");
+  voter->set_life(63);
   return reply;
 }
 
@@ -417,6 +420,7 @@ TEST_F(CommandLineTest, TheStatusSaysWhatMovesAndForWhomItWaits) {
   const Outcome waits = Run({"status"});
   EXPECT_EQ(waits.exit, 3);
   EXPECT_NE(waits.out.find("waits for n2, which is given"), std::string::npos) << waits.out;
+  EXPECT_NE(waits.out.find("voters:  n0 (life 3f): 0 of 1"), std::string::npos) << waits.out;
   const Struct object = Parsed(Run({"status", "--json"}).out);
   EXPECT_EQ(NumberAt(object.fields().at("states").struct_value(), "leaving"), 1);
   const Struct& moves = object.fields().at("moves").struct_value();
@@ -428,6 +432,11 @@ TEST_F(CommandLineTest, TheStatusSaysWhatMovesAndForWhomItWaits) {
   const auto& waits_for = object.fields().at("waits_for").list_value();
   ASSERT_EQ(waits_for.values_size(), 1);
   EXPECT_EQ(waits_for.values(0).struct_value().fields().at("node").string_value(), "n2");
+  EXPECT_FALSE(object.fields().at("can_change").bool_value());
+  const Struct& voter = object.fields().at("voters").list_value().values(0).struct_value();
+  EXPECT_EQ(voter.fields().at("node").string_value(), "n0");
+  EXPECT_EQ(voter.fields().at("life").string_value(), "3f");
+  EXPECT_FALSE(voter.fields().at("reachable").bool_value());
 }
 
 TEST_F(CommandLineTest, TheStatusDoesNotMissTheDead) {
