@@ -4,10 +4,11 @@
 #include <map>
 #include <set>
 
+#include "api/copy_speed.h"
+
 namespace gyre {
 namespace {
 
-constexpr uint64_t kAssumedBytesEachS = 16 << 20;
 constexpr uint64_t kAssumedMicros = 100'000;  // each copy is two changes of the document
 
 // Whether what was being filled went over, under a document that is newer.
@@ -63,7 +64,7 @@ MoveOutlook OutlookOf(absl::Span<const Flow> flows, uint64_t bytes_each,
   outlook.measured = each.has_value();
   const uint64_t micros =
       each.has_value() ? static_cast<uint64_t>(each->micros())
-                       : std::max(kAssumedMicros, bytes_each * 1'000'000 / kAssumedBytesEachS);
+                       : std::max(kAssumedMicros, bytes_each * 1'000'000 / kAssumedCopyBytesEachS);
   outlook.seconds = (most * micros + 999'999) / 1'000'000;
   return outlook;
 }

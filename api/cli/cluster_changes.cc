@@ -7,12 +7,12 @@
 #include "absl/strings/str_join.h"
 #include "api/cli/progress_bar.h"
 #include "api/cli/text_table.h"
+#include "api/copy_speed.h"
 
 namespace gyre {
 namespace {
 
 constexpr char kIndent[] = "         ";
-constexpr uint64_t kAssumedBytesEachS = 16 << 20;  // as the server has it: v1::MoveOutlook
 
 const MemberStatus* Find(const std::vector<MemberStatus>& members, const std::string& name) {
   const auto it = std::find_if(members.begin(), members.end(),
@@ -152,9 +152,11 @@ std::string Counted(uint64_t count, const char* one, const char* many) {
 
 std::string About(const v1::MoveOutlook& outlook) {
   if (outlook.bytes() == 0) return "of a size that nobody who was asked can tell";
-  return absl::StrCat("some ", HumanBytes(outlook.bytes()), ", in about ",
-                      HumanSeconds(outlook.seconds()),
-                      outlook.measured() ? "" : " (at 16 MiB/s for each node: none was seen yet)");
+  return absl::StrCat(
+      "some ", HumanBytes(outlook.bytes()), ", in about ", HumanSeconds(outlook.seconds()),
+      outlook.measured() ? ""
+                         : absl::StrCat(" (at ", kAssumedCopyMibEachS,
+                                        " MiB/s for each node: none was seen yet)"));
 }
 
 void FillIn(const std::vector<MemberStatus>& members,
@@ -177,7 +179,8 @@ void FillIn(const std::vector<MemberStatus>& members,
   for (const v1::Transfer& transfer : transfers) {
     most = std::max(most, to[transfer.to()] += transfer.waiting() + transfer.filling());
   }
-  outlook->set_seconds(std::max(outlook->seconds(), most * (bytes / owned) / kAssumedBytesEachS));
+  outlook->set_seconds(
+      std::max(outlook->seconds(), most * (bytes / owned) / kAssumedCopyBytesEachS));
 }
 
 ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
