@@ -30,6 +30,7 @@ import stubs
 from cart_document import Add, Cart, Tag, add, decode, encode, merge, merge_all, remove
 from cart_store import CartStore, WrongTable
 from fake_gyre import FakeGyre
+from fake_names import FakeNames
 from gyre_client import (ATTEMPT_S, MAX_ATTEMPTS, GyreClient, StoreError, StoreUnavailable,
                          UnknownTable)
 
@@ -285,6 +286,25 @@ class Failover(OverFakeGyre):
         for _ in range(6):
             self.client.put("carts", b"k", b"v")
         self.assertEqual({node for node, _ in self.served("PutRequest")}, {"n2", "n3"})
+
+    def test_a_node_that_comes_back_with_another_address_is_found_again(self):
+        names = FakeNames("127.0.0.1")
+        self.addCleanup(names.close)
+        node = self.gyre.nodes[0]
+        client = GyreClient(WIRE, [names.target_of("n1.gyre.test", node.port)])
+        self.addCleanup(client.close)
+        client.put("carts", b"k", b"v")
+        node.move("127.0.0.2")
+        names.address = "127.0.0.2"
+        # It is gRPC that looks names up, and by itself not for 30 s.
+        patience = client.deadline_in(20.0)
+        while True:
+            try:
+                self.assertEqual(client.get("carts", b"k").reply.values, [b"v"])
+                return
+            except StoreUnavailable:
+                if client.deadline_in(0.0) > patience:
+                    raise
 
     def test_a_write_keeps_its_idempotency_key_over_attempts_and_counts_them(self):
         self.gyre.nodes[0].fail(UNAVAILABLE, applies=True)

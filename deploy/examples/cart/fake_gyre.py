@@ -91,27 +91,42 @@ class FakeGyre:
 
 
 class FakeNode:
-    """One server. `fail` makes its next requests fail; `stop` makes it unreachable."""
+    """One server. `fail` makes its next requests fail; `stop` makes it unreachable; `move` too, and
+    then it is at another address, on the same port.
+    """
 
     def __init__(self, gyre: FakeGyre, wire: stubs.Wire, name: str):
         self.name = name
         self._gyre = gyre
+        self._wire = wire
         self._faults: list[_Fault] = []
         # Holds the port without listening, so that nobody else answers at it after `stop`. Shared
         # only once it is bound: a free port is asked for that no other test holds.
         self._port = socket.socket()
         self._port.bind(("127.0.0.1", 0))
         self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.address = "127.0.0.1:%d" % self._port.getsockname()[1]
+        self._start("127.0.0.1")
+
+    @property
+    def port(self) -> int:
+        return self._port.getsockname()[1]
+
+    def _start(self, host: str) -> None:
+        self.address = f"{host}:{self.port}"
         self._server = grpc.server(concurrent.futures.ThreadPoolExecutor(8),
                                    options=[("grpc.so_reuseport", 1)])
-        wire.services.add_GyreServicer_to_server(_servicer(wire)(gyre, self), self._server)
+        self._wire.services.add_GyreServicer_to_server(
+            _servicer(self._wire)(self._gyre, self), self._server)
         self._server.add_insecure_port(self.address)
         self._server.start()
 
     def fail(self, code: grpc.StatusCode, times: int = 1, detail=None, applies=False,
              of: str = "") -> None:
         self._faults += [_Fault(code, detail, applies, of) for _ in range(times)]
+
+    def move(self, host: str) -> None:
+        self.stop()
+        self._start(host)
 
     def stop(self) -> None:
         self._server.stop(None).wait()

@@ -57,6 +57,8 @@ CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # One that comes back with another address is looked up again as often, not every 30 s.
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.max_receive_message_length", 4 * 1024 * 1024 + 65536),
     # Ports of an earlier cluster must not answer through a shared subchannel or a proxy.
     ("grpc.enable_http_proxy", 0),
