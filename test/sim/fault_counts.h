@@ -61,10 +61,14 @@ enum class FaultKind : uint8_t {
   kConnectionBroken,  // and what was under way is lost; it is there again in a moment
   kLinkSlow,          // one way between two nodes takes long
   // Topology.
-  kTopologyMissed,    // it changes while some node is down
-  kMembersChange,     // a node gives all that it owns to the others, or takes its share again
-  kCrashOfMoveTaker,  // a node to which a partition moves; once for each
-  kCrashOfMoveGiver,  // a node from which a partition moves; likewise
+  kTopologyMissed,     // it changes while some node is down
+  kMembersChange,      // a node gives all that it owns to the others, or takes its share again
+  kMemberLeaves,       // a node is to give all that it has to the others, and end
+  kMemberBuried,       // a node is declared dead, and never comes back
+  kMemberBuriedAlive,  // and runs, until it learns of it
+  kMemberReplaced,     // one that is declared dead is, by one that waited
+  kCrashOfMoveTaker,   // a node to which a partition moves; once for each
+  kCrashOfMoveGiver,   // a node from which a partition moves; likewise
   // Clients.
   kRequestLost,     // or its answer
   kRequestDoubled,  // likewise

@@ -285,6 +285,42 @@ TEST(MoveStory, WhoeverCrashesWheneverTheMoveComesToItsEnd) {
   }
 }
 
+// The taker's, a giver's, or another owner's; and it is empty, or as it was before the move.
+TEST(MoveStory, WhoeverLosesItsDiskWheneverTheMoveComesToItsEnd) {
+  uint64_t takers = 0;
+  uint64_t givers = 0;
+  for (const bool put_back : {false, true}) {
+    for (int party = 0; party < 5; ++party) {
+      for (int ms = 20; ms <= 1500; ms += 290) {
+        const std::string which = "node " + std::to_string(party) + " after " + std::to_string(ms) +
+                                  (put_back ? " ms, put back" : " ms");
+        MovingCluster moving(24);
+        SimCluster& cluster = moving.cluster();
+        moving.Serve(Duration::Seconds(1));
+        cluster.Keep(party);
+        moving.Serve(Duration::Seconds(1));
+        const auto made = [&](const absl::StatusOr<Topology>& t) { EXPECT_TRUE(t.ok()) << which; };
+        cluster.Propose(
+            0, [](const Topology& t) { return ActivateMember(t, "node-4"); }, made);
+        moving.Serve(Duration::Millis(ms));
+        if (put_back) {
+          cluster.PutBack(party);
+        } else {
+          cluster.Wipe(party);
+        }
+        takers += cluster.Faults().Of(FaultKind::kCrashOfMoveTaker);
+        givers += cluster.Faults().Of(FaultKind::kCrashOfMoveGiver);
+        moving.Serve(Duration::Seconds(1));
+        cluster.Restart(party);
+        ASSERT_TRUE(moving.Rest()) << which << ": " << cluster.violation().value_or("");
+        ASSERT_EQ(moving.Judge(), "") << which;
+      }
+    }
+  }
+  EXPECT_GT(takers, 0u);
+  EXPECT_GT(givers, 0u);
+}
+
 // Who coordinates under a document of long ago is told so, whatever was under way there.
 TEST(MoveStory, WhoStoodStillThroughAWholeMoveServesByNothingOlder) {
   for (int ms = 50; ms <= 1000; ms += 190) {

@@ -1,5 +1,6 @@
 #include "test/sim/nemesis.h"
 
+#include <algorithm>
 #include <iterator>
 #include <optional>
 #include <vector>
@@ -35,7 +36,8 @@ void Nemesis::Strike() {
       &Nemesis::BreakClock,    &Nemesis::FailDisk,        &Nemesis::FailDisk,
       &Nemesis::SlowDisk,      &Nemesis::DamageRecord,    &Nemesis::DamageRecord,
       &Nemesis::Burst,         &Nemesis::ChangeTopology,  &Nemesis::ChangeMembers,
-      &Nemesis::ChangeMembers,
+      &Nemesis::ChangeMembers, &Nemesis::Leave,           &Nemesis::Bury,
+      &Nemesis::Bury,
   };
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
   (this->*kDeeds[random_.Below(std::size(kDeeds))])(node);
@@ -232,11 +234,64 @@ void Nemesis::ChangeMembers(int node) {
   cluster_->ChangeShare(node, owns);
 }
 
+bool Nemesis::MayGo(int node) const {
+  if (!options_.departures || doomed_.has_value()) return false;
+  const std::optional<MemberState> state = cluster_->StateOf(node);
+  if (!state.has_value() || state == MemberState::kDead) return false;
+  int gone = 0;
+  for (int other = 0; other < cluster_->size(); ++other) {
+    const std::optional<MemberState> its = cluster_->StateOf(other);
+    const bool goes = !its.has_value() || its == MemberState::kDead || its == MemberState::kLeaving;
+    if (goes && other != node) ++gone;
+  }
+  return gone < kMostGone;
+}
+
+void Nemesis::Leave(int node) {
+  if (MayGo(node)) cluster_->Leave(node);
+}
+
+// Some in error: they run, and are told by and by.
+void Nemesis::Bury(int node) {
+  if (!MayGo(node) || !cluster_->HasRecovered()) return;
+  doomed_ = node;
+  if (random_.Chance(2, 3)) cluster_->Crash(node);
+  DeclareDead(0);
+}
+
+// Until it is so, or cannot be. A change whose proposer ends may have been made or not.
+void Nemesis::DeclareDead(int tries) {
+  constexpr int kMostTries = 10;
+  if (stopped_ || !doomed_.has_value()) return;
+  const int node = *doomed_;
+  if (cluster_->is_gone(node) || tries == kMostTries) {
+    doomed_.reset();
+    return Later(&Nemesis::Restart, node);
+  }
+  std::vector<int> up;
+  std::vector<int> waiting;
+  for (int other = 0; other < cluster_->size(); ++other) {
+    if (other == node) continue;
+    if (cluster_->reachable(other)) up.push_back(other);
+    if (cluster_->StateOf(other) == MemberState::kWaiting) waiting.push_back(other);
+  }
+  if (!up.empty()) {
+    std::optional<int> heir;
+    if (!waiting.empty() && random_.Chance(1, 2)) heir = waiting[random_.Below(waiting.size())];
+    cluster_->Bury(node, up[random_.Below(up.size())], heir, [this, node](bool refused) {
+      if (refused && doomed_ == node) doomed_.reset();
+      if (refused) Later(&Nemesis::Restart, node);
+    });
+  }
+  cluster_->scheduler().After(Duration::Seconds(3), [this, tries] { DeclareDead(tries + 1); });
+}
+
 // --------------------------------------------------------------------------------------------- end
 
 void Nemesis::StopAndHeal() {
   stopped_ = true;
   away_.reset();
+  doomed_.reset();
   cluster_->HealNetwork();
   cluster_->SetLoss(0);
   // A power cut of everything shows what was durable, a stop what is taken up again, and nodes that

@@ -27,8 +27,12 @@ struct NemesisOptions {
   int disk_losses = 0;
   // Records are damaged, of one node at a time: likewise.
   bool damage = false;
-  bool topology = false;                   // tables come and go
-  bool members = false;                    // nodes give away what they own, and take it again
+  bool topology = false;  // tables come and go
+  bool members = false;   // nodes give away what they own, and take it again
+  // Nodes go for good: two at most, which leave or are declared dead; of the latter the second one
+  // only once all owners have what there was when the first was, as with disks. Nodes that wait
+  // take the place of some.
+  bool departures = false;
   bool long_away = false;                  // one node is, for half of the story
   Duration story = Duration::Seconds(60);  // within which disks are lost
 };
@@ -74,6 +78,11 @@ class Nemesis {
   void Burst(int node);
   void ChangeTopology(int node);
   void ChangeMembers(int node);
+  void Leave(int node);
+  void Bury(int node);
+  void DeclareDead(int tries);
+  // Whether it may go for good, by what the cluster has left.
+  bool MayGo(int node) const;
 
   void PlanLongAway();
   void PlanDiskLoss();
@@ -81,7 +90,7 @@ class Nemesis {
   void LoseAnotherDisk();
 
   void Restart(int node) {
-    if (node != away_) cluster_->Restart(node);
+    if (node != away_ && node != doomed_) cluster_->Restart(node);
   }
   void Resume(int node) { cluster_->Resume(node); }
   void HealNetwork(int) { cluster_->HealNetwork(); }
@@ -90,6 +99,7 @@ class Nemesis {
 
   static constexpr int kUsualLoss = 10;        // per mille
   static constexpr size_t kDamagedAtOnce = 2;  // nodes with records that are
+  static constexpr int kMostGone = 2;
   int Other(int node) {
     return (node + 1 + static_cast<int>(random_.Below(cluster_->size() - 1))) % cluster_->size();
   }
@@ -100,7 +110,8 @@ class Nemesis {
   bool stopped_ = false;
   bool table_made_ = false;
   std::set<int> retired_;
-  std::optional<int> away_;  // and not to be restarted yet
+  std::optional<int> away_;    // and not to be restarted yet
+  std::optional<int> doomed_;  // about to be declared dead, and not to be restarted
 };
 
 }  // namespace gyre

@@ -102,6 +102,10 @@ void DrawCache(uint64_t seed, SimOptions* sim) {
 // what clients retry, of which they tell as well.
 bool OutgrowsLogs(uint64_t seed) { return seed % 5 == 4; }
 
+// Whether nodes leave, or are declared dead, where members change at all. Two more wait to take the
+// place of some.
+bool GoForGood(uint64_t seed) { return seed / 10 % 2 == 0; }
+
 // Bounds that stories reach now and then, and no others.
 void DrawBounds(uint64_t seed, SimOptions* sim) {
   sim->max_exchanges = 60;
@@ -128,6 +132,9 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   faults.damage = faults.disk_losses == 0 && !options.damage;
   faults.topology = faults.disk_losses == 0;
   faults.members = faults.topology && seed % 2 == 1;
+  // One that is declared dead takes a copy along, too.
+  faults.departures = faults.members && !options.damage && GoForGood(seed);
+  faults.damage = faults.damage && !faults.departures;
   faults.long_away = OutgrowsLogs(seed);
   faults.story = options.length;
   return faults;
@@ -157,6 +164,11 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   DrawBounds(options.seed, &sim);
   // Some compare what they hold all the time, others now and then.
   if (options.seed % 4 == 3) sim.scrub_pass = Duration::Seconds(1);
+  const NemesisOptions faults = DrawFaults(options, sim.nodes);
+  if (options.faults && faults.departures) {
+    sim.nodes += 2;
+    sim.waiting = 2;
+  }
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }
@@ -174,7 +186,6 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
         std::make_unique<SimClients>(client, &cluster, workloads[i].get(), cluster.Fork()));
     clients.back()->Start();
   }
-  const NemesisOptions faults = DrawFaults(options, cluster.size());
   Nemesis nemesis(faults, &cluster, cluster.Fork());
   if (options.faults) nemesis.Start();
   const Duration slice = Duration::Seconds(5);

@@ -1,7 +1,7 @@
-// RunScenario: one seed's story from beginning to end. Five nodes, N = 3; tables with siblings,
-// with last-write-wins, with periodic durability or values that expire; mixed and cart workloads
-// for 60 simulated
-// seconds under a Nemesis; then everything is healed, settles, and is judged.
+// RunScenario: one seed's story from beginning to end. Five nodes, N = 3, and two more that wait
+// where some go for good; tables with siblings, with last-write-wins, with periodic durability or
+// values that expire; mixed and cart workloads for 60 simulated seconds under a Nemesis; then
+// everything is healed, settles, and is judged.
 //
 // A run is named by its seed alone: same seed, same story, in any process.
 

@@ -37,6 +37,7 @@ SimCluster::SimCluster(SimOptions options)
   absl::StatusOr<Topology> initial = InitialTopology("sim", options_.slices, members);
   GYRE_CHECK(initial.ok(), "the simulated configuration is sound");
   initial_ = *std::move(initial);
+  fewest_members_ = initial_.members.size();
   nodes_.reserve(options_.nodes);
   for (int i = 0; i < options_.nodes; ++i) nodes_.emplace_back(options_.admission);
   for (int i = 0; i < options_.nodes; ++i) {
@@ -150,7 +151,7 @@ Duration SimCluster::TimesApart() {
   }
   std::sort(least.begin(), least.end());
   std::sort(most.begin(), most.end());
-  const size_t majority = nodes_.size() / 2 + 1;
+  const size_t majority = fewest_members_ / 2 + 1;
   const size_t middle = (majority - 1) / 2;
   return Duration::Millis(most[nodes_.size() - majority + middle] - least[middle]);
 }
@@ -374,6 +375,38 @@ bool SimCluster::TakesPart(const SimNode& node) const {
   return node.node != nullptr && node.node->control().view()->FindMember(node.id) != nullptr;
 }
 
+std::shared_ptr<const View> SimCluster::NewestView() const {
+  std::shared_ptr<const View> newest;
+  for (const SimNode& node : nodes_) {
+    if (!TakesPart(node)) continue;
+    const std::shared_ptr<const View> view = node.node->control().view();
+    if (newest == nullptr || view->epoch() > newest->epoch()) newest = view;
+  }
+  return newest;
+}
+
+std::optional<MemberState> SimCluster::StateOf(int index) const {
+  const std::shared_ptr<const View> view = NewestView();
+  const Member* const member = view == nullptr ? nullptr : view->FindMember(nodes_[index].id);
+  return member == nullptr ? std::nullopt : std::optional(member->state);
+}
+
+void SimCluster::NoteGone(int index, const View& view) {
+  fewest_members_ = std::min(fewest_members_, view.topology().members.size());
+  for (SimNode& node : nodes_) {
+    const Member* const member = view.FindMember(node.id);
+    if (member == nullptr || member->state == MemberState::kDead) node.gone = true;
+  }
+  if (view.FindMember(nodes_[index].id) != nullptr) return;
+  // As gyred does where it is no member any more.
+  AtNode(index, Duration::Millis(1), [this](SimNode& node) {
+    Trace("ENDS " + NodeName(node.id));
+    const int self = IndexOf(node.id);
+    End(self);
+    TellReachability(self, false);
+  });
+}
+
 bool SimCluster::AtRest() const {
   for (const SimNode& node : nodes_) {
     if (!TakesPart(node)) continue;
@@ -450,12 +483,9 @@ ItemKey SimCluster::Item(const std::string& table, const std::string& key) const
 
 std::vector<int> SimCluster::OwnersOf(PartitionId partition) const {
   std::vector<int> owners;
-  for (const SimNode& node : nodes_) {
-    if (node.node == nullptr || !owners.empty()) continue;
-    for (NodeId owner : node.node->control().view()->Owners(partition)) {
-      owners.push_back(IndexOf(owner));
-    }
-  }
+  const std::shared_ptr<const View> view = NewestView();
+  if (view == nullptr) return owners;
+  for (NodeId owner : view->Owners(partition)) owners.push_back(IndexOf(owner));
   return owners;
 }
 

@@ -119,6 +119,16 @@ class SimCluster {
   void ChangeTopology(int node, const std::string& table, bool make);
   // A node gives away all that it owns and waits, or is to own its share again: when that can be.
   void ChangeShare(int node, bool owns);
+  // A node is to give away all that it has and end, when that can be.
+  void Leave(int node);
+  // A node is declared dead, through another one; and where `heir` is given, that takes its place.
+  // A copy of what it had is lost, as with a disk. `done`: whether it is refused for good.
+  // REQUIRES: `through` is up.
+  void Bury(int node, int through, std::optional<int> heir, std::function<void(bool refused)> done);
+  // What the node is by the newest document that a member serves under; nothing: no member.
+  std::optional<MemberState> StateOf(int node) const;
+  // Whether it was declared dead, or has left, as far as anybody knows: it does not start again.
+  bool is_gone(int node) const { return nodes_[node].gone; }
   // Makes a change of members through a node and runs until that is done.
   absl::Status ChangeMembers(int through, Control::Change change);
   // Has the node propose it as soon as it may. REQUIRES: the node is up.
@@ -240,6 +250,7 @@ class SimCluster {
     bool disk_failed = false;  // or will at the next write
     Time started;
     bool left = false;                   // it has found that out, and speaks to nobody any more
+    bool gone = false;                   // for good: it is dead by some document, or no member
     std::unique_ptr<MemoryEngine> kept;  // a copy of the store at an earlier time
     std::optional<std::pair<ItemKey, std::string>> kept_record;
     bool replaced = false;                        // this is not the first store of the node
@@ -278,7 +289,7 @@ class SimCluster {
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   void TellAgain(SimNode* node);
   void CountCrash(const SimNode& node);
-  void NoteHeld();
+  void NoteHeld(std::optional<int> except = std::nullopt);
   static std::vector<std::string> GarbledKeys(const SimNode& node);
   Instant NowAt(const SimNode& node) const;
   Time VirtualTime(const SimNode& node, Time local) const;
@@ -308,6 +319,10 @@ class SimCluster {
   void ScheduleWake(int node, int shard, Time local);
   // Whether the node is up, and a member by its own word.
   bool TakesPart(const SimNode& node) const;
+  // The newest under which one of those serves. Null: there is none.
+  std::shared_ptr<const View> NewestView() const;
+  // Who is gone by the document, and ends, where this node is no member by it.
+  void NoteGone(int node, const View& view);
   // `due` is where the node notes the wake-up.
   void ScheduleWake(int node, Time SimNode::*due, Time local, std::function<void(SimNode&)> wake);
   void Deliver(int from, int to, uint64_t life, const PeerMessage& message);
@@ -355,6 +370,7 @@ class SimCluster {
   uint64_t next_token_ = 1;
   std::optional<std::string> violation_;
   bool disk_lost_ = false;
+  size_t fewest_members_ = 0;  // that any document had
   // What some owner or hint still told of when a disk was last lost.
   std::map<PartitionId, std::vector<Dot>> held_;
   FaultCounts faults_;

@@ -159,7 +159,7 @@ void SimCluster::End(int index) {
 }
 
 void SimCluster::Restart(int index) {
-  if (up(index)) return;
+  if (up(index) || is_gone(index)) return;
   Trace("RESTART " + NodeName(nodes_[index].id));
   Open(index);
   TellReachability(index, true);
@@ -440,11 +440,12 @@ void SimCluster::JudgeScan(const SimNode& node, const char* what, const absl::St
   Violate(std::string(what) + ": " + std::string(status.message()));
 }
 
-void SimCluster::NoteHeld() {
+void SimCluster::NoteHeld(std::optional<int> except) {
   held_.clear();
   std::set<std::pair<PartitionId, Dot>> hinted;
   std::vector<std::unique_ptr<Snapshot>> snapshots;
   for (const SimNode& node : nodes_) {
+    if (node.gone || (except.has_value() && node.id == nodes_[*except].id)) continue;
     snapshots.push_back(node.engine->TakeSnapshot());
     const absl::Status scanned = snapshots.back()->Scan(
         Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
@@ -479,6 +480,7 @@ bool SimCluster::HasRecovered() const {
     const std::vector<int> owners = OwnersOf(id);
     if (owners.empty()) return false;  // all nodes are down
     for (const int owner : owners) {
+      if (is_gone(owner)) return false;  // its place is to be taken yet
       const absl::StatusOr<PartitionState> state =
           ReadPartitionState(*nodes_[owner].engine->TakeSnapshot(), id);
       if (!state.ok() || state->filling || nodes_[owner].lost_state) return false;
@@ -527,6 +529,42 @@ void SimCluster::ChangeShare(int index, bool owns) {
   Propose(index, change, [this](const absl::StatusOr<Topology>& changed) {
     if (changed.ok()) Count(FaultKind::kMembersChange);
   });
+}
+
+void SimCluster::Leave(int index) {
+  const SimNode& node = nodes_[index];
+  if (!up(index) || node.left) return;
+  const std::string name = NodeName(node.id);
+  Trace("LEAVE " + name);
+  Propose(
+      index, [name](const Topology& current) { return LeaveMember(current, name); },
+      [this](const absl::StatusOr<Topology>& changed) {
+        if (changed.ok()) Count(FaultKind::kMemberLeaves);
+      });
+}
+
+void SimCluster::Bury(int index, int through, std::optional<int> heir,
+                      std::function<void(bool refused)> done) {
+  const std::string name = NodeName(nodes_[index].id);
+  const std::string with = heir.has_value() ? NodeName(nodes_[*heir].id) : "";
+  Trace("BURY " + name + (heir.has_value() ? " in favour of " + with : ""));
+  // From now on somebody may serve without it, and its copy of everything is as lost as a disk's.
+  disk_lost_ = true;
+  observer_.OnPowerCut(index, Time(), scheduler_.now());
+  NoteHeld(index);
+  Propose(
+      through,
+      [name, with](const Topology& current) {
+        return with.empty() ? BuryMember(current, name) : ReplaceMember(current, name, with);
+      },
+      [this, index, heir, done](const absl::StatusOr<Topology>& changed) {
+        if (changed.ok()) {
+          nodes_[index].gone = true;
+          Count(up(index) ? FaultKind::kMemberBuriedAlive : FaultKind::kMemberBuried);
+          if (heir.has_value()) Count(FaultKind::kMemberReplaced);
+        }
+        done(absl::IsFailedPrecondition(changed.status()) || absl::IsNotFound(changed.status()));
+      });
 }
 
 // ------------------------------------------------------------------------------------- what it was

@@ -80,8 +80,10 @@ void SimCluster::JudgeConvergence() {
 }
 
 void SimCluster::JudgePlaced() {
+  const std::shared_ptr<const View> newest = NewestView();
+  if (newest == nullptr) return Violate("no member is up");
   if (!AtRest()) {
-    const View& view = *nodes_[0].node->control().view();
+    const View& view = *newest;
     for (const Move& move : view.topology().moves) {
       return Violate("partition " + std::to_string(move.partition.slice()) +
                      " is still on its way from " + NodeName(move.from) + " to " +
@@ -89,6 +91,9 @@ void SimCluster::JudgePlaced() {
                      (move.step == MoveStep::kFilling ? ", filling" : ", switched"));
     }
     return Violate(std::to_string(MakePlan(view.topology()).moves) + " are still to move");
+  }
+  for (const Member& member : newest->topology().members) {
+    if (!up(IndexOf(member.id))) return Violate(member.name + " is a member and has ended");
   }
   for (const SimNode& node : nodes_) {
     if (node.node == nullptr) continue;
@@ -123,6 +128,7 @@ void SimCluster::JudgePlaced() {
 
 void SimCluster::JudgeHandedOver() {
   for (const SimNode& node : nodes_) {
+    if (node.gone) continue;
     const uint64_t hints = node.engine->EstimateKeys(Family::kHints);
     if (hints == 0) continue;
     std::string of;
@@ -141,7 +147,9 @@ void SimCluster::JudgeHandedOver() {
 }
 
 void SimCluster::JudgeSwept() {
-  for (const SimNode& node : nodes_) JudgeSwept(node);
+  for (const SimNode& node : nodes_) {
+    if (!node.gone) JudgeSwept(node);
+  }
 }
 
 void SimCluster::JudgeSwept(const SimNode& node) {
@@ -191,8 +199,9 @@ void SimCluster::JudgeSwept(const SimNode& node) {
 
 void SimCluster::JudgeLiveness() {
   for (SimNode& node : nodes_) {
+    if (node.gone) continue;
     for (const SimNode& other : nodes_) {
-      if (other.id == node.id) continue;
+      if (other.id == node.id || other.gone) continue;
       const Liveness liveness = node.node->membership().LivenessOf(other.id);
       if (liveness == Liveness::kAlive) continue;
       Violate(NodeName(node.id) + " takes " + NodeName(other.id) + " for " +
@@ -246,7 +255,9 @@ const ReplicaStore& SimCluster::StoreOf(NodeId owner, PartitionId partition) {
 }
 
 std::vector<std::string> SimCluster::Settled(const std::string& table, const std::string& key) {
-  const View& view = *nodes_[0].node->control().view();
+  const std::shared_ptr<const View> newest = NewestView();
+  GYRE_CHECK(newest != nullptr, "all is healed");
+  const View& view = *newest;
   const TableSpec* spec = view.FindTable(table);
   GYRE_CHECK(spec != nullptr, "workloads read their own tables");
   const PartitionId partition = view.Locate(*spec, key);

@@ -243,6 +243,7 @@ void SimCluster::PerformControl(int index) {
       PerformShard(index, shard);
     }
     node.node->control().OnInstalled(effects.view->epoch());
+    NoteGone(index, *effects.view);
   }
   for (ControlEffects::Done& done : effects.done) {
     auto it = node.proposals.find(done.token);
