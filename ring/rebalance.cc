@@ -177,8 +177,12 @@ const Move* Matching(const Topology& topology, const MoveRef& ref, MoveStep step
 // ------------------------------------------------------------------------------------------
 // members
 
-absl::StatusOr<Topology> AddMember(const Topology& topology, Member member) {
+absl::StatusOr<Topology> AddMember(const Topology& topology, Member member, BuildLevel level) {
   if (absl::Status status = ValidateMember(member); !status.ok()) return status;
+  if (level < topology.level) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("node '", member.name, "' ", OutgrownWords(level, topology.level)));
+  }
   if (member.key == 0 ||
       (member.state != MemberState::kActive && member.state != MemberState::kWaiting)) {
     return absl::InvalidArgumentError(

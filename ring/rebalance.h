@@ -33,8 +33,10 @@ namespace gyre {
 // A node that joins, active or waiting. `member.id` is ignored. The same member again, by its key,
 // returns the document unchanged, but for addresses that are new. InvalidArgument: name, zone or
 // addresses; no key; or kLeaving or kDead. AlreadyExists: another member has the name.
-// FailedPrecondition: it was removed. ResourceExhausted: too many members.
-absl::StatusOr<Topology> AddMember(const Topology& topology, Member member);
+// FailedPrecondition: it was removed, or `level`, of its build, is below the cluster's.
+// ResourceExhausted: too many members.
+absl::StatusOr<Topology> AddMember(const Topology& topology, Member member,
+                                   BuildLevel level = kBuildLevel);
 // Where it serves now. InvalidArgument: too long.
 absl::StatusOr<Topology> SetAddresses(const Topology& topology, NodeId id,
                                       std::string_view client_address,

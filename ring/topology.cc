@@ -204,6 +204,19 @@ Topology NextOf(const Topology& topology) {
   return next;
 }
 
+Topology RaiseLevel(const Topology& topology, const std::map<NodeId, BuildLevel>& levels) {
+  BuildLevel level = kBuildLevel;
+  for (const Member& member : topology.members) {
+    if (member.state == MemberState::kDead) continue;
+    const auto said = levels.find(member.id);
+    level = std::min(level, said == levels.end() ? kFirstLevel : said->second);
+  }
+  if (level <= topology.level) return topology;
+  Topology next = NextOf(topology);
+  next.level = level;
+  return next;
+}
+
 const Member* FindMember(const Topology& topology, NodeId id) {
   const auto it =
       std::lower_bound(topology.members.begin(), topology.members.end(), id,
@@ -324,6 +337,7 @@ absl::Status ValidateTopology(const Topology& topology) {
   if (!NameIsValid(topology.cluster_name)) return Broken("cluster name");
   if (topology.cluster != ClusterIdFromName(topology.cluster_name)) return Broken("cluster id");
   if (!SlicesAreValid(topology.slices)) return Broken("slices");
+  if (topology.level < kFirstLevel || topology.level > kBuildLevel) return Broken("level");
   if (absl::Status status = ValidateMembers(topology); !status.ok()) return status;
   const MemberPlaces places(topology.members);
   for (size_t i = 0; i < topology.families.size(); ++i) {

@@ -16,6 +16,7 @@
 //   - voters ascending by node, 1 to 7 of them; voters_before likewise, but for a document that has
 //     the same voters as the one before it, which has none; all of them are members, but not
 //     always in the lives that those have now
+//   - a level that this build knows, of which all members but the dead were as it was reached
 //
 // Changes of members and owners: ring/rebalance.h.
 
@@ -23,12 +24,14 @@
 #define GYRE_RING_TOPOLOGY_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "ring/build_level.h"
 #include "ring/claim.h"
 #include "ring/ids.h"
 #include "ring/member.h"
@@ -53,6 +56,8 @@ struct Topology {
   // those: both have to agree to it (ring/register.h).
   std::vector<Voter> voters;
   std::vector<Voter> voters_before;
+  // Of which all nodes are, and so what they may use among each other (ring/build_level.h).
+  BuildLevel level = kFirstLevel;
 
   friend bool operator==(const Topology&, const Topology&) = default;
 };
@@ -68,6 +73,11 @@ inline constexpr size_t kMaxNameBytes = 255;  // of a cluster, node, zone, table
 // too many members, a bad or repeated name, slices not a power of two.
 absl::StatusOr<Topology> InitialTopology(std::string_view cluster_name, uint32_t slices,
                                          std::vector<Member> members);
+
+// The highest level of which every member but the dead is, by what they have said (`levels`), where
+// that is above the document's and known to this build. Else the document unchanged, with its
+// epoch: also where one has said nothing.
+Topology RaiseLevel(const Topology& topology, const std::map<NodeId, BuildLevel>& levels);
 
 // What every change begins with: the document of the next epoch, with the same voters.
 Topology NextOf(const Topology& topology);
@@ -104,7 +114,7 @@ absl::Status ValidateTableSpec(const TableSpec& spec);
 absl::Status ValidateTopology(const Topology& topology);
 
 // Grammar: at the top of topology_codec.cc. Decode answers DataLoss for bytes that are not a valid
-// document and FailedPrecondition for a newer format.
+// document and FailedPrecondition for a newer format, or of a level that this build is not of.
 std::string EncodeTopology(const Topology& topology);
 absl::StatusOr<Topology> DecodeTopology(std::string_view bytes);
 

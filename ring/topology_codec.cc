@@ -1,6 +1,7 @@
 // The bytes of a topology document.
 //
-//   document := format:u16 epoch:u64 cluster:u64 cluster_name:str slices:u32 next_table_id:u16
+//   document := format:u16 [level:u16] epoch:u64 cluster:u64 cluster_name:str slices:u32
+//   next_table_id:u16
 //               members:u16 member*  tables:u16 table*  families:u8 family*
 //               moves:u32 move*  removed:u16 node:u64*
 //               voters:u8 voter*  voters_before:u8 voter*
@@ -12,12 +13,13 @@
 //   voter    := member_index:u16 life:u64
 //   str      := size:u32 byte*
 //
-// Integers are big endian. format is 5. A member's id is the hash of its name and key and not
-// written; a move is switched where the epoch of that is not 0. A valid document has exactly one
-// encoding. Formats 1 to 4 are read and not written: in 4 there are no lives and no voters, for the
-// first seven of the configuration's members always voted; in 3 members have no state and no key,
-// and nothing moves, for members and owners never changed; in 2 tables have no ttl_ms, for nothing
-// expired, and in 1 no quorum either, for there were strict ones only.
+// Integers are big endian. format is 6, with level, where the level is 2 or more; else it is 5, and
+// no level is there: builds of level 1 read that. A member's id is the hash of its name and key and
+// not written; a move is switched where the epoch of that is not 0. A valid document has exactly
+// one encoding. Formats 1 to 4 are read and not written: in 4 there are no lives and no voters, for
+// the first seven of the configuration's members always voted; in 3 members have no state and no
+// key, and nothing moves, for members and owners never changed; in 2 tables have no ttl_ms, for
+// nothing expired, and in 1 no quorum either, for there were strict ones only.
 
 #include <algorithm>
 #include <utility>
@@ -31,7 +33,8 @@
 namespace gyre {
 namespace {
 
-constexpr uint16_t kFormat = 5;
+constexpr uint16_t kFormat = 6;
+constexpr uint16_t kFormatWithoutLevel = 5;
 constexpr uint16_t kFormatWithoutVoters = 4;
 constexpr uint16_t kFormatWithoutMoves = 3;
 constexpr uint16_t kFormatWithoutTtl = 2;
@@ -130,7 +133,9 @@ void SetFirstVoters(Topology* topology) {
 std::string EncodeTopology(const Topology& topology) {
   GYRE_CHECK(ValidateTopology(topology).ok(), "only valid documents are written");
   ByteWriter out;
-  out.Put(kFormat);
+  const bool leveled = topology.level > kFirstLevel;
+  out.Put(leveled ? kFormat : kFormatWithoutLevel);
+  if (leveled) out.Put(topology.level);
   out.Put(topology.epoch.value());
   out.Put(topology.cluster.value());
   out.PutString(topology.cluster_name);
@@ -199,6 +204,14 @@ absl::StatusOr<Topology> DecodeTopology(std::string_view bytes) {
   }
   if (format < kFormatWithoutQuorum) return garbage;
   Topology topology;
+  if (format > kFormatWithoutLevel) {
+    topology.level = in.Get<uint16_t>();
+    if (in.failed() || topology.level <= kFirstLevel) return garbage;
+    if (topology.level > kBuildLevel) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("topology: this build ", OutgrownWords(kBuildLevel, topology.level)));
+    }
+  }
   topology.epoch = Epoch(in.Get<uint64_t>());
   topology.cluster = ClusterId(in.Get<uint64_t>());
   topology.cluster_name = std::string(in.GetString());
