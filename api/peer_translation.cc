@@ -299,7 +299,6 @@ struct BodyEncoder {
     peer::TopologyNews* wire = out->mutable_topology_news();
     wire->set_topology(news.topology);
     wire->set_delta(news.delta);
-    wire->set_takes_deltas(news.takes_deltas);
     wire->set_asks(static_cast<uint32_t>(news.asks));
   }
   void operator()(const MovesDue& due) const {
@@ -613,7 +612,7 @@ absl::StatusOr<PeerBody> DecodeRegisterAsk(peer::RegisterAsk* wire) {
 absl::StatusOr<PeerBody> DecodeTopologyNews(peer::TopologyNews* wire) {
   if (!InRange(wire->asks(), TopologyNews::Asks::kWhole)) return Malformed("asks");
   return TopologyNews{std::move(*wire->mutable_topology()), std::move(*wire->mutable_delta()),
-                      wire->takes_deltas(), static_cast<TopologyNews::Asks>(wire->asks())};
+                      static_cast<TopologyNews::Asks>(wire->asks())};
 }
 
 absl::StatusOr<PeerBody> DecodeMovesDue(const peer::MovesDue& wire) {

@@ -180,8 +180,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              Bytes(0, 30),
                              Word()}};
     case 13:
-      return TopologyNews{Bytes(0, 30), Bytes(0, 30), Flag(),
-                          static_cast<TopologyNews::Asks>(Word() % 3)};
+      return TopologyNews{Bytes(0, 30), Bytes(0, 30), static_cast<TopologyNews::Asks>(Word() % 3)};
     case 14:
       return Failed{Flag()   ? Outcome::Code::kStorageFailed
                     : Flag() ? Outcome::Code::kOverloaded

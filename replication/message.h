@@ -220,21 +220,21 @@ struct Handoff {
 };
 
 // With `topology` or `delta`: the document of the message's epoch. With neither, and asking
-// nothing: "I serve under the message's epoch".
+// nothing: "I serve under the message's epoch". Deltas and questions are of kLevelOfDeltas
+// (ring/build_level.h): whoever uses one knows the other.
 struct TopologyNews {
   enum class Asks : uint8_t {
     kNothing = 0,
     kNews = 1,   // "the message's epoch is the newest that I know": a newer one, or a confirmation
     kWhole = 2,  // the same, and a delta would not do
   };
-  std::string topology;       // its encoding
-  std::string delta = {};     // ring/topology_delta.h; instead
-  bool takes_deltas = false;  // its sender does, and knows what `asks` is
+  std::string topology;    // its encoding
+  std::string delta = {};  // ring/topology_delta.h; instead
   Asks asks = Asks::kNothing;
 };
 
-// To the node that plans (server/movement.h): these moves to the sender may take their next step.
-// Not answered: the document says what came of it.
+// Of kLevelOfMovesDue. To the node that plans (server/movement.h): these moves to the sender may
+// take their next step. Not answered: the document says what came of it.
 struct MovesDue {
   std::vector<MoveRef> filled = {};  // are to be switched (SwitchMoves)
   std::vector<MoveRef> ends = {};    // EndMoves

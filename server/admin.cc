@@ -295,6 +295,8 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
   }
   reply.set_cluster_name(view->topology().cluster_name);
   reply.set_version(kVersion);
+  reply.set_level(parts_.seat->level());
+  reply.set_cluster_level(view->topology().level);
   reply.set_epoch(view->epoch().value());
   reply.set_uptime_s(static_cast<uint64_t>((MonotonicNow() - started_).micros() / 1'000'000));
   reply.set_state(parts_.door->draining() ? "draining" : "serving");

@@ -26,7 +26,8 @@ class AdminBench : public ::testing::Test {
         seat_(&node_->control(), &node_->movement(), &pool_, &links_, &disk_) {
     lane_ = std::make_unique<Lane>(Lane::Options(), node_.get(), Lane::Seats{&seat_, nullptr},
                                    &pool_, &links_);
-    seat_.Attach({lane_.get()}, [](std::shared_ptr<const View>) {});
+    seat_.Attach(
+        {lane_.get()}, [](std::shared_ptr<const View>) {}, [](const std::string&) {});
     door_.Attach({lane_.get()});
   }
 

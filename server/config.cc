@@ -338,9 +338,13 @@ absl::Status AddNumbers(const config::NodeConfig& wire, Config* config) {
       InRange("log_entries", wire.log_entries(), 131'072, 1'024, 100'000'000);
   if (!log_entries.ok()) return log_entries.status();
   config->log_entries = *log_entries;
-  absl::StatusOr<LogLevel> level = Level(wire.log_level());
+  absl::StatusOr<LogLevel> log_level = Level(wire.log_level());
+  if (!log_level.ok()) return log_level.status();
+  config->log_level = *log_level;
+  absl::StatusOr<uint64_t> level =
+      InRange("level", wire.level(), kBuildLevel, kFirstLevel, kBuildLevel);
   if (!level.ok()) return level.status();
-  config->log_level = *level;
+  config->level = static_cast<BuildLevel>(*level);
   absl::StatusOr<uint64_t> shards = InRange("shards", wire.shards(), 0, 1, 64);
   if (!shards.ok()) return shards.status();
   if (*shards > config->partitions) {

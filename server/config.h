@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "api/proto/config.pb.h"
 #include "api/proto/peer.pb.h"
+#include "ring/build_level.h"
 #include "ring/ids.h"
 #include "ring/membership.h"
 #include "ring/topology.h"
@@ -74,6 +75,7 @@ struct Config {
   ScrubOptions scrub;  // `bytes_each_s` of all shards together
   LogLevel log_level = LogLevel::kInfo;
   int shards = 0;  // 0: by the cores of the machine
+  BuildLevel level = kBuildLevel;
 
   // Not of the file. A client's connection that is silent for `keepalive` is asked, and closed when
   // it does not answer within `keepalive_timeout`; one that has not finished its greeting within
@@ -81,7 +83,10 @@ struct Config {
   Duration keepalive = Duration::Seconds(10);
   Duration keepalive_timeout = Duration::Seconds(5);
   Duration handshake = Duration::Seconds(10);
-  // Not of the file either. Nodes that differ in these judge each other unevenly.
+  // Not of the file either. The level of the cluster's first document, which is to be the same on
+  // every node: what tests begin with, that are not about how it is raised.
+  BuildLevel first_level = kFirstLevel;
+  // Nor these. Nodes that differ in them judge each other unevenly.
   MembershipOptions membership;
   NodeLoadOptions load;
 

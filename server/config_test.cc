@@ -69,6 +69,7 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   wire.set_scrub_pass_s(3'600);
   wire.set_scrub_kib_per_s(64);
   wire.set_log_entries(4096);
+  wire.set_level(1);
   const absl::StatusOr<Config> config = Validate(wire);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->block_cache_bytes, uint64_t{64} << 20);
@@ -81,6 +82,8 @@ TEST(Config, TakesWhatIsSaidOfMemoryAndThreads) {
   EXPECT_EQ(config->scrub.pass, Duration::Seconds(3'600));
   EXPECT_EQ(config->scrub.bytes_each_s, uint64_t{64} << 10);
   EXPECT_EQ(config->log_entries, 4096u);
+  EXPECT_EQ(config->level, 1);
+  EXPECT_EQ(Validate(Good())->level, kBuildLevel);
   EXPECT_EQ(Validate(Good())->log_entries, ReplicaStore::Options().log_most);
 }
 
@@ -128,6 +131,7 @@ TEST(Config, NamesTheFieldThatIsWrong) {
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_scrub_pass_s(40'000'000); }), "scrub_pass_s"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_scrub_kib_per_s(2'000'000); }), "scrub_kib_per_s"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_log_entries(1); }), "log_entries"));
+  EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_level(kBuildLevel + 1); }), "level"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight(2'000'000); }), "max_in_flight"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_max_in_flight_mib(1); }), "max_in_flight_mib"));
   EXPECT_TRUE(Names(Wrong([](auto* w) { w->set_queue_target_ms(20'000); }), "queue_target_ms"));

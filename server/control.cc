@@ -16,7 +16,7 @@ namespace {
 constexpr Duration kTellAgainAfter = Duration::Millis(200);
 
 // All here serve under the message's epoch.
-TopologyNews Serving() { return {"", "", /*takes_deltas=*/true}; }
+TopologyNews Serving() { return {""}; }
 
 std::string TopologyKey() { return EncodeNodeKey("topology"); }
 std::string AcceptorKey() { return EncodeNodeKey("acceptor"); }
@@ -72,14 +72,18 @@ absl::StatusOr<Control::Durable> Control::Load(const Snapshot& snapshot, const T
 }
 
 Control::Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor,
-                 Memory memory, Random random, std::shared_ptr<Documents> documents)
+                 Memory memory, Random random, std::shared_ptr<Documents> documents,
+                 BuildLevel level)
     : documents_(std::move(documents)),
       view_(std::move(view)),
       acceptor_(std::move(acceptor)),
       memory_(memory),
       initial_(documents_->Of(std::move(initial))),
       random_(random),
-      installed_(view_->epoch()) {
+      installed_(view_->epoch()),
+      level_(level) {
+  GYRE_CHECK(view_->topology().level <= level_, "a node that was outgrown does not start");
+  levels_[view_->self()] = level_;
   next_round_ = acceptor_.state().promised.round + 1;
   next_exchange_ = random_.Next() << 40 | 1;
   kept_.push_back(documents_->Of(view_->topology()));
@@ -291,7 +295,6 @@ void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
 
 void Control::OnNews(NodeId from, Epoch epoch, const TopologyNews& news, Instant now) {
   epochs_[from] = std::max(epochs_[from], epoch);
-  if (news.takes_deltas) takes_deltas_.insert(from);
   if (news.asks == TopologyNews::Asks::kWhole) wants_whole_.insert(from);
   const bool asks = news.asks != TopologyNews::Asks::kNothing;
   const bool carries = !news.topology.empty() || !news.delta.empty();
@@ -318,7 +321,8 @@ void Control::TakeNews(NodeId from, const TopologyNews& news, Instant now) {
       document = Admit(from, documents_->Apply(kept, news.delta));
       if (document == nullptr) lacks = TopologyNews::Asks::kWhole;
     }
-  } else if (!asked_.has_value() || now.monotonic - *asked_ >= kTellAgainAfter) {
+  } else if (TakesDeltas(from) &&
+             (!asked_.has_value() || now.monotonic - *asked_ >= kTellAgainAfter)) {
     // Several say so at once, and one that answers is enough.
     lacks = TopologyNews::Asks::kNews;
   }
@@ -329,7 +333,7 @@ void Control::TakeNews(NodeId from, const TopologyNews& news, Instant now) {
 }
 
 void Control::Ask(NodeId node, TopologyNews::Asks what) {
-  if (takes_deltas_.contains(node)) Send(node, 0, TopologyNews{"", "", true, what});
+  if (!IsOlder(node)) Send(node, 0, TopologyNews{"", "", what});
 }
 
 void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
@@ -342,8 +346,8 @@ void Control::OnPeer(NodeId node, bool reachable, Instant) {
   epochs_.erase(node);
   serves_.erase(node);
   wants_whole_.erase(node);
-  if (!reachable) takes_deltas_.erase(node);  // what it said already may be of this connection
-  if (reachable) Confirm(node);               // whoever is behind is told by the other
+  if (!reachable) levels_.erase(node);  // what it said already may be of this connection
+  if (reachable) Confirm(node);         // whoever is behind is told by the other
 }
 
 // Once all shards and the door serve under the document: who waits for that may ask here next.
@@ -363,7 +367,7 @@ void Control::OnInstalled(Epoch epoch) {
 
 void Control::AskWhatServes(NodeId node, Instant now) {
   if (ServesUnder(node) >= view_->epoch() || WasToldLately(node, now)) return;
-  if (takes_deltas_.contains(node)) return Ask(node, TopologyNews::Asks::kNews);
+  if (TakesDeltas(node)) return Ask(node, TopologyNews::Asks::kNews);
   SendDocument(node, Epoch());  // whoever has it says so
 }
 
@@ -384,14 +388,22 @@ void Control::Tell(NodeId node, Instant now) {
 
 void Control::SendDocument(NodeId node, Epoch base) {
   TopologyNews news;
-  news.takes_deltas = true;
-  if (takes_deltas_.contains(node)) {
+  if (TakesDeltas(node)) {
     const bool whole = wants_whole_.erase(node) > 0;
     news.delta = *documents_->Delta(whole ? nullptr : Kept(base), kept_.back());
   } else {
     news.topology = kept_.back()->encoded;
   }
   Send(node, 0, std::move(news));
+}
+
+bool Control::IsOlder(NodeId node) const {
+  const auto said = levels_.find(node);
+  return said != levels_.end() && said->second < kLevelOfDeltas;
+}
+
+bool Control::TakesDeltas(NodeId node) const {
+  return view_->topology().level >= kLevelOfDeltas && !IsOlder(node);
 }
 
 DocumentPtr Control::Kept(Epoch epoch) const {
@@ -412,6 +424,11 @@ DocumentPtr Control::Admit(NodeId from, absl::StatusOr<DocumentPtr> document) {
     out_.rejected.push_back({from, "a document of another cluster"});
     return nullptr;
   }
+  if (topology.level > level_) {
+    out_.outgrown =
+        absl::FailedPreconditionError("this node " + OutgrownWords(level_, topology.level));
+    return nullptr;
+  }
   return *std::move(document);
 }
 
@@ -430,18 +447,15 @@ void Control::Install(DocumentPtr document, std::optional<NodeId> from) {
 
 void Control::Spread(const View& before, std::optional<NodeId> from) {
   std::vector<NodeId> to_say;
-  // Both lists ascend.
-  auto tell = [&, taker = takes_deltas_.begin()](NodeId other) mutable {
+  const auto tell = [&](NodeId other) {
     if (other == view_->self() || other == from) return;
-    while (taker != takes_deltas_.end() && *taker < other) ++taker;
-    const bool takes = taker != takes_deltas_.end() && *taker == other;
-    if (from.has_value() && takes) {
+    if (from.has_value() && TakesDeltas(other)) {
       to_say.push_back(other);
     } else {
       SendDocument(other, before.epoch());
     }
   };
-  // Who is a member no more is to know that.
+  // Who is a member no more is to know that. Both lists ascend.
   const std::vector<Member>& now = view_->topology().members;
   auto member = now.begin();
   for (const Member& former : before.topology().members) {

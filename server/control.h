@@ -18,8 +18,11 @@
 // (ring/topology_delta.h). Who got it says to a few others that it serves under it, and those who
 // have missed it ask; so what a node sends for a change does not grow with the cluster, but for the
 // one that made it. Who lacks the base of a delta asks too, with the epoch that it has. What all of
-// that misses, Membership finds (OnEpochOf). Nodes of builds that do not say that they take deltas
-// are sent the whole by everyone.
+// that misses, Membership finds (OnEpochOf). All of that once the cluster is of kLevelOfDeltas
+// (ring/build_level.h); before, whoever learns of a document sends the whole to everyone.
+//
+// Levels: a document of a higher level than this node's is not installed, nor accepted: the node
+// has to end (ControlEffects::outgrown).
 //
 // Thread rule: one thread.
 
@@ -39,6 +42,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "replication/message.h"
+#include "ring/build_level.h"
 #include "ring/documents.h"
 #include "ring/ids.h"
 #include "ring/random.h"
@@ -79,6 +83,8 @@ struct ControlEffects {
     std::string why;
   };
   std::vector<Rejected> rejected;
+  // The cluster is of a level that this node is not of: it can serve no more. Says what to do.
+  std::optional<absl::Status> outgrown;
   Time wake = Time::Never();
 };
 
@@ -95,9 +101,11 @@ class Control {
 
   // `initial`: the document of epoch 1, the same on every node; or, at a node that joins, a newer
   // one that was chosen. Of that the voters know, and where they do not, changes are refused here.
-  // `documents` may be shared with others on the same thread.
+  // `documents` may be shared with others on the same thread. `level`: as which this node behaves.
+  // REQUIRES: the view is of none above it.
   Control(std::shared_ptr<const View> view, Topology initial, AcceptorState acceptor, Memory memory,
-          Random random, std::shared_ptr<Documents> documents = std::make_shared<Documents>());
+          Random random, std::shared_ptr<Documents> documents = std::make_shared<Documents>(),
+          BuildLevel level = kBuildLevel);
 
   // What Control needs from the store at start: the newest document that is durable here, and the
   // acceptor's state.
@@ -124,6 +132,9 @@ class Control {
   void OnMessage(NodeId from, PeerMessage message, Instant now);
   // A message showed that `from` serves under another epoch than this node.
   void OnEpochOf(NodeId from, Epoch epoch, Instant now);
+  // The level that a peer said as it was connected, before OnPeer says that it is reachable. It is
+  // forgotten when it is no more: the peer may come back as another build.
+  void OnLevel(NodeId node, BuildLevel level) { levels_[node] = level; }
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnPersisted(const absl::Status& status);
   // The disk failed under what a view needs. As when OnPersisted says so: nothing newer will be in
@@ -146,6 +157,10 @@ class Control {
     const auto it = serves_.find(node);
     return it == serves_.end() ? Epoch() : it->second;
   }
+
+  BuildLevel level() const { return level_; }
+  // What the nodes that are connected have said, and this one.
+  const std::map<NodeId, BuildLevel>& levels() const { return levels_; }
 
   // Has it say so again: what it said may have been lost.
   void AskWhatServes(NodeId node, Instant now);
@@ -187,6 +202,11 @@ class Control {
   // A document that came from `from`, or null, said in `rejected`, where it is malformed or no
   // document of this cluster.
   DocumentPtr Admit(NodeId from, absl::StatusOr<DocumentPtr> document);
+  // It has said that it does not know what came with kLevelOfDeltas. In a cluster of that level it
+  // is one that was declared dead, and goes on.
+  bool IsOlder(NodeId node) const;
+  // Whether it may be sent that: the cluster uses it, and it is not older.
+  bool TakesDeltas(NodeId node) const;
   DocumentPtr Admit(NodeId from, const std::string& encoded) {
     return Admit(from, documents_->Read(encoded));
   }
@@ -198,6 +218,7 @@ class Control {
   void SendDocument(NodeId node, Epoch base);
   // Null where it is not kept.
   DocumentPtr Kept(Epoch epoch) const;
+  // REQUIRES: TakesDeltas(node), or it has sent a delta itself.
   void Ask(NodeId node, TopologyNews::Asks what);
   // Tells a node that this one serves under the newest document, once it does.
   void Confirm(NodeId node);
@@ -229,7 +250,8 @@ class Control {
   Epoch installed_;
   std::set<NodeId> to_confirm_;  // once `installed_` is the newest
   std::map<NodeId, Time> told_;  // when a newer document was last sent to whom
-  std::set<NodeId> takes_deltas_;
+  const BuildLevel level_;
+  std::map<NodeId, BuildLevel> levels_;
   std::set<NodeId> wants_whole_;  // a delta did not fit there
   std::optional<Time> asked_;     // somebody, for a newer document, when
 

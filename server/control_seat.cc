@@ -33,9 +33,11 @@ ControlSeat::ControlSeat(Control* control, Movement* movement, StorePool* pool, 
 }
 
 void ControlSeat::Attach(std::vector<Lane*> lanes,
-                         std::function<void(std::shared_ptr<const View>)> on_view) {
+                         std::function<void(std::shared_ptr<const View>)> on_view,
+                         std::function<void(std::string)> on_outgrown) {
   lanes_ = std::move(lanes);
   on_view_ = std::move(on_view);
+  on_outgrown_ = std::move(on_outgrown);
 }
 
 void ControlSeat::Propose(Control::Change change, Done done, Changed what) {
@@ -55,6 +57,7 @@ void ControlSeat::Begin(Control::Change change, Done done, Changed what, Instant
 void ControlSeat::OnPeer(NodeId node, bool reachable, Instant now) {
   if (reachable) {
     reachable_.insert(node);
+    movement_->OnPeer(*control_->view(), now.monotonic);
   } else {
     reachable_.erase(node);
   }
@@ -75,6 +78,7 @@ void ControlSeat::Move(Instant now) {
   answers->left = lanes_.size();
   answers->ready.may_depart = true;
   answers->ready.life = control_->life();
+  answers->ready.levels = control_->levels();
   for (Lane* lane : lanes_) {
     lane->AskMoves(view.epoch(), [this, answers](const Movement::Ready& of_one) {
       std::lock_guard<std::mutex> lock(answers->mutex);
@@ -145,6 +149,7 @@ Time ControlSeat::Perform(Instant now) {
     Log(LogLevel::kError, "topology_rejected",
         {{"from", rejected.from.value()}, {"why", rejected.why}});
   }
+  if (effects.outgrown.has_value()) on_outgrown_(std::string(effects.outgrown->message()));
   for (ControlEffects::Done& done : effects.done) {
     auto it = proposed_.find(done.token);
     GYRE_CHECK(it != proposed_.end(), "a proposal ends once");

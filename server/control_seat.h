@@ -9,8 +9,8 @@
 // stores of the view's partitions cannot be read, that is the end of the node's service: some
 // shards would serve under the newer view and some under the older one for good.
 //
-// Thread rule: lane 0's thread, but for Propose, Attach and rejected. Attach before the lanes
-// start.
+// Thread rule: lane 0's thread, but for Propose, Attach, level and rejected. Attach before the
+// lanes start.
 
 #ifndef GYRE_SERVER_CONTROL_SEAT_H_
 #define GYRE_SERVER_CONTROL_SEAT_H_
@@ -21,6 +21,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -48,8 +49,10 @@ class ControlSeat {
   ControlSeat(Control* control, Movement* movement, StorePool* pool, PeerLinks* peers,
               DiskFailure* disk);
 
-  // `lanes`: all of them, in order; `on_view` is told once every shard serves under a view.
-  void Attach(std::vector<Lane*> lanes, std::function<void(std::shared_ptr<const View>)> on_view);
+  // `lanes`: all of them, in order; `on_view` is told once every shard serves under a view, and
+  // `on_outgrown` that the process is to end, and why (ControlEffects::outgrown).
+  void Attach(std::vector<Lane*> lanes, std::function<void(std::shared_ptr<const View>)> on_view,
+              std::function<void(std::string)> on_outgrown);
 
   // `done` is told on lane 0's thread, and must not wait; `what` is to change, which errors speak
   // of. Any thread.
@@ -57,6 +60,7 @@ class ControlSeat {
 
   void OnMessage(NodeId from, PeerMessage message, Instant now);
   void OnEpochOf(NodeId from, Epoch epoch, Instant now) { control_->OnEpochOf(from, epoch, now); }
+  void OnLevel(NodeId node, BuildLevel level) { control_->OnLevel(node, level); }
   void OnPeer(NodeId node, bool reachable, Instant now);
   void OnWake(Instant now) { control_->OnWake(now); }
   void OnForgetful() { control_->OnForgetful(); }
@@ -66,6 +70,8 @@ class ControlSeat {
   void OnDiskFailed();
   Time Perform(Instant now);
 
+  // As which this node behaves. Any thread.
+  BuildLevel level() const { return control_->level(); }
   // Documents that peers sent and that were dropped. Any thread.
   uint64_t rejected() const { return rejected_.load(std::memory_order_relaxed); }
 
@@ -92,6 +98,7 @@ class ControlSeat {
   DiskFailure* const disk_;
   std::vector<Lane*> lanes_;
   std::function<void(std::shared_ptr<const View>)> on_view_;
+  std::function<void(std::string)> on_outgrown_;
 
   uint64_t next_token_ = 1;
   std::map<uint64_t, Proposed> proposed_;

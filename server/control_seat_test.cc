@@ -66,7 +66,8 @@ class Bench {
   explicit Bench(uint64_t good_writes, std::optional<PartitionId> damaged = std::nullopt) {
     engine_.BreakAfter(good_writes);
     if (damaged.has_value()) engine_.DamageStateOf(*damaged);
-    seat_.Attach({&lane_}, [](std::shared_ptr<const View>) {});
+    seat_.Attach(
+        {&lane_}, [](std::shared_ptr<const View>) {}, [](const std::string&) {});
     lane_.Start();
     lane_.OnHeardPeers();
   }

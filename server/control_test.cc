@@ -22,10 +22,12 @@ namespace {
 // The Controls of a cluster of three, their stores, and the messages between them, moved by hand.
 class Council {
  public:
-  explicit Council(const std::vector<std::string>& names = {"a", "b", "c"}) {
+  explicit Council(const std::vector<std::string>& names = {"a", "b", "c"},
+                   BuildLevel level = kBuildLevel) {
     std::vector<Member> members;
     for (const std::string& name : names) members.push_back({{}, name, name, name, name});
     initial_ = *InitialTopology("test", 4, members);
+    initial_.level = level;
     for (const Member& member : initial_.members) Restart(member.id);
   }
 
@@ -719,29 +721,79 @@ TEST(Control, ADocumentOfAnotherClusterIsIgnored) {
 
 // -------------------------------------------------------------------------------- deltas
 
-TEST(Control, AChangeGoesToWhoTakesThemAsADelta) {
+TEST(Control, AChangeGoesOutAsADelta) {
   Council council;
   council.Create("a", "cats");
-  EXPECT_EQ(council.CarriedTo("b"), (Council::Carried{2, 0, 0})) << "nobody has said so yet";
-  council.news_.clear();
-  council.Create("a", "dogs");
   for (const char* name : {"b", "c"}) {
     EXPECT_EQ(council.CarriedTo(name), (Council::Carried{0, 1, 0})) << name;
     EXPECT_EQ(council.At(name).view()->topology(), council.At("a").view()->topology());
   }
 }
 
-// As a node of an older build: it is sent what it knows, by everyone.
-TEST(Control, WhoHasNotSaidThatItTakesDeltasIsSentTheWhole) {
-  Council council;
+// Whatever the nodes have said of themselves: one may go back until all are of the next level.
+TEST(Control, InAClusterOfTheFirstLevelEveryoneSendsTheWholeAndNobodyAsks) {
+  Council council({"a", "b", "c"}, 1);
+  for (const char* name : {"a", "b", "c"}) {
+    for (const char* other : {"a", "b", "c"}) {
+      if (name != other) council.At(name).OnLevel(council.Id(other), kBuildLevel);
+    }
+  }
   council.Create("a", "cats");
+  council.silent_ = {council.Id("c")};
   council.Create("a", "dogs");
-  for (const char* name : {"a", "b"}) council.At(name).OnPeer(council.Id("c"), false, council.now_);
-  council.news_.clear();
-  council.Create("a", "birds");
-  EXPECT_EQ(council.CarriedTo("b"), (Council::Carried{0, 1, 0}));
-  EXPECT_EQ(council.CarriedTo("c"), (Council::Carried{2, 0, 0}));
-  EXPECT_EQ(council.EpochAt("c"), Epoch(4));
+  council.silent_.clear();
+  council.At("a").AskWhatServes(council.Id("c"), council.now_);
+  council.At("b").OnEpochOf(council.Id("c"), Epoch(2), council.now_);
+  council.Settle();
+  EXPECT_EQ(council.EpochAt("c"), Epoch(3));
+  for (const Council::Sent& sent : council.news_) {
+    EXPECT_TRUE(sent.news.delta.empty());
+    EXPECT_EQ(sent.news.asks, TopologyNews::Asks::kNothing);
+  }
+  EXPECT_GT(council.CarriedTo("b").plain, 1u) << "by everyone";
+}
+
+TEST(Control, WhoIsOfAnOlderBuildThoughItWasDeclaredDeadIsSentTheWhole) {
+  Council council;
+  council.At("a").OnLevel(council.Id("c"), 1);
+  council.Create("a", "cats");
+  council.At("a").AskWhatServes(council.Id("c"), council.now_);
+  EXPECT_EQ(council.CarriedTo("b").plain, 0u);
+  EXPECT_EQ(council.CarriedTo("c").plain, 1u);
+}
+
+TEST(Control, WhatLevelAPeerSaidIsForgottenWhenItIsGone) {
+  Council council;
+  const std::map<NodeId, BuildLevel> own = council.At("a").levels();
+  EXPECT_EQ(own, (std::map<NodeId, BuildLevel>{{council.Id("a"), kBuildLevel}}));
+  council.At("a").OnLevel(council.Id("b"), 2);
+  council.At("a").OnPeer(council.Id("b"), true, council.now_);
+  EXPECT_EQ(council.At("a").levels().at(council.Id("b")), 2);
+  council.At("a").OnPeer(council.Id("b"), false, council.now_);
+  EXPECT_EQ(council.At("a").levels(), own) << "it may come back as an older build";
+}
+
+TEST(Control, ADocumentOfAHigherLevelIsNotInstalledAndItsNodeIsToEnd) {
+  const Topology first = *InitialTopology("test", 4, {{{}, "a", "a", "a", "a"}});
+  const NodeId a = first.members[0].id;
+  Control control(View::Create(first, a), first, {}, Control::Memory::kWhole, Random(1),
+                  std::make_shared<Documents>(), /*level=*/1);
+  control.OnHeardPeers();
+  Topology next = NextOf(first);
+  next.level = 2;
+  const Instant now;
+  control.OnMessage(a, {0, next.epoch, PartitionId(), TopologyNews{EncodeTopology(next)}}, now);
+  const std::optional<absl::Status> outgrown = control.TakeEffects(now).outgrown;
+  ASSERT_TRUE(outgrown.has_value());
+  EXPECT_EQ(outgrown->code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(control.view()->epoch(), first.epoch);
+  control.OnMessage(a,
+                    {7, Epoch(1), PartitionId(),
+                     RegisterAsk{{RegisterPhase::kAccept, {5, a}, EncodeTopology(next)}}},
+                    now);
+  const ControlEffects effects = control.TakeEffects(now);
+  EXPECT_TRUE(effects.outgrown.has_value());
+  EXPECT_FALSE(effects.persist.has_value()) << "nor is it accepted";
 }
 
 TEST(Control, WhoLacksTheBaseOfADeltaIsSentOneFromWhatItHas) {
@@ -798,9 +850,8 @@ TEST(Control, ADeltaThatIsGarbageIsRejectedAndTheWholeAskedFor) {
   council.Create("a", "cats");
   council.Take(council.Id("b"));
   council.wires_.clear();
-  council.At("b").OnMessage(council.Id("a"),
-                            {0, Epoch(9), PartitionId(), TopologyNews{"", "garbage", true}},
-                            council.now_);
+  council.At("b").OnMessage(
+      council.Id("a"), {0, Epoch(9), PartitionId(), TopologyNews{"", "garbage"}}, council.now_);
   const ControlEffects effects = council.At("b").TakeEffects(council.now_);
   EXPECT_EQ(effects.rejected.size(), 1u);
   ASSERT_EQ(effects.sends.size(), 1u);

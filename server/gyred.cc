@@ -174,6 +174,8 @@ absl::Status Gyred::OpenAsListed(const std::optional<Topology>& stored) {
       InitialTopology(config_.cluster_name, config_.partitions, config_.members);
   if (!initial.ok()) return initial.status();
   initial_ = *std::move(initial);
+  // Where there are others, they may be older builds.
+  initial_.level = config_.members.size() == 1 ? config_.level : config_.first_level;
   ExpectedIdentity expected = {
       initial_.cluster,  config_.cluster_name, NodeIdFromName(initial_.cluster, config_.node_name),
       config_.node_name, initial_.slices,      PlacesOf(initial_.members)};
@@ -230,6 +232,7 @@ absl::StatusOr<Topology> Gyred::AskToJoin(uint64_t key) const {
   request.set_client_address(config_.joining.client_address);
   request.set_peer_address(config_.joining.peer_address);
   request.set_waits(config_.joining.state == MemberState::kWaiting);
+  request.set_level(config_.level);
   return AskSeeds({.seeds = config_.seeds, .give_up = owner_.give_up}, request);
 }
 
@@ -269,6 +272,7 @@ absl::Status Gyred::OpenNode() {
       std::max<uint64_t>(1, config_.scrub.bytes_each_s / static_cast<uint64_t>(options.shards));
   options.record_cache_bytes = config_.record_cache_bytes;
   options.standing = identity_.standing;
+  options.level = config_.level;
   options.store.fill_what_is_new = identity_.standing != Standing::kProven;
   options.membership = config_.membership;
   options.load = config_.load;
@@ -310,8 +314,9 @@ absl::Status Gyred::OpenNode() {
   door.max_in_flight_bytes = config_.max_in_flight_bytes;
   door_ = std::make_unique<Door>(door, view);
   door_->Attach(Pointers(lanes_));
-  seat_->Attach(Pointers(lanes_),
-                [this](std::shared_ptr<const View> newer) { OnView(std::move(newer)); });
+  seat_->Attach(
+      Pointers(lanes_), [this](std::shared_ptr<const View> newer) { OnView(std::move(newer)); },
+      [this](const std::string& why) { owner_.on_fatal(why); });
   membership_->Attach(Pointers(lanes_), *view, InstantNow());
   for (const auto& lane : lanes_) {
     for (const Member& peer : peers) lane->OnPeer(peer.id, false);
@@ -326,6 +331,7 @@ PeerLink::Events Gyred::LinkEvents() {
     if (reachable) OnStanding(standing_->OnGreeted(node));
     for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
   };
+  events.on_level = [this](NodeId node, BuildLevel level) { lanes_.front()->OnLevel(node, level); };
   events.on_forgetful = [this] {
     OnStanding(standing_->OnForgetful());
     for (const auto& lane : lanes_) lane->OnForgetful();
@@ -485,6 +491,8 @@ peer::Hello Gyred::Hello() const {
   hello.set_unproven(standing_->standing() == Standing::kUnproven);
   hello.set_slices(initial_.slices);
   hello.set_peer_address(config_.self().peer_address);
+  hello.set_level(config_.level);
+  hello.set_cluster_level(door_->view()->topology().level);
   const std::vector<std::string> places = PlacesOf(config_.members);
   if (places == PlacesOf(door_->view()->topology().members)) {
     for (const std::string& place : places) hello.add_places(place);
@@ -517,15 +525,22 @@ void Gyred::OnJoin(const peer::JoinRequest& request, PeerService::JoinDone done)
     reply.set_topology(EncodeTopology(topology));
     return reply;
   };
-  if (request.key() == 0) return done(answer(door_->view()->topology()));
+  const BuildLevel level = LevelSaid(request.level());
+  const std::shared_ptr<const View> view = door_->view();
+  const Topology& now = view->topology();
+  if (level < now.level) {
+    return done(absl::FailedPreconditionError(
+        absl::StrCat("node \"", request.node_name(), "\" ", OutgrownWords(level, now.level))));
+  }
+  if (request.key() == 0) return done(answer(now));
   absl::StatusOr<Member> member = JoiningMember(request);
   if (!member.ok()) return done(member.status());
   std::shared_ptr<void> taken = joins_.TryTake();
   if (taken == nullptr) {
     return done(absl::ResourceExhaustedError("too many nodes are being let in; ask again"));
   }
-  seat_->Propose([member = *std::move(member)](
-                     const Topology& topology) { return AddMember(topology, member); },
+  seat_->Propose([member = *std::move(member),
+                  level](const Topology& topology) { return AddMember(topology, member, level); },
                  [answer, taken = std::move(taken),
                   done = std::move(done)](const absl::StatusOr<Topology>& topology) mutable {
                    taken.reset();

@@ -282,6 +282,7 @@ grpc::Status AskToJoin(const Config& member, const peer::JoinRequest& request,
 peer::JoinRequest RequestToJoin(const std::string& name, uint64_t key) {
   peer::JoinRequest request;
   request.set_version(kPeerProtocol);
+  request.set_level(kBuildLevel);
   request.set_cluster_name("test");
   request.set_node_name(name);
   request.set_key(key);
@@ -289,6 +290,48 @@ peer::JoinRequest RequestToJoin(const std::string& name, uint64_t key) {
   request.set_client_address("127.0.0.1:1");
   request.set_peer_address("127.0.0.1:1");
   return request;
+}
+
+TEST(Gyred, TheLevelIsRaisedOnceAllAreUpgradedAndThenNobodyGoesBack) {
+  LocalCluster cluster(3);
+  for (int node = 0; node < 3; ++node) cluster.config(node).first_level = kFirstLevel;
+  cluster.StartAll("carts");
+  const auto is_raised = [&](int node) {
+    return cluster.Status(node).cluster_level() == kBuildLevel;
+  };
+  EXPECT_TRUE(
+      LocalCluster::Eventually([&] { return is_raised(0) && is_raised(1) && is_raised(2); }));
+  const int late = cluster.AddJoining();
+  cluster.config(late).level = kFirstLevel;
+  const absl::Status refused = cluster.Start(late);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_NE(refused.message().find("is of level 1, and the cluster of level 2"), std::string::npos)
+      << refused;
+  ASSERT_TRUE(cluster.Stop(1).ok());
+  cluster.config(1).level = kFirstLevel;
+  EXPECT_EQ(cluster.Start(1).code(), absl::StatusCode::kFailedPrecondition);
+  cluster.config(1).level = kBuildLevel;
+  EXPECT_TRUE(cluster.Start(1).ok());
+}
+
+TEST(Gyred, OneNodeThatIsHeldBackHoldsTheClusterAndHasAllMovesMadeAsBefore) {
+  LocalCluster cluster(3);
+  for (int node = 0; node < 3; ++node) cluster.config(node).first_level = kFirstLevel;
+  cluster.config(1).level = kFirstLevel;
+  cluster.StartAll("carts");
+  const int late = cluster.AddJoining();
+  ASSERT_TRUE(cluster.Start(late).ok());
+  const auto stub = cluster.Connect(0);
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    const v1::ListTransfersReply reply = Transfers(stub.get());
+    return reply.transfers().empty() && reply.owned_size() == 4 &&
+           std::all_of(reply.owned().begin(), reply.owned().end(),
+                       [](uint64_t owned) { return owned > 0; });
+  }));
+  EXPECT_EQ(cluster.Status(0).level(), kBuildLevel);
+  EXPECT_EQ(cluster.Status(1).level(), kFirstLevel);
+  EXPECT_EQ(cluster.Status(late).cluster_level(), kFirstLevel);
+  EXPECT_EQ(cluster.Fatal(), "");
 }
 
 TEST_F(Members, WhoOnlyAsksForTheDocumentIsNoMember) {

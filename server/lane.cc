@@ -111,6 +111,12 @@ void Lane::OnClock(NodeId node, uint64_t wall_ms) {
   });
 }
 
+void Lane::OnLevel(NodeId node, BuildLevel level) {
+  loop_.Post([this, node, level](Instant) {
+    if (seats_.control != nullptr) seats_.control->OnLevel(node, level);
+  });
+}
+
 void Lane::OnClusterTime(std::optional<int64_t> offset_ms) {
   loop_.Post([this, offset_ms](Instant) { shard_->OnClusterTime(offset_ms); });
 }

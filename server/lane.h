@@ -93,6 +93,8 @@ class Lane {
   void OnLoad(NodeId node, Load load);
   // Of lane 0: what a peer's wall clock showed as it let this node in.
   void OnClock(NodeId node, uint64_t wall_ms);
+  // Of lane 0, before OnPeer says that the peer can be reached.
+  void OnLevel(NodeId node, BuildLevel level);
   void OnClusterTime(std::optional<int64_t> offset_ms);
   void OnForgetful();
   void OnProven();

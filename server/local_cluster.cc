@@ -29,6 +29,7 @@ LocalCluster::LocalCluster(int nodes) {
     wire.set_http_listen(FreeAddress().ToString());
     absl::StatusOr<Config> config = Validate(wire);
     GYRE_CHECK(config.ok(), "the test bed's configuration is valid");
+    config->first_level = kBuildLevel;
     configs_.push_back(*std::move(config));
   }
   nodes_.resize(nodes);

@@ -399,6 +399,12 @@ std::string Metrics::Text() const {
   AddScrub(parts_.lanes, &families);
   AddStaleness(parts_.lanes, *view, &families);
   AddMembers(view->topology(), MovesWaiting(*view), &families);
+  families.Gauge("gyre_build_level",
+                 "As which level of builds the node behaves; below what its build can, where its "
+                 "configuration holds it back",
+                 parts_.seat->level());
+  families.Gauge("gyre_cluster_level", "Of which all nodes are: what is used among them",
+                 view->topology().level);
   AddDisk(*parts_.disk, parts_.data_dir, &families);
   AddPeers(parts_.links->figures(), *parts_.membership, &families);
   const PeerService::Figures incoming = parts_.peers->figures();

@@ -39,6 +39,7 @@ struct Steps {
   NodeId self;
   std::optional<uint64_t> life;  // in which this node may vote, where that is another now
   bool plans = false;
+  std::map<NodeId, BuildLevel> levels;
   std::optional<Plan> plan;  // only where this node plans
   MoveLimits limits;
 };
@@ -60,6 +61,7 @@ Topology Taken(const Topology& topology, const Steps& steps) {
   if (!steps.due.filled.empty()) take(SwitchMoves(next, steps.due.filled));
   if (steps.life.has_value()) take(SetLife(next, steps.self, *steps.life));
   if (steps.plans) take(ElectVoters(next));
+  if (steps.plans) take(RaiseLevel(next, steps.levels));
   if (next != topology) next.epoch = NextOf(topology).epoch;
   return next;
 }
@@ -79,6 +81,7 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
   steps.limits = options_.limits;
   steps.self = view.self();
   steps.plans = planner == view.self();
+  if (steps.plans) steps.levels = ready.levels;
   steps.due = {ready.filled, MayEnd(view, ready, serves_under, steps.plans)};
   const Member* const self = view.FindMember(view.self());
   const bool may_vote = self != nullptr && self->state != MemberState::kDead;
@@ -94,7 +97,8 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
   } else {
     plan_.reset();  // another node's is followed
     told_.clear();
-    if (some && !overdue && planner.has_value()) {
+    const bool tells = topology.level >= kLevelOfMovesDue && planner.has_value();
+    if (some && !overdue && tells) {
       wish.tell = {*planner, std::exchange(steps.due, {})};
     }
   }

@@ -4,7 +4,8 @@
 // that plans (MovesDue), which takes all that is due in one change of the document: so changes do
 // not grow with the nodes that are filled. Each proposes itself what only it can know: in which
 // life it may vote, and, where it leaves, that it has nothing left; and also its moves' steps,
-// where the one that plans has been told for a while and takes none of them.
+// where the one that plans has been told for a while and takes none of them, or the cluster is not
+// of kLevelOfMovesDue yet. Who plans raises the cluster's level, too (ring/build_level.h).
 //
 // One change is proposed at a time, and the next one only when that has ended; what comes of it is
 // seen in the view; so any node may do any of this at any time, twice or not at all, and only time
@@ -20,6 +21,7 @@
 #ifndef GYRE_SERVER_MOVEMENT_H_
 #define GYRE_SERVER_MOVEMENT_H_
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,6 +33,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "replication/message.h"
+#include "ring/build_level.h"
 #include "ring/ids.h"
 #include "ring/rebalance.h"
 #include "ring/topology.h"
@@ -60,10 +63,11 @@ class Movement {
 
   // Of all shards of this node.
   struct Ready {
-    std::vector<MoveRef> filled = {};    // kFilling
-    std::vector<MoveRef> switched = {};  // kSwitched
-    bool may_depart = false;             // Shard::MayDepart, of every one
-    std::optional<uint64_t> life = {};   // Control::life
+    std::vector<MoveRef> filled = {};          // kFilling
+    std::vector<MoveRef> switched = {};        // kSwitched
+    bool may_depart = false;                   // Shard::MayDepart, of every one
+    std::optional<uint64_t> life = {};         // Control::life
+    std::map<NodeId, BuildLevel> levels = {};  // Control::levels
   };
   // What an other node is known to serve under; whether one can be reached.
   using ServesUnderFn = absl::FunctionRef<Epoch(NodeId)>;
@@ -83,6 +87,10 @@ class Movement {
               ReachableFn reachable, Time now);
   // What OnWake has wanted. `made_for`: the document.
   void OnPlan(const Topology& made_for, Plan plan, Time now);
+  // A peer has connected, and said its level: it may be what the cluster's level waited for.
+  void OnPeer(const View& view, Time now) {
+    if (view.topology().level < kBuildLevel) wake_ = std::min(wake_, now + options_.busy);
+  }
   // Another node takes this one for the one that plans. What it says counts for moves to that node,
   // until it says something else, or for `patience`: it says it at each of its looks.
   void OnDue(NodeId from, MovesDue due, Time now) { told_[from] = {std::move(due), now}; }

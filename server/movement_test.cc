@@ -17,12 +17,13 @@ namespace {
 // The movements of a cluster of four, of which the last has joined just now.
 class Mover {
  public:
-  Mover() {
+  explicit Mover(BuildLevel level = kBuildLevel) {
     std::vector<Member> members;
     for (const char* name : {"n0", "n1", "n2"}) members.push_back({{}, name, "z", name, name});
     TableSpec table;
     table.name = "table";
     topology_ = *CreateTable(*InitialTopology("test", 16, members), table);
+    topology_.level = level;
     Change(AddMember(topology_, {{}, "n3", "z", "n3", "n3", MemberState::kActive, 5}));
   }
 
@@ -420,6 +421,48 @@ TEST(Movement, ANodeThatForgotSaysInWhichLifeItMayVoteAndIsVotedInByWhoPlans) {
   EXPECT_TRUE(mover.Step(mover.First()));
   EXPECT_FALSE(mover.Step(mover.First()));
   EXPECT_TRUE(mover.topology().voters_before.empty());
+}
+
+TEST(Movement, WhoPlansRaisesTheLevelOnceEveryOneHasSaidTheNext) {
+  Mover mover(kFirstLevel);
+  while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
+  std::map<NodeId, BuildLevel> levels;
+  for (const Member& member : mover.topology().members) levels[member.id] = kBuildLevel;
+  EXPECT_FALSE(mover.Step(mover.Other(), {.levels = levels})) << "it does not plan";
+  levels[mover.Id("n3")] = kFirstLevel;
+  EXPECT_FALSE(mover.Step(mover.First(), {.levels = levels}));
+  levels.erase(mover.Id("n3"));
+  EXPECT_FALSE(mover.Step(mover.First(), {.levels = levels}));
+  levels[mover.Id("n3")] = kBuildLevel;
+  EXPECT_TRUE(mover.Step(mover.First(), {.levels = levels}));
+  EXPECT_EQ(mover.topology().level, kBuildLevel);
+  EXPECT_FALSE(mover.Step(mover.First(), {.levels = levels}));
+}
+
+// It was asked about when the change was wished for, and the change is made later.
+TEST(Movement, TheLevelIsNotRaisedOverOneThatHasJoinedMeanwhile) {
+  Mover mover(kFirstLevel);
+  while (mover.Step(mover.First(), mover.AllReady())) mover.AllServe();
+  std::map<NodeId, BuildLevel> levels;
+  for (const Member& member : mover.topology().members) levels[member.id] = kBuildLevel;
+  const Movement::Wish wish = mover.Look(mover.First(), {.levels = levels});
+  ASSERT_TRUE(wish.change.has_value());
+  mover.Change(AddMember(mover.topology(), {{}, "n4", "z", "n4", "n4", MemberState::kActive, 6},
+                         kFirstLevel));
+  EXPECT_EQ((*wish.change)(mover.topology())->level, kFirstLevel);
+}
+
+// Who plans may be a build that knows no MovesDue.
+TEST(Movement, InAClusterOfTheFirstLevelEachNodeProposesItsOwnSteps) {
+  Mover mover(kFirstLevel);
+  ASSERT_TRUE(mover.Step(mover.First()));
+  ASSERT_NE(mover.First(), "n3");
+  const Movement::Wish wish = mover.Look("n3", mover.AllReady());
+  EXPECT_FALSE(wish.tell.has_value());
+  ASSERT_TRUE(wish.change.has_value());
+  const Topology next = *(*wish.change)(mover.topology());
+  EXPECT_TRUE(std::ranges::all_of(
+      next.moves, [](const Move& move) { return move.step == MoveStep::kSwitched; }));
 }
 
 TEST(Movement, AfterAChangeThatCouldNotBeMadeItRests) {

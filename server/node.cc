@@ -14,6 +14,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
   absl::StatusOr<Control::Durable> durable =
       Control::Load(*engine->TakeSnapshot(), initial, options.standing);
   if (!durable.ok()) return durable.status();
+  if (durable->topology.level > options.level) {
+    return absl::FailedPreconditionError("this node " +
+                                         OutgrownWords(options.level, durable->topology.level));
+  }
   // A table that was dropped may have been one of those.
   const std::vector<TableSpec>& tables = durable->topology.tables;
   const bool periodic = tables.size() + 1 < durable->topology.next_table_id.value() ||
@@ -49,7 +53,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(NodeOptions options, Engine* en
                                          Random(random.Next()), std::move(hints[i]));
   }
   node->control_ = std::make_unique<Control>(view, initial, std::move(durable->acceptor),
-                                             durable->memory, Random(random.Next()));
+                                             durable->memory, Random(random.Next()),
+                                             std::make_shared<Documents>(), options.level);
   node->movement_ = std::make_unique<Movement>(options.movement);
   node->membership_ = std::make_unique<Membership>(self, options.membership, Random(random.Next()));
   return node;

@@ -44,6 +44,8 @@ struct NodeOptions {
   MembershipOptions membership;
   NodeLoadOptions load;
   MovementOptions movement;
+  // As which it behaves (ring/build_level.h): at most kBuildLevel, the default.
+  BuildLevel level = kBuildLevel;
   // Of the data directory: whether the node's acceptor remembers all that it promised.
   Standing standing = Standing::kProven;
 };
@@ -60,7 +62,8 @@ class Node {
   // `initial`: the topology of the configuration, used until the engine holds a newer one.
   // `clean_stop`: the last process on this data directory ended in order. Where it did not, writes
   // of `periodic` tables may be lost, and dots with them: the partitions start new lives; and those
-  // that mint on need to see the other owners' clocks first. REQUIRES: engine outlives the node.
+  // that mint on need to see the other owners' clocks first. FAILED_PRECONDITION: the document is
+  // of a level above the node's. REQUIRES: engine outlives the node.
   static absl::StatusOr<std::unique_ptr<Node>> Open(NodeOptions options, Engine* engine,
                                                     const Topology& initial, NodeId self,
                                                     bool clean_stop, Random random);

@@ -50,6 +50,17 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
 
 }  // namespace
 
+std::string LevelObjection(const peer::Hello& one, const peer::Hello& other) {
+  const BuildLevel cluster =
+      std::max(LevelSaid(one.cluster_level()), LevelSaid(other.cluster_level()));
+  for (const peer::Hello* hello : {&one, &other}) {
+    const BuildLevel level = LevelSaid(hello->level());
+    if (level >= cluster) continue;
+    return absl::StrCat("node \"", hello->node_name(), "\" ", OutgrownWords(level, cluster));
+  }
+  return "";
+}
+
 // One stream. It lives until gRPC has reported its end.
 class PeerLink::Call final : public ClientStream<peer::PeerFrame, peer::PeerFrame> {
  public:
@@ -183,7 +194,10 @@ void PeerLink::OnWritten(bool ok) {
 // -------------------------------------------------------------------------------------- the stream
 
 bool PeerLink::IsExpectedHello(const peer::Hello& hello, std::string* why) const {
-  if (NodeId(hello.node()) == id_) return true;
+  if (NodeId(hello.node()) == id_) {
+    *why = LevelObjection(events_.hello(), hello);
+    return why->empty();
+  }
   std::lock_guard<std::mutex> lock(mutex_);
   *why = absl::StrCat("at ", address_, " answers node \"", hello.node_name(), "\", not \"", name_,
                       "\"");
@@ -211,6 +225,7 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
       return;
     }
     established_ = true;
+    level_ = LevelSaid(frame.hello().level());
     confirmed_ = false;
     turned_away_ = false;
     attempts_ = 0;
@@ -283,14 +298,17 @@ void PeerLink::OnDone(const std::string& why, int code) {
 void PeerLink::Report() {
   std::lock_guard<std::mutex> order(report_mutex_);
   bool up;
+  BuildLevel level;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     up = established_ && incoming_;
+    level = level_;
     figures_.connected = up;
   }
   if (up == reported_) return;
   reported_ = up;
   Log(LogLevel::kInfo, up ? "peer_up" : "peer_down", {{"peer", name_}});
+  if (up) events_.on_level(id_, level);
   events_.on_peer(id_, up);
 }
 

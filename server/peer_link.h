@@ -27,6 +27,7 @@
 #include "api/limits.h"
 #include "api/proto/peer.grpc.pb.h"
 #include "replication/message.h"
+#include "ring/build_level.h"
 #include "ring/ids.h"
 #include "ring/random.h"
 
@@ -58,10 +59,16 @@ struct PeerLinkOptions {
   Duration name_taken_patience = Duration::Seconds(3);
 };
 
+// Why the two who say these hellos are not of one cluster, by the levels that they name; "" where
+// they may be.
+std::string LevelObjection(const peer::Hello& one, const peer::Hello& other);
+
 class PeerLink {
  public:
   struct Events {
     std::function<void(NodeId, bool reachable)> on_peer;
+    // Of which level the peer is. Said before each time that on_peer says that it is reachable.
+    std::function<void(NodeId, BuildLevel)> on_level;
     // The peer has met this node's data in a later state. Said before on_peer says that it is
     // reachable.
     std::function<void()> on_forgetful;
@@ -156,6 +163,7 @@ class PeerLink {
   bool greeted_ = false;                    // by the peer, since the last attempt began
   bool writing_ = false;
   bool closing_ = false;
+  BuildLevel level_ = kFirstLevel;  // of the peer, by its last hello
   bool incoming_ = false;
   bool stopping_ = false;
   Time opened_at_;

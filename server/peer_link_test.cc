@@ -58,6 +58,7 @@ class Links {
   PeerLink::Events Events() {
     PeerLink::Events events;
     events.on_peer = [this](NodeId, bool reachable) { Note(reachable ? "up" : "down"); };
+    events.on_level = [](NodeId, BuildLevel) {};
     events.on_forgetful = [this] { Note("forgetful"); };
     events.on_clock = [this](NodeId, uint64_t wall_ms) {
       Note("its clock shows " + std::to_string(wall_ms));

@@ -52,6 +52,7 @@ class Linked {
     };
     events.on_forgetful = [] {};
     events.on_clock = [](NodeId, uint64_t) {};
+    events.on_level = [](NodeId, BuildLevel) {};
     events.on_refused = [](const std::string&) {};
     events.hello = [] { return peer::Hello(); };
     return events;

@@ -251,6 +251,9 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
         absl::StrCat("node \"", hello.node_name(), "\" is configured with ", hello.slices(),
                      " partitions, node \"", mine.node_name(), "\" with ", mine.slices()));
   }
+  if (const std::string why = LevelObjection(mine, hello); !why.empty()) {
+    return refuse(grpc::StatusCode::FAILED_PRECONDITION, why);
+  }
   const bool both_first = !hello.places().empty() && !mine.places().empty();
   const std::string difference =
       PlacesDifference(hello.node_name(), {hello.places().begin(), hello.places().end()},

@@ -1,7 +1,7 @@
 // PeerService: the incoming streams of peers, and who wants to be one. It lets in whoever says a
-// fitting hello, refuses other clusters, other protocols, other rings, who is no member and a
-// second node of one name, tells a peer whose data directory it has met in a later state, and hands
-// over what the frames bring.
+// fitting hello, refuses other clusters, other protocols, other rings, levels that the cluster has
+// left behind, who is no member and a second node of one name, tells a peer whose data directory it
+// has met in a later state, and hands over what the frames bring.
 //
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.

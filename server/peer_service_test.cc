@@ -156,6 +156,7 @@ class News {
   PeerLink::Events Events() {
     PeerLink::Events events;
     events.hello = [] { return HelloOf(kMe); };
+    events.on_level = [](NodeId, BuildLevel) {};
     events.on_peer = [this](NodeId, bool reachable) {
       std::lock_guard<std::mutex> lock(mutex_);
       text_ += reachable ? "up " : "down ";
@@ -250,6 +251,31 @@ TEST(PeerService, RefusesAnotherRingAndNamesTheDifference) {
             "node \"node-7\" and node \"node-1\" are configured with other members: "
             "only node-7: there; only node-1: here");
   EXPECT_EQ(served.Greet(HelloOf(kPeer)), "welcome");
+}
+
+TEST(PeerService, RefusesALevelThatTheClusterHasLeftBehind) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello other = HelloOf(kPeer);
+  other.set_level(7);
+  EXPECT_EQ(served.Greet(other), "welcome") << "the cluster is still of the first level";
+  other.set_cluster_level(2);
+  EXPECT_NE(served.Greet(other).find("node \"node-1\" is of level 1, and the cluster of level 2"),
+            std::string::npos);
+}
+
+TEST(PeerLink, WhoIsOfALevelBelowTheClustersIsNoPeer) {
+  peer::Hello mine = HelloOf(kMe);
+  peer::Hello theirs = HelloOf(kPeer);
+  EXPECT_EQ(LevelObjection(mine, theirs), "") << "neither says anything: both are of level 1";
+  mine.set_level(2);
+  EXPECT_EQ(LevelObjection(mine, theirs), "");
+  mine.set_cluster_level(2);
+  for (const std::string& why : {LevelObjection(mine, theirs), LevelObjection(theirs, mine)}) {
+    EXPECT_EQ(why.find("node \"node-7\" is of level 1, and the cluster of level 2"), 0u) << why;
+  }
+  theirs.set_level(3);
+  EXPECT_EQ(LevelObjection(mine, theirs), "");
 }
 
 TEST(PeerService, RefusesAnotherProcessOfANodeWhileTheFirstOneIsConnected) {

@@ -1,5 +1,7 @@
 // gyre status, hints, ring.
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -23,6 +25,18 @@ std::string PeersOf(const v1::NodeStatusReply& status) {
   return absl::StrCat(connected, "/", status.peers_size());
 }
 
+// Builds of the first level do not say.
+uint32_t LevelOf(const v1::NodeStatusReply& status) { return std::max(status.level(), 1u); }
+
+// What all nodes are of, as far as one that answers knows.
+uint32_t LevelOf(const std::vector<MemberStatus>& all) {
+  uint32_t level = 1;
+  for (const MemberStatus& member : all) {
+    if (member.status.ok()) level = std::max(level, member.status->cluster_level());
+  }
+  return level;
+}
+
 void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   json.BeginObject().Key("node").String(member.member.name());
   json.Key("zone").String(member.member.zone());
@@ -35,6 +49,7 @@ void WriteStatus(const MemberStatus& member, JsonWriter& json) {
   }
   const v1::NodeStatusReply& status = *member.status;
   json.Key("state").String(status.state()).Key("version").String(status.version());
+  json.Key("level").Number(LevelOf(status));
   json.Key("epoch").Number(status.epoch()).Key("uptime_s").Number(status.uptime_s());
   json.Key("partitions_owned").Number(status.partitions_owned());
   json.Key("disk_bytes").Number(status.disk_bytes());
@@ -94,6 +109,7 @@ Exit Status(const Invocation& invocation) {
     JsonWriter json(&line);
     json.BeginObject().Key("cluster").String(topology->cluster_name());
     json.Key("epoch").Number(topology->epoch()).Key("slices").Number(topology->slices());
+    json.Key("level").Number(LevelOf(all));
     json.Key("tables").Number(topology->tables_size()).Key("serving").Number(serving);
     json.Key("members").BeginArray();
     for (const MemberStatus& member : all) WriteStatus(member, json);
@@ -104,26 +120,29 @@ Exit Status(const Invocation& invocation) {
     return exit;
   }
   *invocation.out << "cluster " << topology->cluster_name() << ", epoch " << topology->epoch()
-                  << ", " << topology->slices() << " slices, " << topology->tables_size()
+                  << ", level " << LevelOf(all) << ", " << topology->slices() << " slices, "
+                  << topology->tables_size()
                   << (topology->tables_size() == 1 ? " table, " : " tables, ") << serving << " of "
                   << wanted << " nodes serving\n\n";
-  TextTable table({"NODE", "ZONE", "ADDRESS", "MEMBER", "STATE", ">EPOCH", ">UPTIME", ">OWNS",
-                   ">TO FILL", ">DISK", ">IN FLIGHT", "LOAD", ">MISSING", ">LOG", ">PEERS"});
+  TextTable table({"NODE", "ZONE", "ADDRESS", "MEMBER", "STATE", ">LEVEL", ">EPOCH", ">UPTIME",
+                   ">OWNS", ">TO FILL", ">DISK", ">IN FLIGHT", "LOAD", ">MISSING", ">LOG",
+                   ">PEERS"});
   for (const MemberStatus& member : all) {
     const v1::TopologyMember& who = member.member;
     if (!member.status.ok()) {
       table.Add({who.name(), who.zone(), who.client_address(), StateName(who.state()),
                  member.is_wanted() ? "unreachable" : "gone", "-", "-", "-", "-", "-", "-", "-",
-                 "-", "-", "-"});
+                 "-", "-", "-", "-"});
       continue;
     }
     const v1::NodeStatusReply& status = *member.status;
     table.Add({who.name(), who.zone(), who.client_address(), StateName(who.state()), status.state(),
-               absl::StrCat(status.epoch()), HumanSeconds(status.uptime_s()),
-               absl::StrCat(status.partitions_owned()), absl::StrCat(status.partitions_to_fill()),
-               HumanBytes(status.disk_bytes()), absl::StrCat(status.requests_in_flight()),
-               status.load(), absl::StrCat(status.missing_dots()),
-               absl::StrCat(status.log_entries()), PeersOf(status)});
+               absl::StrCat(LevelOf(status)), absl::StrCat(status.epoch()),
+               HumanSeconds(status.uptime_s()), absl::StrCat(status.partitions_owned()),
+               absl::StrCat(status.partitions_to_fill()), HumanBytes(status.disk_bytes()),
+               absl::StrCat(status.requests_in_flight()), status.load(),
+               absl::StrCat(status.missing_dots()), absl::StrCat(status.log_entries()),
+               PeersOf(status)});
   }
   *invocation.out << table.Render() << "\n" << Told(changes);
   for (const MemberStatus& member : all) {

@@ -42,6 +42,8 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "connection_broken",
     "link_slow",
     "topology_missed",
+    "older_build",
+    "outgrown",
     "members_change",
     "member_leaves",
     "member_buried",

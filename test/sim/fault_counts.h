@@ -62,6 +62,8 @@ enum class FaultKind : uint8_t {
   kLinkSlow,          // one way between two nodes takes long
   // Topology.
   kTopologyMissed,     // it changes while some node is down
+  kOlderBuild,         // a node is started again as one of a lower level
+  kOutgrown,           // while the cluster passes that level, or has: the node ends
   kMembersChange,      // a node gives all that it owns to the others, or takes its share again
   kMemberLeaves,       // a node is to give all that it has to the others, and end
   kMemberBuried,       // a node is declared dead, and never comes back

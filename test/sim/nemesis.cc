@@ -82,6 +82,12 @@ void Nemesis::Stop(int node) {
   Later(&Nemesis::Restart, node);
 }
 
+// Mostly the newer one, so that all are it in some stories.
+std::optional<BuildLevel> Nemesis::DrawLevel() {
+  if (!options_.levels || cluster_->ClusterLevel() == kBuildLevel) return std::nullopt;
+  return random_.Chance(1, 4) ? kFirstLevel : kBuildLevel;
+}
+
 void Nemesis::StopAndRestart(int node) {
   cluster_->Stop(node);
   Restart(node);
@@ -304,8 +310,9 @@ void Nemesis::StopAndHeal() {
     // A crash lifts a failed disk, and takes what is in memory of what is damaged on the disk.
     const bool is_damaged = std::find(damaged.begin(), damaged.end(), node) != damaged.end();
     if (end == 0 || cluster_->disk_failed(node) || is_damaged) cluster_->Crash(node);
-    if (end == 1) cluster_->Stop(node);
-    cluster_->Restart(node);
+    const bool older = cluster_->level(node) < kBuildLevel;
+    if (end == 1 || older) cluster_->Stop(node);
+    cluster_->Restart(node, kBuildLevel);
   }
   cluster_->scheduler().After(Duration::Seconds(10), [this, damaged] {
     for (const int node : damaged) cluster_->ReadDamaged(node);

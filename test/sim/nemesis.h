@@ -28,7 +28,10 @@ struct NemesisOptions {
   // Records are damaged, of one node at a time: likewise.
   bool damage = false;
   bool topology = false;  // tables come and go
-  bool members = false;   // nodes give away what they own, and take it again
+  // The cluster is of the first level, and nodes come back as builds of that level or the next,
+  // until all are of the next at once.
+  bool levels = false;
+  bool members = false;  // nodes give away what they own, and take it again
   // Nodes go for good: two at most, which leave or are declared dead; of the latter the second one
   // only once all owners have what there was when the first was, as with disks. Nodes that wait
   // take the place of some.
@@ -90,8 +93,9 @@ class Nemesis {
   void LoseAnotherDisk();
 
   void Restart(int node) {
-    if (node != away_ && node != doomed_) cluster_->Restart(node);
+    if (node != away_ && node != doomed_) cluster_->Restart(node, DrawLevel());
   }
+  std::optional<BuildLevel> DrawLevel();
   void Resume(int node) { cluster_->Resume(node); }
   void HealNetwork(int) { cluster_->HealNetwork(); }
   void CalmNetwork(int) { cluster_->SetLoss(kUsualLoss); }

@@ -78,6 +78,7 @@ ScaleWorld::ScaleWorld(Options options)
   topology = CreateTable(*topology, table);
   GYRE_CHECK(topology.ok(), "a table of three replicas");
   topology->epoch = Epoch(1);
+  topology->level = kBuildLevel;
   before_ = topology->families[0];
   const DocumentPtr first = documents_->Of(*std::move(topology));
   for (const Member& member : first->topology.members) Start(member.id, first, first);
@@ -118,8 +119,7 @@ ScaleWorld::Node& ScaleWorld::Start(NodeId id, DocumentPtr initial, DocumentPtr 
 void ScaleWorld::Connect(Node* one, Node* other) {
   const Instant now = {scheduler_.now(), 0};
   for (const auto& [at, about] : {std::pair(one, other), std::pair(other, one)}) {
-    about->control->OnMessage(
-        at->id, {0, at->view->epoch(), PartitionId(), TopologyNews{"", "", true}}, now);
+    about->control->OnMessage(at->id, {0, at->view->epoch(), PartitionId(), TopologyNews{""}}, now);
   }
 }
 

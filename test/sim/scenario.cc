@@ -117,6 +117,9 @@ void DrawBounds(uint64_t seed, SimOptions* sim) {
   }
 }
 
+// Whether the nodes are upgraded in the midst of it, and some of them go back.
+bool HasLevels(const ScenarioOptions& options) { return options.faults && options.seed % 3 == 1; }
+
 // Which faults a story has besides those that all have.
 NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   NemesisOptions faults;
@@ -135,6 +138,7 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   // One that is declared dead takes a copy along, too.
   faults.departures = faults.members && !options.damage && GoForGood(seed);
   faults.damage = faults.damage && !faults.departures;
+  faults.levels = HasLevels(options);
   faults.long_away = OutgrowsLogs(seed);
   faults.story = options.length;
   return faults;
@@ -162,6 +166,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   DrawCache(options.seed, &sim);
   sim.false_loads = options.faults && options.seed % 7 < 3;
   DrawBounds(options.seed, &sim);
+  if (HasLevels(options)) sim.level = kFirstLevel;
   // Some compare what they hold all the time, others now and then.
   if (options.seed % 4 == 3) sim.scrub_pass = Duration::Seconds(1);
   const NemesisOptions faults = DrawFaults(options, sim.nodes);
@@ -205,6 +210,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
   if (!cluster.violation().has_value()) cluster.JudgeClaims();
   if (!cluster.violation().has_value()) cluster.JudgeKept();
   if (cluster.damaged() > 0) cluster.Violate("the scrub has not mended what was damaged");
+  if (cluster.ClusterLevel() != kBuildLevel) cluster.Violate("the level was not raised");
   if (!cluster.violation().has_value()) cluster.JudgePlaced();
   if (!cluster.violation().has_value()) cluster.JudgeConvergence();
   if (!cluster.violation().has_value()) cluster.JudgeHandedOver();

@@ -38,6 +38,7 @@ SimCluster::SimCluster(SimOptions options)
   GYRE_CHECK(initial.ok(), "the simulated configuration is sound");
   initial_ = *std::move(initial);
   fewest_members_ = initial_.members.size();
+  initial_.level = options_.level;
   nodes_.reserve(options_.nodes);
   for (int i = 0; i < options_.nodes; ++i) nodes_.emplace_back(options_.admission);
   for (int i = 0; i < options_.nodes; ++i) {
@@ -46,6 +47,7 @@ SimCluster::SimCluster(SimOptions options)
   }
   for (int i = 0; i < options_.nodes; ++i) {
     SimNode& node = nodes_[i];
+    node.level = options_.level;
     node.engine = std::make_unique<MemoryEngine>();
     if (options_.needs_disk_one_in > 0) {
       node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
@@ -73,6 +75,7 @@ void SimCluster::Open(int index) {
   options.store.log_most = options_.log_most;
   options.store.fill_what_is_new = node.replaced;
   options.standing = node.standing;
+  options.level = node.level;
   options.shard.expiry.margin = options_.expiry_margin;
   options.shard.expiry.portion = 4;  // so that a sweep takes several
   // What is mended here is so within seconds, and what could not be named is as soon as it is
@@ -86,8 +89,12 @@ void SimCluster::Open(int index) {
   absl::StatusOr<std::unique_ptr<Node>> opened =
       Node::Open(options, node.engine.get(), initial_, node.id,
                  std::exchange(node.stopped_clean, false), Random(random_.Next()));
+  if (absl::IsFailedPrecondition(opened.status()) && node.level < kBuildLevel) {
+    return Upgrade(index);
+  }
   if (!opened.ok()) return Violate("node does not open: " + std::string(opened.status().message()));
   node.node = *std::move(opened);
+  node.connected.assign(options_.nodes, 0);
   node.started = scheduler_.now();
   node.shards.clear();
   node.shards.resize(options_.shards);
@@ -405,6 +412,15 @@ void SimCluster::NoteGone(int index, const View& view) {
     End(self);
     TellReachability(self, false);
   });
+}
+
+BuildLevel SimCluster::ClusterLevel() const {
+  BuildLevel level = kFirstLevel;
+  for (const SimNode& node : nodes_) {
+    if (node.node == nullptr) continue;
+    level = std::max(level, node.node->control().view()->topology().level);
+  }
+  return level;
 }
 
 bool SimCluster::AtRest() const {

@@ -38,7 +38,9 @@ struct SimOptions {
   int zones = 3;
   int shards = 2;       // of each node
   uint32_t slices = 8;  // Q
-  int waiting = 0;      // of the nodes, the last: members that own nothing until they are activated
+  // Of the cluster, and as which all nodes start at first (NodeOptions::level).
+  BuildLevel level = kBuildLevel;
+  int waiting = 0;  // of the nodes, the last: members that own nothing until they are activated
   NetworkOptions network;
   // Between clients and nodes. What is slow here outlasts a client's patience: by the time a
   // request arrives its client has been served elsewhere.
@@ -91,9 +93,13 @@ class SimCluster {
   void Burst(int node, const std::string& table, int reads);
 
   // ---- what may fail
-  void Crash(int node);    // a power cut: what was not synced may be gone
-  void Stop(int node);     // in order: what was under way to the disk is written, all is synced
-  void Restart(int node);  // after any of these
+  void Crash(int node);  // a power cut: what was not synced may be gone
+  void Stop(int node);   // in order: what was under way to the disk is written, all is synced
+  // After any of these. From then on it is as a build of that level, until it is said again.
+  void Restart(int node, std::optional<BuildLevel> level = std::nullopt);
+  BuildLevel level(int node) const { return nodes_[node].level; }
+  // Of the cluster, as far as any node that is up knows.
+  BuildLevel ClusterLevel() const;
   // A power cut after which the disk is empty; and one after which it is as it was at the last
   // Keep, if there was one. Either is the end of whatever only this node had.
   void Wipe(int node);
@@ -246,6 +252,9 @@ class SimCluster {
     Time synced;                 // what was written by then outlasts a power cut
     std::unique_ptr<Node> node;  // null while down
     uint64_t life = 0;
+    BuildLevel level = kBuildLevel;
+    // The life of each other node with which this one has a connection; 0: it has none. From 1.
+    std::vector<uint64_t> connected;
     bool paused = false;
     bool disk_failed = false;  // or will at the next write
     Time started;
@@ -286,6 +295,9 @@ class SimCluster {
   };
 
   void Open(int node);
+  // Its build is of a lower level than the cluster, and its process ends, or does not start: an
+  // operator starts it as a newer one.
+  void Upgrade(int node);
   void LoseDisk(int node, std::unique_ptr<MemoryEngine> successor);
   void TellAgain(SimNode* node);
   void CountCrash(const SimNode& node);
@@ -327,6 +339,8 @@ class SimCluster {
   void ScheduleWake(int node, Time SimNode::*due, Time local, std::function<void(SimNode&)> wake);
   void Deliver(int from, int to, uint64_t life, const PeerMessage& message);
   void Post(int from, Envelope envelope);
+  // Nothing that came with a later level goes to a node of an earlier one.
+  void JudgeLevel(int from, int to, const PeerMessage& message);
   void WriteCommit(SimNode& node, int shard);
   void Observe(const SimNode& node, const WriteBatch& batch);
   void ObserveStored(const SimNode& node);

@@ -158,11 +158,24 @@ void SimCluster::End(int index) {
   ++node.life;
 }
 
-void SimCluster::Restart(int index) {
+void SimCluster::Restart(int index, std::optional<BuildLevel> level) {
   if (up(index) || is_gone(index)) return;
-  Trace("RESTART " + NodeName(nodes_[index].id));
+  SimNode& node = nodes_[index];
+  if (level.has_value() && *level < node.level) Count(FaultKind::kOlderBuild);
+  node.level = level.value_or(node.level);
+  Trace("RESTART " + NodeName(node.id) + " of level " + std::to_string(node.level));
   Open(index);
-  TellReachability(index, true);
+  if (up(index)) TellReachability(index, true);
+}
+
+void SimCluster::Upgrade(int index) {
+  scheduler_.After(Duration::Millis(10), [this, index] {
+    if (nodes_[index].level == kBuildLevel) return;  // it was said more than once
+    Trace("OUTGROWN " + NodeName(nodes_[index].id));
+    Count(FaultKind::kOutgrown);
+    Crash(index);
+    Restart(index, kBuildLevel);
+  });
 }
 
 // The others' connections break, or come back, each in its own time.
@@ -175,6 +188,18 @@ void SimCluster::TellReachability(int about, bool reachable) {
 void SimCluster::Tell(int index, int about, bool reachable) {
   const auto tell = [this, about, reachable](SimNode& node) {
     if (this->reachable(about) != reachable) return;
+    SimNode& other = nodes_[about];
+    node.connected[about] = 0;
+    if (reachable) {
+      // As the two find out by their hellos.
+      const auto cluster_at = [](const SimNode& one) {
+        return one.node->control().view()->topology().level;
+      };
+      if (node.level < cluster_at(other)) return Upgrade(IndexOf(node.id));
+      if (other.level < cluster_at(node)) return;
+      node.connected[about] = other.life + 1;
+      node.node->control().OnLevel(other.id, other.level);
+    }
     // As a peer says that has met other data under this node's name, or later ones.
     const bool told = reachable && std::exchange(node.lost_state, false);
     for (int shard = 0; shard < options_.shards; ++shard) {
@@ -190,6 +215,8 @@ void SimCluster::Tell(int index, int about, bool reachable) {
     node.node->control().OnPeer(nodes_[about].id, reachable, NowAt(node));
     PerformControl(IndexOf(node.id));
     if (!reachable) return;
+    node.node->movement().OnPeer(*node.node->control().view(), NowAt(node).monotonic);
+    PerformMovement(IndexOf(node.id));
     // As the peer says when it lets this node in.
     node.node->OnClock(nodes_[about].id, NowAt(nodes_[about]).wall_ms, NowAt(node).monotonic);
     TellTime(IndexOf(node.id));
@@ -319,6 +346,7 @@ void SimCluster::BreakConnection(int one, int other) {
         node.node->shard(shard).OnPeer(nodes_[about].id, false, NowAt(node));
         PerformShard(IndexOf(node.id), shard);
       }
+      node.connected[about] = 0;
       node.node->control().OnPeer(nodes_[about].id, false, NowAt(node));
       PerformControl(IndexOf(node.id));
       if (reachable(about)) Tell(IndexOf(node.id), about, true);

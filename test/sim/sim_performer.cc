@@ -15,6 +15,18 @@
 #include "test/sim/sim_cluster.h"
 
 namespace gyre {
+namespace {
+
+// Of which level the build has to be that understands it.
+BuildLevel LevelOf(const PeerMessage& message) {
+  if (std::holds_alternative<MovesDue>(message.body)) return kLevelOfMovesDue;
+  const auto* news = std::get_if<TopologyNews>(&message.body);
+  const bool plain =
+      news == nullptr || (news->delta.empty() && news->asks == TopologyNews::Asks::kNothing);
+  return plain ? kFirstLevel : kLevelOfDeltas;
+}
+
+}  // namespace
 
 void SimCluster::PerformShard(int index, int shard) {
   SimNode& node = nodes_[index];
@@ -245,6 +257,7 @@ void SimCluster::PerformControl(int index) {
     node.node->control().OnInstalled(effects.view->epoch());
     NoteGone(index, *effects.view);
   }
+  if (effects.outgrown.has_value()) Upgrade(index);
   for (ControlEffects::Done& done : effects.done) {
     auto it = node.proposals.find(done.token);
     if (it == node.proposals.end()) continue;
@@ -268,7 +281,9 @@ void SimCluster::PerformMovement(int index) {
   const View& view = *node.node->control().view();
   const Time now = NowAt(node).monotonic;
   if (movement.IsDue(view, now)) {
-    Movement::Ready ready{.may_depart = true, .life = node.node->control().life()};
+    Movement::Ready ready{.may_depart = true,
+                          .life = node.node->control().life(),
+                          .levels = node.node->control().levels()};
     for (int shard = 0; shard < options_.shards; ++shard) {
       ready.may_depart = ready.may_depart && node.node->shard(shard).MayDepart(view.epoch());
       for (const MoveRef& ref : node.node->shard(shard).MovesToStep(MoveStep::kFilling)) {
@@ -398,10 +413,20 @@ void SimCluster::Post(int from, Envelope envelope) {
   const int to = IndexOf(envelope.to);
   scheduler_.Note(static_cast<uint64_t>(from) << 32 | static_cast<uint64_t>(to),
                   envelope.message.exchange ^ envelope.message.body.index());
+  JudgeLevel(from, to, envelope.message);
   auto message = std::make_shared<const PeerMessage>(std::move(envelope.message));
   network_.Send(from, to, [this, from, to, life = nodes_[from].life, message] {
     Deliver(from, to, life, *message);
   });
+}
+
+void SimCluster::JudgeLevel(int from, int to, const PeerMessage& message) {
+  const SimNode& target = nodes_[to];
+  // Where it is another process since, what is sent gets lost with the connection.
+  const bool stands = nodes_[from].connected[to] == target.life + 1;
+  if (!stands || target.level >= LevelOf(message)) return;
+  Violate(NodeName(target.id) + " is of level " + std::to_string(target.level) +
+          " and is sent what it does not know: " + MessageName(message.body));
 }
 
 void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& message) {
@@ -410,6 +435,7 @@ void SimCluster::Deliver(int from, int to, uint64_t life, const PeerMessage& mes
   const bool of_register = std::holds_alternative<RegisterAsk>(message.body) ||
                            std::holds_alternative<RegisterAnswer>(message.body);
   if (of_register && nodes_[to].lost_state) return;
+  if (nodes_[to].level < LevelOf(message)) return;  // with the connection to a former life
   if (nodes_[from].life != life && up(from)) Count(FaultKind::kMessageOfFormerLife);
   Arrive(to, [this, from, to, message](SimNode& node) {
     const NodeId sender = nodes_[from].id;
