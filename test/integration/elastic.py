@@ -32,9 +32,10 @@ _DRIVEN = re.compile(r"^gyre-drive: requests=(\d+) failed=(\d+) lost_writes=(\d+
 class Load:
     """Runs of gyre_drive, one after another, until `stop`; what each found."""
 
-    def __init__(self, cluster: Cluster, rate: int, seed: int):
+    def __init__(self, cluster: Cluster, rate: int, seed: int, run_s: float = RUN_S):
         self._cluster = cluster
         self._rate = rate
+        self._run_s = run_s
         self._seed = seed
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._go, daemon=True)
@@ -46,8 +47,12 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
+        self.cancel()
         self._thread.join()
+
+    def cancel(self) -> None:
+        """The run under way is the last one, and nobody waits for it."""
+        self._stop.set()
 
     def _go(self) -> None:
         while not self._stop.is_set():
@@ -58,10 +63,10 @@ class Load:
         addresses = [node.client_address for node in self._cluster.nodes if node.is_running]
         program = self._cluster.add_program(f"drive-{number}", [
             DRIVE, "--connect", ",".join(addresses), "--table", f"drive-{number}", "--seconds",
-            str(RUN_S), "--rate", str(self._rate), "--clients", "32", "--keys", "2000",
+            str(self._run_s), "--rate", str(self._rate), "--clients", "32", "--keys", "2000",
             "--seed", str(self._seed + number)])
         program.launch()
-        program.wait(RUN_S + 120)
+        program.wait(self._run_s + 120)
         found = _DRIVEN.search(program.log())
         if found is None:
             self.wrong.append(f"run {number} ended with {program.exit_code}: "
@@ -252,7 +257,7 @@ def main() -> int:
     except AssertionError as failed:  # Expired is one
         wrong.append(str(failed))
     finally:
-        load._stop.set()
+        load.cancel()
         if wrong:
             cluster.show_logs()
         cluster.close()

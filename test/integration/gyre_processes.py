@@ -236,8 +236,15 @@ class Node(Program):
         self.host = host
         self._ports = {use: HostPort(host, use) if host else HeldPort()
                        for use in HostPort.NUMBERS}
-        command: Sequence[str | Path] = [GYRED, "--config", self.config_path]
-        super().__init__(name, host.command(command) if host else command, folder, environment)
+        super().__init__(name, self._command(GYRED), folder, environment)
+
+    def _command(self, gyred: Path) -> Sequence[str | Path]:
+        command: Sequence[str | Path] = [gyred, "--config", self.config_path]
+        return self.host.command(command) if self.host else command
+
+    def use(self, gyred: Path) -> None:
+        """From its next start on it is that program."""
+        self.command = [str(word) for word in self._command(gyred)]
 
     @property
     def client_address(self) -> str:
