@@ -15,6 +15,7 @@
 #define GYRE_SERVER_COPY_PACE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -60,6 +61,7 @@ class CopyPace {
   // been slower.
   void OnRequest(Duration took, bool moving, Time now);
   size_t copies() const { return options_.at_once; }
+  uint64_t pace() const { return static_cast<uint64_t>(pace_); }  // bytes a second
   // After a page of so many bytes: before the next one.
   Duration RestAfter(size_t bytes, Time now);
 

@@ -102,7 +102,7 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
     sum.repair.missing_dots += one.repair.missing_dots;
     sum.repair.filling += one.repair.filling;
     sum.repair.copies += one.repair.copies;
-    sum.copies_allowed += one.copies_allowed;
+    sum.copy_pace += one.copy_pace;
     sum.repair.copied += one.repair.copied;
     sum.repair.copied_items += one.repair.copied_items;
     sum.repair.copies_left += one.repair.copies_left;
@@ -158,9 +158,9 @@ void AddShards(const std::vector<Lane*>& lanes, Families* out) {
              sum.repair.filling);
   out->Gauge("gyre_copies_under_way", "Whole copies of partitions that are being taken",
              sum.repair.copies);
-  out->Gauge("gyre_copies_allowed",
-             "Whole copies that may be taken at once, and given at once, by how long clients wait",
-             sum.copies_allowed);
+  out->Gauge("gyre_copy_pace_bytes_per_second",
+             "What may be taken of copies a second, and given, by how long clients wait",
+             sum.copy_pace);
   out->Counter("gyre_copies_total", "Whole copies of partitions taken over", sum.repair.copied);
   out->Counter("gyre_copies_left_total",
                "Whole copies that were not taken over, for something was damaged, there or here",

@@ -1444,7 +1444,7 @@ ShardEffects Shard::TakeEffects(Instant now) {
   }
   figures_.stand_in = stand_in_.figures();
   figures_.repair = repair_.figures();
-  figures_.copies_allowed = copy_pace_.copies(now.monotonic);
+  figures_.copy_pace = copy_pace_.pace();
   figures_.damaged = damaged_.size();
   figures_.pace = pace_.figures();
   figures_.scrub = scrub_.figures();

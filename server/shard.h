@@ -157,7 +157,7 @@ struct ShardFigures {
   std::vector<std::pair<NodeId, HintCount>> hints;
   StandIn::Figures stand_in;
   Repair::Figures repair;
-  uint64_t copies_allowed = 0;  // now: whole copies to be taken at once, and given at once
+  uint64_t copy_pace = 0;  // now: bytes a second to be taken of copies, and given
   PeerPace::Figures pace;
   Scrub::Figures scrub;
   uint64_t expired = 0;        // versions removed, for their time had come
