@@ -95,6 +95,7 @@ void WriteExchange::OnMinted(MintOutcome minted, Time now, Effects* effects) {
     request_.intent = *std::move(minted.refused);
     request_.intent.unless_behind = false;
     retry_ = true;
+    late_ = true;
     return Probe(now, effects);
   }
   if (minted.kind == MintOutcome::Kind::kTooManySiblings) {
@@ -261,7 +262,10 @@ void WriteExchange::LoseTheSilent() {
 }
 
 void WriteExchange::GiveUpProbing(Outcome::Code code, Time now, Effects* effects) {
-  if (request_.needed == 1 || request_.sloppy) return Mint(now, effects);
+  // Not where it is a first attempt that came late: its client has asked elsewhere by now, and
+  // minted beside that one's it would take along what was written since (decision 0005).
+  const bool writeable = request_.needed == 1 || (request_.sloppy && !late_);
+  if (writeable) return Mint(now, effects);
   End(code, effects);
 }
 

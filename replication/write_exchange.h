@@ -84,6 +84,7 @@ class WriteExchange final : public Exchange {
   int probe_quorum_ =
       0;                // others who must not know a write before it is minted; 0: nobody is asked
   bool retry_ = false;  // an earlier attempt may have taken effect
+  bool late_ = false;   // or a later one, for this is a first attempt that came late
   Time deadline_;
   Time probe_deadline_;
   std::optional<Tally> probe_;

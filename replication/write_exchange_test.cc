@@ -379,6 +379,17 @@ TEST(WriteExchange, WhoIsBesideTheOwnersAndCannotBeReachedIsWaitedForWhereItIsNe
   EXPECT_EQ(all.Minted(Minted()), "Apply>b, Apply>c, Apply>d, QUORUM_NOT_MET 1/3 unknown");
 }
 
+// A retry is minted there: who chose this chose to be writeable. Nobody waits for this one.
+TEST(SloppyWrite, AFirstAttemptThatCameLateIsNotMintedWhereTheOthersDoNotAnswer) {
+  Trial trial = Write(Sloppy(Put(2)));
+  trial.Start();
+  trial.Minted(Behind(*trial.effects().mint));
+  EXPECT_EQ(trial.At(500).Wake(), "TIMED_OUT 0/2 unknown");
+  Trial retry = Write(Sloppy(Retry(2)));
+  retry.Start();
+  EXPECT_NE(retry.At(500).Wake().find("mint"), std::string::npos);
+}
+
 TEST(SloppyWrite, WithAllOwnersThereNobodyStandsIn) {
   Trial trial = Write(Sloppy(Put(2)));
   EXPECT_EQ(trial.Start(), "mint, wake 2000");

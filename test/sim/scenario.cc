@@ -118,7 +118,7 @@ void DrawBounds(uint64_t seed, SimOptions* sim) {
 }
 
 // Whether the nodes are upgraded in the midst of it, and some of them go back.
-bool HasLevels(const ScenarioOptions& options) { return options.faults && options.seed % 3 == 2; }
+bool HasLevels(const ScenarioOptions& options) { return options.faults && options.seed % 3 == 1; }
 
 // Which faults a story has besides those that all have.
 NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
