@@ -109,6 +109,14 @@ bool Worked(size_t code) { return ZSTD_isError(code) == 0; }
 
 }  // namespace
 
+// What the largest valid document takes (topology_codec.cc), with a little for each thing's
+// numbers.
+static_assert(kMaxMembers * (4 * kMaxNameBytes + 64) + kMaxTables * (kMaxNameBytes + 64) +
+                      kMaxSlices * (2 * kMaxReplicas * (kMaxReplicas + 1) / 2) +
+                      kMaxSlices * kMaxReplicas * 32 + kMaxRemoved * sizeof(uint64_t) <=
+                  kMaxDocumentBytes,
+              "any valid document can go out as a delta");
+
 uint64_t CheckOf(std::string_view encoded) { return XXH3_64bits(encoded.data(), encoded.size()); }
 
 std::string EncodeDelta(const Document* base, const Document& next) {
