@@ -429,7 +429,8 @@ void Shard::Finish(ExchangeId id, Outcome outcome, Instant now) {
   auto it = live_.find(id);
   if (it->second.origin.token < kScrub) {
     // Elsewhere as well: it may have waited for who copies there.
-    const bool moving = repair_.copying() || CopiesGiven() > 0 || !view_->topology().moves.empty();
+    const bool moving =
+        repair_.copying() || !copies_given_.empty() || !view_->topology().moves.empty();
     copy_pace_.OnRequest(now.monotonic - it->second.begun, moving, now.monotonic);
   }
   SetWake(id, &it->second, Time::Never());
@@ -1383,6 +1384,11 @@ void Shard::OnDiskFailed(Instant now) {
   repair_.Stop();
   scrub_.Stop();
   copies_given_.clear();
+  for (auto& resting : std::exchange(resting_, {})) {
+    std::visit(
+        [&](const auto& scan) { RespondFailure(scan.asker, scan.exchange, scan.partition, now); },
+        resting);
+  }
   for (auto& [item, loading] : std::exchange(loading_, {})) {
     for (WithRecordFn& then : loading.waiting)
       then(item, absl::UnavailableError("the disk failed"), now);

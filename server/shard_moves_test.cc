@@ -95,6 +95,20 @@ TEST(ShardMoves, WhatTheLogTellsWhoFillsAPartitionIsGivenAtThePaceOfCopies) {
   EXPECT_NE(bench.Wake(100).Take().find("scan"), std::string::npos);
 }
 
+TEST(ShardMoves, WhoWaitsForThePaceIsToldWhereTheDiskFails) {
+  Bench::Setup setup = Four(/*owned=*/true);
+  setup.options.copies.first = setup.options.copies.least = 380;
+  Bench bench(setup);
+  bench.Write(1, "key", "x", 1).CommitAll();
+  const std::string taker = bench.Outsider();
+  bench.BeginMove("a", taker).CommitAll();
+  bench.Hear(taker, ClockAsk{}, 5).Take();
+  bench.EndScan().Take();
+  ASSERT_EQ(bench.Hear(taker, ClockAsk{}, 6).Take(), "");
+  bench.shard().OnDiskFailed(bench.now());
+  EXPECT_EQ(bench.Take(), "Failed>" + taker);
+}
+
 TEST(ShardMoves, WhoHadNoRoomIsNotAskedAgainAtOnceForANewView) {
   Taker taker;
   ASSERT_EQ(taker.Ask(), "ClockAsk>b");
