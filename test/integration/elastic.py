@@ -10,6 +10,7 @@ import hashlib
 import json
 import random
 import re
+import statistics
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from gyre_processes import CLI, DRIVE, Cluster, Node, tail
 
 VALUE_BYTES = 4096
 RUN_S = 10.0
-BEFORE_RUNS = 2
+BEFORE_RUNS = 3
 MOVED_WITHIN_S = 1800
 # Each look starts a process, which is work that the nodes' clients wait for.
 LOOK_EVERY_S = 1.0
@@ -71,11 +72,12 @@ class Load:
         if found is None:
             self.wrong.append(f"run {number} ended with {program.exit_code}: "
                               f"{tail(program.log())}")
-            self.runs.append({"phase": began_in, "requests": 0, "failed": 1, "lost": 0})
+            self.runs.append({"phase": began_in, "ended": self.phase, "requests": 0, "failed": 1,
+                              "lost": 0})
             return
-        run = {"phase": began_in, "requests": int(found[1]), "failed": int(found[2]),
-               "lost": int(found[3]), "p50": float(found[4]), "p99": float(found[5]),
-               "max": float(found[6])}
+        run = {"phase": began_in, "ended": self.phase, "requests": int(found[1]),
+               "failed": int(found[2]), "lost": int(found[3]), "p50": float(found[4]),
+               "p99": float(found[5]), "max": float(found[6])}
         self.runs.append(run)
         if program.exit_code != 0:
             self.wrong.append(f"run {number}: {tail(program.log())}")
@@ -93,11 +95,19 @@ class Load:
             for node, partitions in held.items() for index, records in partitions.items()
             if key.encode() in records)
 
+    @property
+    def failed(self) -> int:
+        return sum(one["failed"] for one in self.runs)
+
+    @property
+    def lost(self) -> int:
+        return sum(one["lost"] for one in self.runs)
+
     def p99(self, *phases: str) -> float:
-        """The median of the runs' that began in these phases."""
-        found = sorted(run["p99"] for run in self.runs
-                       if run["phase"] in phases and run["requests"])
-        return found[len(found) // 2] if found else 0.0
+        """The median of the runs' that were under way in these phases, and in no others."""
+        found = [run["p99"] for run in self.runs
+                 if run["requests"] and {run["phase"], run["ended"]} <= set(phases)]
+        return statistics.median(found) if found else 0.0
 
 
 class Elastic:
@@ -232,6 +242,32 @@ def run(elastic: Elastic, load: Load) -> None:
     load.stop()
 
 
+def judged(elastic: Elastic, load: Load, story) -> list[str]:
+    """Starts the cluster, loads what is to be kept, has `story` happen to it under `load`, and ends
+    it; what was wrong, printed as well."""
+    cluster = elastic.cluster
+    wrong: list[str] = []
+    try:
+        cluster.start()
+        began = time.monotonic()
+        wanted = elastic.fill()
+        print(f"loaded {elastic.mib} MiB in {time.monotonic() - began:.1f} s", flush=True)
+        story()
+        if elastic.digest() != wanted:
+            wrong.append("what was loaded first is not what is there now")
+    except AssertionError as failed:  # Expired is one
+        wrong.append(str(failed))
+    finally:
+        load.cancel()
+        if wrong:
+            cluster.show_logs()
+        cluster.close()
+    wrong += load.wrong
+    for one in wrong:
+        print(f"wrong: {one}", file=sys.stderr)
+    return wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--mib", type=int, default=1024)
@@ -245,33 +281,13 @@ def main() -> int:
                                  "block_cache_mib": 64})
     load = Load(cluster, options.rate, options.seed)
     elastic = Elastic(cluster, options.mib, options.seed)
-    wrong: list[str] = []
-    try:
-        cluster.start()
-        began = time.monotonic()
-        wanted = elastic.fill()
-        print(f"loaded {options.mib} MiB in {time.monotonic() - began:.1f} s", flush=True)
-        run(elastic, load)
-        if elastic.digest() != wanted:
-            wrong.append("what was loaded first is not what is there now")
-    except AssertionError as failed:  # Expired is one
-        wrong.append(str(failed))
-    finally:
-        load.cancel()
-        if wrong:
-            cluster.show_logs()
-        cluster.close()
-    wrong += load.wrong
-    for one in wrong:
-        print(f"wrong: {one}", file=sys.stderr)
-    failed_requests = sum(one["failed"] for one in load.runs)
-    lost = sum(one["lost"] for one in load.runs)
+    wrong = judged(elastic, load, lambda: run(elastic, load))
     before, during = load.p99("before"), load.p99("grow", "shrink")
     ratio = during / before if before else 0.0
     rate = elastic.moved_mib / elastic.moving_s if elastic.moving_s else 0.0
     print(f"gyre-elastic: moved_mib={elastic.moved_mib:.0f} mib_per_s={rate:.1f} "
-          f"failed_requests={failed_requests} lost={lost} p99_ratio={ratio:.2f}")
-    return int(bool(wrong) or failed_requests + lost > 0 or not 0 < ratio <= P99_RATIO_MOST)
+          f"failed_requests={load.failed} lost={load.lost} p99_ratio={ratio:.2f}")
+    return int(bool(wrong) or load.failed + load.lost > 0 or not 0 < ratio <= P99_RATIO_MOST)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from elastic import Elastic, Load
+from elastic import Elastic, Load, judged
 from gyre_processes import GYRED, Cluster, Node
 
 FIRST_LEVEL = 1
@@ -24,6 +24,7 @@ class Upgrade:
     def __init__(self, cluster: Cluster, elastic: Elastic, old: Path | None):
         self.cluster = cluster
         self.elastic = elastic
+        self.level = 0  # of the cluster, when it was last looked at
         self._old = old
 
     def make_old(self, node: Node) -> None:
@@ -49,9 +50,9 @@ class Upgrade:
         return json.loads(self.elastic.gyre("--json", "status"))
 
     def expect_level(self, level: int, when: str) -> None:
-        found = self.status()["level"]
-        if found != level:
-            raise AssertionError(f"the cluster is of level {found}, not {level}, {when}")
+        self.level = self.status()["level"]
+        if self.level != level:
+            raise AssertionError(f"the cluster is of level {self.level}, not {level}, {when}")
 
     def await_level(self) -> None:
         def raised() -> bool:
@@ -124,31 +125,12 @@ def main() -> int:
     cluster = Cluster(3, config={"repair_interval_ms": 1000, "shards": 2, "block_cache_mib": 64})
     load = Load(cluster, options.rate, options.seed, options.run_s)
     upgrade = Upgrade(cluster, Elastic(cluster, options.mib, options.seed), options.old)
-    wrong: list[str] = []
-    level = 0
-    try:
-        for node in cluster.nodes:
-            upgrade.make_old(node)
-        cluster.start()
-        wanted = upgrade.elastic.fill()
-        run(upgrade, load)
-        level = upgrade.status()["level"]
-        if upgrade.elastic.digest() != wanted:
-            wrong.append("what was loaded first is not what is there now")
-    except AssertionError as failed:  # Expired is one
-        wrong.append(str(failed))
-    finally:
-        load.cancel()
-        if wrong:
-            cluster.show_logs()
-        cluster.close()
-    wrong += load.wrong
-    for one in wrong:
-        print(f"wrong: {one}", file=sys.stderr)
-    failed_requests = sum(one["failed"] for one in load.runs)
-    lost = sum(one["lost"] for one in load.runs)
-    print(f"gyre-upgrade: nodes=3 failed_requests={failed_requests} lost={lost} level={level}")
-    return int(bool(wrong) or failed_requests + lost > 0 or level != LEVEL)
+    for node in cluster.nodes:
+        upgrade.make_old(node)
+    wrong = judged(upgrade.elastic, load, lambda: run(upgrade, load))
+    print(f"gyre-upgrade: nodes=3 failed_requests={load.failed} lost={load.lost} "
+          f"level={upgrade.level}")
+    return int(bool(wrong) or load.failed + load.lost > 0 or upgrade.level != LEVEL)
 
 
 if __name__ == "__main__":
