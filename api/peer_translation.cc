@@ -277,13 +277,16 @@ struct BodyEncoder {
     }
   }
   void operator()(const Refused& refused) const {
-    out->mutable_refused()->set_topology(refused.topology);
+    peer::Refused* wire = out->mutable_refused();
+    wire->set_topology(refused.topology);
+    wire->set_delta(refused.delta);
   }
   void operator()(const RegisterAsk& ask) const {
     peer::RegisterAsk* wire = out->mutable_register_ask();
     wire->set_phase(static_cast<uint32_t>(ask.request.phase));
     EncodeBallot(ask.request.ballot, wire->mutable_ballot());
     wire->set_value(ask.request.value);
+    wire->set_delta(ask.delta);
   }
   void operator()(const RegisterAnswer& answer) const {
     peer::RegisterAnswer* wire = out->mutable_register_answer();
@@ -294,6 +297,7 @@ struct BodyEncoder {
     EncodeBallot(answer.reply.accepted, wire->mutable_accepted());
     wire->set_value(answer.reply.value);
     wire->set_life(answer.reply.life);
+    wire->set_delta(answer.delta);
   }
   void operator()(const TopologyNews& news) const {
     peer::TopologyNews* wire = out->mutable_topology_news();
@@ -606,7 +610,8 @@ absl::StatusOr<PeerBody> DecodeForwardReply(const peer::ForwardReply& wire) {
 absl::StatusOr<PeerBody> DecodeRegisterAsk(peer::RegisterAsk* wire) {
   if (!InRange(wire->phase(), RegisterPhase::kAccept)) return Malformed("phase");
   return RegisterAsk{{static_cast<RegisterPhase>(wire->phase()), DecodeBallot(wire->ballot()),
-                      std::move(*wire->mutable_value())}};
+                      std::move(*wire->mutable_value())},
+                     std::move(*wire->mutable_delta())};
 }
 
 absl::StatusOr<PeerBody> DecodeTopologyNews(peer::TopologyNews* wire) {
@@ -638,7 +643,7 @@ absl::StatusOr<PeerBody> DecodeRegisterAnswer(peer::RegisterAnswer* wire) {
   reply.accepted = DecodeBallot(wire->accepted());
   reply.value = std::move(*wire->mutable_value());
   reply.life = wire->life();
-  return RegisterAnswer{std::move(reply)};
+  return RegisterAnswer{std::move(reply), std::move(*wire->mutable_delta())};
 }
 
 absl::StatusOr<PeerBody> DecodeFailed(const peer::Failed& wire) {
@@ -719,7 +724,8 @@ absl::StatusOr<PeerBody> DecodeBody(PartitionId partition, peer::PeerMessage* wi
     case peer::PeerMessage::kForwardReply:
       return DecodeForwardReply(wire->forward_reply());
     case peer::PeerMessage::kRefused:
-      return Refused{std::move(*wire->mutable_refused()->mutable_topology())};
+      return Refused{std::move(*wire->mutable_refused()->mutable_topology()),
+                     std::move(*wire->mutable_refused()->mutable_delta())};
     case peer::PeerMessage::kRegisterAsk:
       return DecodeRegisterAsk(wire->mutable_register_ask());
     case peer::PeerMessage::kRegisterAnswer:
@@ -816,9 +822,15 @@ struct BodyBytes {
   size_t operator()(const ForwardReply& reply) const {
     return (reply.outcome.context.vector.size() + reply.outcome.parts.size()) * kRoughDotBytes;
   }
-  size_t operator()(const Refused& refused) const { return refused.topology.size(); }
-  size_t operator()(const RegisterAsk& ask) const { return ask.request.value.size(); }
-  size_t operator()(const RegisterAnswer& answer) const { return answer.reply.value.size(); }
+  size_t operator()(const Refused& refused) const {
+    return refused.topology.size() + refused.delta.size();
+  }
+  size_t operator()(const RegisterAsk& ask) const {
+    return ask.request.value.size() + ask.delta.size();
+  }
+  size_t operator()(const RegisterAnswer& answer) const {
+    return answer.reply.value.size() + answer.delta.size();
+  }
   size_t operator()(const TopologyNews& news) const {
     return news.topology.size() + news.delta.size();
   }

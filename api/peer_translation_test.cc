@@ -166,11 +166,12 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
     case 9:
       return ForwardReply{AnyOutcome()};
     case 10:
-      return Refused{Bytes(0, 30)};
+      return Refused{Bytes(0, 30), Bytes(0, 30)};
     case 11:
       return RegisterAsk{{Flag() ? RegisterPhase::kPrepare : RegisterPhase::kAccept,
                           {Word(), NodeId(Word())},
-                          Bytes(0, 30)}};
+                          Bytes(0, 30)},
+                         Bytes(0, 30)};
     case 12:
       return RegisterAnswer{{Flag() ? RegisterPhase::kPrepare : RegisterPhase::kAccept,
                              {Word(), NodeId(Word())},
@@ -178,7 +179,8 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
                              {Word(), NodeId(Word())},
                              {Word(), NodeId(Word())},
                              Bytes(0, 30),
-                             Word()}};
+                             Word()},
+                            Bytes(0, 30)};
     case 13:
       return TopologyNews{Bytes(0, 30), Bytes(0, 30), static_cast<TopologyNews::Asks>(Word() % 3)};
     case 14:

@@ -181,6 +181,7 @@ struct ForwardReply {
 // Your epoch is older than mine; here is the newer topology (its encoding).
 struct Refused {
   std::string topology;
+  std::string delta = {};  // instead, where the cluster is of kLevelOfDeltasEverywhere
 };
 
 // No answer: this node's disk failed (kStorageFailed), or does not keep up (kOverloaded), or what
@@ -193,9 +194,11 @@ struct Failed {
 // One step of the register that holds the topology document (ring/register.h).
 struct RegisterAsk {
   RegisterRequest request;
+  std::string delta = {};  // instead of its value, where the cluster is of kLevelOfDeltasEverywhere
 };
 struct RegisterAnswer {
   RegisterReply reply;
+  std::string delta = {};  // likewise
 };
 
 // Keep this for `owner`, which cannot be reached: you stand in for it. Answered by HintReply once

@@ -4,6 +4,9 @@
 //      moves to itself.
 //   2: deltas of documents and questions about them (TopologyNews in replication/message.h),
 //      MovesDue, and the cluster's level in the document.
+//   3: deltas also in the register's messages, and in what a request under an older epoch is
+//   refused
+//      with.
 //
 // Nodes say their level as they connect. The document says which level all of them are of
 // (Topology::level): what a level brings is used where the document is of that level, and so never
@@ -25,11 +28,12 @@ namespace gyre {
 using BuildLevel = uint16_t;
 
 inline constexpr BuildLevel kFirstLevel = 1;
-inline constexpr BuildLevel kBuildLevel = 2;  // of this build
+inline constexpr BuildLevel kBuildLevel = 3;  // of this build
 
 // From which on the cluster uses what.
 inline constexpr BuildLevel kLevelOfDeltas = 2;
 inline constexpr BuildLevel kLevelOfMovesDue = 2;
+inline constexpr BuildLevel kLevelOfDeltasEverywhere = 3;
 
 // As a peer said it; 0: it said nothing, as builds of the first level.
 inline BuildLevel LevelSaid(uint32_t wire) {

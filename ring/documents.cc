@@ -51,9 +51,14 @@ std::shared_ptr<const std::string> Documents::Delta(const DocumentPtr& base,
   });
   if (made != deltas_.end()) return made->delta;
   auto delta = std::make_shared<const std::string>(EncodeDelta(base.get(), *next));
-  deltas_.push_back({from, next->check, delta});
-  if (deltas_.size() > most_) deltas_.pop_front();
+  RememberDelta(from, next->check, delta);
   return delta;
+}
+
+void Documents::RememberDelta(uint64_t base, uint64_t next,
+                              std::shared_ptr<const std::string> delta) {
+  deltas_.push_back({base, next, std::move(delta)});
+  if (deltas_.size() > most_) deltas_.pop_front();
 }
 
 absl::StatusOr<DocumentPtr> Documents::Apply(const DocumentPtr& base, std::string_view delta) {
@@ -69,6 +74,8 @@ absl::StatusOr<DocumentPtr> Documents::Apply(const DocumentPtr& base, std::strin
   if (!document.ok()) return document;
   applied_.push_back({from, check, *document});
   if (applied_.size() > most_) applied_.pop_front();
+  // Who heard of it tells others.
+  RememberDelta(from, (*document)->check, std::make_shared<const std::string>(delta));
   return document;
 }
 

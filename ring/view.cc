@@ -14,14 +14,16 @@ std::shared_ptr<const View> View::Create(Topology topology, NodeId self) {
       new View(std::make_shared<const Topology>(std::move(topology)), self));
 }
 
-std::shared_ptr<const View> View::Create(std::shared_ptr<const Document> document, NodeId self) {
+std::shared_ptr<const View> View::Create(std::shared_ptr<const Document> document, NodeId self,
+                                         std::shared_ptr<const std::string> delta) {
   const Topology* const topology = &document->topology;
-  return std::shared_ptr<const View>(
-      new View(std::shared_ptr<const Topology>(std::move(document), topology), self));
+  return std::shared_ptr<const View>(new View(
+      std::shared_ptr<const Topology>(std::move(document), topology), self, std::move(delta)));
 }
 
-View::View(std::shared_ptr<const Topology> topology, NodeId self)
-    : topology_(std::move(topology)), self_(self) {
+View::View(std::shared_ptr<const Topology> topology, NodeId self,
+           std::shared_ptr<const std::string> delta)
+    : topology_(std::move(topology)), delta_(std::move(delta)), self_(self) {
   for (const Ownership& ownership : topology_->families) {
     families_[static_cast<size_t>(ownership.replicas)] = {
         ownership.owners.data(), static_cast<size_t>(ownership.effective_replicas())};

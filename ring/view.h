@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,14 +29,18 @@ class View {
  public:
   // REQUIRES: ValidateTopology(topology).ok(). `self` need not be a member (a node that has left).
   static std::shared_ptr<const View> Create(Topology topology, NodeId self);
-  // The same, of a document that others hold as well. Valid is what a Document is.
-  static std::shared_ptr<const View> Create(std::shared_ptr<const Document> document, NodeId self);
+  // The same, of a document that others hold as well. Valid is what a Document is. `delta`: what
+  // tells others of it (ring/topology_delta.h), from the document before; null where they are to be
+  // told the whole.
+  static std::shared_ptr<const View> Create(std::shared_ptr<const Document> document, NodeId self,
+                                            std::shared_ptr<const std::string> delta = nullptr);
 
   View(const View&) = delete;
   View& operator=(const View&) = delete;
 
   Epoch epoch() const { return topology_->epoch; }
   const Topology& topology() const { return *topology_; }
+  const std::string* delta() const { return delta_.get(); }
   NodeId self() const { return self_; }
 
   // Null when there is none. The pointer lives as long as the View.
@@ -97,9 +102,11 @@ class View {
     size_t owners_each = 0;
   };
 
-  View(std::shared_ptr<const Topology> topology, NodeId self);
+  View(std::shared_ptr<const Topology> topology, NodeId self,
+       std::shared_ptr<const std::string> delta = nullptr);
 
   const std::shared_ptr<const Topology> topology_;
+  const std::shared_ptr<const std::string> delta_;
   const NodeId self_;
   std::array<Family, kMaxReplicas + 1> families_;  // by N, into topology_.families
   std::vector<const TableSpec*> tables_by_name_;   // sorted by name, into topology_.tables

@@ -145,7 +145,9 @@ void Control::Perform(Proposal* proposal, Proposer::Step step, Instant now) {
   proposal->wake = step.wake_up;
   next_round_ = std::max(next_round_, proposal->proposer->ballot().round + 1);
   for (Proposer::Step::Send& send : step.sends) {
-    Send(send.to, proposal->id, RegisterAsk{std::move(send.request)});
+    RegisterAsk ask{std::move(send.request)};
+    Pack(send.to, &ask.request.value, &ask.delta);
+    Send(send.to, proposal->id, std::move(ask));
   }
   if (step.outcome.has_value()) OnOutcome(proposal, *std::move(step.outcome), now);
 }
@@ -265,7 +267,9 @@ void Control::OnRequest(NodeId from, ExchangeId exchange, const RegisterRequest&
   if (answer.state_changed) {
     gathering_.Put(Family::kMeta, AcceptorKey(), EncodeAcceptorState(acceptor_.state()));
   }
-  Send(from, exchange, RegisterAnswer{std::move(answer.reply)});
+  RegisterAnswer reply{std::move(answer.reply)};
+  Pack(from, &reply.reply.value, &reply.delta);
+  Send(from, exchange, std::move(reply));
 }
 
 void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterReply& reply,
@@ -282,19 +286,21 @@ void Control::OnRegisterReply(NodeId from, ExchangeId exchange, const RegisterRe
 // spreading
 
 void Control::OnMessage(NodeId from, PeerMessage message, Instant now) {
+  epochs_[from] = std::max(epochs_[from], message.epoch);
   if (auto* ask = std::get_if<RegisterAsk>(&message.body)) {
+    if (!Unpack(from, &ask->request.value, ask->delta)) return;
     OnRequest(from, message.exchange, ask->request);
   } else if (auto* answer = std::get_if<RegisterAnswer>(&message.body)) {
+    if (!Unpack(from, &answer->reply.value, answer->delta)) return;
     OnRegisterReply(from, message.exchange, answer->reply, now);
   } else if (auto* news = std::get_if<TopologyNews>(&message.body)) {
     OnNews(from, message.epoch, *news, now);
   } else if (auto* refused = std::get_if<Refused>(&message.body)) {
-    OnNews(from, message.epoch, {std::move(refused->topology)}, now);
+    OnNews(from, message.epoch, {std::move(refused->topology), std::move(refused->delta)}, now);
   }
 }
 
 void Control::OnNews(NodeId from, Epoch epoch, const TopologyNews& news, Instant now) {
-  epochs_[from] = std::max(epochs_[from], epoch);
   if (news.asks == TopologyNews::Asks::kWhole) wants_whole_.insert(from);
   const bool asks = news.asks != TopologyNews::Asks::kNothing;
   const bool carries = !news.topology.empty() || !news.delta.empty();
@@ -313,15 +319,8 @@ void Control::TakeNews(NodeId from, const TopologyNews& news, Instant now) {
   if (!news.topology.empty()) {
     document = Admit(from, news.topology);
   } else if (!news.delta.empty()) {
-    const absl::StatusOr<DeltaBase> base = BaseOf(news.delta);
-    const DocumentPtr kept = base.ok() ? Kept(base->epoch) : nullptr;
-    if (base.ok() && base->epoch != Epoch() && kept == nullptr) {
-      lacks = TopologyNews::Asks::kNews;  // it took this node to be elsewhere, and learns better
-    } else {
-      document = Admit(from, documents_->Apply(kept, news.delta));
-      if (document == nullptr) lacks = TopologyNews::Asks::kWhole;
-    }
-  } else if (TakesDeltas(from) &&
+    document = Made(from, news.delta, &lacks);
+  } else if (Takes(from, kLevelOfDeltas) &&
              (!asked_.has_value() || now.monotonic - *asked_ >= kTellAgainAfter)) {
     // Several say so at once, and one that answers is enough.
     lacks = TopologyNews::Asks::kNews;
@@ -332,8 +331,41 @@ void Control::TakeNews(NodeId from, const TopologyNews& news, Instant now) {
   Ask(from, lacks);
 }
 
+DocumentPtr Control::Made(NodeId from, std::string_view delta, TopologyNews::Asks* lacks) {
+  const absl::StatusOr<DeltaBase> base = BaseOf(delta);
+  const DocumentPtr kept = base.ok() ? Kept(base->epoch) : nullptr;
+  if (base.ok() && base->epoch != Epoch() && kept == nullptr) {
+    *lacks = TopologyNews::Asks::kNews;  // it took this node to be elsewhere, and learns better
+    return nullptr;
+  }
+  DocumentPtr document = Admit(from, documents_->Apply(kept, delta));
+  if (document == nullptr) *lacks = TopologyNews::Asks::kWhole;
+  return document;
+}
+
+void Control::Pack(NodeId to, std::string* value, std::string* delta) {
+  if (value->empty() || to == view_->self() || !Takes(to, kLevelOfDeltasEverywhere)) return;
+  const absl::StatusOr<DocumentPtr> document = documents_->Read(*value);
+  // It was accepted by a newer build than this, which this node has gone back from since.
+  if (!document.ok()) return;
+  *delta = *documents_->Delta(wants_whole_.contains(to) ? nullptr : Kept(epochs_[to]), *document);
+  value->clear();
+}
+
+bool Control::Unpack(NodeId from, std::string* value, const std::string& delta) {
+  if (delta.empty()) return true;
+  TopologyNews::Asks lacks = TopologyNews::Asks::kNothing;
+  const DocumentPtr document = Made(from, delta, &lacks);
+  if (document == nullptr) {
+    Ask(from, lacks);
+    return false;
+  }
+  *value = document->encoded;
+  return true;
+}
+
 void Control::Ask(NodeId node, TopologyNews::Asks what) {
-  if (!IsOlder(node)) Send(node, 0, TopologyNews{"", "", what});
+  if (!IsOlder(node, kLevelOfDeltas)) Send(node, 0, TopologyNews{"", "", what});
 }
 
 void Control::OnEpochOf(NodeId from, Epoch epoch, Instant now) {
@@ -367,7 +399,7 @@ void Control::OnInstalled(Epoch epoch) {
 
 void Control::AskWhatServes(NodeId node, Instant now) {
   if (ServesUnder(node) >= view_->epoch() || WasToldLately(node, now)) return;
-  if (TakesDeltas(node)) return Ask(node, TopologyNews::Asks::kNews);
+  if (Takes(node, kLevelOfDeltas)) return Ask(node, TopologyNews::Asks::kNews);
   SendDocument(node, Epoch());  // whoever has it says so
 }
 
@@ -388,7 +420,7 @@ void Control::Tell(NodeId node, Instant now) {
 
 void Control::SendDocument(NodeId node, Epoch base) {
   TopologyNews news;
-  if (TakesDeltas(node)) {
+  if (Takes(node, kLevelOfDeltas)) {
     const bool whole = wants_whole_.erase(node) > 0;
     news.delta = *documents_->Delta(whole ? nullptr : Kept(base), kept_.back());
   } else {
@@ -397,13 +429,13 @@ void Control::SendDocument(NodeId node, Epoch base) {
   Send(node, 0, std::move(news));
 }
 
-bool Control::IsOlder(NodeId node) const {
+bool Control::IsOlder(NodeId node, BuildLevel level) const {
   const auto said = levels_.find(node);
-  return said != levels_.end() && said->second < kLevelOfDeltas;
+  return said != levels_.end() && said->second < level;
 }
 
-bool Control::TakesDeltas(NodeId node) const {
-  return view_->topology().level >= kLevelOfDeltas && !IsOlder(node);
+bool Control::Takes(NodeId node, BuildLevel level) const {
+  return view_->topology().level >= level && !IsOlder(node, level);
 }
 
 DocumentPtr Control::Kept(Epoch epoch) const {
@@ -435,9 +467,14 @@ DocumentPtr Control::Admit(NodeId from, absl::StatusOr<DocumentPtr> document) {
 void Control::Install(DocumentPtr document, std::optional<NodeId> from) {
   if (document->topology.epoch <= view_->epoch()) return;
   gathering_.Put(Family::kMeta, TopologyKey(), document->encoded);
+  std::shared_ptr<const std::string> delta;
+  if (document->topology.level >= kLevelOfDeltasEverywhere) {
+    delta = documents_->Delta(kept_.back(), document);
+  }
   kept_.push_back(document);
   if (kept_.size() > kKeptDocuments) kept_.pop_front();
-  const auto before = std::exchange(view_, View::Create(std::move(document), view_->self()));
+  const auto before =
+      std::exchange(view_, View::Create(std::move(document), view_->self(), std::move(delta)));
   held_.view = view_;
   for (auto& [id, proposal] : proposals_) {
     proposal.proposer->SetKnown(VoterSetsOf(view_->topology()));
@@ -449,7 +486,7 @@ void Control::Spread(const View& before, std::optional<NodeId> from) {
   std::vector<NodeId> to_say;
   const auto tell = [&](NodeId other) {
     if (other == view_->self() || other == from) return;
-    if (from.has_value() && TakesDeltas(other)) {
+    if (from.has_value() && Takes(other, kLevelOfDeltas)) {
       to_say.push_back(other);
     } else {
       SendDocument(other, before.epoch());

@@ -19,7 +19,10 @@
 // have missed it ask; so what a node sends for a change does not grow with the cluster, but for the
 // one that made it. Who lacks the base of a delta asks too, with the epoch that it has. What all of
 // that misses, Membership finds (OnEpochOf). All of that once the cluster is of kLevelOfDeltas
-// (ring/build_level.h); before, whoever learns of a document sends the whole to everyone.
+// (ring/build_level.h); before, whoever learns of a document sends the whole to everyone. In the
+// register's messages documents are deltas too, from what the other side has said it knows, once
+// the cluster is of kLevelOfDeltasEverywhere; who cannot make one out asks for the whole, and the
+// proposer's next attempt has it.
 //
 // Levels: a document of a higher level than this node's is not installed, nor accepted: the node
 // has to end (ControlEffects::outgrown).
@@ -37,6 +40,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -202,11 +206,17 @@ class Control {
   // A document that came from `from`, or null, said in `rejected`, where it is malformed or no
   // document of this cluster.
   DocumentPtr Admit(NodeId from, absl::StatusOr<DocumentPtr> document);
-  // It has said that it does not know what came with kLevelOfDeltas. In a cluster of that level it
-  // is one that was declared dead, and goes on.
-  bool IsOlder(NodeId node) const;
+  // The document that a delta makes; or null, and what is to be asked for, if anything.
+  DocumentPtr Made(NodeId from, std::string_view delta, TopologyNews::Asks* lacks);
+  // A value of the register on its way to a node, as a delta where it may be one.
+  void Pack(NodeId to, std::string* value, std::string* delta);
+  // And as it came. False where it cannot be made out; then the whole is asked for.
+  bool Unpack(NodeId from, std::string* value, const std::string& delta);
+  // It has said that it does not know what came with the level. In a cluster of that level it is
+  // one that was declared dead, and goes on.
+  bool IsOlder(NodeId node, BuildLevel level) const;
   // Whether it may be sent that: the cluster uses it, and it is not older.
-  bool TakesDeltas(NodeId node) const;
+  bool Takes(NodeId node, BuildLevel level) const;
   DocumentPtr Admit(NodeId from, const std::string& encoded) {
     return Admit(from, documents_->Read(encoded));
   }
@@ -218,7 +228,7 @@ class Control {
   void SendDocument(NodeId node, Epoch base);
   // Null where it is not kept.
   DocumentPtr Kept(Epoch epoch) const;
-  // REQUIRES: TakesDeltas(node), or it has sent a delta itself.
+  // REQUIRES: Takes(node, kLevelOfDeltas), or it has sent a delta itself.
   void Ask(NodeId node, TopologyNews::Asks what);
   // Tells a node that this one serves under the newest document, once it does.
   void Confirm(NodeId node);

@@ -138,6 +138,7 @@ class Council {
         if (const auto* news = std::get_if<TopologyNews>(&envelope.message.body)) {
           news_.push_back({from, envelope.to, *news});
         }
+        Note(from, envelope);
         seats_.at(envelope.to).control->OnMessage(from, std::move(envelope.message), now_);
         moved = true;
       }
@@ -180,6 +181,24 @@ class Council {
     NodeId to;
     TopologyNews news;
   };
+  // Values that the register's messages carried from one node to another.
+  struct Values {
+    size_t whole = 0;
+    size_t deltas = 0;      // from a document
+    size_t compressed = 0;  // from nothing
+    friend bool operator==(const Values&, const Values&) = default;
+  };
+  void Note(NodeId from, const Envelope& envelope) {
+    const auto* ask = std::get_if<RegisterAsk>(&envelope.message.body);
+    const auto* answer = std::get_if<RegisterAnswer>(&envelope.message.body);
+    if ((ask == nullptr && answer == nullptr) || from == envelope.to) return;
+    const std::string& value = ask != nullptr ? ask->request.value : answer->reply.value;
+    const std::string& delta = ask != nullptr ? ask->delta : answer->delta;
+    Values& values = ask != nullptr ? asked_ : answered_;
+    if (!value.empty()) ++values.whole;
+    if (delta.empty()) return;
+    ++(BaseOf(delta)->epoch == Epoch() ? values.compressed : values.deltas);
+  }
   // Of the documents that went to a node: whole ones, deltas, and deltas from nothing.
   struct Carried {
     size_t plain = 0;
@@ -217,6 +236,8 @@ class Council {
   std::set<uint64_t> unknown_;              // of these, what may still take effect
   std::map<NodeId, uint64_t> good_writes_;  // after which the disk fails
   std::vector<Sent> news_;                  // that was delivered
+  Values asked_;
+  Values answered_;
   uint64_t tokens_ = 0;
   uint64_t lives_ = 0;
 };
@@ -753,10 +774,21 @@ TEST(Control, InAClusterOfTheFirstLevelEveryoneSendsTheWholeAndNobodyAsks) {
   EXPECT_GT(council.CarriedTo("b").plain, 1u) << "by everyone";
 }
 
+TEST(Control, InAClusterOfTheSecondLevelTheRegisterHasWholeDocuments) {
+  Council council({"a", "b", "c"}, 2);
+  council.Create("a", "cats");
+  council.Create("a", "dogs");
+  EXPECT_EQ(council.asked_, (Council::Values{4, 0, 0})) << "two changes, to two others each";
+  EXPECT_EQ(council.answered_, (Council::Values{2, 0, 0})) << "what cats left behind";
+  EXPECT_EQ(council.At("b").view()->delta(), nullptr);
+  EXPECT_GT(council.CarriedTo("b").deltas, 0u);
+}
+
 TEST(Control, WhoIsOfAnOlderBuildThoughItWasDeclaredDeadIsSentTheWhole) {
   Council council;
   council.At("a").OnLevel(council.Id("c"), 1);
   council.Create("a", "cats");
+  EXPECT_EQ(council.asked_, (Council::Values{1, 1, 0}));
   council.At("a").AskWhatServes(council.Id("c"), council.now_);
   EXPECT_EQ(council.CarriedTo("b").plain, 0u);
   EXPECT_EQ(council.CarriedTo("c").plain, 1u);
@@ -857,6 +889,65 @@ TEST(Control, ADeltaThatIsGarbageIsRejectedAndTheWholeAskedFor) {
   ASSERT_EQ(effects.sends.size(), 1u);
   EXPECT_EQ(std::get<TopologyNews>(effects.sends[0].message.body).asks, TopologyNews::Asks::kWhole);
   EXPECT_EQ(council.EpochAt("b"), Epoch(2));
+}
+
+TEST(Control, TheRegistersMessagesCarryDeltas) {
+  Council council;
+  council.Create("a", "cats");
+  EXPECT_EQ(council.asked_, (Council::Values{0, 1, 1})) << "of one it has heard nothing yet";
+  council.Create("b", "dogs");
+  EXPECT_EQ(council.asked_, (Council::Values{0, 3, 1}));
+  EXPECT_EQ(council.answered_, (Council::Values{0, 2, 0})) << "what cats left behind";
+  EXPECT_EQ(council.EpochAt("c"), Epoch(3));
+}
+
+TEST(Control, WhoCannotMakeOutADeltaOfTheRegisterAsksForTheWholeAndTheNextAttemptHasIt) {
+  Council council;
+  council.Create("a", "cats");
+  TableSpec spec;
+  spec.name = "never-chosen";
+  const Topology other = *CreateTable(council.initial_, spec);
+  council.Restart(council.Id("c"));
+  // Of the epoch that the others know as well, but another document.
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("topology"), EncodeTopology(other));
+  ASSERT_TRUE(council.seats_.at(council.Id("c")).engine.Write(batch, WalSync::kYes).ok());
+  council.Restart(council.Id("c"));
+  council.silent_ = {council.Id("b")};
+  council.asked_ = {};
+  council.Create("a", "dogs");
+  EXPECT_EQ(council.asked_, (Council::Values{0, 1, 1}));
+  EXPECT_EQ(council.At("c").view()->topology(), council.At("a").view()->topology());
+}
+
+TEST(Control, AValueThatANewerBuildAcceptedHereIsSentAsItIs) {
+  Council council;
+  TableSpec spec;
+  spec.name = "cats";
+  std::string value = EncodeTopology(*CreateTable(council.initial_, spec));
+  value[3] = static_cast<char>(kBuildLevel + 1);
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("acceptor"),
+            EncodeAcceptorState({{3, council.Id("a")}, {3, council.Id("a")}, value}));
+  ASSERT_TRUE(council.seats_.at(council.Id("b")).engine.Write(batch, WalSync::kYes).ok());
+  council.Restart(council.Id("b"));
+  const std::optional<RegisterReply> reply = council.Prepare("b", 9);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->value, value);
+}
+
+TEST(Control, ARefusalBringsTheNewerDocumentAsADelta) {
+  Council council;
+  council.silent_ = {council.Id("c")};
+  council.Create("a", "cats");
+  council.silent_.clear();
+  ASSERT_NE(council.At("b").view()->delta(), nullptr);
+  EXPECT_EQ(*council.At("b").view()->delta(), *council.At("a").view()->delta());
+  council.At("c").OnMessage(
+      council.Id("b"),
+      {7, Epoch(2), PartitionId(2, 1), Refused{"", *council.At("b").view()->delta()}},
+      council.now_);
+  EXPECT_EQ(council.EpochAt("c"), Epoch(2));
 }
 
 std::vector<std::string> ManyNames() {

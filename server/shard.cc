@@ -554,6 +554,11 @@ void Shard::OnRead(const ShardEffects::DiskRead& read, absl::StatusOr<std::strin
 
 // ------------------------------------------------------------------------------------------- peers
 
+Refused Shard::Outdated() const {
+  if (const std::string* const delta = view_->delta()) return {"", *delta};
+  return {EncodeTopology(view_->topology())};
+}
+
 void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (failed_) return RefuseToServe(from, std::move(message), now);
   // What follows serves items of the message's partition, which it owns.
@@ -565,7 +570,7 @@ void Shard::OnMessage(NodeId from, PeerMessage message, Instant now) {
   if (IsQuestion(message.body)) {
     if (message.epoch < view_->epoch()) {
       // Its sender may count on owners that are none any more.
-      Send(from, message.exchange, message.partition, Refused{EncodeTopology(view_->topology())});
+      Send(from, message.exchange, message.partition, Outdated());
     } else if (Crowded(message.body, now.monotonic)) {
       PeerBody answer = Failed{Outcome::Code::kOverloaded};
       if (std::holds_alternative<Forward>(message.body)) {
@@ -748,8 +753,7 @@ void Shard::ServeApply(NodeId from, ExchangeId exchange, Apply apply, Instant no
                waiting_bytes_ -= bytes;
                if (IsStale(its.partition, epoch)) {
                  // A copy of the partition may have been given meanwhile, without this.
-                 return Respond(from, exchange, its.partition,
-                                Refused{EncodeTopology(view_->topology())}, then);
+                 return Respond(from, exchange, its.partition, Outdated(), then);
                }
                if (!record.ok()) return RespondFailure(from, exchange, its.partition, then);
                repair_.OnChange(its, *apply.change.record);

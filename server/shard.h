@@ -339,6 +339,8 @@ class Shard {
   size_t CopiesGiven() const;
   // Ends the one that was given first, where too many are over.
   void BoundCopiesOver();
+  // What a request under an older epoch is refused with.
+  Refused Outdated() const;
   void ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition, CopyAsk ask,
                     Instant now);
   bool GivesNow(Time now) const { return resting_.empty() && gives_at_ <= now + kLeastRest; }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "ring/documents.h"
 #include "server/shard_bench.h"
 
 namespace gyre {
@@ -520,6 +521,17 @@ TEST(Shard, RefusesAQuestionOfAnOlderEpochAndSendsTheNewerTopology) {
   EXPECT_EQ(bench.HearUnder(Epoch(1), "b", bench.ApplyOf("key", "x"), 5).Take(), "Refused>b");
   EXPECT_EQ(*DecodeTopology(bench.sent<Refused>(0).topology), bench.topology());
   EXPECT_TRUE(bench.Clock().empty());
+}
+
+TEST(Shard, RefusesWithADeltaWhereTheViewHasOne) {
+  Bench bench;
+  Documents documents;
+  bench.shard().OnView(View::Create(documents.Of(bench.topology()), bench.Id("a"),
+                                    std::make_shared<const std::string>("what changed")),
+                       bench.now());
+  EXPECT_EQ(bench.HearUnder(Epoch(1), "b", bench.ApplyOf("key", "x"), 5).Take(), "Refused>b");
+  EXPECT_EQ(bench.sent<Refused>(0).topology, "");
+  EXPECT_EQ(bench.sent<Refused>(0).delta, "what changed");
 }
 
 TEST(Shard, ARefusalEndsAWriteAsStale) {

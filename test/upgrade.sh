@@ -9,7 +9,7 @@
 # is kept for the next time. COMMIT: default ae26b1a, the last of level 1 (ring/build_level.h).
 # --mib: of data that is loaded before, default 64. --rate: requests a second, default 300. The last
 # line is
-# gyre-upgrade: nodes=3 failed_requests=0 lost=0 level=2
+# gyre-upgrade: nodes=3 failed_requests=0 lost=0 level=3
 # The exit code is not 0 when a request failed after the SDK's retries, an acknowledged write was
 # lost, or anything else went wrong.
 set -euo pipefail

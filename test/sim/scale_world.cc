@@ -23,11 +23,11 @@ constexpr uint64_t kFrameBytes = 40;                   // of a message besides w
 uint64_t BytesOf(const PeerMessage& message, bool* is_register) {
   if (const auto* ask = std::get_if<RegisterAsk>(&message.body)) {
     *is_register = true;
-    return kFrameBytes + ask->request.value.size();
+    return kFrameBytes + ask->request.value.size() + ask->delta.size();
   }
   if (const auto* answer = std::get_if<RegisterAnswer>(&message.body)) {
     *is_register = true;
-    return kFrameBytes + answer->reply.value.size();
+    return kFrameBytes + answer->reply.value.size() + answer->delta.size();
   }
   if (const auto* due = std::get_if<MovesDue>(&message.body)) {
     return kFrameBytes + kMoveRefBytes * (due->filled.size() + due->ends.size());

@@ -20,6 +20,12 @@ namespace {
 // Of which level the build has to be that understands it.
 BuildLevel LevelOf(const PeerMessage& message) {
   if (std::holds_alternative<MovesDue>(message.body)) return kLevelOfMovesDue;
+  const auto* ask = std::get_if<RegisterAsk>(&message.body);
+  const auto* answer = std::get_if<RegisterAnswer>(&message.body);
+  // A delta in what it is refused with says nothing to an older build, which was declared dead.
+  if ((ask != nullptr && !ask->delta.empty()) || (answer != nullptr && !answer->delta.empty())) {
+    return kLevelOfDeltasEverywhere;
+  }
   const auto* news = std::get_if<TopologyNews>(&message.body);
   const bool plain =
       news == nullptr || (news->delta.empty() && news->asks == TopologyNews::Asks::kNothing);
