@@ -64,8 +64,9 @@ absl::StatusOr<AcceptorState> DecodeAcceptorState(std::string_view bytes) {
   state.accepted = GetBallot(in);
   state.value = std::string(in.GetString());
   if (format != kFormatWithoutLife) state.life = in.Get<uint64_t>();
-  const bool consistent =
-      state.accepted <= state.promised && (state.accepted != Ballot() || state.value.empty());
+  const bool consistent = state.accepted <= state.promised &&
+                          (state.accepted != Ballot() || state.value.empty()) &&
+                          state.promised.round <= kMaxRound;
   if (format < kFormatWithoutLife || !in.finished() || !consistent) {
     return absl::DataLossError("register: the bytes are no acceptor's state");
   }
@@ -76,13 +77,17 @@ bool AcceptorStateHasLife(std::string_view bytes) {
   return ByteReader(bytes).Get<uint8_t>() != kFormatWithoutLife;
 }
 
+bool Acceptor::IsNear(Ballot ballot) const {
+  return ballot.round <= std::min(state_.promised.round + kMaxRoundStep, kMaxRound);
+}
+
 Acceptor::Answer Acceptor::Prepare(Ballot ballot) {
   Answer answer;
   answer.reply.phase = RegisterPhase::kPrepare;
   answer.reply.ballot = ballot;
   answer.reply.life = state_.life;
   // Strictly greater: granting a ballot twice would let two attempts that share it both go on.
-  if (ballot > state_.promised) {
+  if (ballot > state_.promised && IsNear(ballot)) {
     state_.promised = ballot;
     answer.state_changed = true;
     answer.reply.granted = true;
@@ -98,7 +103,7 @@ Acceptor::Answer Acceptor::Accept(Ballot ballot, std::string value) {
   answer.reply.phase = RegisterPhase::kAccept;
   answer.reply.ballot = ballot;
   answer.reply.life = state_.life;
-  if (ballot >= state_.promised && ballot != Ballot()) {
+  if (ballot >= state_.promised && ballot != Ballot() && IsNear(ballot)) {
     answer.state_changed = ballot != state_.accepted;
     state_.promised = ballot;
     state_.accepted = ballot;
@@ -193,11 +198,14 @@ Proposer::Step Proposer::OnReply(NodeId from, const RegisterReply& reply, Time n
   Step nothing;
   nothing.wake_up = wake_up_;
   if (state_ == State::kDone || !asked_.contains(from)) return nothing;
+  if (reply.promised.round > std::max(ballot_.round, highest_round_) + kMaxRoundStep)
+    return nothing;
   highest_round_ = std::max(highest_round_, reply.promised.round);
   const bool preparing = state_ == State::kPreparing && reply.phase == RegisterPhase::kPrepare;
   const bool accepting = (state_ == State::kSettling || state_ == State::kAccepting) &&
                          reply.phase == RegisterPhase::kAccept;
   if (reply.ballot != ballot_ || (!preparing && !accepting)) return nothing;
+  if (preparing && reply.granted && reply.accepted >= ballot_) return nothing;  // it cannot be
   Vote& vote = votes_.try_emplace({from, reply.life}, Vote::kNone).first->second;
   if (vote == Vote::kGranted) return nothing;
   // A repeated prepare is refused by the very acceptor that granted it: its grant may come later.

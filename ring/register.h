@@ -87,6 +87,13 @@ struct Ballot {
   friend constexpr auto operator<=>(const Ballot&, const Ballot&) = default;
 };
 
+// Rounds go up by one with each attempt, so one that is further than kMaxRoundStep above what is
+// known is none that anybody meant: an acceptor refuses it, and a proposer believes no reply that
+// tells of it. Else one wrong message could use up the rounds that there are, at every acceptor and
+// for good. 2^40 attempts are some thirty years of a thousand a second.
+inline constexpr uint64_t kMaxRoundStep = uint64_t{1} << 40;
+inline constexpr uint64_t kMaxRound = uint64_t{1} << 62;  // that an acceptor may have promised
+
 // What an acceptor must never forget.
 struct AcceptorState {
   Ballot promised;
@@ -151,6 +158,8 @@ class Acceptor {
   const AcceptorState& state() const { return state_; }
 
  private:
+  bool IsNear(Ballot ballot) const;
+
   AcceptorState state_;
 };
 

@@ -78,6 +78,21 @@ TEST(Acceptor, NeverAcceptsTheBallotThatMeansNone) {
   EXPECT_FALSE(acceptor.Prepare(Ballot()).reply.granted);
 }
 
+// One wrong message, and nobody could ever gain a greater one.
+TEST(Acceptor, RefusesABallotThatIsTooFarAbove) {
+  Acceptor acceptor(AcceptorState{});
+  EXPECT_TRUE(acceptor.Prepare(At(7)).reply.granted);
+  for (const uint64_t round : {UINT64_MAX, UINT64_MAX - 1, 7 + kMaxRoundStep + 1}) {
+    EXPECT_FALSE(acceptor.Prepare(At(round)).reply.granted);
+    EXPECT_FALSE(acceptor.Accept(At(round), "x").reply.granted);
+  }
+  EXPECT_EQ(acceptor.state(), (AcceptorState{At(7), {}, ""}));
+  EXPECT_TRUE(acceptor.Prepare(At(7 + kMaxRoundStep)).reply.granted);
+  Acceptor last({At(kMaxRound - 1), {}, ""});
+  EXPECT_FALSE(last.Prepare(At(kMaxRound + 1)).reply.granted);
+  EXPECT_FALSE(DecodeAcceptorState(EncodeAcceptorState({At(kMaxRound + 1), {}, ""})).ok());
+}
+
 TEST(Acceptor, NamesItsLifeInEachReplyAndBeginsAnotherWithWhatItHolds) {
   Acceptor acceptor(AcceptorState{{}, {}, "", 4});
   EXPECT_EQ(acceptor.Accept(At(2), "v").reply.life, 4u);
