@@ -188,6 +188,7 @@ struct BodyEncoder {
       one->set_table(item.table.value());
       one->set_key(item.key);
     }
+    wire->set_in_parts(ask.in_parts);
   }
   void operator()(const CopyPage& page) const {
     peer::CopyPage* wire = out->mutable_copy_page();
@@ -471,6 +472,7 @@ absl::StatusOr<PeerBody> DecodeCopyAsk(PartitionId partition, peer::CopyAsk* wir
     if (!item.ok()) return item.status();
     ask.items.push_back(*std::move(item));
   }
+  ask.in_parts = wire->in_parts();
   return ask;
 }
 

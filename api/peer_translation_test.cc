@@ -201,6 +201,7 @@ PeerBody AnyBody(size_t kind, PartitionId partition) {
       CopyAsk ask{
           static_cast<CopyPart>(In(0, 2)), static_cast<uint32_t>(In(0, 9)), Bytes(0, 30), {}};
       for (int i = In(0, 3); i > 0; --i) ask.items.push_back(AnyItem(partition));
+      ask.in_parts = Flag();
       return ask;
     }
     case 20: {

@@ -122,10 +122,18 @@ absl::Status AddLog(const Snapshot& snapshot, PartitionId partition, const CopyA
   return absl::OkStatus();
 }
 
+size_t BytesIn(const ExplainedRecord& one) {
+  size_t bytes = kRoughRowBytes + one.item.key.size();
+  for (const Version& version : one.record->versions) bytes += version.value.view().size();
+  return bytes;
+}
+
 absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const CopyAsk& ask,
-                      CopyPage* page) {
+                      const CopyPageLimits& limits, CopyPage* page) {
   page->last = true;
+  size_t told = 0;
   for (const ItemKey& item : ask.items) {
+    if (ask.in_parts && told >= limits.max_bytes) break;
     if (item.partition != partition) return absl::InvalidArgumentError("another partition");
     absl::StatusOr<std::string> bytes = snapshot.Get(Family::kRecords, EncodeItemKey(item));
     Record record;
@@ -145,6 +153,7 @@ absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const Cop
     if (absl::Status added = Add(snapshot, item, std::move(record), page); !added.ok()) {
       return added;
     }
+    told += BytesIn(page->items.back());
   }
   return absl::OkStatus();
 }
@@ -153,10 +162,7 @@ absl::Status AddItems(const Snapshot& snapshot, PartitionId partition, const Cop
 
 size_t BytesIn(const std::vector<ExplainedRecord>& items) {
   size_t bytes = 0;
-  for (const ExplainedRecord& one : items) {
-    bytes += kRoughRowBytes + one.item.key.size();
-    for (const Version& version : one.record->versions) bytes += version.value.view().size();
-  }
+  for (const ExplainedRecord& one : items) bytes += BytesIn(one);
   return bytes;
 }
 
@@ -184,7 +190,7 @@ absl::StatusOr<CopyPage> BuildCopyPage(const Snapshot& snapshot, PartitionId par
       added = AddLog(snapshot, partition, ask, limits, &page);
       break;
     case CopyPart::kItems:
-      added = AddItems(snapshot, partition, ask, &page);
+      added = AddItems(snapshot, partition, ask, limits, &page);
       break;
   }
   if (!added.ok()) return added;

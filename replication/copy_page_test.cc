@@ -95,6 +95,18 @@ TEST_F(CopyPageTest, ItemsThatAreNamedComeAlsoWhereThereIsNothing) {
   EXPECT_TRUE(page.items[0].record->context.Covers(put.dot)) << "so that an old copy gives way";
 }
 
+TEST_F(CopyPageTest, OfWhatIsNamedAPageTellsWhatHasRoomAndOfOneInAnyCase) {
+  CopyAsk ask{.part = CopyPart::kItems};
+  for (const char* key : {"a", "b", "c", "d"}) {
+    Put(Item(key), std::string(1000, 'v'));
+    ask.items.push_back(Item(key));
+  }
+  EXPECT_EQ(PageOf(ask, {.max_bytes = 1500}).items.size(), 4u) << "who asks knows of no parts";
+  ask.in_parts = true;
+  EXPECT_EQ(PageOf(ask, {.max_bytes = 1500}).items.size(), 2u);
+  EXPECT_EQ(PageOf(ask, {.max_bytes = 1}).items.size(), 1u);
+}
+
 TEST_F(CopyPageTest, ACursorOfAnotherPartitionIsRefused) {
   Put(Item("a"));
   const std::string foreign = EncodeItemKey({LoneOwner::kNeighbour, TableId(1), "x"});

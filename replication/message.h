@@ -123,6 +123,8 @@ struct CopyAsk {
   uint32_t number = 0;              // of the question, from 1
   std::string after = {};           // the last key of the page before; empty: the first page
   std::vector<ItemKey> items = {};  // kItems: these, also where there is nothing; at most kMaxNamed
+  // kItems: some of them may do, at least one; builds that do not know this tell of all.
+  bool in_parts = false;
 };
 inline constexpr size_t kMaxNamed = 1024;
 struct LogRow {

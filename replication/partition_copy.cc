@@ -26,6 +26,7 @@ CopyAsk PartitionCopy::SameQuestion() const {
   ask.number = number_;
   ask.after = after_;
   ask.items = asked_;
+  ask.in_parts = part_ == CopyPart::kItems;
   return ask;
 }
 
@@ -42,7 +43,15 @@ bool PartitionCopy::Awaits(NodeId from, const CopyPage& page) const {
       (page.unread_to > std::max(after_, PartitionBegin(partition_)) &&
        page.unread_to <= PartitionEnd(partition_) && (page.last || page.upto >= page.unread_to));
   // Or it would go on for ever.
-  return about_it && unread_here && (page.last || page.upto > after_);
+  const auto is_asked = [&](const ItemKey& item) {
+    return std::find(asked_.begin(), asked_.end(), item) != asked_.end();
+  };
+  const bool goes_on = part_ == CopyPart::kItems
+                           ? std::any_of(page.items.begin(), page.items.end(),
+                                         [&](const auto& one) { return is_asked(one.item); }) ||
+                                 std::any_of(page.damaged.begin(), page.damaged.end(), is_asked)
+                           : page.last || page.upto > after_;
+  return about_it && unread_here && goes_on;
 }
 
 bool PartitionCopy::Counts(const CopyPage& page) const {
@@ -65,7 +74,11 @@ std::vector<ExplainedRecord> PartitionCopy::OnPage(CopyPage* page, Time now) {
       to_list_ = ItemRange{partition_, std::move(from), page->last ? std::string() : page->upto};
     }
   }
-  for (const ItemKey& item : std::exchange(asked_, {})) suspects_.erase(item);
+  asked_.clear();
+  if (part_ == CopyPart::kItems) {
+    for (const ExplainedRecord& one : page->items) suspects_.erase(one.item);
+    for (const ItemKey& item : page->damaged) suspects_.erase(item);
+  }
   after_ = std::move(page->upto);
   if (page->last) {
     after_.clear();

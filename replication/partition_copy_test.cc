@@ -101,14 +101,28 @@ TEST_F(PartitionCopyTest, WhatComesMeanwhileAndIsOlderThanTheCopyIsAskedForByNam
   const CopyAsk named = copy_.Question();
   EXPECT_EQ(named.part, CopyPart::kItems);
   EXPECT_EQ(named.items, std::vector<ItemKey>{Item("old")});
-  EXPECT_EQ(Take(PageOf(named, {}, true)), Next::kJoinClock);
+  EXPECT_EQ(Take(PageOf(named, {"old"}, true)), Next::kJoinClock);
+}
+
+TEST_F(PartitionCopyTest, WhatAPageDoesNotTellOfWhatWasNamedIsNamedAgain) {
+  TakeRecordsAndLog();
+  for (const char* key : {"a", "b", "c"}) copy_.OnChanged(Item(key), With(4));
+  Take(PageOf(copy_.Question(), {}, true));
+  const CopyAsk named = copy_.Question();
+  EXPECT_TRUE(named.in_parts);
+  EXPECT_FALSE(copy_.Awaits(kPeer, PageOf(named, {}, true))) << "or it would go on for ever";
+  EXPECT_FALSE(copy_.Awaits(kPeer, PageOf(named, {"x"}, true)));
+  EXPECT_EQ(Take(PageOf(named, {"a"}, true)), Next::kAsk);
+  const CopyAsk rest = copy_.Question();
+  EXPECT_EQ(rest.items, (std::vector<ItemKey>{Item("b"), Item("c")}));
+  EXPECT_EQ(Take(PageOf(rest, {"b", "c"}, true)), Next::kJoinClock);
 }
 
 TEST_F(PartitionCopyTest, WhatComesAgainAfterItWasNamedIsNamedAgain) {
   TakeRecordsAndLog();
   copy_.OnChanged(Item("old"), With(4));
   Take(PageOf(copy_.Question(), {}, true));
-  CopyPage page = PageOf(copy_.Question(), {}, true);
+  CopyPage page = PageOf(copy_.Question(), {"old"}, true);
   copy_.OnPage(&page, At(1));
   copy_.OnChanged(Item("old"), With(4));
   EXPECT_EQ(copy_.OnTakenIn(), Next::kAsk);
