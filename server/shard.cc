@@ -1028,16 +1028,13 @@ void Shard::ServeClockAsk(NodeId from, const PeerMessage& message, ClockAsk ask,
   if (ask.clock.ContainsAll(mine)) {
     ClockAnswer nothing;
     nothing.complete = true;  // and its bases are no less than those of this clock
-    nothing.filling = store_->Filling(partition);
+    nothing.filling = !Holds(partition);
     return Send(from, exchange, partition, std::move(nothing));
   }
   const Move* const move = view_->FindMove(partition);
-  ShardEffects::ClockScan scan{from,
-                               exchange,
-                               partition,
-                               std::move(ask),
-                               store_->Filling(partition),
-                               move != nullptr && move->to == from};
+  ShardEffects::ClockScan scan{
+      from,           exchange,          partition,
+      std::move(ask), !Holds(partition), move != nullptr && move->to == from};
   const bool rests = scan.fills && !GivesNow(now.monotonic);
   // More, and who waits longest asks again meanwhile.
   constexpr size_t kMostResting = 4;
@@ -1071,9 +1068,9 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
   auto it = copies_given_.find(key);
   const bool begins = it == copies_given_.end();
   if (begins) {
-    // What waits to be filled itself has nothing to give, and a later page is of a snapshot that is
-    // gone.
-    if (ask.number != 1 || store_->Filling(partition) || CopiesGiven() >= copy_pace_.copies()) {
+    // What waits to be filled itself has nothing to give, nor has who may have lost something and
+    // has not heard of it yet; and a later page is of a snapshot that is gone.
+    if (ask.number != 1 || !Holds(partition) || CopiesGiven() >= copy_pace_.copies()) {
       return Shed(from, exchange, partition, Failed{Outcome::Code::kOverloaded});
     }
     it = copies_given_.emplace(key, CopyGiven{partition}).first;
@@ -1191,7 +1188,7 @@ void Shard::OnClockScan(const ShardEffects::ClockScan& scan, absl::StatusOr<Cloc
     NoteUnread(answer->left_out, false, now);
     const auto mended = mended_.find(scan.partition);
     answer->mended = mended == mended_.end() ? 0 : mended->second;
-    answer->filling = scan.filling || store_->Filling(scan.partition);
+    answer->filling = scan.filling || !Holds(scan.partition);
   }
   if (!answer.ok() || failed_) {
     return RespondFailure(scan.asker, scan.exchange, scan.partition, now);

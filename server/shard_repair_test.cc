@@ -609,6 +609,20 @@ TEST(Shard, ToWhoMendsAnOwnerThatHasHeardNobodyYetSaysNothing) {
   EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kOverloaded) << "not: it is being filled";
 }
 
+// Whoever takes its word for all that there was would lose what it lost.
+TEST(Shard, WhoHasHeardNobodyYetGivesNoCopyAndCallsItselfNotWhole) {
+  ShardOptions options;
+  options.await_peers = true;
+  Bench bench({.options = options});
+  bench.Hear("b", ClockAsk{}, 5).Take();
+  EXPECT_TRUE(bench.sent<ClockAnswer>(0).filling);
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>b");
+  bench.shard().OnHeardPeers();
+  bench.Hear("b", ClockAsk{}, 7).Take();
+  EXPECT_FALSE(bench.sent<ClockAnswer>(0).filling);
+  EXPECT_NE(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 8).Take(), "Failed>b");
+}
+
 // ---- lost data
 
 TEST(Shard, WhoLostWhatItHadAnswersNoReadsUntilItHasComparedWithEveryOtherOwner) {
