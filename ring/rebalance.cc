@@ -93,9 +93,10 @@ bool MayGo(const Topology& topology, NodeId node) {
 }
 
 // Members that are dead and may go. Who leaves may keep hints yet, and says itself when it keeps
-// none (Depart).
+// none (Depart). Where no more can be remembered as removed, they stay as they are.
 void DropMembers(Topology* topology) {
   for (const Member& member : std::vector<Member>(topology->members)) {
+    if (topology->removed.size() >= kMaxRemoved) return;
     const bool goes = member.state == MemberState::kDead && MayGo(*topology, member.id);
     if (goes) DropMember(topology, member.id);
   }
@@ -104,9 +105,6 @@ void DropMembers(Topology* topology) {
 absl::StatusOr<Topology> Ended(Topology next) {
   if (absl::Status enough = EnoughAreActive(next); !enough.ok()) return enough;
   DropMembers(&next);
-  if (next.removed.size() > kMaxRemoved) {
-    return absl::ResourceExhaustedError("too many nodes have been removed");
-  }
   return next;
 }
 
@@ -249,6 +247,9 @@ absl::StatusOr<Topology> Depart(const Topology& topology, NodeId member) {
   const Member* const found = FindMember(topology, member);
   const bool goes = found != nullptr && found->state == MemberState::kLeaving;
   if (!goes || !MayGo(topology, member)) return topology;
+  if (topology.removed.size() >= kMaxRemoved) {
+    return absl::ResourceExhaustedError("too many nodes have been removed");
+  }
   Topology next = NextOf(topology);
   DropMember(&next, member);
   return Ended(std::move(next));
@@ -261,15 +262,13 @@ absl::StatusOr<Topology> BuryMember(const Topology& topology, std::string_view n
 
 absl::StatusOr<Topology> ReplaceMember(const Topology& topology, std::string_view dead,
                                        std::string_view with) {
-  const Member* const heir = FindMember(topology, with);
-  if (heir == nullptr) return NoMember(with);
-  absl::StatusOr<Topology> activated = topology;
-  if (heir->state != MemberState::kActive) {
-    activated = ActivateMember(topology, with);
-    if (!activated.ok()) return activated;
-    activated->epoch = topology.epoch;  // one step
-  }
-  return BuryMember(*activated, dead);
+  const absl::StatusOr<Topology> activated =
+      SetState(topology, with, MemberState::kActive, {MemberState::kWaiting});
+  if (!activated.ok()) return activated;
+  absl::StatusOr<Topology> next = BuryMember(*activated, dead);
+  // One step, whichever of the two it was that changed anything.
+  if (next.ok() && next->epoch != topology.epoch) next->epoch = NextOf(topology).epoch;
+  return next;
 }
 
 absl::StatusOr<Topology> SetZone(const Topology& topology, std::string_view name,
@@ -337,7 +336,8 @@ std::vector<Flow> FlowsOf(const Topology& topology, const Plan& plan) {
   return all;
 }
 
-absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits) {
+absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits,
+                                    const Absent& absent) {
   if (plan.epoch != topology.epoch) {
     return absl::AbortedError(
         absl::StrCat("planned for epoch ", plan.epoch.value(), ", not ", topology.epoch.value()));
@@ -354,7 +354,8 @@ absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, 
   };
   std::erase_if(next.moves, [&](const Move& move) {
     const absl::Span<const NodeId> target = target_of(move.partition);
-    return move.step == MoveStep::kFilling && (Has(target, move.from) || !Has(target, move.to));
+    return move.step == MoveStep::kFilling &&
+           (Has(target, move.from) || !Has(target, move.to) || absent.for_long.contains(move.to));
   });
   std::map<NodeId, size_t> to;
   std::map<NodeId, size_t> from;
@@ -377,7 +378,8 @@ absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, 
       all_there = false;
       if (moving.contains(partition)) continue;
       const bool dead = FindMember(topology, step->from)->state == MemberState::kDead;
-      if (to[step->to] >= limits.most_to || (!dead && from[step->from] >= limits.most_from)) {
+      if (absent.now.contains(step->to) || to[step->to] >= limits.most_to ||
+          (!dead && from[step->from] >= limits.most_from)) {
         continue;
       }
       ++to[step->to];

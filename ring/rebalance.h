@@ -15,6 +15,7 @@
 #define GYRE_RING_REBALANCE_H_
 
 #include <cstdint>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -91,11 +92,19 @@ struct MoveLimits {
   size_t most_to = 16;
   size_t most_from = 32;
 };
-// Takes back what is being filled and is not wanted any more, and begins what there is room for.
-// Where nothing is left to move, the owners take the preference order of the plan. Aborted: the
-// plan is for another epoch.
+// Who cannot be reached, as the node that plans sees it: now, and for so long that what is being
+// filled there is taken back.
+struct Absent {
+  std::set<NodeId> now = {};
+  std::set<NodeId> for_long = {};  // of these
+};
+// Takes back what is being filled and is not wanted any more, or whose taker is absent, and begins
+// what there is room for: a partition on its way to who takes no writes needs one owner more for
+// each write. Where nothing is left to move, the owners take the preference order of the plan.
+// Aborted: the plan is for another epoch.
 // The same where it was made before there was a table of some N.
-absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits);
+absl::StatusOr<Topology> BeginMoves(const Topology& topology, const Plan& plan, MoveLimits limits,
+                                    const Absent& absent = {});
 
 // `to` becomes an owner. Of a move that is not as it was when it began, or is gone, nothing
 // changes. REQUIRES: `to` holds all that `from` had acknowledged before it served under `since`;

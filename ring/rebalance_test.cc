@@ -102,6 +102,43 @@ std::map<NodeId, uint64_t> Loads(const Topology& topology) {
 
 // ---- members
 
+// One operator has removed it, and another one says what is to take its place.
+TEST(Rebalance, WhoWasDeclaredDeadBeforeIsReplacedInOneStep) {
+  Topology topology = Settled(Cluster(4, 64));
+  topology = Ok(AddMember(topology, {{}, "n4", "z", "n4", "n4", MemberState::kWaiting, 5}));
+  const Topology removed = Ok(BuryMember(topology, "n1"));
+  const Topology replaced = Ok(ReplaceMember(removed, "n1", "n4"));
+  EXPECT_EQ(replaced.epoch, NextOf(removed).epoch);
+  EXPECT_EQ(FindMember(replaced, "n4")->state, MemberState::kActive);
+  EXPECT_EQ(Ok(ReplaceMember(replaced, "n1", "n4")), replaced) << "said twice";
+}
+
+TEST(Rebalance, NothingIsBegunToWhoIsAbsentAndWhatWasIsTakenBackInTheEnd) {
+  Topology topology = WithNew(Cluster(3, 64), 3);
+  const NodeId taker = Id(topology, "n3");
+  const Plan plan = MakePlan(topology);
+  EXPECT_EQ(Ok(BeginMoves(topology, plan, {}, {.now = {taker}})), topology);
+  topology = Ok(BeginMoves(topology, plan, {}));
+  ASSERT_FALSE(topology.moves.empty());
+  EXPECT_EQ(Ok(BeginMoves(topology, MakePlan(topology), {}, {.now = {taker}})), topology);
+  const Topology back =
+      Ok(BeginMoves(topology, MakePlan(topology), {}, {.now = {taker}, .for_long = {taker}}));
+  EXPECT_TRUE(back.moves.empty());
+  EXPECT_EQ(back.families, topology.families);
+}
+
+TEST(Rebalance, WhereNoMoreCanBeRememberedAsRemovedTheDeadStayAndNothingElseDoes) {
+  Topology topology = Settled(Cluster(4, 64));
+  for (uint64_t id = 1; topology.removed.size() < kMaxRemoved; ++id) {
+    topology.removed.push_back(NodeId(id));
+  }
+  topology = Settled(Ok(BuryMember(topology, "n1")));
+  EXPECT_TRUE(ValidateTopology(topology).ok());
+  EXPECT_TRUE(topology.moves.empty());
+  ASSERT_NE(FindMember(topology, "n1"), nullptr);
+  EXPECT_TRUE(OwnsNothing(topology, Id(topology, "n1")));
+}
+
 TEST(Rebalance, ANodeThatJoinsTakesItsShareWithTheFewestMoves) {
   Topology topology = Cluster(3, 256);
   topology = WithNew(topology, 3);
@@ -240,6 +277,8 @@ TEST(Rebalance, WhoTakesADeadNodesPlaceTakesWhatItHadAndNothingElseMoves) {
   topology = Settled(topology, &moves);
   EXPECT_EQ(moves, had);
   EXPECT_EQ(FindMember(topology, "n1"), nullptr);
+  Topology leaves = Ok(LeaveMember(topology, "n4"));
+  EXPECT_EQ(CodeOf(ReplaceMember(leaves, "n0", "n4")), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(CodeOf(ReplaceMember(topology, "n0", "n9")), absl::StatusCode::kNotFound);
   EXPECT_EQ(CodeOf(ReplaceMember(topology, "n9", "n4")), absl::StatusCode::kNotFound);
 }

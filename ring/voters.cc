@@ -21,6 +21,14 @@ VoterSets VoterSetsOf(const Topology& topology) {
   return {topology.voters, topology.voters_before};
 }
 
+bool HaveMajorityWithout(const std::vector<Voter>& voters, const std::set<NodeId>& absent) {
+  const auto missing =
+      static_cast<size_t>(std::count_if(voters.begin(), voters.end(), [&](const Voter& voter) {
+        return absent.contains(voter.node);
+      }));
+  return voters.empty() || voters.size() - missing > voters.size() / 2;
+}
+
 // A member that has another life than the one in which it votes stays a voter: to have it voted in
 // anew asks no more of the others than to have another one in its place.
 std::vector<Voter> ChooseVoters(const Topology& topology) {

@@ -5,6 +5,7 @@
 #ifndef GYRE_RING_VOTERS_H_
 #define GYRE_RING_VOTERS_H_
 
+#include <set>
 #include <vector>
 
 #include "ring/register.h"
@@ -21,6 +22,8 @@ VoterSets VoterSetsOf(const Topology& topology);
 // survives no more failures. Each in the life that the document says it has. Ascending by node; of
 // its own answer it changes nothing.
 std::vector<Voter> ChooseVoters(const Topology& topology);
+// Whether more than half of the voters are none of those; true where there are no voters.
+bool HaveMajorityWithout(const std::vector<Voter>& voters, const std::set<NodeId>& absent);
 
 }  // namespace gyre
 

@@ -118,21 +118,25 @@ void Control::Begin(std::optional<uint64_t> token, Change change, Instant now,
       Ballot{next_round_++, view_->self()},
       [initial = initial_, change = std::move(change), documents = documents_,
        met = proposal.met](const std::string& current) -> absl::StatusOr<std::string> {
-        absl::StatusOr<Topology> topology = initial->topology;
+        DocumentPtr from = initial;
         if (!current.empty()) {
-          const absl::StatusOr<DocumentPtr> document = documents->Read(current);
+          absl::StatusOr<DocumentPtr> document = documents->Read(current);
           if (!document.ok()) return document.status();
-          topology = (*document)->topology;
+          from = *std::move(document);
         }
         if (current.empty() && initial->topology.epoch != Epoch(1)) {
           return absl::UnavailableError("the voters have forgotten the topology");
         }
-        *met = topology->epoch;
-        const std::vector<Voter> before = topology->voters;
-        topology = change(*topology);
+        *met = from->topology.epoch;
+        absl::StatusOr<Topology> topology = change(from->topology);
         if (!topology.ok()) return topology.status();
-        if (topology->epoch > *met && topology->voters != before) {
-          topology->voters_before = before;
+        const bool changes = topology->epoch != *met;
+        // Of an epoch there is one document.
+        if (changes ? topology->epoch.value() != met->value() + 1 : *topology != from->topology) {
+          return absl::InternalError("a change of the topology made a document of a wrong epoch");
+        }
+        if (changes && topology->voters != from->topology.voters) {
+          topology->voters_before = from->topology.voters;
         }
         if (absl::Status sound = ValidateTopology(*topology); !sound.ok()) return sound;
         return documents->Of(*std::move(topology))->encoded;

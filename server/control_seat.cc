@@ -77,6 +77,7 @@ void ControlSeat::Move(Instant now) {
   const auto answers = std::make_shared<Answers>();
   answers->left = lanes_.size();
   answers->ready.may_depart = true;
+  answers->ready.asked_under = view.epoch();
   answers->ready.life = control_->life();
   answers->ready.levels = control_->levels();
   for (Lane* lane : lanes_) {

@@ -571,6 +571,26 @@ TEST(Control, AChangeThatIsRefusedSaysWhy) {
 
 // Who made it is gone before anybody has learned of it. Two simulated nodes went on for ever like
 // that: what they proposed was of the epoch before, and so refused.
+// Nodes that serve under one epoch are to serve under one document.
+TEST(Control, AChangeThatMakesAnotherDocumentOfTheSameEpochIsRefused) {
+  Council council;
+  for (const uint64_t epoch : {1, 3}) {
+    council.At("a").Propose(
+        epoch,
+        [epoch](const Topology& current) {
+          Topology next = current;
+          next.members[0].zone = "elsewhere";
+          next.epoch = Epoch(epoch);
+          return next;
+        },
+        council.now_);
+    council.Settle();
+    ASSERT_TRUE(council.done_.contains(epoch));
+    EXPECT_EQ(council.done_.at(epoch).status().code(), absl::StatusCode::kInternal);
+  }
+  EXPECT_EQ(council.EpochAt("a"), Epoch(1));
+}
+
 TEST(Control, AChangeThatMeetsANewerDocumentAndIsRefusedBringsThatDocument) {
   Council council;
   council.Accept({"a", "b", "c"}, "unheard-of");

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ring/check.h"
+#include "ring/voters.h"
 
 namespace gyre {
 namespace {
@@ -42,7 +43,17 @@ struct Steps {
   std::map<NodeId, BuildLevel> levels;
   std::optional<Plan> plan;  // only where this node plans
   MoveLimits limits;
+  Absent absent;
 };
+
+// The register stands still where the voters that it has been given cannot answer: so nobody is
+// voted in whom that would take.
+Topology Elected(const Topology& topology, const Absent& absent) {
+  Topology next = ElectVoters(topology);
+  const bool answer = HaveMajorityWithout(next.voters, absent.now) &&
+                      HaveMajorityWithout(next.voters_before, absent.now);
+  return answer ? next : topology;
+}
 
 // Each of the steps is one from the document before to the next, and needs nothing of another one:
 // no partition has two moves. So they are made at once, for a document costs every node the same
@@ -55,12 +66,12 @@ Topology Taken(const Topology& topology, const Steps& steps) {
   };
   if (!steps.due.ends.empty()) take(EndMoves(next, steps.due.ends));
   if (steps.plan.has_value()) {
-    absl::StatusOr<Topology> begun = BeginMoves(next, *steps.plan, steps.limits);
+    absl::StatusOr<Topology> begun = BeginMoves(next, *steps.plan, steps.limits, steps.absent);
     if (begun.ok()) take(*std::move(begun));  // Aborted: it was planned for another document
   }
   if (!steps.due.filled.empty()) take(SwitchMoves(next, steps.due.filled));
   if (steps.life.has_value()) take(SetLife(next, steps.self, *steps.life));
-  if (steps.plans) take(ElectVoters(next));
+  if (steps.plans) take(Elected(next, steps.absent));
   if (steps.plans) take(RaiseLevel(next, steps.levels));
   if (next != topology) next.epoch = NextOf(topology).epoch;
   return next;
@@ -91,12 +102,14 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
   const bool overdue = IsOverdue(topology, steps.due, now);
   if (steps.plans) {
     Gather(topology, now, &steps.due);
+    steps.absent = NoteAbsent(view, reachable, now);
     steps.plan = PlanFor(topology);
     wish.plan = !steps.plan.has_value() && !planning_ && !topology.families.empty();
     planning_ = planning_ || wish.plan;
   } else {
     plan_.reset();  // another node's is followed
     told_.clear();
+    absent_since_.clear();
     const bool tells = topology.level >= kLevelOfMovesDue && planner.has_value();
     if (some && !overdue && tells) {
       wish.tell = {*planner, std::exchange(steps.due, {})};
@@ -107,7 +120,7 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
     wish.change = [steps = std::move(steps)](const Topology& now_is) -> absl::StatusOr<Topology> {
       return Taken(now_is, steps);
     };
-  } else if (ready.may_depart) {
+  } else if (ready.may_depart && ready.asked_under == view.epoch()) {
     wish.change = DepartFrom(view);
   }
   if (wish.change.has_value()) wish.tell.reset();  // at the next look
@@ -116,6 +129,21 @@ Movement::Wish Movement::OnWake(const View& view, const Ready& ready, ServesUnde
   const bool busy = proposing_ || !topology.moves.empty() || Leaves(view);
   wake_ = now + (busy ? options_.busy : options_.idle);
   return wish;
+}
+
+Absent Movement::NoteAbsent(const View& view, ReachableFn reachable, Time now) {
+  Absent absent;
+  std::map<NodeId, Time> since;
+  for (const Member& member : view.topology().members) {
+    if (member.id == view.self() || reachable(member.id)) continue;
+    const auto known = absent_since_.find(member.id);
+    const Time first = known == absent_since_.end() ? now : known->second;
+    since[member.id] = first;
+    absent.now.insert(member.id);
+    if (first + options_.absence <= now) absent.for_long.insert(member.id);
+  }
+  absent_since_ = std::move(since);
+  return absent;
 }
 
 void Movement::Gather(const Topology& topology, Time now, MovesDue* due) {

@@ -55,6 +55,9 @@ struct MovementOptions {
   Duration patience_per_member = Duration::Millis(20);
   // After a change that could not be made. Default 1 s.
   Duration pause = Duration::Seconds(1);
+  // What is being filled at a node that cannot be reached for so long is taken back: until then its
+  // partitions need one owner more for each write. Default 30 s, in which a process restarts.
+  Duration absence = Duration::Seconds(30);
 };
 
 class Movement {
@@ -65,7 +68,8 @@ class Movement {
   struct Ready {
     std::vector<MoveRef> filled = {};          // kFilling
     std::vector<MoveRef> switched = {};        // kSwitched
-    bool may_depart = false;                   // Shard::MayDepart, of every one
+    bool may_depart = false;                   // Shard::MayDepart, of every one, under
+    Epoch asked_under = {};                    // this document
     std::optional<uint64_t> life = {};         // Control::life
     std::map<NodeId, BuildLevel> levels = {};  // Control::levels
   };
@@ -102,6 +106,7 @@ class Movement {
  private:
   // Adds to `due` what others have said of moves as they are now, and forgets the rest.
   void Gather(const Topology& topology, Time now, MovesDue* due);
+  Absent NoteAbsent(const View& view, ReachableFn reachable, Time now);
   // Whether some of it has been due for longer than the one that plans is waited for.
   bool IsOverdue(const Topology& topology, const MovesDue& due, Time now);
   std::vector<MoveRef> MayEnd(const View& view, const Ready& ready, ServesUnderFn serves_under,
@@ -115,6 +120,7 @@ class Movement {
   Time wake_;
   Epoch seen_;  // the view of the last look
   std::set<NodeId> unsaid_;
+  std::map<NodeId, Time> absent_since_;               // where this node plans
   std::map<NodeId, std::pair<MovesDue, Time>> told_;  // by whom: the last that each said, and when
   // Of the moves to this node that are due at this step: since when.
   std::map<std::pair<PartitionId, MoveStep>, Time> due_since_;

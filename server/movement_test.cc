@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ring/check.h"
+#include "ring/voters.h"
 
 namespace gyre {
 namespace {
@@ -37,6 +38,7 @@ class Mover {
     now_ = now_ + after_;
     const auto view = View::Create(topology_, Id(self));
     if (!movement(self).IsDue(*view, now_)) return {};
+    ready.asked_under = topology_.epoch;
     const auto look = [&] {
       return movement(self).OnWake(
           *view, ready, [&](NodeId node) { return serves_[node]; },
@@ -347,10 +349,73 @@ TEST(Movement, WhatTheOneThatPlansDoesNotTakeItsNodeProposesAfterAWhile) {
   for (const Move& move : mover.topology().moves) EXPECT_EQ(move.step, MoveStep::kSwitched);
 }
 
+// Every write to what is on its way to it would need one owner more.
+TEST(Movement, NothingMovesToWhoCannotBeReached) {
+  Mover mover;
+  mover.unreachable().insert(mover.Id("n3"));
+  EXPECT_FALSE(mover.Step(mover.First()));
+  mover.unreachable().clear();
+  ASSERT_TRUE(mover.Step(mover.First()));
+  EXPECT_EQ(mover.topology().moves.size(), 12u);
+  mover.unreachable().insert(mover.Id("n3"));
+  for (int s = 0; s < 30; s += 10) EXPECT_FALSE(mover.Step(mover.First())) << "it may restart";
+  EXPECT_TRUE(mover.Step(mover.First()));
+  EXPECT_TRUE(mover.topology().moves.empty());
+  mover.unreachable().clear();
+  EXPECT_TRUE(mover.Step(mover.First())) << "and once it is back";
+}
+
+// Three of five are there, and may change the document. The voters that should vote once one of
+// the three leaves are two who are away, and one.
+TEST(Movement, NobodyIsVotedInWithWhomTheVotersCouldNotAnswer) {
+  std::vector<Member> members;
+  for (const auto& [name, zone] : std::vector<std::pair<std::string, std::string>>{
+           {"a", "z3"}, {"b", "z3"}, {"c", "z1"}, {"d", "z1"}, {"e", "z2"}}) {
+    members.push_back({{}, name, zone, name, name});
+  }
+  Topology topology = *InitialTopology("test", 16, members);
+  topology.level = kBuildLevel;
+  topology.voters = ChooseVoters(topology);
+  ASSERT_EQ(topology.voters.size(), 5u);
+  const std::vector<Voter> all = topology.voters;
+  const auto id = [&](const char* name) { return FindMember(topology, name)->id; };
+  const NodeId d = id("d"), e = id("e");
+  std::set<NodeId> away = {d, e};
+  topology = *LeaveMember(topology, "c");
+  Movement movement{MovementOptions()};
+  Time now;
+  const auto look = [&] {
+    now = now + Duration::Seconds(10);
+    const auto planner =
+        std::find_if(topology.members.begin(), topology.members.end(), [&](const Member& member) {
+          return member.state == MemberState::kActive && !away.contains(member.id);
+        });
+    const auto view = View::Create(topology, planner->id);
+    Movement::Wish wish = movement.OnWake(
+        *view, {}, [](NodeId) { return Epoch(); },
+        [&](NodeId node) { return !away.contains(node); }, now);
+    if (!wish.change.has_value()) return;
+    topology = *(*wish.change)(topology);
+    movement.OnProposed(absl::OkStatus(), now);
+  };
+  look();
+  EXPECT_EQ(topology.voters, all);
+  away = {d};
+  look();
+  EXPECT_EQ(topology.voters.size(), 3u) << "two of them are there";
+}
+
 TEST(Movement, WhoLeavesDepartsOnceItOwnsAndKeepsNothing) {
   Mover mover;
   mover.Change(LeaveMember(mover.topology(), "n3"));
   EXPECT_FALSE(mover.Step("n3")) << "it keeps hints";
+  const auto view = View::Create(mover.topology(), mover.Id("n3"));
+  EXPECT_FALSE(mover.movement("n3")
+                   .OnWake(
+                       *view, {.may_depart = true, .asked_under = Epoch(1)},
+                       [](NodeId) { return Epoch(); }, [](NodeId) { return true; }, mover.now())
+                   .change.has_value())
+      << "it kept none under an older document";
   EXPECT_TRUE(mover.Step("n3", {.may_depart = true}));
   EXPECT_EQ(FindMember(mover.topology(), "n3"), nullptr);
 
@@ -370,8 +435,8 @@ TEST(Movement, WhoWasToStayMeanwhileDepartsByNoOlderWord) {
   mover.Change(LeaveMember(mover.topology(), "n3"));
   const auto view = View::Create(mover.topology(), mover.Id("n3"));
   const Movement::Wish wish = mover.movement("n3").OnWake(
-      *view, {.may_depart = true}, [](NodeId) { return Epoch(); }, [](NodeId) { return true; },
-      mover.now());
+      *view, {.may_depart = true, .asked_under = view->epoch()}, [](NodeId) { return Epoch(); },
+      [](NodeId) { return true; }, mover.now());
   ASSERT_TRUE(wish.change.has_value());
   mover.Change(ActivateMember(mover.topology(), "n3"));
   mover.Change(LeaveMember(mover.topology(), "n3"));

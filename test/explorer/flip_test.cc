@@ -14,7 +14,8 @@ namespace gyre {
 namespace {
 
 constexpr size_t kDepth = 6;
-constexpr size_t kLessDepth = 5;  // where more happens
+constexpr size_t kLessDepth = 5;   // where more happens
+constexpr size_t kCrashDepth = 2;  // where one may crash as well
 
 struct Seen {
   uint64_t orders = 0;
@@ -22,6 +23,46 @@ struct Seen {
   uint64_t reads = 0;  // that came to an end
   uint64_t flips = 0;  // in which the move came to an end
 };
+
+// One node after the other crashes at each event on the way from the first document of the move to
+// its end; from there all orders of the next few, and on to the end, which must come.
+void ExpectSoundWhoeverCrashes(FlipSetup setup) {
+  uint64_t crashes = 0;
+  uint64_t reads = 0;
+  for (int crashes_at = 0; crashes_at < FlipWorld::kNodes; ++crashes_at) {
+    for (setup.writer = 0; setup.writer < FlipWorld::kNodes; ++setup.writer) {
+      for (setup.reader = 0; setup.reader < FlipWorld::kNodes; ++setup.reader) {
+        bool goes_on = true;
+        for (size_t events = 0; goes_on; ++events) {
+          setup.crashes = crashes_at;
+          const auto crashed = [&] {
+            auto world = std::make_unique<FlipWorld>(setup);
+            for (size_t i = 0; i < events; ++i) {
+              const FlipWorld::Event next = world->Enabled().front();
+              goes_on = next.kind != FlipWorld::Kind::kCrash;  // nothing else is left to happen
+              if (!goes_on) break;
+              EXPECT_EQ(world->Perform(next), "");
+            }
+            world->Perform({FlipWorld::Kind::kCrash, crashes_at});
+            return world;
+          };
+          Explorer<FlipWorld> explorer(crashed, kCrashDepth, [&](const FlipWorld& world) {
+            ++crashes;
+            reads += world.read_done() ? 1 : 0;
+            EXPECT_EQ(world.documents(), 4) << "node " << crashes_at << " after " << events;
+          });
+          const Exploration result = explorer.Run();
+          ASSERT_EQ(result.broken, "")
+              << "node " << crashes_at << " after " << events << " events, writer " << setup.writer
+              << ", reader " << setup.reader;
+          if (::testing::Test::HasFailure()) return;
+        }
+      }
+    }
+  }
+  EXPECT_GT(reads, 0u);
+  std::printf("%ju orders with a crash, %ju reads\n", uintmax_t{crashes}, uintmax_t{reads});
+}
 
 // Whoever writes and whoever reads.
 void ExpectSound(FlipSetup setup, size_t depth = kDepth) {
@@ -110,6 +151,17 @@ TEST_P(FlipToTheDead, LosesNoWriteThoughItServesOn) {
   ExpectSound(setup, kLessDepth);
 }
 
+class FlipWithACrash : public Flip {};
+
+TEST_P(FlipWithACrash, OfASoleOwnerLosesNoWrite) { ExpectSoundWhoeverCrashes(Setup(1, 1, 1)); }
+TEST_P(FlipWithACrash, OfOneOfTwoOwnersLosesNoWriteOfOneCopy) {
+  ExpectSoundWhoeverCrashes(Setup(2, 1, 2));
+}
+TEST_P(FlipWithACrash, OfOneOfTwoOwnersLosesNoWriteThatEitherOfThemTells) {
+  ExpectSoundWhoeverCrashes(Setup(2, 2, 1));
+}
+
+INSTANTIATE_TEST_SUITE_P(Begun, FlipWithACrash, ::testing::Values(Place{2, {}}));
 INSTANTIATE_TEST_SUITE_P(Begun, Flip, ::testing::Values(Place{2, {}}));
 INSTANTIATE_TEST_SUITE_P(Filled, Flip, ::testing::Values(Place{3, {}}));
 INSTANTIATE_TEST_SUITE_P(FilledWhileOneHeardOfNothing, Flip, ::testing::Values(Place{3, 0}));

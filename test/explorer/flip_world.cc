@@ -59,19 +59,47 @@ FlipWorld::FlipWorld(const FlipSetup& setup) : setup_(setup) {
   for (int i = 0; i < kNodes; ++i) {
     Seat& seat = seats_[i];
     seat.engine = std::make_unique<MemoryEngine>();
-    NodeOptions options;
-    options.shard.scrub.pass = kPatience;
-    options.shard.repair.interval = kPatience;
-    options.store.remembered_writes = 16;
-    options.record_cache_bytes = 1 << 16;
-    seat.node = *Node::Open(options, seat.engine.get(), documents_[0], seat.id,
-                            /*clean_stop=*/true, Random(static_cast<uint64_t>(i) + 1));
-    for (int other = 0; other < kNodes; ++other) {
-      if (other != i) ShardAt(i).OnPeer(seats_[other].id, true, seat.now);
-    }
-    Take(i);
+    Start(i, /*clean_stop=*/true);
   }
   Lead();
+}
+
+void FlipWorld::Start(int i, bool clean_stop) {
+  Seat& seat = seats_[i];
+  NodeOptions options;
+  options.shard.scrub.pass = kPatience;
+  options.shard.repair.interval = kPatience;
+  options.store.remembered_writes = 16;
+  options.record_cache_bytes = 1 << 16;
+  seat.node = *Node::Open(options, seat.engine.get(), documents_[seat.document], seat.id,
+                          clean_stop, Random(static_cast<uint64_t>(i) + (clean_stop ? 1 : 9)));
+  for (int other = 0; other < kNodes; ++other) {
+    if (other != i) ShardAt(i).OnPeer(seats_[other].id, true, seat.now);
+  }
+  Take(i);
+}
+
+void FlipWorld::Crash(int i) {
+  crashed_ = true;
+  Seat& seat = seats_[i];
+  seat.node.reset();
+  Random random(1);
+  seat.engine->Crash(&random);
+  seat.commit.reset();
+  seat.clock_scans.clear();
+  seat.copy_scans.clear();
+  seat.listings.clear();
+  seat.woken = 0;
+  for (int other = 0; other < kNodes; ++other) {
+    if (other == i) continue;
+    links_[{i, other}].clear();
+    links_[{other, i}].clear();
+    for (const bool reachable : {false, true}) {
+      ShardAt(other).OnPeer(seat.id, reachable, seats_[other].now);
+    }
+    Take(other);
+  }
+  Start(i, /*clean_stop=*/false);
 }
 
 // The last document that is wanted is in force nowhere yet.
@@ -79,6 +107,7 @@ void FlipWorld::Lead() {
   for (bool goes_on = setup_.documents > 2; goes_on;) {
     goes_on = false;
     for (const Event& event : Enabled()) {
+      if (event.kind == Kind::kCrash) continue;
       const bool of_client = event.kind == Kind::kWrite || event.kind == Kind::kRead;
       const bool installs = event.kind == Kind::kInstall || event.kind == Kind::kSkip;
       if (of_client || (installs && event.node == setup_.behind)) continue;
@@ -98,12 +127,14 @@ bool FlipWorld::Independent(const Event& a, const Event& b) {
            (other.kind == Kind::kInstall || other.kind == Kind::kSkip ||
             other.kind == Kind::kDecide || other.node == one.node);
   };
+  // The others lose what was on its way to the one that crashes.
+  if (a.kind == Kind::kCrash || b.kind == Kind::kCrash) return false;
   return a.node != b.node && !decides(a, b) && !decides(b, a);
 }
 
 std::string FlipWorld::Name(const Event& event) {
   static constexpr const char* kNames[] = {"deliver", "commit", "scan",  "install", "skip to",
-                                           "decide",  "wake",   "write", "read"};
+                                           "decide",  "wake",   "write", "read",    "crash"};
   std::string name = kNames[static_cast<size_t>(event.kind)];
   name += " at " + std::to_string(event.node);
   if (event.kind == Kind::kDeliver) {
@@ -160,6 +191,9 @@ std::vector<FlipWorld::Event> FlipWorld::Enabled() const {
   if (wrote() && !read_begun_ && !IsGone(setup_.reader))
     events.push_back({Kind::kRead, setup_.reader});
   if (Next().has_value()) events.push_back({Kind::kDecide, Decider(), 0, newest + 1});
+  if (setup_.crashes.has_value() && !crashed_ && !IsGone(*setup_.crashes)) {
+    events.push_back({Kind::kCrash, *setup_.crashes});
+  }
   return events;
 }
 
@@ -287,6 +321,9 @@ std::string FlipWorld::Perform(const Event& event) {
       ShardAt(i).Read(kReadToken, std::move(request), seat.now);
       break;
     }
+    case Kind::kCrash:
+      Crash(i);
+      return Judge();
   }
   Take(i);
   return Judge();

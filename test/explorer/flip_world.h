@@ -9,6 +9,7 @@
 //
 // Messages between two nodes keep their order and are not lost; every commit and scan of a disk
 // takes until its event; nodes put documents in force one after the other, or skip to the newest.
+// One of them may crash, once, and starts again at once on what its disk holds.
 // Time stands still but for the node that is filled, which asks when it is woken.
 //
 // One thread.
@@ -53,6 +54,7 @@ struct FlipSetup {
   // nothing from then on, unless whoever says so is wrong.
   bool dead_taker = false;
   bool serves_on = false;
+  std::optional<int> crashes = {};  // this node may, whenever it has not
 };
 
 class FlipWorld {
@@ -70,7 +72,8 @@ class FlipWorld {
     kDecide,
     kWake,
     kWrite,
-    kRead
+    kRead,
+    kCrash
   };
   // What may happen. The same in every order in which it may, so that orders can be compared.
   struct Event {
@@ -93,6 +96,7 @@ class FlipWorld {
   bool read_done() const { return read_.has_value(); }
   bool wrote() const { return write_.has_value() && write_->code == Outcome::Code::kOk; }
   int documents() const { return static_cast<int>(documents_.size()); }
+  bool crashed() const { return crashed_; }
   static std::string Name(const Event& event);
 
  private:
@@ -114,6 +118,9 @@ class FlipWorld {
   const Shard& ShardAt(int seat) const { return seats_[seat].node->shard(0); }
   bool IsGone(int seat) const;
   void Lead();
+  // On what its disk holds, with the document that it had put in force.
+  void Start(int seat, bool clean_stop);
+  void Crash(int seat);
   void Take(int seat);
   void Scan(int seat);
   void Install(int seat, int document);
@@ -131,6 +138,7 @@ class FlipWorld {
   std::array<Seat, kNodes> seats_;
   std::map<std::pair<int, int>, std::deque<std::pair<int, PeerMessage>>> links_;
   std::map<std::pair<int, int>, int> sent_;  // on each link
+  bool crashed_ = false;
   bool write_begun_ = false;
   bool read_begun_ = false;
   std::optional<Outcome> write_;

@@ -118,6 +118,51 @@ TEST(MoveStory, ANodeThatWasBuriedAliveServesNobodyAnyMore) {
   EXPECT_EQ(moving.Judge(), "");
 }
 
+// Its partitions go back to who has them, and take writes again without a word of an operator.
+TEST(MoveStory, ATakerThatStaysAwayCostsNobodyAWriteForLong) {
+  MovingCluster moving(12, /*replicas=*/1);
+  moving.Serve(Duration::Seconds(2));
+  ASSERT_TRUE(moving.Activate(kLast).ok());
+  for (int i = 0; i < 1000 && moving.topology().moves.empty(); ++i) {
+    moving.cluster().RunFor(Duration::Millis(1));
+  }
+  ASSERT_FALSE(moving.topology().moves.empty());
+  moving.cluster().Crash(kLast);
+  moving.Serve(Duration::Seconds(45));
+  EXPECT_TRUE(moving.topology().moves.empty());
+  const uint64_t before = moving.acknowledged();
+  moving.Serve(Duration::Seconds(5));
+  EXPECT_GE(moving.acknowledged() - before, 90u) << "of a hundred";
+  moving.cluster().Restart(kLast);
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(moving.Judge(), "");
+}
+
+// The voters that there would be then are mostly those who are away, and who could not answer.
+TEST(MoveStory, ANodeThatLeavesWhileOthersAreAwayDoesNotEndAllChanges) {
+  MovingCluster moving(13, /*replicas=*/1, /*nodes=*/5, /*waiting=*/0);
+  const std::vector<std::pair<std::string, std::string>> zones = {
+      {"node-0", "z3"}, {"node-1", "z3"}, {"node-2", "z1"}, {"node-3", "z1"}, {"node-4", "z2"}};
+  for (const auto& [name, zone] : zones) {
+    ASSERT_TRUE(moving.Change(0, [&](const Topology& t) { return SetZone(t, name, zone); }).ok());
+  }
+  ASSERT_TRUE(moving.Rest());
+  ASSERT_EQ(moving.topology().voters.size(), 5u);
+  moving.cluster().Crash(3);
+  moving.cluster().Crash(4);
+  moving.Serve(Duration::Seconds(2));
+  ASSERT_TRUE(moving.Change(0, [](const Topology& t) { return LeaveMember(t, "node-2"); }).ok());
+  moving.Serve(Duration::Seconds(30));
+  for (const int node : {3, 4}) {
+    const std::string name = MovingCluster::Name(node);
+    const absl::Status made =
+        moving.Change(1, [&](const Topology& t) { return BuryMember(t, name); });
+    ASSERT_TRUE(made.ok()) << made;
+  }
+  EXPECT_TRUE(moving.Rest());
+  EXPECT_EQ(FindMember(moving.topology(), "node-2"), nullptr);
+}
+
 TEST(MoveStory, AJoinThatIsTakenBackHalfWayLeavesNothing) {
   MovingCluster moving(5);
   moving.Serve(Duration::Seconds(3));
@@ -356,6 +401,13 @@ TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
       {"leave another", [](const Topology& t) { return LeaveMember(t, "node-2"); }},
       {"retire", [](const Topology& t) { return RetireMember(t, "node-2"); }},
       {"replace", [](const Topology& t) { return ReplaceMember(t, "node-3", "node-4"); }},
+      {"remove", [](const Topology& t) { return BuryMember(t, "node-3"); }},
+      {"stay", [](const Topology& t) { return ActivateMember(t, "node-3"); }},
+      {"addresses",
+       [](const Topology& t) {
+         return SetAddresses(t, FindMember(t, "node-2")->id, "client", "peer");
+       }},
+      {"drop", [](const Topology& t) { return DropTable(t, "spare"); }},
       {"zone", [](const Topology& t) { return SetZone(t, "node-2", "elsewhere"); }},
       {"table",
        [](const Topology& t) {
@@ -369,6 +421,9 @@ TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
     for (size_t b = a; b < deeds.size(); ++b) {
       const std::string both = deeds[a].first + " and " + deeds[b].first;
       MovingCluster moving(7);
+      TableSpec spare;
+      spare.name = "spare";
+      moving.AddTable(spare);
       moving.Serve(Duration::Seconds(1));
       std::vector<absl::Status> ends;
       const auto note = [&](const absl::StatusOr<Topology>& made) {

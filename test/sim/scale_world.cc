@@ -358,6 +358,7 @@ Movement::Ready ScaleWorld::ReadyOf(Node* node) {
         .push_back({partition, move->since});
   }
   const Member* const self = FindMember(topology, node->id);
+  ready.asked_under = topology.epoch;
   ready.may_depart =
       self != nullptr && self->state == MemberState::kLeaving && OwnsNothing(topology, node->id);
   return ready;

@@ -288,6 +288,7 @@ void SimCluster::PerformMovement(int index) {
   const Time now = NowAt(node).monotonic;
   if (movement.IsDue(view, now)) {
     Movement::Ready ready{.may_depart = true,
+                          .asked_under = view.epoch(),
                           .life = node.node->control().life(),
                           .levels = node.node->control().levels()};
     for (int shard = 0; shard < options_.shards; ++shard) {
