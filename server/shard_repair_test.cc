@@ -617,8 +617,13 @@ TEST(Shard, WhoHasHeardNobodyYetGivesNoCopyAndCallsItselfNotWhole) {
   bench.Hear("b", ClockAsk{}, 5).Take();
   EXPECT_TRUE(bench.sent<ClockAnswer>(0).filling);
   EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "Failed>b");
+  bench.Hear("b", bench.ApplyOf("key", "x"), 4).CommitAll();
+  bench.Hear("c", ClockAsk{}, 5).Take();
+  bench.EndScan().Take();
+  EXPECT_TRUE(bench.sent<ClockAnswer>(0).filling) << "also where there is something to tell";
   bench.shard().OnHeardPeers();
   bench.Hear("b", ClockAsk{}, 7).Take();
+  bench.EndScan().Take();
   EXPECT_FALSE(bench.sent<ClockAnswer>(0).filling);
   EXPECT_NE(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 8).Take(), "Failed>b");
 }
