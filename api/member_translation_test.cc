@@ -21,7 +21,7 @@ Topology FourNodes() {
   TableSpec table;
   table.name = "carts";
   return *AddMember(*CreateTable(*InitialTopology("test", 8, members), table),
-                    {{}, "n3", "z", "h:1", "h:2", MemberState::kWaiting, 7});
+                    {{}, "n3", "z", "h:3", "h:4", MemberState::kWaiting, 7});
 }
 
 Change RequestOf(Change::Change change, const std::string& node) {

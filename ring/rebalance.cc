@@ -78,6 +78,22 @@ void DropMember(Topology* topology, NodeId id) {
   removed.insert(std::lower_bound(removed.begin(), removed.end(), id), id);
 }
 
+// Whether somebody has one of the addresses who may yet come back to it. Two members of one address
+// are met in turn by whoever calls it, and neither can be told from a node that comes and goes. A
+// dead one does not come back.
+absl::Status AddressesAreFree(const Topology& topology, const Member& comes) {
+  for (const Member& member : topology.members) {
+    if (member.state == MemberState::kDead) continue;
+    for (const std::string* has : {&member.peer_address, &member.client_address}) {
+      if (*has != comes.peer_address && *has != comes.client_address) continue;
+      return absl::AlreadyExistsError(absl::StrCat(
+          "node '", comes.name, "' says that it is at ", *has, ", where node '", member.name,
+          "' is; it needs an address of its own, until '", member.name, "' is declared dead"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 bool Has(absl::Span<const NodeId> nodes, NodeId node) {
   return std::find(nodes.begin(), nodes.end(), node) != nodes.end();
 }
@@ -202,6 +218,7 @@ absl::StatusOr<Topology> AddMember(const Topology& topology, Member member, Buil
                      "'; one that lost its data "
                      "directory is replaced by a node of another name"));
   }
+  if (absl::Status free = AddressesAreFree(topology, member); !free.ok()) return free;
   if (topology.members.size() >= kMaxMembers) {
     return absl::ResourceExhaustedError(absl::StrCat("there are ", kMaxMembers, " nodes already"));
   }

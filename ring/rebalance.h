@@ -33,9 +33,9 @@ namespace gyre {
 
 // A node that joins, active or waiting. `member.id` is ignored. The same member again, by its key,
 // returns the document unchanged, but for addresses that are new. InvalidArgument: name, zone or
-// addresses; no key; or kLeaving or kDead. AlreadyExists: another member has the name.
-// FailedPrecondition: it was removed, or `level`, of its build, is below the cluster's.
-// ResourceExhausted: too many members.
+// addresses; no key; or kLeaving or kDead. AlreadyExists: another member has the name, or one that
+// is not dead has one of its addresses. FailedPrecondition: it was removed, or `level`, of its
+// build, is below the cluster's. ResourceExhausted: too many members.
 absl::StatusOr<Topology> AddMember(const Topology& topology, Member member,
                                    BuildLevel level = kBuildLevel);
 // Where it serves now. InvalidArgument: too long.

@@ -198,6 +198,25 @@ TEST(Rebalance, RefusesWhoMayNotJoin) {
             absl::StatusCode::kResourceExhausted);
 }
 
+// Whoever calls there would meet now one of them and now the other.
+TEST(Rebalance, RefusesAnAddressWhereAMemberIsThatMayComeBack) {
+  const Topology topology = Cluster(4);
+  const auto joining = [](const std::string& to_clients, const std::string& to_peers) {
+    return Member{{}, "n5", "z", to_clients, to_peers, MemberState::kWaiting, 1};
+  };
+  for (const auto& [to_clients, to_peers] : {std::pair("c5", "p3"), std::pair("c3", "p5"),
+                                             std::pair("c5", "c3"), std::pair("p3", "p5")}) {
+    const absl::StatusOr<Topology> refused = AddMember(topology, joining(to_clients, to_peers));
+    EXPECT_EQ(CodeOf(refused), absl::StatusCode::kAlreadyExists) << to_clients << " " << to_peers;
+    EXPECT_NE(refused.status().message().find("'n3'"), std::string::npos) << refused.status();
+  }
+  const Topology buried = Ok(BuryMember(topology, "n3"));
+  ASSERT_NE(FindMember(buried, "n3"), nullptr) << "what it owned has not moved yet";
+  const Topology next = Ok(AddMember(buried, joining("c3", "p3")));
+  // One that is a member says where it is, and others may not have said yet that they have left.
+  Ok(SetAddresses(next, Id(next, "n2"), "c1", "p1"));
+}
+
 TEST(Rebalance, ANodeThatLeavesIsAMemberUntilItOwnsNothing) {
   Topology topology = Ok(LeaveMember(Cluster(4), "n1"));
   const NodeId leaver = Id(topology, "n1");

@@ -67,8 +67,8 @@ Topology Changed(const Topology& topology, Random* random, int step) {
       next = AddMember(topology, {{},
                                   absl::StrCat("new", step),
                                   absl::StrCat("z", step % 3),
-                                  "a",
-                                  "b",
+                                  absl::StrCat("a", step),
+                                  absl::StrCat("b", step),
                                   MemberState::kActive,
                                   random->Next() | 1});
       break;

@@ -303,7 +303,7 @@ Topology Moving() {
     topology = *std::move(next);
   };
   change(AddMember(topology, {{}, "late", "zone-0", "c", "p", MemberState::kWaiting, 7}));
-  change(AddMember(topology, {{}, "gone", "zone-0", "c", "p", MemberState::kWaiting, 8}));
+  change(AddMember(topology, {{}, "gone", "zone-0", "d", "q", MemberState::kWaiting, 8}));
   change(BuryMember(topology, "gone"));
   change(LeaveMember(topology, "node-0"));
   change(BuryMember(topology, "node-1"));

@@ -36,7 +36,7 @@ class Cluster {
     GYRE_CHECK(ValidateTopology(topology_).ok(), "and one that is sound");
   }
   void Join(const std::string& name, const std::string& zone) {
-    Change(AddMember(topology_, {{}, name, zone, "a", "a", MemberState::kActive, 7}));
+    Change(AddMember(topology_, {{}, name, zone, name, name, MemberState::kActive, 7}));
   }
   void Elect() {
     for (int i = 0; i < 2; ++i) Change(ElectVoters(topology_));

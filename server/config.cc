@@ -1,15 +1,18 @@
 #include "server/config.h"
 
+#include <arpa/inet.h>
 #include <google/protobuf/descriptor.h>
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/message.h>
 #include <google/protobuf/text_format.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <bit>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -158,6 +161,33 @@ absl::StatusOr<Member> MemberOf(const std::string& field, const config::PeerConf
   return Member{NodeId(), *name, zone, to_clients->ToString(), to_peers->ToString()};
 }
 
+// A host that a listener may have, and that leads whoever calls it back to itself.
+bool IsAnyHost(const std::string& host) {
+  in_addr v4;
+  if (inet_aton(host.c_str(), &v4) != 0) return v4.s_addr == INADDR_ANY;
+  in6_addr v6;
+  if (inet_pton(AF_INET6, host.c_str(), &v6) != 1) return false;
+  constexpr in6_addr kMappedAny = {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0}}};
+  return std::memcmp(&v6, &in6addr_any, sizeof(v6)) == 0 ||
+         std::memcmp(&v6, &kMappedAny, sizeof(v6)) == 0;
+}
+
+// Of a node that is to be reached from others, and at two places.
+absl::Status CheckJoining(const Member& member) {
+  for (const auto& [field, text] : {std::pair("joining.peer_address", &member.peer_address),
+                                    std::pair("joining.client_address", &member.client_address)}) {
+    const absl::StatusOr<Address> address = ParseAddress(*text);
+    if (!address.ok()) return address.status();
+    if (!IsAnyHost(address->host)) continue;
+    return Invalid(field, absl::StrCat("\"", *text,
+                                       "\" is for listening only; the host is required under which "
+                                       "others reach this node (--advertise, --peer-advertise)"));
+  }
+  if (member.peer_address != member.client_address) return absl::OkStatus();
+  return Invalid("joining.client_address",
+                 absl::StrCat("\"", member.client_address, "\" is the peer_address too"));
+}
+
 absl::Status AddMembers(const config::NodeConfig& wire, Config* config) {
   const bool alone = wire.members_size() == 1 && wire.seeds().empty();
   bool listed = false;
@@ -183,6 +213,7 @@ absl::Status AddMembers(const config::NodeConfig& wire, Config* config) {
       return Invalid("joining.name", absl::StrCat("\"", member->name, "\"; the node_name is \"",
                                                   config->node_name, "\""));
     }
+    if (absl::Status status = CheckJoining(*member); !status.ok()) return status;
     config->joining = *std::move(member);
     if (wire.join_waits()) config->joining.state = MemberState::kWaiting;
     return absl::OkStatus();
@@ -234,8 +265,6 @@ struct Named {
   std::string field;
   Address address;
 };
-
-bool IsAnyHost(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
 // Two listeners on these would be in each other's way, and two names would lead to one place. Port
 // 0 is another one each time.
@@ -404,6 +433,7 @@ absl::StatusOr<Member> JoiningMember(const peer::JoinRequest& request) {
   said.set_peer_address(request.peer_address());
   absl::StatusOr<Member> member = MemberOf("joining", said, /*alone=*/false);
   if (!member.ok()) return member.status();
+  if (absl::Status status = CheckJoining(*member); !status.ok()) return status;
   member->key = request.key();
   if (request.waits()) member->state = MemberState::kWaiting;
   return member;

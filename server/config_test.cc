@@ -207,6 +207,18 @@ TEST(Config, NamesWhatIsWrongWithANodeThatJoins) {
                     "joining.client_address"));
   EXPECT_TRUE(Names(wrong([](auto* wire) { wire->mutable_joining()->set_zone("a\x1b[2J"); }),
                     "joining.zone"));
+  for (const char* any :
+       {"0.0.0.0:7200", "[::]:7200", "0:7200", "[::ffff:0.0.0.0]:7200", "[0:0::0]:7200"}) {
+    EXPECT_TRUE(Names(wrong([&](auto* wire) { wire->mutable_joining()->set_peer_address(any); }),
+                      "joining.peer_address"))
+        << any;
+    EXPECT_TRUE(Names(wrong([&](auto* wire) { wire->mutable_joining()->set_client_address(any); }),
+                      "joining.client_address"))
+        << any;
+  }
+  EXPECT_TRUE(
+      Names(wrong([](auto* wire) { wire->mutable_joining()->set_client_address("n9:7200"); }),
+            "joining.client_address"));
   const auto unlisted = [](config::NodeConfig* wire) {
     wire->clear_seeds();
     *wire->mutable_members() = Good().members();

@@ -32,6 +32,7 @@ grpc::Status FakePeer::Link(grpc::ServerContext*, Stream* stream) {
   if (!answer_) return {grpc::StatusCode::UNAVAILABLE, "this peer takes no streams in"};
   peer::PeerFrame frame;
   if (!stream->Read(&frame)) return grpc::Status::OK;
+  wanted_ = frame.hello().wanted();
   return answer_(streams_.fetch_add(1), stream);
 }
 

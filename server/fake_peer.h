@@ -49,6 +49,8 @@ class FakePeer final : public peer::Peer::Service {
   Member member() const;
   int port() const { return port_; }
   int joins() const { return joins_; }  // calls of Join
+  // Whom who called last took it for.
+  uint64_t wanted() const { return wanted_; }
 
  private:
   FakePeer(Answer answer, Welcome welcome);
@@ -57,6 +59,7 @@ class FakePeer final : public peer::Peer::Service {
   const Welcome welcome_;
   std::atomic<int> joins_{0};
   std::atomic<int> streams_{0};
+  std::atomic<uint64_t> wanted_{0};
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -470,6 +470,8 @@ absl::Status Gyred::PublishAddresses() {
 }
 
 std::vector<Member> Gyred::Others(const View& view) const {
+  // The dead, too: one that was declared so in error answers for its copies until they have moved,
+  // and hears of it. Where another node is at its address by now, that one says so (Hello.wanted).
   std::vector<Member> others = view.topology().members;
   std::erase_if(others, [&](const Member& member) { return member.id == self_; });
   return others;

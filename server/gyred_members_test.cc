@@ -15,6 +15,7 @@
 #include "server/client_calls.h"
 #include "server/fake_peer.h"
 #include "server/gyred.h"
+#include "server/held_port.h"
 #include "server/local_cluster.h"
 
 namespace gyre {
@@ -288,7 +289,7 @@ peer::JoinRequest RequestToJoin(const std::string& name, uint64_t key) {
   request.set_key(key);
   request.set_zone("z9");
   request.set_client_address("127.0.0.1:1");
-  request.set_peer_address("127.0.0.1:1");
+  request.set_peer_address("127.0.0.1:2");
   return request;
 }
 
@@ -368,9 +369,52 @@ TEST_F(Members, WhatCannotBeAMemberIsRefusedAndChangesNothing) {
   refused([](Request* r) { r->set_peer_address("nowhere"); }, kInvalid, "peer_address");
   refused([](Request* r) { r->set_client_address(std::string(1 << 20, 'h') + ":1"); }, kInvalid,
           "address");
-  refused([](Request* r) { r->set_node_name("n1"); }, grpc::StatusCode::ALREADY_EXISTS, "'n1'");
+  refused([](Request* r) { r->set_peer_address("0.0.0.0:7200"); }, kInvalid, "peer_address");
+  refused([](Request* r) { r->set_client_address("[::]:7100"); }, kInvalid, "client_address");
+  constexpr auto kExists = grpc::StatusCode::ALREADY_EXISTS;
+  refused([](Request* r) { r->set_node_name("n1"); }, kExists, "'n1'");
+  const Member& n1 = cluster_.config(1).self();
+  refused([&](Request* r) { r->set_peer_address(n1.peer_address); }, kExists, "'n1'");
+  refused([&](Request* r) { r->set_client_address(n1.client_address); }, kExists, "'n1'");
   EXPECT_EQ(Transfers(cluster_.Connect(0).get()).epoch(), before);
   EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 3);
+}
+
+// As where an address was copied with the rest of a configuration, or a name leads elsewhere than
+// it did: a node is no less there because another says that it is at the same place.
+TEST(Gyred, AMemberAtItsAddressNeitherEndsANodeNorCutsItsLinks) {
+  LocalCluster cluster(1);
+  cluster.StartAll("carts");
+  const auto metric = [&](const std::string& name) {
+    const Address& http = cluster.config(0).http_listen;
+    const auto page = httplib::Client(http.host, http.port).Get("/metrics");
+    if (!page) return 0;
+    const size_t at = page->body.find("\n" + name + " ");
+    return at == std::string::npos ? 0 : std::stoi(page->body.substr(at + name.size() + 2));
+  };
+  const int other = cluster.AddJoining();
+  cluster.config(other).joining.state = MemberState::kWaiting;
+  ASSERT_TRUE(cluster.Start(other).ok());
+  ASSERT_TRUE(cluster.FindEachOther());
+  ASSERT_TRUE(cluster.Stop(other).ok());
+  ASSERT_TRUE(cluster.Stop(0).ok());
+  // Its only peer is at its own address: it calls itself, and has been let in nowhere.
+  const std::string right = cluster.config(other).joining.peer_address;
+  cluster.config(other).joining.peer_address = cluster.config(0).self().peer_address;
+  const Address listens = cluster.config(other).peer_listen;
+  HeldPort elsewhere;
+  cluster.config(other).peer_listen = elsewhere.address();
+  ASSERT_TRUE(cluster.Start(other).ok());
+  ASSERT_TRUE(cluster.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return metric("gyre_peer_refused_total") >= 2; }));
+  EXPECT_EQ(cluster.Fatal(), "");
+  EXPECT_TRUE(Put(cluster.Connect(0).get(), PutOf("k", "value")).status.ok());
+  ASSERT_TRUE(cluster.Stop(other).ok());
+  cluster.config(other).joining.peer_address = right;
+  cluster.config(other).peer_listen = listens;
+  ASSERT_TRUE(cluster.Start(other).ok());
+  EXPECT_TRUE(cluster.FindEachOther());
+  EXPECT_EQ(cluster.Fatal(), "");
 }
 
 TEST_F(Members, NotMoreAreLetInAtOnceThanThereIsRoomFor) {

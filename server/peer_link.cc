@@ -50,6 +50,12 @@ std::shared_ptr<grpc::Channel> OpenChannel(const std::string& address,
 
 }  // namespace
 
+Duration LongestPause(const PeerLinkOptions& options, int attempts, bool astray) {
+  const Duration cap = astray ? options.astray_cap : options.retry_cap;
+  return Duration::Micros(
+      std::min(cap.micros(), options.retry_base.micros() << std::min(attempts, 10)));
+}
+
 std::string LevelObjection(const peer::Hello& one, const peer::Hello& other) {
   const BuildLevel cluster =
       std::max(LevelSaid(one.cluster_level()), LevelSaid(other.cluster_level()));
@@ -193,20 +199,16 @@ void PeerLink::OnWritten(bool ok) {
 
 // -------------------------------------------------------------------------------------- the stream
 
-bool PeerLink::IsExpectedHello(const peer::Hello& hello, std::string* why) const {
-  if (NodeId(hello.node()) == id_) {
-    *why = LevelObjection(events_.hello(), hello);
-    return why->empty();
-  }
+std::string PeerLink::ObjectionTo(const peer::Hello& hello) const {
+  if (NodeId(hello.node()) == id_) return LevelObjection(events_.hello(), hello);
   std::lock_guard<std::mutex> lock(mutex_);
-  *why = absl::StrCat("at ", address_, " answers node \"", hello.node_name(), "\", not \"", name_,
+  return absl::StrCat("at ", address_, " answers node \"", hello.node_name(), "\", not \"", name_,
                       "\"");
-  return false;
 }
 
 void PeerLink::OnHello(const peer::PeerFrame& frame) {
-  std::string why;
-  const bool expected = IsExpectedHello(frame.hello(), &why);
+  const std::string why = ObjectionTo(frame.hello());
+  const bool expected = why.empty();
   if (expected && frame.hello().forgetful()) {
     Log(LogLevel::kError, "forgetful",
         {{"peer", name_},
@@ -219,8 +221,13 @@ void PeerLink::OnHello(const peer::PeerFrame& frame) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closing_ || established_) return;
     if (!expected) {
+      if (why != last_failure_) {
+        Log(LogLevel::kError, "peer_refused", {{"peer", name_}, {"why", why}});
+      }
       last_failure_ = why;
-      Log(LogLevel::kError, "peer_refused", {{"peer", name_}, {"why", why}});
+      turned_back_ = true;
+      // Of a build that lets in whoever comes.
+      astray_ = NodeId(frame.hello().node()) != id_;
       call_->Cancel();
       return;
     }
@@ -272,17 +279,17 @@ void PeerLink::OnDone(const std::string& why, int code) {
                                           code == grpc::StatusCode::FAILED_PRECONDITION);
     shut_out_ = shut_out ? why : "";
     turned_away_ = code != grpc::StatusCode::ALREADY_EXISTS;  // that passes with our last life
-    if (!stopping_ && why != last_failure_) {
+    astray_ = astray_ || code == grpc::StatusCode::NOT_FOUND;
+    if (!stopping_ && !turned_back_ && why != last_failure_) {
       last_failure_ = why;
       const bool expected = code == grpc::StatusCode::UNAVAILABLE ||
                             code == grpc::StatusCode::CANCELLED || code == grpc::StatusCode::OK;
       Log(expected ? LogLevel::kInfo : LogLevel::kError, "peer_link_ended",
           {{"peer", name_}, {"address", address_}, {"code", code}, {"why", why}});
     }
-    const int64_t most = std::min(options_.retry_cap.micros(), options_.retry_base.micros()
-                                                                   << std::min(attempts_, 10));
+    const Duration most = LongestPause(options_, attempts_, astray_);
     ++attempts_;
-    const int64_t pause_us = random_.Between(options_.retry_base.micros() / 2, most);
+    const int64_t pause_us = random_.Between(options_.retry_base.micros() / 2, most.micros());
     next_attempt_ = greeted_ ? now : now + Duration::Micros(pause_us);
   }
   Report();
@@ -357,9 +364,13 @@ Time PeerLink::Tend(Time now) {
   call_ = std::make_unique<Call>(this, channel_);
   opened_at_ = now;
   greeted_ = false;
+  astray_ = false;
+  turned_back_ = false;
   writing_ = true;  // the hello
   closing_ = false;
-  call_->Open(events_.hello());
+  peer::Hello hello = events_.hello();
+  hello.set_wanted(id_.value());
+  call_->Open(std::move(hello));
   return now + options_.hello_timeout;
 }
 

@@ -50,6 +50,11 @@ struct PeerLinkOptions {
   // Pause before the stream is opened again: a draw from [base/2, base * 2^k], at most cap.
   Duration retry_base = Duration::Millis(50);
   Duration retry_cap = Duration::Seconds(1);
+  // The same, where another node is at the peer's address: nothing mends that but news of where the
+  // peer is, and with those the next attempt is made at once. Shorter, and each node of the cluster
+  // calls at a wrong door that often; longer, and a peer that comes back there, and cannot reach
+  // this node to say so, is met that much later.
+  Duration astray_cap = Duration::Seconds(30);
   // A stream on which the peer has not said hello by then is given up.
   Duration hello_timeout = Duration::Seconds(2);
   // A peer that is silent for keepalive_time is asked, and lost after keepalive_timeout more.
@@ -58,6 +63,10 @@ struct PeerLinkOptions {
   // For how long "another node has your name" is put down to a stream of our own last life.
   Duration name_taken_patience = Duration::Seconds(3);
 };
+
+// The longest pause after so many attempts in a row that failed; `astray`: the last one met another
+// node than the peer.
+Duration LongestPause(const PeerLinkOptions& options, int attempts, bool astray);
 
 // Why the two who say these hellos are not of one cluster, by the levels that they name; "" where
 // they may be.
@@ -136,7 +145,8 @@ class PeerLink {
  private:
   class Call;
 
-  bool IsExpectedHello(const peer::Hello& hello, std::string* why) const;
+  // Why the stream is not to stand, by the peer's hello; "" where it is.
+  std::string ObjectionTo(const peer::Hello& hello) const;
   std::vector<PeerMessage> TakeFrame();  // REQUIRES: mutex_ held
   void Write(std::unique_lock<std::mutex> lock);
   void OnHello(const peer::PeerFrame& frame);
@@ -160,6 +170,8 @@ class PeerLink {
   bool established_ = false;                // the peer let the stream in
   bool confirmed_ = false;                  // and was told that this is known here
   bool turned_away_ = false;                // by the last attempt, or nobody answered it
+  bool astray_ = false;                     // the last attempt met another node
+  bool turned_back_ = false;                // this node ended it, and said why
   bool greeted_ = false;                    // by the peer, since the last attempt began
   bool writing_ = false;
   bool closing_ = false;

@@ -218,6 +218,29 @@ TEST(PeerLink, ANodeThatAllItsPeersShutOutEnds) {
   EXPECT_EQ(links.refused(), "another ring; no member");
 }
 
+// It may be that another node has the peer's address; that says nothing of this one.
+TEST(PeerLink, ANodeThatMeetsAnotherThanItsPeerRunsOnAndSaysWhomItWanted) {
+  std::atomic<int> met{0};
+  FakePeer stranger([&](int, FakePeer::Stream*) {
+    ++met;
+    return grpc::Status{grpc::StatusCode::NOT_FOUND, "this is another"};
+  });
+  Links links(Impatient(), stranger);
+  links.Start();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return met >= 3; }));
+  EXPECT_EQ(stranger.wanted(), FakePeer::kId);
+  EXPECT_EQ(links.refused(), "");
+}
+
+TEST(PeerLink, CallsLessAndLessOftenWhereItMeetsAnotherThanItsPeer) {
+  const PeerLinkOptions options;
+  EXPECT_EQ(LongestPause(options, 0, true), options.retry_base);
+  EXPECT_EQ(LongestPause(options, 1, true), LongestPause(options, 1, false));
+  EXPECT_EQ(LongestPause(options, 40, false), options.retry_cap);
+  EXPECT_EQ(LongestPause(options, 40, true), options.astray_cap);
+  EXPECT_GE(options.astray_cap, options.retry_cap * 10);
+}
+
 TEST(PeerLink, ANodeThatOnePeerLetsInOrDoesNotAnswerRunsOn) {
   std::atomic<int> refusals{0};
   FakePeer one([&](int, FakePeer::Stream*) {

@@ -18,6 +18,8 @@ namespace gyre {
 namespace {
 
 constexpr int kFramesInProcess = 4;
+// Many may call at a wrong door, and each again and again.
+constexpr Duration kTellOfStraysAgain = Duration::Seconds(30);
 
 }  // namespace
 
@@ -231,14 +233,18 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
                                " of the peers' protocol, this node version ", kPeerProtocol));
   }
   const NodeId node(hello.node());
+  const bool astray = hello.wanted() != 0 && hello.wanted() != mine.node();
   if (node == NodeId(mine.node())) {
     if (hello.instance() == mine.instance() && hello.run() == mine.run()) {
+      // Another member has this node's address, and that is no fault of this node's.
+      if (astray) return TurnAway(hello, mine);
       return refuse(grpc::StatusCode::FAILED_PRECONDITION,
                     "the node speaks to itself: a peer_address points back at it");
     }
     return refuse(grpc::StatusCode::ALREADY_EXISTS,
                   absl::StrCat("two nodes are called \"", hello.node_name(), "\""));
   }
+  if (astray) return TurnAway(hello, mine);
   if (!questions_.is_member(node)) {
     return refuse(grpc::StatusCode::PERMISSION_DENIED,
                   absl::StrCat("node \"", hello.node_name(), "\" is no member of cluster \"",
@@ -289,6 +295,26 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
   if (!hello.peer_address().empty()) links_->SetAddress(node, hello.peer_address());
   links_->OnGreeted(node);
   return grpc::Status::OK;
+}
+
+// Before anything is done to the stream that the caller may have here already: it is not another
+// attempt at that one.
+grpc::Status PeerService::TurnAway(const peer::Hello& hello, const peer::Hello& mine) {
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  const std::string why =
+      absl::StrCat("this is node \"", mine.node_name(), "\", and not the one that was called");
+  std::lock_guard<std::mutex> lock(mutex_);
+  const Time now = MonotonicNow();
+  if (!told_of_strays_at_.has_value() || now - *told_of_strays_at_ >= kTellOfStraysAgain) {
+    told_of_strays_at_ = now;
+    Log(LogLevel::kError, "peer_astray",
+        {{"peer", hello.node_name()},
+         {"wanted", hello.wanted()},
+         {"why",
+          "another member has this node's peer_address in the newest document, or in the "
+          "configuration of who called"}});
+  }
+  return {grpc::StatusCode::NOT_FOUND, why};
 }
 
 bool PeerService::IsForgetful(const peer::Hello& hello) {

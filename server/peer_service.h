@@ -1,7 +1,7 @@
 // PeerService: the incoming streams of peers, and who wants to be one. It lets in whoever says a
 // fitting hello, refuses other clusters, other protocols, other rings, levels that the cluster has
-// left behind, who is no member and a second node of one name, tells a peer whose data directory it
-// has met in a later state, and hands over what the frames bring.
+// left behind, who is no member, who wanted another node and a second node of one name, tells a
+// peer whose data directory it has met in a later state, and hands over what the frames bring.
 //
 // A peer that sends faster than the shards take in is read more slowly: a stream has at most a few
 // frames in process.
@@ -19,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -105,6 +106,8 @@ class PeerService {
 
   // OK: the stream is the node's from now on, and `answer` what it is to be told.
   grpc::Status Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer);
+  // Who wanted to reach another node. Said in the log once in a while.
+  grpc::Status TurnAway(const peer::Hello& hello, const peer::Hello& mine);
   // REQUIRES: mutex_ held
   bool IsForgetful(const peer::Hello& hello);
   // The node of a stream that was let in knows that it was.
@@ -125,6 +128,7 @@ class PeerService {
   std::map<NodeId, Entry> streams_;  // guarded by mutex_, and so are the rest
   PeerRuns met_;
   std::string left_;  // why; "" while it listens
+  std::optional<Time> told_of_strays_at_;
 
   std::atomic<uint64_t> frames_{0};
   std::atomic<uint64_t> messages_{0};

@@ -253,6 +253,39 @@ TEST(PeerService, RefusesAnotherRingAndNamesTheDifference) {
   EXPECT_EQ(served.Greet(HelloOf(kPeer)), "welcome");
 }
 
+// It calls at the address of a node that it takes to be another: that is no other attempt at the
+// stream that it has here.
+TEST(PeerService, WhoWantedAnotherNodeIsTurnedAwayAndKeepsItsStream) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello hello = HelloOf(kPeer);
+  hello.set_wanted(kMe);
+  Greeter stands(served.stub(), hello);
+  ASSERT_TRUE(stands.answer().has_value());
+  hello.set_wanted(3);
+  for (int i = 0; i < 2; ++i) {
+    Greeter stray(served.stub(), hello);
+    EXPECT_FALSE(stray.answer().has_value());
+    EXPECT_EQ(stray.End().error_code(), grpc::StatusCode::NOT_FOUND);
+  }
+  peer::PeerFrame frame;
+  frame.add_messages()->mutable_topology_news();
+  ASSERT_TRUE(stands.Write(frame));
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return served.received == 1; }));
+  EXPECT_TRUE(stands.End().ok()) << "it stood all the while";
+  EXPECT_EQ(served.service().figures().refused, 2u);
+}
+
+TEST(PeerService, ANodeThatMeetsItselfWhereItWantedAnotherIsNotAtFault) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello own = HelloOf(kMe);
+  EXPECT_NE(served.Greet(own).find("speaks to itself"), std::string::npos);
+  own.set_wanted(3);
+  Greeter stray(served.stub(), own);
+  EXPECT_EQ(stray.End().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
 TEST(PeerService, RefusesALevelThatTheClusterHasLeftBehind) {
   MemoryEngine engine;
   Served served(&engine);
