@@ -418,6 +418,7 @@ void ReplicaStore::EndInheritedLives() {
 }
 
 void ReplicaStore::BeginFilling() {
+  fill_what_is_new_ = true;  // the document may have been lost as well
   for (auto& [id, partition] : partitions_) {
     partition.state.filling = true;
     WriteState(id);

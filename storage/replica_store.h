@@ -235,7 +235,8 @@ class ReplicaStore {
   // Whether the partition's data were lost here, and have not been brought back: what it holds says
   // nothing of what there is.
   bool Filling(PartitionId partition) const { return At(partition).state.filling; }
-  // From now on, and after a restart, until EndFilling; for all partitions. What is there stays.
+  // From now on, and after a restart, until EndFilling; for all partitions, also those of which it
+  // hears only later. What is there stays.
   void BeginFilling();
   void EndFilling(PartitionId partition);
   // Nothing was lost: no partition is to be filled, and none that is opened later, but those that

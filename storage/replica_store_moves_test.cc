@@ -53,6 +53,18 @@ TEST(ReplicaStoreMoves, ThatNothingWasLostFillsNothingThatMovesHere) {
 }
 
 // Records, log, state and what expires: of the one all, of the other nothing goes.
+// The document was lost with the rest: of the partitions that it names the node hears afterwards.
+TEST(ReplicaStoreMoves, AfterALossWhatItHearsOfLaterIsFilledAsWell) {
+  LoneOwner owner(1);
+  owner.store().EndAllFilling();
+  owner.store().BeginFilling();
+  const PartitionId other(3, 77);
+  ASSERT_TRUE(owner.store().Open({other}, /*new_lives=*/false).ok());
+  EXPECT_TRUE(owner.store().Filling(other));
+  owner.store().EndAllFilling();
+  EXPECT_FALSE(owner.store().Filling(other));
+}
+
 TEST(ReplicaStoreMoves, OfWhatIsDroppedNothingIsLeft) {
   LoneOwner owner(1, {.cached_bytes = 1 << 20});
   LoneOwner other(2);
