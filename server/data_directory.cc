@@ -120,20 +120,27 @@ absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path) {
 
 std::string DamageAdvice(const std::string& path, const std::string& name, Refill refill) {
   switch (refill) {
-    case Refill::kNever:
-      return "no other node holds this data: restore a backup";
     case Refill::kByAnother:
       return absl::StrCat("the other owners hold this data, and since node \"", name,
                           "\" joined the cluster, another one is to be filled by them: start a "
                           "node of another name with join_waits, and run: gyre node replace ",
                           name, " OTHER");
+    case Refill::kIfOthersJoined:
     case Refill::kInPlace:
       break;
   }
   const fs::path directory(path);
-  return absl::StrCat("the other owners hold this data. To have it filled by them, run: mv '",
-                      (directory / kStore).string(), "' '", (directory / kDamaged).string(),
-                      "' and start the node again");
+  const std::string command =
+      absl::StrCat("run: mv '", (directory / kStore).string(), "' '",
+                   (directory / kDamaged).string(), "' and start the node again");
+  if (refill == Refill::kInPlace) {
+    return absl::StrCat("the other owners hold this data. To have it filled by them, ", command);
+  }
+  return absl::StrCat(
+      "where no node has joined the cluster since, no other node holds this data: restore a "
+      "backup. "
+      "Where some have, the other owners hold it; to have it filled by them, while they run, ",
+      command);
 }
 
 absl::Status ExplainDamage(absl::Status status, const std::string& advice) {

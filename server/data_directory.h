@@ -26,9 +26,9 @@ absl::StatusOr<std::string> PrepareDataDirectory(const std::string& path);
 
 // How a node whose store is lost comes to hold its data again.
 enum class Refill {
-  kNever,     // it has no peers
-  kInPlace,   // it is known by its name: it begins anew, and is filled by the other owners
-  kByAnother  // it joined, and is known by a key in its store: another node takes its place
+  kIfOthersJoined,  // the first of its cluster: the others, if any have joined, call it
+  kInPlace,         // it is known by its name: it begins anew, and is filled by the other owners
+  kByAnother        // it joined, and is known by a key in its store: another node takes its place
 };
 
 // The way out of damage of the store in `path`, of node `name`, with the commands.

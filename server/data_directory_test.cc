@@ -110,8 +110,12 @@ TEST(ExplainDamage, NamesTheCommandThatHasTheNodeFilledByItsPeers) {
   EXPECT_EQ(told(Refill::kInPlace),
             "000007.log is damaged; the other owners hold this data. To have it filled by them, "
             "run: mv '/var/lib/gyre/store' '/var/lib/gyre/store.damaged' and start the node again");
-  EXPECT_EQ(told(Refill::kNever),
-            "000007.log is damaged; no other node holds this data: restore a backup");
+  EXPECT_EQ(
+      told(Refill::kIfOthersJoined),
+      "000007.log is damaged; where no node has joined the cluster since, no other node holds "
+      "this data: restore a backup. Where some have, the other owners hold it; to have it "
+      "filled by them, while they run, run: mv '/var/lib/gyre/store' "
+      "'/var/lib/gyre/store.damaged' and start the node again");
   // Without its store it would be another node of its name, which is refused.
   EXPECT_EQ(told(Refill::kByAnother),
             "000007.log is damaged; the other owners hold this data, and since node \"n4\" joined "

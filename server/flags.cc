@@ -149,6 +149,7 @@ FlagsOutcome ParseFlags(int argc, const char* const* argv) {
     return Refuse(
         absl::InvalidArgumentError("configuration: " + std::string(config.status().message())));
   }
+  if (given.dev) config->alone_patience = Duration();  // nobody has its address
   return {Flags{*std::move(config), given.log_file, given.dev}, 0};
 }
 

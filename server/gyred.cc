@@ -35,6 +35,8 @@ constexpr int kMaxPeerStreamsPerConnection = 4;
 // PeerLinkOptions together, so that a node without a right to its name has been told to end before
 // clients come.
 constexpr Duration kPeersPatience = Duration::Seconds(5);
+// For the answer of a node that may have a newer document; a start waits for it.
+constexpr Duration kWordPatience = Duration::Seconds(2);
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
 uint64_t MachineRandom() {
@@ -184,7 +186,46 @@ absl::Status Gyred::OpenAsListed(const std::optional<Topology>& stored) {
   if (!identity.ok()) return identity.status();
   identity_ = *std::move(identity);
   self_ = identity_.node;
-  return absl::OkStatus();
+  const bool is_empty = !stored.has_value() && identity_.standing != Standing::kProven;
+  return is_empty ? AskBeforeTheFirst() : absl::OkStatus();
+}
+
+// Of all, the newest: one of them may be as forgetful as this node. Where none answers, there may
+// be no cluster yet.
+absl::Status Gyred::AskBeforeTheFirst() {
+  std::optional<Topology> newest;
+  for (const std::string& seed : config_.seeds) {
+    absl::StatusOr<Topology> said = AskSeeds(
+        {.seeds = {seed}, .patience = kWordPatience, .give_up = owner_.give_up, .rounds = 1},
+        RequestToJoin(0));
+    if (absl::IsCancelled(said.status())) return said.status();
+    if (!said.ok()) {
+      Log(LogLevel::kInfo, "seed_has_no_document",
+          {{"seed", seed}, {"why", std::string(said.status().message())}});
+    } else if (!newest.has_value() || said->epoch > newest->epoch) {
+      newest = *std::move(said);
+    }
+  }
+  if (!newest.has_value()) return absl::OkStatus();
+  switch (JudgeLater(initial_, *newest, self_, Standing::kUnproven)) {
+    case LaterDocument::kRemoved:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "node \"", config_.node_name,
+          "\" was removed from the cluster; to join again it is to be taken out of `members`"));
+    case LaterDocument::kLost:
+      break;
+    case LaterDocument::kForeign:
+      Log(LogLevel::kError, "document_of_another_cluster", {{"epoch", newest->epoch.value()}});
+      return absl::OkStatus();
+    default:
+      return absl::OkStatus();
+  }
+  Log(LogLevel::kError, "directory_was_lost",
+      {{"epoch", newest->epoch.value()}, {"why", "a seed has a document that this node is in"}});
+  WriteBatch batch = Control::StoreBatch(*newest);
+  batch.Append(StandingBatch(Standing::kReplaced));
+  identity_.standing = Standing::kReplaced;
+  return engine_->Write(batch, WalSync::kYes);
 }
 
 // The identity, and with it the key, is durable before anybody is told of it: what is interrupted
@@ -223,22 +264,26 @@ absl::Status Gyred::OpenAsJoining(const std::optional<Topology>& stored) {
 }
 
 absl::StatusOr<Topology> Gyred::AskToJoin(uint64_t key) const {
+  return AskSeeds({.seeds = config_.seeds, .give_up = owner_.give_up}, RequestToJoin(key));
+}
+
+peer::JoinRequest Gyred::RequestToJoin(uint64_t key) const {
   peer::JoinRequest request;
   request.set_version(kPeerProtocol);
   request.set_cluster_name(config_.cluster_name);
   request.set_node_name(config_.node_name);
   request.set_key(key);
-  request.set_zone(config_.joining.zone);
-  request.set_client_address(config_.joining.client_address);
-  request.set_peer_address(config_.joining.peer_address);
-  request.set_waits(config_.joining.state == MemberState::kWaiting);
+  request.set_zone(config_.self().zone);
+  request.set_client_address(config_.self().client_address);
+  request.set_peer_address(config_.self().peer_address);
+  request.set_waits(config_.self().state == MemberState::kWaiting);
   request.set_level(config_.level);
-  return AskSeeds({.seeds = config_.seeds, .give_up = owner_.give_up}, request);
+  return request;
 }
 
 // By the configuration alone: the document may be what is damaged.
 std::string Gyred::AdviceAfterDamage() const {
-  Refill refill = config_.members.size() > 1 ? Refill::kInPlace : Refill::kNever;
+  Refill refill = config_.members.size() > 1 ? Refill::kInPlace : Refill::kIfOthersJoined;
   if (config_.joins) refill = Refill::kByAnother;
   return DamageAdvice(config_.data_dir, config_.node_name, refill);
 }
@@ -332,16 +377,62 @@ PeerLink::Events Gyred::LinkEvents() {
     for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
   };
   events.on_level = [this](NodeId node, BuildLevel level) { lanes_.front()->OnLevel(node, level); };
-  events.on_forgetful = [this] {
-    OnStanding(standing_->OnForgetful());
-    for (const auto& lane : lanes_) lane->OnForgetful();
-  };
+  events.on_forgetful = [this] { OnForgetful(); };
   events.on_clock = [this](NodeId node, uint64_t wall_ms) {
     lanes_.front()->OnClock(node, wall_ms);
   };
   events.on_refused = [this](const std::string& why) { owner_.on_fatal(why); };
   events.hello = [this] { return Hello(); };
   return events;
+}
+
+void Gyred::OnForgetful() {
+  OnStanding(standing_->OnForgetful());
+  for (const auto& lane : lanes_) lane->OnForgetful();
+}
+
+bool Gyred::OnLaterDocument(NodeId from, const Topology& document) {
+  const std::shared_ptr<const View> view = door_->view();
+  const LaterDocument what = JudgeLater(view->topology(), document, self_, standing_->standing());
+  // A change of this node's own that is under way would pass for it: so it is to be said twice.
+  const bool was_second = std::exchange(is_second_, what == LaterDocument::kSecond);
+  const auto say = [&](const char* why) {
+    Log(LogLevel::kError, "later_document",
+        {{"from", from.value()}, {"epoch", document.epoch.value()}, {"why", why}});
+  };
+  switch (what) {
+    case LaterDocument::kNothing:
+      return false;
+    case LaterDocument::kForeign:
+      say("it is of another cluster that has this one's name");
+      return false;
+    case LaterDocument::kRemoved:
+      say("this node was removed");
+      owner_.on_fatal("it has left the cluster, or was removed from it");
+      return false;
+    case LaterDocument::kSecond:
+      if (!was_second) return false;
+      say("this node forgot its cluster, and has made another of the same name");
+      owner_.on_fatal(absl::StrCat(
+          "it is a second cluster of this name: its data directory was lost, and tables were made "
+          "since. What was written to those is in ",
+          config_.data_dir,
+          " alone; the cluster that there was goes on without it. To have this node back in that, "
+          "move the directory away and start the node again"));
+      return false;
+    case LaterDocument::kLost:
+      say("this node's data directory was lost: it is to be filled");
+      OnForgetful();
+      break;
+    case LaterDocument::kNews:
+      say("all members that this node knew of were exchanged while it was away");
+      break;
+  }
+  PeerMessage news{0, document.epoch, PartitionId(), TopologyNews{EncodeTopology(document)}};
+  lanes_.front()->Post([this, from, news = std::move(news)](Instant now) mutable {
+    seat_->OnMessage(from, std::move(news), now);
+  });
+  return true;
 }
 
 void Gyred::OnStanding(std::optional<Standing> standing) {
@@ -358,6 +449,13 @@ absl::Status Gyred::OpenServers() {
                                            links_.get(), &disk_, &pace_, Pointers(lanes_)},
                               started_);
   client_service_ = std::make_unique<ClientService>(door_.get(), admin_.get());
+  outside_ = std::make_unique<OutsideWord>(
+      [this](const std::string& address, const std::function<bool()>& gives_up) {
+        return AskSeeds(
+            {.seeds = {address}, .patience = kWordPatience, .give_up = gives_up, .rounds = 1},
+            RequestToJoin(0));
+      },
+      [this](NodeId from, const Topology& document) { return OnLaterDocument(from, document); });
   peer_service_ = std::make_unique<PeerService>(
       config_.cluster_name,
       PeerService::Questions{
@@ -365,6 +463,9 @@ absl::Status Gyred::OpenServers() {
           [this](NodeId node) { return door_->view()->FindMember(node) != nullptr; },
           [this](const peer::JoinRequest& request, PeerService::JoinDone done) {
             OnJoin(request, std::move(done));
+          },
+          [this](const peer::Hello& hello) {
+            outside_->OnStranger(NodeId(hello.node()), hello.peer_address());
           }},
       links_.get(),
       [this](NodeId from, std::vector<PeerMessage> messages, std::shared_ptr<void> ticket) {
@@ -379,6 +480,10 @@ absl::Status Gyred::OpenServers() {
   std::vector<grpc::CompletionQueue*> queues;
   for (const auto& lane : lanes_) queues.push_back(lane->queue());
   links_->Start(queues);
+  const bool knows_nobody = door_->view()->topology().members.size() == 1;
+  if (knows_nobody && identity_.standing != Standing::kProven) {
+    outside_->AwaitTaken(config_.alone_patience);
+  }
   OnStanding(standing_->OnStart());
   // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
   links_->WaitUntilSettled(kPeersPatience);
@@ -622,6 +727,7 @@ absl::Status Gyred::Stop() {
     health_->AwaitEnd();
     unknown_to_clients_.AwaitEnd();
   }
+  if (outside_ != nullptr) outside_->Stop();
   if (links_ != nullptr) links_->Stop();
   if (peer_server_ != nullptr) {
     peer_server_->Shutdown(In(Duration()));

@@ -31,6 +31,7 @@
 #include "server/metrics.h"
 #include "server/move_pace.h"
 #include "server/node.h"
+#include "server/outside_word.h"
 #include "server/peer_links.h"
 #include "server/peer_service.h"
 #include "server/standing_vote.h"
@@ -79,9 +80,16 @@ class Gyred {
   // seeds where the node joins.
   absl::Status OpenAsListed(const std::optional<Topology>& stored);
   absl::Status OpenAsJoining(const std::optional<Topology>& stored);
+  // A listed node with an empty directory: whether a seed knows of a cluster that it has forgotten.
+  absl::Status AskBeforeTheFirst();
   absl::StatusOr<Topology> AskToJoin(uint64_t key) const;
+  peer::JoinRequest RequestToJoin(uint64_t key) const;
   absl::Status OpenNode();
   PeerLink::Events LinkEvents();
+  // The data directory holds less than it did, or than the one before it.
+  void OnForgetful();
+  // A document from outside (server/outside_word.h). Whether it is this node's from now on.
+  bool OnLaterDocument(NodeId from, const Topology& document);
   // The data directory's standing is another from now on.
   void OnStanding(std::optional<Standing> standing);
   // Whether the next process may take it that this data is the newest there was. REQUIRES: the
@@ -127,6 +135,8 @@ class Gyred {
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::unique_ptr<Door> door_;
   MovePace pace_;
+  bool is_second_ = false;  // by the last document from outside; of its thread
+  std::unique_ptr<OutsideWord> outside_;
   std::unique_ptr<Admin> admin_;
   std::unique_ptr<ClientService> client_service_;
   std::unique_ptr<HealthService> health_;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "api/proto/peer.grpc.pb.h"
+#include "ring/check.h"
 #include "server/client_calls.h"
 #include "server/fake_peer.h"
 #include "server/gyred.h"
@@ -53,7 +54,7 @@ v1::ListTransfersReply Transfers(v1::Gyre::Stub* stub) {
 // Of "carts", with keys in every partition.
 class Members : public testing::Test {
  protected:
-  Members() { cluster_.StartAll("carts"); }
+  explicit Members(int nodes = 3) : cluster_(nodes) { cluster_.StartAll("carts"); }
 
   // As every client does where the topology changed under its request.
   template <typename Call>
@@ -104,8 +105,23 @@ class Members : public testing::Test {
                        [&](const v1::TopologyMember& member) { return member.name() == node; });
   }
 
+  // Items of the table that the node itself has, in the partitions that it owns.
+  int Held(int node, const std::string& table) {
+    const auto stub = cluster_.Connect(node);
+    int held = 0;
+    for (uint32_t slice = 0; slice < 8; ++slice) {
+      grpc::ClientContext context;
+      v1::ScanPartitionRequest request;
+      request.set_table(table);
+      request.set_slice(slice);
+      v1::ScanPartitionReply reply;
+      if (stub->ScanPartition(&context, request, &reply).ok()) held += reply.items_size();
+    }
+    return held;
+  }
+
   static constexpr int kKeys = 40;
-  LocalCluster cluster_{3};
+  LocalCluster cluster_;
 };
 
 TEST_F(Members, ANodeJoinsThroughASeedAndOwnsItsShare) {
@@ -539,6 +555,137 @@ TEST_F(Members, ASecondNodeOfANameIsRefused) {
   cluster_.config(joining).cluster_name = "other";
   cluster_.config(joining).data_dir += "-other";
   EXPECT_EQ(cluster_.Start(joining).code(), absl::StatusCode::kFailedPrecondition);
+}
+
+// A cluster that began with n0 alone, by its list, and has grown since, with n0's disk lost.
+class GrownFromOne : public Members {
+ protected:
+  GrownFromOne() : Members(1) {
+    for (int i = 0; i < 2; ++i) GYRE_CHECK(cluster_.Start(cluster_.AddJoining()).ok(), "it joins");
+    GYRE_CHECK(Settles(0, {"n0", "n1", "n2"}), "they share");
+    v1::Table table;
+    table.set_name("three");
+    table.set_replicas(3);
+    cluster_.CreateTable(table);
+  }
+  void LoseTheDisk() {
+    ASSERT_TRUE(cluster_.Stop(0).ok());
+    cluster_.config(0).data_dir += "-new";
+  }
+  static v1::PutRequest PutOfThree(const std::string& key) {
+    v1::PutRequest put = PutOf(key, "value");
+    put.set_table("three");
+    return put;
+  }
+  // It is a member as before, and has what it lost.
+  void ExpectItIsBack() {
+    EXPECT_TRUE(LocalCluster::Eventually([&] {
+      const v1::NodeStatusReply status = cluster_.Status(0);
+      return status.peers_size() == 2 && status.partitions_to_fill() == 0 &&
+             Transfers(cluster_.Connect(0).get()).epoch() ==
+                 Transfers(cluster_.Connect(1).get()).epoch();
+    }));
+    EXPECT_TRUE(cluster_.FindEachOther());
+    EXPECT_EQ(cluster_.Fatal(), "");
+  }
+};
+
+TEST_F(GrownFromOne, WhoLostItsDiskTakesTheDocumentOfWhoCallsIt) {
+  const auto stub = cluster_.Connect(1);
+  ASSERT_TRUE(Again([&] { return Put(stub.get(), PutOfThree("k")); }).status.ok());
+  LoseTheDisk();
+  cluster_.config(0).alone_patience = Duration::Seconds(60);  // they call long before
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  ExpectItIsBack();
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return Held(0, "three") == 1; }));
+  // It is no other node, and begins as one that knows what it is.
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  ExpectItIsBack();
+}
+
+// Nobody was there to tell it, and no table was made meanwhile: nothing can have been written.
+TEST_F(GrownFromOne, WhoServesAloneAlreadyTakesItAsWell) {
+  const auto stub = cluster_.Connect(1);
+  ASSERT_TRUE(Again([&] { return Put(stub.get(), PutOfThree("k")); }).status.ok());
+  LoseTheDisk();
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 1);
+  ASSERT_TRUE(cluster_.Start(1).ok());
+  ASSERT_TRUE(cluster_.Start(2).ok());
+  ExpectItIsBack();
+}
+
+TEST_F(GrownFromOne, WhoHasMadeATableOfItsOwnEndsAndSaysWhatToDo) {
+  LoseTheDisk();
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  v1::Table table;
+  table.set_name("other");
+  cluster_.CreateTable(table);
+  ASSERT_TRUE(cluster_.Start(1).ok());
+  ASSERT_TRUE(cluster_.Start(2).ok());
+  EXPECT_TRUE(LocalCluster::Eventually(
+      [&] { return cluster_.Fatal().find("a second cluster of this name") != std::string::npos; }));
+  // As it says.
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  cluster_.config(0).data_dir += "-empty";
+  cluster_.config(0).alone_patience = Duration::Seconds(60);
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return cluster_.Status(0).peers_size() == 2; }));
+}
+
+TEST_F(GrownFromOne, WhoLostItsDiskAndHasSeedsAsksThemFirst) {
+  const auto stub = cluster_.Connect(1);
+  ASSERT_TRUE(Again([&] { return Put(stub.get(), PutOfThree("k")); }).status.ok());
+  LoseTheDisk();
+  const HeldPort nobody;
+  cluster_.config(0).seeds = {nobody.address().ToString(), cluster_.config(1).self().peer_address};
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_EQ(Transfers(cluster_.Connect(0).get()).members_size(), 3) << "before anybody called it";
+  ExpectItIsBack();
+}
+
+TEST_F(GrownFromOne, WhoWasRemovedMakesNoClusterOfItsListAgain) {
+  const int more = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(more).ok());
+  ASSERT_TRUE(Settles(1, {"n0", "n1", "n2", "n3"}));
+  ASSERT_TRUE(ChangeMember(cluster_.Connect(1).get(), RequestOf(Change::LEAVE, "n0")).status.ok());
+  ASSERT_TRUE(LocalCluster::Eventually([&] { return !cluster_.Fatal().empty(); }));
+  LoseTheDisk();
+  cluster_.config(0).seeds = {cluster_.config(1).self().peer_address};
+  const absl::Status again = cluster_.Start(0);
+  EXPECT_EQ(again.code(), absl::StatusCode::kFailedPrecondition) << again;
+  EXPECT_NE(again.message().find("was removed"), std::string::npos) << again;
+}
+
+TEST_F(Members, WhoLostItsDiskWhileAllOthersWereExchangedTakesTheirDocument) {
+  WriteAll(0, "value");
+  for (const int gone : {1, 2}) {
+    const int heir = cluster_.AddJoining();
+    const std::string heir_is = "n" + std::to_string(heir);
+    cluster_.config(heir).joining.state = MemberState::kWaiting;
+    ASSERT_TRUE(cluster_.Start(heir).ok());
+    ASSERT_TRUE(cluster_.Stop(gone).ok());
+    const Answer replaced = ChangeMember(
+        cluster_.Connect(0).get(), RequestOf(Change::REPLACE, "n" + std::to_string(gone), heir_is));
+    ASSERT_TRUE(replaced.status.ok()) << replaced.status.error_message();
+    ASSERT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n" + std::to_string(gone)); }));
+  }
+  ASSERT_TRUE(Settles(0, {"n0", "n3", "n4"}));
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  cluster_.config(0).data_dir += "-new";
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    const v1::NodeStatusReply status = cluster_.Status(0);
+    return status.peers_size() == 2 && status.partitions_to_fill() == 0 &&
+           Held(0, "carts") == kKeys;
+  })) << Held(0, "carts");
+  ExpectAll(0, "value");
+  EXPECT_EQ(cluster_.Fatal(), "");
 }
 
 }  // namespace

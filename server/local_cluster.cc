@@ -30,6 +30,7 @@ LocalCluster::LocalCluster(int nodes) {
     absl::StatusOr<Config> config = Validate(wire);
     GYRE_CHECK(config.ok(), "the test bed's configuration is valid");
     config->first_level = kBuildLevel;
+    config->alone_patience = Duration();
     configs_.push_back(*std::move(config));
   }
   nodes_.resize(nodes);

@@ -245,7 +245,16 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
                   absl::StrCat("two nodes are called \"", hello.node_name(), "\""));
   }
   if (astray) return TurnAway(hello, mine);
-  if (!questions_.is_member(node)) {
+  const bool is_member = questions_.is_member(node);
+  if (!is_member && hello.epoch() > mine.epoch()) {
+    // It may be this node that does not know. Who calls is not to end for that.
+    if (questions_.on_stranger) questions_.on_stranger(hello);
+    return refuse(
+        grpc::StatusCode::UNAVAILABLE,
+        absl::StrCat("node \"", hello.node_name(), "\" is no member by document ", mine.epoch(),
+                     ", which node \"", mine.node_name(), "\" has; it has ", hello.epoch()));
+  }
+  if (!is_member) {
     return refuse(grpc::StatusCode::PERMISSION_DENIED,
                   absl::StrCat("node \"", hello.node_name(), "\" is no member of cluster \"",
                                cluster_name_, "\""));

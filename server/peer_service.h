@@ -61,6 +61,8 @@ class PeerService {
     std::function<peer::Hello()> hello;
     std::function<bool(NodeId)> is_member;
     std::function<void(const peer::JoinRequest&, JoinDone)> join;
+    // Who is no member calls, and says that it has a newer document. Null: it is no matter.
+    std::function<void(const peer::Hello&)> on_stranger = {};
   };
 
   struct Options {

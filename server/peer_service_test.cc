@@ -69,7 +69,8 @@ class Served {
             {[] { return HelloOf(kMe); }, [](NodeId node) { return node == NodeId(kPeer); },
              [](const peer::JoinRequest&, PeerService::JoinDone done) {
                done(absl::UnavailableError("no majority"));
-             }},
+             },
+             [this](const peer::Hello&) { ++strangers; }},
             links == nullptr ? &no_links_ : links,
             [this](NodeId, std::vector<PeerMessage> messages, std::shared_ptr<void>) {
               received += messages.size();
@@ -111,6 +112,7 @@ class Served {
   }
 
   std::atomic<size_t> received{0};
+  std::atomic<size_t> strangers{0};
 
  private:
   PeerLinks no_links_{{}, {}, Random(1), {}};
@@ -274,6 +276,22 @@ TEST(PeerService, WhoWantedAnotherNodeIsTurnedAwayAndKeepsItsStream) {
   EXPECT_TRUE(LocalCluster::Eventually([&] { return served.received == 1; }));
   EXPECT_TRUE(stands.End().ok()) << "it stood all the while";
   EXPECT_EQ(served.service().figures().refused, 2u);
+}
+
+// It may be this node that does not know of it.
+TEST(PeerService, AStrangerWithANewerDocumentIsToldOfAndNotShutOut) {
+  MemoryEngine engine;
+  Served served(&engine);
+  peer::Hello stranger = HelloOf(3);
+  const auto code = [&] { return Greeter(served.stub(), stranger).End().error_code(); };
+  EXPECT_EQ(code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_EQ(served.strangers, 0u);
+  stranger.set_epoch(2);
+  EXPECT_EQ(code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(served.strangers, 1u);
+  stranger.set_cluster(6);
+  EXPECT_EQ(code(), grpc::StatusCode::FAILED_PRECONDITION);
+  EXPECT_EQ(served.strangers, 1u) << "of another cluster nothing is to be heard";
 }
 
 TEST(PeerService, ANodeThatMeetsItselfWhereItWantedAnotherIsNotAtFault) {

@@ -54,7 +54,7 @@ grpc::Status AskOne(const std::string& seed, const SeedOptions& options,
 absl::StatusOr<Topology> AskSeeds(const SeedOptions& options, const peer::JoinRequest& request) {
   const auto gives_up = [&] { return options.give_up && options.give_up(); };
   std::optional<Time> told_at;
-  for (;;) {
+  for (int round = 1;; ++round) {
     std::string why;
     for (const std::string& seed : options.seeds) {
       if (gives_up()) return absl::CancelledError("ended while it waited for a seed to let it in");
@@ -68,6 +68,7 @@ absl::StatusOr<Topology> AskSeeds(const SeedOptions& options, const peer::JoinRe
       }
       absl::StrAppend(&why, why.empty() ? "" : "; ", seed, ": ", status.error_message());
     }
+    if (round == options.rounds) return absl::UnavailableError(why);
     const Time now = MonotonicNow();
     if (!told_at.has_value() || now - *told_at >= kTellAgain) {
       told_at = now;

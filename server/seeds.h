@@ -27,9 +27,12 @@ struct SeedOptions {
   Duration pause = Duration::Millis(500);
   // Asked all the while; true ends the wait. Null: never.
   std::function<bool()> give_up = {};
+  // How often all are asked; 0, the default: until one answers.
+  int rounds = 0;
 };
 
-// The document that the first seed answers with which can. CANCELLED: given up. Otherwise why the
+// The document that the first seed answers with which can. CANCELLED: given up. UNAVAILABLE: none
+// did in so many rounds. Otherwise why the
 // cluster will not have the node, as Peer.Join (api/proto/peer.proto) says it; DATA_LOSS: what came
 // is no document.
 absl::StatusOr<Topology> AskSeeds(const SeedOptions& options, const peer::JoinRequest& request);

@@ -53,6 +53,18 @@ TEST(Seeds, TheFirstThatAnswersWillDo) {
   EXPECT_EQ(second.joins(), 0);
 }
 
+TEST(Seeds, AreAskedNoMoreOftenThanIsWanted) {
+  FakePeer busy([](int, grpc::ServerContext*, const peer::JoinRequest&, peer::JoinReply*) {
+    return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no majority");
+  });
+  SeedOptions twice;
+  twice.rounds = 2;
+  const absl::StatusOr<Topology> document = Ask({AddressOf(busy)}, twice);
+  EXPECT_EQ(document.status().code(), absl::StatusCode::kUnavailable) << document.status();
+  EXPECT_NE(document.status().message().find("no majority"), std::string::npos);
+  EXPECT_EQ(busy.joins(), 2);
+}
+
 TEST(Seeds, AnAddressThatIsNoneHoldsNobodyUp) {
   FakePeer seed(LetAllIn);
   EXPECT_TRUE(Ask({"127.0.0.1:99999", "[::", "", AddressOf(seed)}).ok());
