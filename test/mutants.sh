@@ -33,11 +33,11 @@ source=$scratch/source build=$scratch/build log=$scratch/log
 export CCACHE_BASEDIR=$scratch CCACHE_NOHASHDIR=1
 
 # The rooms of a node in the order in which they depend on each other, and the test of each; of the
-# client only its own.
+# client and the command line only their own.
 rooms=(ring storage/version storage replication server)
 declare -A test_of=([ring]=ring_test [storage/version]=version_test [storage]=storage_test
                     [replication]=replication_test [server]=node_test [api/client]=client_test
-                    [gyred]=server_test)
+                    [api/cli]=cli_test [gyred]=server_test)
 
 # Usage: room_of FILE. What a node is without its threads, sockets and files is the room `server`;
 # the rest of that folder is `gyred`.
@@ -75,7 +75,7 @@ passes() {
 # Usage: survives ROOM. The same of a room and of those above it, then of the simulator.
 survives() {
   local reached='' name
-  if [[ $1 == api/client || $1 == gyred ]]; then
+  if [[ $1 == api/* || $1 == gyred ]]; then
     passes "$1"
     return
   fi
@@ -113,7 +113,7 @@ cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE= -DCMAKE_CXX_FLAGS=-O
   --log-level=WARNING >"$log" 2>&1 || { cat "$log" >&2; exit 2; }
 echo "building what is not mutated" >&2
 killer='does not build'
-if ! { survives ring && passes api/client && passes gyred; }; then
+if ! { survives ring && passes api/client && passes api/cli && passes gyred; }; then
   echo "without any mutant: $killer" >&2
   grep -v Skipped "$log" | tail -40 >&2
   exit 2

@@ -517,7 +517,7 @@ TEST_F(CommandLineTest, APlanThatIsNotSafeSaysWhy) {
 
 TEST_F(CommandLineTest, CancelTakesBackWhatIsUnderWay) {
   using Request = v1::ChangeMemberRequest;
-  EXPECT_EQ(Run({"cancel", "n0"}).exit, 0);
+  EXPECT_NE(Run({"cancel", "n0", "--join"}).out.find("is to own nothing"), std::string::npos);
   EXPECT_EQ(cluster_.changes_seen().back().change(), Request::RETIRE);
   Run({"node", "leave", "n1"});
   EXPECT_NE(Run({"cancel", "n1"}).out.find("node n1 stays after all"), std::string::npos);
@@ -528,6 +528,23 @@ TEST_F(CommandLineTest, CancelTakesBackWhatIsUnderWay) {
   EXPECT_EQ(dead.exit, 3);
   EXPECT_NE(dead.err.find("cannot be taken back"), std::string::npos) << dead.err;
   EXPECT_EQ(Run({"cancel", "nobody"}).exit, 1);
+  EXPECT_EQ(cluster_.changes_seen().size(), before);
+}
+
+TEST_F(CommandLineTest, CancelSaidAgainDrainsNobody) {
+  using Request = v1::ChangeMemberRequest;
+  Run({"node", "leave", "n1"});
+  Run({"cancel", "n1"});
+  const Outcome again = Run({"cancel", "n1"});
+  EXPECT_EQ(again.exit, 0);
+  EXPECT_NE(again.out.find("node n1 stays, and did not leave"), std::string::npos) << again.out;
+  EXPECT_EQ(cluster_.changes_seen().back().change(), Request::ACTIVATE);
+  // A join that was taken back is begun by `node join`, and not by the way.
+  Run({"cancel", "n1", "--join"});
+  const size_t before = cluster_.changes_seen().size();
+  const Outcome waits = Run({"cancel", "n1"});
+  EXPECT_EQ(waits.exit, 3);
+  EXPECT_NE(waits.err.find("does not leave"), std::string::npos) << waits.err;
   EXPECT_EQ(cluster_.changes_seen().size(), before);
 }
 

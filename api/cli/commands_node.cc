@@ -114,8 +114,9 @@ Exit ChangeMember(const Invocation& invocation, const v1::ChangeMemberRequest& r
   return TellChange(invocation, request, *reply, done);
 }
 
-// What is under way to a node, or away from it, is taken back.
-Exit Cancel(const Invocation& invocation, v1::ChangeMemberRequest request) {
+// What is under way to a node (`join`), or away from it, is taken back. It says which: said again,
+// when the first has been done, it must not be the opposite.
+Exit Cancel(const Invocation& invocation, v1::ChangeMemberRequest request, bool join) {
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
   const absl::StatusOr<v1::GetTopologyReply> topology = (*client)->Topology();
@@ -131,14 +132,20 @@ Exit Cancel(const Invocation& invocation, v1::ChangeMemberRequest request) {
     return invocation.Fail(absl::FailedPreconditionError(
         absl::StrCat("node '", request.node(), "' was declared dead, which cannot be taken back")));
   }
+  if (!join && member->state() == v1::MEMBER_STATE_WAITING) {
+    return invocation.Fail(absl::FailedPreconditionError(
+        absl::StrCat("node '", request.node(), "' does not leave: it waits to be told to join")));
+  }
   const bool leaves = member->state() == v1::MEMBER_STATE_LEAVING;
-  request.set_change(leaves ? Change::ACTIVATE : Change::RETIRE);
+  request.set_change(join ? Change::RETIRE : Change::ACTIVATE);
   absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
   if (!reply.ok()) return invocation.Fail(reply.status());
   FillIn(**client, &*reply);
   return TellChange(invocation, request, *reply,
                     absl::StrCat("node ", request.node(),
-                                 leaves ? " stays after all" : " is to own nothing, and waits"));
+                                 join     ? " is to own nothing, and waits"
+                                 : leaves ? " stays after all"
+                                          : " stays, and did not leave"));
 }
 
 Exit Transfers(const Invocation& invocation) {
@@ -276,11 +283,29 @@ CLI::App* AddChange(CLI::App& parent, Invocation& invocation, Change::Change cha
       "--plan", [request] { request->set_plan(true); }, "Say what would move, and change nothing");
   app->callback([&invocation, request, done] {
     invocation.run = [&invocation, request, done] {
-      if (request->change() == Change::CHANGE_UNSPECIFIED) return Cancel(invocation, *request);
       return ChangeMember(invocation, *request, absl::StrCat("node ", request->node(), done));
     };
   });
   return app;
+}
+
+void AddCancel(CLI::App& app, Invocation& invocation) {
+  const auto request = std::make_shared<v1::ChangeMemberRequest>();
+  const auto join = std::make_shared<bool>(false);
+  CLI::App* const cancel = app.add_subcommand(
+      "cancel", "A node that leaves is to stay after all; with --join its join is taken back");
+  cancel
+      ->add_option_function<std::string>(
+          "node", [request](const std::string& name) { request->set_node(name); },
+          "The node's name")
+      ->required();
+  cancel->add_flag("--join", *join,
+                   "It is to give away what it owns, and to wait; also one that joined long ago");
+  cancel->add_flag_callback(
+      "--plan", [request] { request->set_plan(true); }, "Say what would move, and change nothing");
+  cancel->callback([&invocation, request, join] {
+    invocation.run = [&invocation, request, join] { return Cancel(invocation, *request, *join); };
+  });
 }
 
 }  // namespace
@@ -298,8 +323,7 @@ void AddNodeCommands(CLI::App& app, Invocation& invocation) {
             "A node is gone for good, and another one takes its place", " is replaced");
   AddChange(app, invocation, Change::SET_ZONE, "zone", "A node is in another zone",
             " is in its new zone");
-  AddChange(app, invocation, Change::CHANGE_UNSPECIFIED, "cancel",
-            "Take back the join of a node, or that it leaves", "");
+  AddCancel(app, invocation);
   const auto arguments = std::make_shared<RebalanceArguments>();
   CLI::App* const rebalance = app.add_subcommand(
       "rebalance", "Wait until nothing moves any more; what is to move begins by itself");
