@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "api/error_translation.h"
 #include "api/limits.h"
 #include "api/member_translation.h"
@@ -15,7 +16,6 @@
 #include "ring/rebalance.h"
 #include "ring/topology.h"
 #include "server/clock.h"
-#include "server/objections.h"
 #include "storage/keys.h"
 #include "storage/version/record.h"
 #include "storage/version/version_codec.h"
@@ -214,8 +214,17 @@ void Admin::ChangeMember(const v1::ChangeMemberRequest& request, Done<v1::Change
     if (!next.ok()) return done(FromTopologyError(next.status(), false, Changed::kMembers));
     return Describe(*std::move(next), std::move(reply), std::move(seat), std::move(done));
   }
+  const bool buries = request.change() == v1::ChangeMemberRequest::REMOVE ||
+                      request.change() == v1::ChangeMemberRequest::REPLACE;
   parts_.seat->Propose(
-      *std::move(change),
+      // By the document that is changed, which may be newer than the one that this node has.
+      [this, change = *std::move(change),
+       guarded = buries && !request.force()](const Topology& topology) -> absl::StatusOr<Topology> {
+        absl::StatusOr<Topology> made = change(topology);
+        if (!guarded || !made.ok()) return made;
+        if (absl::Status unsafe = RefuseUnsafe(topology, *made); !unsafe.ok()) return unsafe;
+        return made;
+      },
       [this, reply = std::move(reply), seat = std::move(seat),
        done = std::move(done)](absl::StatusOr<Topology> topology) mutable {
         if (!topology.ok()) return done(topology.status());
@@ -250,8 +259,33 @@ std::set<NodeId> Admin::Away() const {
   return away;
 }
 
+// What is given to this node is not of what it owns.
+Whereabouts Admin::Known(const View& view) const {
+  const std::vector<Move>& moves = view.topology().moves;
+  const auto given =
+      static_cast<uint64_t>(std::count_if(moves.begin(), moves.end(), [&](const Move& move) {
+        return move.to == view.self() && move.step == MoveStep::kFilling;
+      }));
+  uint64_t filling = 0;
+  for (const Lane* lane : parts_.lanes) filling += lane->figures().repair.filling;
+  Whereabouts known;
+  known.away = Away();
+  if (filling > given) known.filling.insert(view.self());
+  return known;
+}
+
+absl::Status Admin::RefuseUnsafe(const Topology& now, const Topology& next) const {
+  std::shared_ptr<const View> view = parts_.door->view();
+  if (view->epoch() != now.epoch) view = View::Create(now, view->self());
+  const Objections objections = ObjectionsTo(*view, next, Known(*view));
+  if (objections.dangers.empty()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "it is not safe, and nothing was changed: ", absl::StrJoin(objections.dangers, "; "),
+      ". With `force` it is done all the same, and cannot be taken back"));
+}
+
 void Admin::Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const {
-  Objections objections = ObjectionsTo(now, next, Away());
+  Objections objections = ObjectionsTo(now, next, Known(now));
   for (std::string& danger : objections.dangers) reply->add_dangers(std::move(danger));
   for (std::string& warning : objections.warnings) reply->add_warnings(std::move(warning));
 }

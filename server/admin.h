@@ -22,6 +22,7 @@
 #include "server/lane.h"
 #include "server/membership_seat.h"
 #include "server/move_pace.h"
+#include "server/objections.h"
 #include "server/peer_links.h"
 #include "server/store_pool.h"
 
@@ -71,8 +72,11 @@ class Admin {
                 Done<v1::ChangeMemberReply> done);
   // Members that this node has no stream with.
   std::set<NodeId> Away() const;
+  Whereabouts Known(const View& view) const;
   // Says what speaks against it.
   void Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const;
+  // FAILED_PRECONDITION where data may be lost by it.
+  absl::Status RefuseUnsafe(const Topology& now, const Topology& next) const;
 
   const Parts parts_;
   const Time started_;

@@ -197,9 +197,11 @@ TEST_F(Members, ADeadOneIsReplacedByAnother) {
   const int heir = cluster_.AddJoining();
   cluster_.config(heir).joining.state = MemberState::kWaiting;
   ASSERT_TRUE(cluster_.Start(heir).ok());
-  const Answer replaced =
-      ChangeMember(cluster_.Connect(0).get(), RequestOf(Change::REPLACE, "n2", "n3"));
-  ASSERT_TRUE(replaced.status.ok()) << replaced.status.error_message();
+  // Refused for as long as its end has not been noticed.
+  ASSERT_TRUE(LocalCluster::Eventually([&] {
+    return ChangeMember(cluster_.Connect(0).get(), RequestOf(Change::REPLACE, "n2", "n3"))
+        .status.ok();
+  }));
   EXPECT_TRUE(Settles(0, {"n0", "n1", "n3"}));
   EXPECT_TRUE(LocalCluster::Eventually([&] { return !IsMember(0, "n2"); }));
   ExpectAll(heir, "value");
@@ -225,6 +227,30 @@ TEST_F(Members, ToBuryOneThatAnswersIsToldAsADanger) {
   EXPECT_TRUE(LocalCluster::Eventually([&] {
     return ChangeMember(stub.get(), plan, &planned).status.ok() && planned.dangers().empty();
   }));
+}
+
+TEST_F(Members, ToBuryOneThatAnswersTakesForce) {
+  const int joined = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  ASSERT_TRUE(cluster_.FindEachOther());
+  const auto stub = cluster_.Connect(0);
+  for (v1::ChangeMemberRequest request :
+       {RequestOf(Change::REMOVE, "n2"), RequestOf(Change::REPLACE, "n2", "n3")}) {
+    const Answer refused = ChangeMember(stub.get(), request);
+    EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(refused.detail.reason(), v1::ErrorDetail::NODE_STATE);
+    EXPECT_NE(refused.status.error_message().find("'n2' answers"), std::string::npos)
+        << refused.status.error_message();
+  }
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"})) << "nothing was changed";
+  v1::ChangeMemberRequest forced = RequestOf(Change::REPLACE, "n2", "n3");
+  forced.set_force(true);
+  EXPECT_TRUE(ChangeMember(stub.get(), forced).status.ok());
+  EXPECT_TRUE(ChangeMember(stub.get(), RequestOf(Change::REPLACE, "n2", "n3")).status.ok() ||
+              !IsMember(0, "n2"))
+      << "it is dead already: said again, it needs no force";
+  EXPECT_TRUE(Settles(0, {"n0", "n1", "n3"}));
 }
 
 TEST_F(Members, TheMetricsSayWhoIsInWhichStateAndWhatMoves) {

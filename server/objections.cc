@@ -15,9 +15,27 @@ MemberState StateOf(const Topology& topology, NodeId id) {
   return member == nullptr ? MemberState::kDead : member->state;
 }
 
+// Of the owners of a partition, those whose copies are gone: who was declared dead, or is about to
+// be, and who has yet to be filled.
+size_t CopiesGone(const View& now, const Topology& next, PartitionId partition,
+                  const std::set<NodeId>& filling) {
+  const Move* const move = now.FindMove(partition);
+  const absl::Span<const NodeId> owners = now.Owners(partition);
+  return static_cast<size_t>(std::count_if(owners.begin(), owners.end(), [&](NodeId owner) {
+    if (filling.contains(owner)) return true;
+    if (StateOf(next, owner) != MemberState::kDead) return false;
+    // Who gave it its copy, and still takes every write, is an owner again in its place.
+    const bool another = move != nullptr && move->step == MoveStep::kSwitched &&
+                         move->stands_for() == owner && !filling.contains(move->beside()) &&
+                         StateOf(next, move->beside()) != MemberState::kDead;
+    return !another;
+  }));
+}
+
 // What is told of a node that is declared dead, and so not asked for what it has any more.
-void AddDangers(const View& now, const Member& buried, const std::set<NodeId>& away,
-                std::vector<std::string>* out) {
+void AddDangers(const View& now, const Topology& next, const Member& buried,
+                const Whereabouts& known, std::vector<std::string>* out) {
+  const std::set<NodeId>& away = known.away;
   if (!away.contains(buried.id)) {
     out->push_back(absl::StrCat("node '", buried.name,
                                 "' answers, and what only it has is lost: where it leaves "
@@ -35,6 +53,18 @@ void AddDangers(const View& now, const Member& buried, const std::set<NodeId>& a
                                 "they hold may be lost"));
   }
   for (const TableSpec& table : now.topology().tables) {
+    const auto enough = static_cast<size_t>(table.write_quorum);
+    uint64_t gone = 0;
+    for (PartitionId partition : now.OwnedBy(buried.id)) {
+      if (enough < 2 || partition.replicas() != table.replicas) continue;
+      gone += CopiesGone(now, next, partition, known.filling) >= enough;
+    }
+    if (gone > 0) {
+      out->push_back(absl::StrCat(
+          "of ", gone, gone == 1 ? " partition" : " partitions", " of table '", table.name,
+          "' it is not the only owner that is dead or has yet to be filled: writes that no other ",
+          "than these acknowledged (W = ", enough, ") are lost"));
+    }
     if (table.write_quorum > 1 || table.replicas == 1) continue;
     out->push_back(absl::StrCat("writes of table '", table.name,
                                 "' are acknowledged by one node (W = 1): those that it alone has "
@@ -53,7 +83,7 @@ size_t ZonesOf(const Topology& topology) {
 
 }  // namespace
 
-Objections ObjectionsTo(const View& now, const Topology& next, const std::set<NodeId>& away) {
+Objections ObjectionsTo(const View& now, const Topology& next, const Whereabouts& known) {
   Objections objections;
   size_t replicas = 0;
   for (const TableSpec& table : next.tables) {
@@ -62,12 +92,12 @@ Objections ObjectionsTo(const View& now, const Topology& next, const std::set<No
   for (const Member& member : now.topology().members) {
     const bool dead = StateOf(next, member.id) == MemberState::kDead;
     if (dead && member.state != MemberState::kDead) {
-      AddDangers(now, member, away, &objections.dangers);
+      AddDangers(now, next, member, known, &objections.dangers);
     }
     // Nothing is to go to it or from it.
     const bool idle =
         OwnsNothing(next, member.id) && StateOf(next, member.id) != MemberState::kActive;
-    if (dead || idle || !away.contains(member.id)) continue;
+    if (dead || idle || !known.away.contains(member.id)) continue;
     objections.warnings.push_back(absl::StrCat(
         "node '", member.name, "' cannot be reached: what moves from it or to it waits for it"));
   }

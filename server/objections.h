@@ -22,8 +22,14 @@ struct Objections {
   std::vector<std::string> warnings = {};  // all else
 };
 
-// From the document of `now` to `next`. `away`: members that this node cannot reach.
-Objections ObjectionsTo(const View& now, const Topology& next, const std::set<NodeId>& away);
+// What a node knows of the others, and of itself.
+struct Whereabouts {
+  std::set<NodeId> away = {};     // members that it cannot reach
+  std::set<NodeId> filling = {};  // those that lost what they own, and do not have it all yet
+};
+
+// From the document of `now` to `next`.
+Objections ObjectionsTo(const View& now, const Topology& next, const Whereabouts& known);
 
 }  // namespace gyre
 

@@ -29,9 +29,13 @@ class Cluster {
 
   NodeId Id(const std::string& name) const { return FindMember(topology_, name)->id; }
   Objections To(const absl::StatusOr<Topology>& next, const std::set<NodeId>& away = {}) const {
-    EXPECT_TRUE(next.ok()) << next.status();
-    return ObjectionsTo(*View::Create(topology_, Id("n0")), *next, away);
+    return Knowing({.away = away}, next);
   }
+  Objections Knowing(const Whereabouts& known, const absl::StatusOr<Topology>& next) const {
+    EXPECT_TRUE(next.ok()) << next.status();
+    return ObjectionsTo(*View::Create(topology_, Id("n0")), *next, known);
+  }
+  void Become(Topology topology) { topology_ = std::move(topology); }
   const Topology& topology() const { return topology_; }
 
  private:
@@ -86,14 +90,57 @@ TEST(Objections, NameTheTablesWhoseWritesOneNodeAcknowledges) {
   EXPECT_TRUE(cluster.To(LeaveMember(cluster.topology(), "n3"), away).dangers.empty());
 }
 
+TEST(Objections, OneThatIsFilledHoldsNothingYet) {
+  const Cluster cluster("aaa");
+  const Whereabouts lost_a_disk = {.away = {cluster.Id("n2")}, .filling = {cluster.Id("n1")}};
+  const absl::StatusOr<Topology> buried = [&] {
+    const Topology four =
+        *AddMember(cluster.topology(), {{}, "n3", "a", "n3", "n3", MemberState::kWaiting, 5});
+    return ReplaceMember(four, "n2", "n3");
+  }();
+  EXPECT_TRUE(Has(cluster.Knowing(lost_a_disk, buried).dangers, "of 16 partitions of table"));
+  EXPECT_TRUE(cluster.Knowing({.away = {cluster.Id("n2")}}, buried).dangers.empty());
+  EXPECT_TRUE(cluster.Knowing({.filling = {cluster.Id("n1")}}, cluster.topology()).dangers.empty())
+      << "nobody is buried";
+}
+
+TEST(Objections, TheDeadOfBeforeCountAsLong) {
+  Cluster cluster("aaaaa");
+  const std::set<NodeId> away = {cluster.Id("n3"), cluster.Id("n4")};
+  cluster.Become(*BuryMember(cluster.topology(), "n3"));
+  EXPECT_TRUE(Has(cluster.To(BuryMember(cluster.topology(), "n4"), away).dangers,
+                  "is not the only owner that is dead"));
+}
+
+TEST(Objections, WhoGaveACopyIsAnOwnerAgainWhereTheTakerDies) {
+  Cluster cluster("aaaa");
+  Topology topology =
+      *AddMember(cluster.topology(), {{}, "n4", "a", "n4", "n4", MemberState::kActive, 5});
+  topology = *BeginMoves(topology, MakePlan(topology), {.most_to = 1, .most_from = 1});
+  ASSERT_EQ(topology.moves.size(), 1u);
+  const Move move = topology.moves[0];
+  ASSERT_EQ(move.to, FindMember(topology, "n4")->id);
+  topology = SwitchMoves(topology, {{{move.partition, move.since}}});
+  cluster.Become(topology);
+  NodeId other;
+  for (NodeId owner : View::Create(topology, move.from)->Owners(move.partition)) {
+    if (owner != move.to) other = owner;
+  }
+  const absl::StatusOr<Topology> buried = BuryMember(topology, "n4");
+  EXPECT_TRUE(cluster.Knowing({.away = {move.to}, .filling = {other}}, buried).dangers.empty());
+  EXPECT_TRUE(
+      Has(cluster.Knowing({.away = {move.to}, .filling = {other, move.from}}, buried).dangers,
+          "of 1 partition of table"));
+}
+
 TEST(Objections, NobodyWaitsForOneThatIsToHaveNothing) {
   const Cluster cluster("aaaa");
   const Topology joined =
       *AddMember(cluster.topology(), {{}, "n4", "a", "n4", "n4", MemberState::kActive, 5});
   const NodeId id = FindMember(joined, "n4")->id;
   const auto view = View::Create(joined, cluster.Id("n0"));
-  EXPECT_TRUE(ObjectionsTo(*view, *RetireMember(joined, "n4"), {id}).warnings.empty());
-  EXPECT_TRUE(Has(ObjectionsTo(*view, *LeaveMember(joined, "n3"), {id}).warnings,
+  EXPECT_TRUE(ObjectionsTo(*view, *RetireMember(joined, "n4"), {.away = {id}}).warnings.empty());
+  EXPECT_TRUE(Has(ObjectionsTo(*view, *LeaveMember(joined, "n3"), {.away = {id}}).warnings,
                   "'n4' cannot be reached"));
 }
 
@@ -101,7 +148,7 @@ TEST(Objections, SayOnceThatOneIsDead) {
   const Cluster cluster("aaaa");
   const Topology dead = *BuryMember(cluster.topology(), "n3");
   const Objections again =
-      ObjectionsTo(*View::Create(dead, cluster.Id("n0")), dead, {cluster.Id("n3")});
+      ObjectionsTo(*View::Create(dead, cluster.Id("n0")), dead, {.away = {cluster.Id("n3")}});
   EXPECT_TRUE(again.dangers.empty());
   EXPECT_TRUE(again.warnings.empty());
 }

@@ -226,6 +226,42 @@ ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
   return changes;
 }
 
+LastWords LastWordsOn(const std::string& node, const std::vector<MemberStatus>& members,
+                      const v1::ListTransfersReply& transfers) {
+  LastWords words;
+  const MemberStatus* const buried = Find(members, node);
+  if (buried == nullptr || !buried->is_wanted()) return words;
+  std::vector<std::string> reached_by;
+  for (const MemberStatus& member : members) {
+    const std::string& name = member.member.name();
+    if (name == node || !member.is_wanted()) continue;
+    if (!member.status.ok()) {
+      words.unheard.push_back(name);
+      continue;
+    }
+    const auto& peers = member.status->peers();
+    const bool reaches = std::any_of(peers.begin(), peers.end(), [&](const v1::PeerStatus& peer) {
+      return peer.node() == node && peer.connected();
+    });
+    if (reaches) reached_by.push_back(name);
+  }
+  if (buried->serves()) {
+    words.dangers.push_back(absl::StrCat("node '", node, "' answers, and serves"));
+  } else if (!reached_by.empty()) {
+    words.dangers.push_back(absl::StrCat("node '", node, "' is connected with ",
+                                         absl::StrJoin(reached_by, ", "),
+                                         ": it is not dead for these"));
+  }
+  for (const auto& [other, partitions] : ChangesOf(members, transfers).refilling) {
+    if (other == node) continue;
+    words.dangers.push_back(absl::StrCat("node '", other, "' has yet to be filled with ",
+                                         Counted(partitions, "partition", "partitions"),
+                                         ", and cannot be by '", node,
+                                         "' any more: what of them only that one has is lost"));
+  }
+  return words;
+}
+
 std::string Told(const ClusterChanges& changes) {
   std::vector<std::string> states;
   for (const char* state : {"active", "waiting", "leaving", "dead"}) {

@@ -58,6 +58,16 @@ struct ClusterChanges {
 ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
                          const v1::ListTransfersReply& transfers);
 
+// What members say of a node that is about to be declared dead, and what the one node that is asked
+// to do it cannot know.
+struct LastWords {
+  std::vector<std::string> dangers = {};  // data may be lost by it
+  std::vector<std::string> unheard = {};  // members that stay, and do not answer
+};
+
+LastWords LastWordsOn(const std::string& node, const std::vector<MemberStatus>& members,
+                      const v1::ListTransfersReply& transfers);
+
 // Lines that end in a newline each.
 std::string Told(const ClusterChanges& changes);
 // The fields of an object that is open.

@@ -86,6 +86,9 @@ class Cluster {
   const std::vector<MemberStatus>& members() const { return members_; }
   const v1::ListTransfersReply& transfers() const { return transfers_; }
   ClusterChanges Changes() const { return ChangesOf(members_, transfers_); }
+  LastWords LastWordsOf(const std::string& node) const {
+    return LastWordsOn(node, members_, transfers_);
+  }
   // For whom it waits.
   std::string WaitsFor() const {
     std::string all;
@@ -108,6 +111,13 @@ testing::AssertionResult Says(const ClusterChanges& changes, const std::string& 
   const std::string told = Told(changes);
   if (told.find(words) != std::string::npos) return testing::AssertionSuccess();
   return testing::AssertionFailure() << told << "does not say: " << words;
+}
+
+testing::AssertionResult Says(const std::vector<std::string>& all, const std::string& words) {
+  for (const std::string& one : all) {
+    if (one.find(words) != std::string::npos) return testing::AssertionSuccess();
+  }
+  return testing::AssertionFailure() << all.size() << " sentences, none of which says: " << words;
 }
 
 TEST(ClusterChanges, SayThatNothingMoves) {
@@ -255,6 +265,37 @@ TEST(ClusterChanges, WhereVotersChangeAMajorityOfThoseBeforeIsNeededAsWell) {
   EXPECT_TRUE(Says(cluster.Changes(),
                    "         and until they have taken over n1: 0 of 1 can be reached\n"));
   EXPECT_TRUE(Says(cluster.Changes(), "until more of n1 are back"));
+}
+
+TEST(LastWords, AreNoneOfOneThatNobodyReaches) {
+  Cluster cluster({"n1", "n2", "n3"});
+  cluster.Silence(1).Cut(0, "n2").Cut(2, "n2");
+  EXPECT_TRUE(cluster.LastWordsOf("n2").dangers.empty());
+  EXPECT_TRUE(cluster.LastWordsOf("n2").unheard.empty());
+}
+
+TEST(LastWords, SayWhoStillReachesIt) {
+  Cluster cluster({"n1", "n2", "n3"});
+  EXPECT_TRUE(Says(cluster.LastWordsOf("n2").dangers, "'n2' answers"));
+  cluster.Silence(1).Cut(0, "n2");
+  EXPECT_TRUE(Says(cluster.LastWordsOf("n2").dangers, "connected with n3: "));
+}
+
+TEST(LastWords, SayThatAnOwnerHasYetToBeFilled) {
+  Cluster cluster({"n1", "n2", "n3"});
+  cluster.Silence(1).Cut(0, "n2").Cut(2, "n2").ToFill(0, 64);
+  EXPECT_TRUE(Says(cluster.LastWordsOf("n2").dangers, "'n1' has yet to be filled with 64"));
+  cluster.Moves("n3", "n1", 0, 64, 0);
+  EXPECT_TRUE(cluster.LastWordsOf("n2").dangers.empty()) << "it is given these, and owns none yet";
+}
+
+TEST(LastWords, NameWhoMayHaveMoreToSay) {
+  Cluster cluster({"n1", "n2", "n3"});
+  cluster.Silence(1).Silence(2).Cut(0, "n2");
+  EXPECT_EQ(cluster.LastWordsOf("n2").unheard, std::vector<std::string>{"n3"});
+  EXPECT_TRUE(cluster.Is(2, v1::MEMBER_STATE_DEAD).LastWordsOf("n2").unheard.empty());
+  EXPECT_TRUE(cluster.Is(1, v1::MEMBER_STATE_DEAD).LastWordsOf("n2").dangers.empty())
+      << "it is dead already";
 }
 
 }  // namespace

@@ -453,8 +453,8 @@ TEST_F(CommandLineTest, EachChangeOfAMemberAsksForWhatItSays) {
   using Request = v1::ChangeMemberRequest;
   EXPECT_EQ(Run({"node", "join", "n0"}).out.substr(0, 37), "node n0 is to own its share (epoch 3)");
   EXPECT_EQ(Run({"node", "leave", "n0"}).exit, 0);
-  EXPECT_EQ(Run({"node", "remove", "n0"}).exit, 0);
-  EXPECT_EQ(Run({"node", "replace", "n1", "n2"}).exit, 0);
+  EXPECT_EQ(Run({"node", "remove", "n0", "--force"}).exit, 0);
+  EXPECT_EQ(Run({"node", "replace", "n1", "n2", "--force"}).exit, 0);
   EXPECT_EQ(Run({"zone", "n2", "rack-7"}).exit, 0);
   const std::vector<Request> seen = cluster_.changes_seen();
   ASSERT_EQ(seen.size(), 5u);
@@ -466,6 +466,8 @@ TEST_F(CommandLineTest, EachChangeOfAMemberAsksForWhatItSays) {
   EXPECT_EQ(seen[4].change(), Request::SET_ZONE);
   EXPECT_EQ(seen[4].zone(), "rack-7");
   for (const Request& request : seen) EXPECT_FALSE(request.plan());
+  EXPECT_TRUE(seen[2].force());
+  EXPECT_TRUE(seen[3].force());
   EXPECT_EQ(Run({"node", "leave", "nobody"}).exit, 1);
   EXPECT_EQ(Run({"node", "leave"}).exit, 2);
   EXPECT_EQ(Run({"node", "replace", "n1"}).exit, 2);
@@ -500,6 +502,7 @@ TEST_F(CommandLineTest, APlanThatIsNotSafeSaysWhy) {
   reply.add_dangers("7 of its partitions have no other owner");
   reply.add_warnings("node 'n0' cannot be reached");
   cluster_.SetChangeReply(reply);
+  cluster_.node(1).Stop();  // for the members have nothing more to say of it then
   const Outcome plan = Run({"node", "remove", "n1", "--plan"});
   EXPECT_NE(plan.out.find("\nnot safe: 7 of its partitions have no other owner\n"),
             std::string::npos)
@@ -515,6 +518,36 @@ TEST_F(CommandLineTest, APlanThatIsNotSafeSaysWhy) {
   EXPECT_EQ(object.fields().at("warnings").list_value().values_size(), 1);
 }
 
+TEST_F(CommandLineTest, ATypingErrorBuriesNobody) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"node", "remove", "n1"}, {"node", "replace", "n1", "n2"}}) {
+    const Outcome refused = Run(words);
+    EXPECT_EQ(refused.exit, 3);
+    EXPECT_NE(refused.err.find("'n1' answers"), std::string::npos) << refused.err;
+    EXPECT_NE(refused.err.find("--force"), std::string::npos) << refused.err;
+  }
+  EXPECT_TRUE(cluster_.changes_seen().empty()) << "nobody was asked to";
+  const Outcome plan = Run({"node", "remove", "n1", "--plan"});
+  EXPECT_EQ(plan.exit, 0);
+  EXPECT_NE(plan.out.find("\nnot safe: node 'n1' answers"), std::string::npos) << plan.out;
+  EXPECT_EQ(plan.out.find("It is safe"), std::string::npos) << plan.out;
+}
+
+TEST_F(CommandLineTest, APlanIsNotSafeAsLongAsSomebodyIsSilent) {
+  cluster_.node(1).Stop();
+  const Outcome safe = Run({"node", "remove", "n1", "--plan"});
+  EXPECT_NE(safe.out.find("\nIt is safe: "), std::string::npos) << safe.out;
+  cluster_.node(2).Stop();
+  const Outcome unknown = Run({"node", "remove", "n1", "--plan"});
+  EXPECT_NE(unknown.out.find("\nNot known to be safe: n2 did not answer"), std::string::npos)
+      << unknown.out;
+  EXPECT_EQ(unknown.out.find("It is safe"), std::string::npos) << unknown.out;
+  const Struct object = Parsed(Run({"node", "remove", "n1", "--plan", "--json"}).out);
+  EXPECT_FALSE(object.fields().at("safe").bool_value());
+  EXPECT_EQ(object.fields().at("unheard").list_value().values_size(), 1);
+  EXPECT_EQ(Run({"node", "remove", "n1"}).exit, 0) << "it may be all that helps";
+}
+
 TEST_F(CommandLineTest, CancelTakesBackWhatIsUnderWay) {
   using Request = v1::ChangeMemberRequest;
   EXPECT_NE(Run({"cancel", "n0", "--join"}).out.find("is to own nothing"), std::string::npos);
@@ -522,7 +555,7 @@ TEST_F(CommandLineTest, CancelTakesBackWhatIsUnderWay) {
   Run({"node", "leave", "n1"});
   EXPECT_NE(Run({"cancel", "n1"}).out.find("node n1 stays after all"), std::string::npos);
   EXPECT_EQ(cluster_.changes_seen().back().change(), Request::ACTIVATE);
-  Run({"node", "remove", "n2"});
+  Run({"node", "remove", "n2", "--force"});
   const size_t before = cluster_.changes_seen().size();
   const Outcome dead = Run({"cancel", "n2"});
   EXPECT_EQ(dead.exit, 3);

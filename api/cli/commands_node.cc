@@ -10,6 +10,7 @@
 
 #include "CLI/App.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "api/cli/cluster_changes.h"
@@ -56,9 +57,11 @@ void WriteOutlook(const v1::MoveOutlook& outlook, JsonWriter& json) {
   json.Key("measured").Bool(outlook.measured());
 }
 
-// `done` says what was changed, in a sentence.
+// `done` says what was changed, in a sentence; `unheard` names who was asked what speaks against
+// it, and did not answer.
 Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& request,
-                const v1::ChangeMemberReply& reply, const std::string& done) {
+                const v1::ChangeMemberReply& reply, const std::string& done,
+                const std::vector<std::string>& unheard = {}) {
   uint64_t copies = 0;
   for (const v1::Transfer& transfer : reply.transfers()) copies += CopiesOf(transfer);
   if (invocation.json) {
@@ -67,11 +70,13 @@ Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& req
     json.BeginObject().Key("epoch").Number(reply.epoch()).Key("plan").Bool(request.plan());
     json.Key("copies").Number(copies);
     WriteOutlook(reply.outlook(), json);
-    json.Key("safe").Bool(reply.dangers().empty()).Key("transfers").BeginArray();
+    json.Key("safe").Bool(reply.dangers().empty() && unheard.empty());
+    json.Key("transfers").BeginArray();
     for (const v1::Transfer& transfer : reply.transfers()) WriteTransfer(transfer, json);
     json.EndArray();
     WriteStrings("dangers", reply.dangers(), json);
     WriteStrings("warnings", reply.warnings(), json);
+    WriteStrings("unheard", {unheard.begin(), unheard.end()}, json);
     json.EndObject();
     *invocation.out << line << "\n";
     return Exit::kOk;
@@ -89,7 +94,10 @@ Exit TellChange(const Invocation& invocation, const v1::ChangeMemberRequest& req
   for (const std::string& danger : reply.dangers()) out << "\nnot safe: " << danger << "\n";
   for (const std::string& warning : reply.warnings()) out << "\nwarning: " << warning << "\n";
   if (!request.plan()) return Exit::kOk;
-  if (reply.dangers().empty()) {
+  if (!unheard.empty()) {
+    out << "\nNot known to be safe: " << absl::StrJoin(unheard, ", ")
+        << " did not answer, and may have lost data. Bring back who is down first.\n";
+  } else if (reply.dangers().empty()) {
     out << "\nIt is safe: nothing that was acknowledged is lost by it.\n";
   }
   out << "\nNothing was changed.\n";
@@ -112,6 +120,42 @@ Exit ChangeMember(const Invocation& invocation, const v1::ChangeMemberRequest& r
   if (!reply.ok()) return invocation.Fail(reply.status());
   FillIn(**client, &*reply);
   return TellChange(invocation, request, *reply, done);
+}
+
+// How often the members are asked before they count as opposed: what they say of themselves and of
+// what moves is not of one moment, and where copies begin and end meanwhile it may not fit.
+constexpr int kLooks = 3;
+
+absl::StatusOr<LastWords> AskForLastWords(Client& client, const std::string& node) {
+  LastWords words;
+  for (int look = 0; look < kLooks; ++look) {
+    const absl::StatusOr<v1::GetTopologyReply> topology = client.Topology();
+    if (!topology.ok()) return topology.status();
+    const absl::StatusOr<v1::ListTransfersReply> transfers = client.ListTransfers();
+    if (!transfers.ok()) return transfers.status();
+    words = LastWordsOn(node, AskAll(client, *topology), *transfers);
+    if (words.dangers.empty()) break;
+  }
+  return words;
+}
+
+// A node is declared dead, which cannot be taken back: all members are asked what they know of it.
+Exit Bury(const Invocation& invocation, const v1::ChangeMemberRequest& request,
+          const std::string& done) {
+  const auto client = invocation.Connect();
+  if (!client.ok()) return invocation.Fail(client.status());
+  const absl::StatusOr<LastWords> words = AskForLastWords(**client, request.node());
+  if (!words.ok()) return invocation.Fail(words.status());
+  if (!words->dangers.empty() && !request.plan() && !request.force()) {
+    return invocation.Fail(absl::FailedPreconditionError(absl::StrCat(
+        "it is not safe, and nothing was changed: ", absl::StrJoin(words->dangers, "; "),
+        ". With --force it is done all the same, and cannot be taken back; --plan says more")));
+  }
+  absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
+  if (!reply.ok()) return invocation.Fail(reply.status());
+  FillIn(**client, &*reply);
+  for (const std::string& danger : words->dangers) reply->add_dangers(danger);
+  return TellChange(invocation, request, *reply, done, words->unheard);
 }
 
 // What is under way to a node (`join`), or away from it, is taken back. It says which: said again,
@@ -281,9 +325,17 @@ CLI::App* AddChange(CLI::App& parent, Invocation& invocation, Change::Change cha
   }
   app->add_flag_callback(
       "--plan", [request] { request->set_plan(true); }, "Say what would move, and change nothing");
-  app->callback([&invocation, request, done] {
-    invocation.run = [&invocation, request, done] {
-      return ChangeMember(invocation, *request, absl::StrCat("node ", request->node(), done));
+  const bool buries = change == Change::REMOVE || change == Change::REPLACE;
+  if (buries) {
+    app->add_flag_callback(
+        "--force", [request] { request->set_force(true); },
+        "Do it although data may be lost; it cannot be taken back");
+  }
+  app->callback([&invocation, request, done, buries] {
+    invocation.run = [&invocation, request, done, buries] {
+      const std::string sentence = absl::StrCat("node ", request->node(), done);
+      return buries ? Bury(invocation, *request, sentence)
+                    : ChangeMember(invocation, *request, sentence);
     };
   });
   return app;

@@ -110,6 +110,8 @@ void FakeNode::Listen(const std::string& address) {
     std::abort();
   }
   address_ = absl::StrCat("127.0.0.1:", port);
+  const std::lock_guard lock(mutex_);
+  running_ = true;
 }
 
 void FakeNode::SetScript(Script script) {
@@ -135,10 +137,16 @@ void FakeNode::Stop() {
   server_->Wait();
   server_ = nullptr;
   std::unique_lock lock(mutex_);
+  running_ = false;
   while (!streams_.empty()) seen_more_.wait(lock);
 }
 
 void FakeNode::Restart() { Listen(address_); }
+
+bool FakeNode::is_running() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
+}
 
 std::vector<v1::ClientRequest> FakeNode::seen() const {
   const std::lock_guard lock(mutex_);
@@ -343,7 +351,7 @@ grpc::ServerUnaryReactor* FakeNode::NodeStatus(grpc::CallbackServerContext* cont
     if (cluster_->node(i).name() == name_) continue;
     v1::PeerStatus* peer = reply->add_peers();
     peer->set_node(cluster_->node(i).name());
-    peer->set_connected(true);
+    peer->set_connected(cluster_->node(i).is_running());
     peer->set_load("light");
   }
   return Done(context);

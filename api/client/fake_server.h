@@ -66,6 +66,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   // The process dies: connections break, nobody listens. Restart listens on the same port.
   void Stop();
   void Restart();
+  bool is_running() const;
 
   // The clock that it shows with its answers; each frame that has come said one, too.
   static constexpr uint64_t kClockUs = 1'000'000;
@@ -125,6 +126,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   mutable std::mutex mutex_;
   std::condition_variable seen_more_;
   Script script_;
+  bool running_ = false;
   bool holding_ = false;
   bool swallowing_ = false;
   bool swallowing_changes_ = false;
