@@ -8,9 +8,11 @@
 # Builds first where that is needed. --mib: of data that moves besides what the load writes, default
 # 1,024. --rate: requests a second, default 400. The last line is
 # gyre-elastic: moved_mib=<n> mib_per_s=<x> failed_requests=0 lost=0 p99_ratio=<x>
-# where p99_ratio is the 99th percentile of requests while partitions moved, of that before. The
-# exit code is not 0 when a request failed after the SDK's retries, an acknowledged write was lost,
-# the ratio is over 3, or anything else went wrong.
+# where p99_ratio is the 99th percentile of all requests while the cluster grew and shrank, by that
+# of all requests before: of runs of the load of 10 s each, of which one that met both counts as of
+# the former. Both are bounds of buckets that are 1/32 wide. The exit code is not 0 when a request
+# failed after the SDK's retries, an acknowledged write was lost, nothing was asked of the cluster
+# in one of its phases, the ratio is over 3, or anything else went wrong.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -89,11 +89,12 @@ def run(upgrade: Upgrade, load: Load) -> None:
     cluster = upgrade.cluster
     n1, n2, n3 = cluster.nodes[:3]
     load.start()
-    cluster.wait_until(lambda: load.runs, "the first run")
+    load.await_runs(1)
     upgrade.first_level = upgrade.status()["level"]
     if upgrade.first_level >= LEVEL:
         raise AssertionError(f"before anything is upgraded all is of level {LEVEL}")
 
+    load.phase = "mixed"
     print("the first node is upgraded, goes back, and is upgraded again", flush=True)
     for make in (upgrade.make_new, upgrade.make_old, upgrade.make_new):
         upgrade.replace(n1, make)
@@ -107,6 +108,7 @@ def run(upgrade: Upgrade, load: Load) -> None:
     print("the last node is upgraded", flush=True)
     upgrade.replace(n3, upgrade.make_new)
     upgrade.await_level()
+    load.phase = "upgraded"
     print("a node leaves", flush=True)
     upgrade.elastic.gyre("node", "leave", "n4")
     upgrade.settle({"n1", "n2", "n3"}, "3 nodes own what they should")
@@ -132,7 +134,8 @@ def main() -> int:
     upgrade = Upgrade(cluster, Elastic(cluster, options.mib, options.seed), options.old)
     for node in cluster.nodes:
         upgrade.make_old(node)
-    wrong = judged(upgrade.elastic, load, lambda: run(upgrade, load))
+    wrong = judged(upgrade.elastic, load, lambda: run(upgrade, load),
+                   ("before", "mixed", "upgraded"))
     print(f"gyre-upgrade: nodes=3 failed_requests={load.failed} lost={load.lost} "
           f"level={upgrade.level}")
     return int(bool(wrong) or load.failed + load.lost > 0 or upgrade.level != LEVEL)

@@ -10,9 +10,10 @@
 // read back in the end the owners have so long to become equal. Then a line says what the judge
 // found: gyre-judged: acked=<n> lost=<n> resurrected=<n> false_siblings=<n> other=<n> diverged=<n>
 //
-// Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive: requests=<n>
-// failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing was lost and
-// nothing failed that may not, 1 otherwise, 2 for bad usage.
+// Before the last line, gyre-latencies: counts them (test/workload/latency_counts.h), for who adds
+// up runs. Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive:
+// requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing
+// was lost and nothing failed that may not, 1 otherwise, 2 for bad usage.
 
 #include <algorithm>
 #include <cstdio>
@@ -27,6 +28,7 @@
 #include "api/client/client.h"
 #include "test/workload/cart_workload.h"
 #include "test/workload/cluster_driver.h"
+#include "test/workload/latency_counts.h"
 #include "test/workload/mixed_workload.h"
 #include "test/workload/replica_compare.h"
 
@@ -125,6 +127,9 @@ bool Judged(const DriverReport& report, const absl::StatusOr<ReplicaComparison>&
 void PrintSummary(const DriverReport& report) {
   std::vector<uint32_t> latencies_us = report.latencies_us;
   std::sort(latencies_us.begin(), latencies_us.end());
+  LatencyCounts counts;
+  for (uint32_t us : latencies_us) counts.Add(us);
+  std::printf("gyre-latencies: %s\n", counts.ToString().c_str());
   std::printf(
       "gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
       "max_ms=%.1f\n",
