@@ -169,6 +169,7 @@ class Elastic:
         self._random = random.Random(seed)
         self.moved_mib = 0.0
         self.moving_s = 0.0
+        self.moved_within_s = MOVED_WITHIN_S
 
     def gyre(self, *words: str) -> str:
         addresses = ",".join(n.client_address for n in self.cluster.nodes if n.is_running)
@@ -212,8 +213,7 @@ class Elastic:
     def transfers(self) -> dict:
         return json.loads(self.gyre("--json", "transfers"))
 
-    def settle(self, owners: set[str], what: str, within_s: float = MOVED_WITHIN_S,
-               began: float | None = None) -> None:
+    def settle(self, owners: set[str], what: str, began: float | None = None) -> None:
         """Waits until nothing moves and these nodes are the owners."""
         began = time.monotonic() if began is None else began
 
@@ -225,7 +225,7 @@ class Elastic:
                 return False
             owning = {m["node"] for m in now["members"] if m["owned"] > 0}
             return now["copies"] == 0 and owning == owners
-        self.cluster.wait_until(settled, what, within_s)
+        self.cluster.wait_until(settled, what, self.moved_within_s)
         seconds = time.monotonic() - began
         self.moving_s += seconds
         print(f"  {what}: {seconds:.1f} s", flush=True)
@@ -325,6 +325,7 @@ def main() -> int:
     parser.add_argument("--mib", type=int, default=1024)
     parser.add_argument("--rate", type=int, default=400)
     parser.add_argument("--run-s", type=float, default=RUN_S)
+    parser.add_argument("--moved-within-s", type=float, default=MOVED_WITHIN_S)
     parser.add_argument("--any-ratio", action="store_true", help="p99_ratio may be what it is")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -335,6 +336,7 @@ def main() -> int:
                                  "block_cache_mib": 64})
     load = Load(cluster, options.rate, options.seed, options.run_s)
     elastic = Elastic(cluster, options.mib, options.seed)
+    elastic.moved_within_s = options.moved_within_s
     wrong = judged(elastic, load, lambda: run(elastic, load), ("before", *MOVING, "restart"))
     before, during = load.p99_us(moving=False), load.p99_us(moving=True)
     ratio = during / before if before else 0.0

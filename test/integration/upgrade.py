@@ -27,6 +27,7 @@ class Upgrade:
         self.level = 0  # of the cluster, when it was last looked at
         self.first_level = 0  # before anything was upgraded
         self._old = old
+        elastic.moved_within_s = SETTLED_WITHIN_S
 
     def make_old(self, node: Node) -> None:
         if self._old is not None:
@@ -64,7 +65,7 @@ class Upgrade:
         self.cluster.wait_until(raised, "the level is raised")
 
     def settle(self, owners: set[str], what: str) -> None:
-        self.elastic.settle(owners, what, SETTLED_WITHIN_S)
+        self.elastic.settle(owners, what)
 
     def expect_refusal(self, node: Node) -> None:
         """It goes back too late: it does not start, and says why."""
