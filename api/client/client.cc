@@ -314,6 +314,20 @@ absl::Status MayStillTakeEffect(const absl::Status& status) {
       detail);
 }
 
+template <typename Members>
+bool HasMember(const Members& members, const std::string& name) {
+  return std::any_of(members.begin(), members.end(),
+                     [&](const v1::TopologyMember& member) { return member.name() == name; });
+}
+
+// Whether its node may be no member any more once it has been done.
+bool IsFarewell(const v1::ChangeMemberRequest& request) {
+  using Request = v1::ChangeMemberRequest;
+  return !request.plan() &&
+         (request.change() == Request::LEAVE || request.change() == Request::REMOVE ||
+          request.change() == Request::REPLACE);
+}
+
 }  // namespace
 
 absl::StatusOr<v1::Table> Client::CreateTable(const v1::Table& table) {
@@ -370,10 +384,25 @@ absl::StatusOr<v1::GetTopologyReply> Client::Topology() {
 
 absl::StatusOr<v1::ChangeMemberReply> Client::ChangeMember(const v1::ChangeMemberRequest& request) {
   if (Dispatcher::InCallback()) return CallbackMustNotBlock();
-  auto answer = AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
-                          &v1::Gyre::Stub::ChangeMember, request, options_.change_timeout);
-  if (!answer.ok()) return MayStillTakeEffect(answer.status());
-  return std::move(answer->reply);
+  const bool known = HasMember(dispatcher_->routing()->members(), request.node());
+  bool passed_over = false;
+  auto answer =
+      AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
+                &v1::Gyre::Stub::ChangeMember, request, options_.change_timeout, &passed_over);
+  if (answer.ok()) return std::move(answer->reply);
+  // A node that did it and then failed to say so may leave no such member to the next one. One that
+  // nobody knew before is a typing error, and so is a `with` that is none.
+  if (known && passed_over && IsFarewell(request) && absl::IsNotFound(answer.status())) {
+    const absl::StatusOr<v1::GetTopologyReply> now = Topology();
+    const bool replaced = request.change() != v1::ChangeMemberRequest::REPLACE ||
+                          (now.ok() && HasMember(now->members(), request.with()));
+    if (now.ok() && !HasMember(now->members(), request.node()) && replaced) {
+      v1::ChangeMemberReply done;
+      done.set_epoch(now->epoch());
+      return done;
+    }
+  }
+  return MayStillTakeEffect(answer.status());
 }
 
 absl::StatusOr<v1::ListTransfersReply> Client::ListTransfers() {

@@ -572,6 +572,32 @@ TEST(Client, AsksAnotherNodeForAChangeOfMembers) {
   EXPECT_EQ(ReasonOf(client->ChangeMember(request).status()), ErrorDetail::UNKNOWN_NODE);
 }
 
+TEST(Client, ANodeThatIsGoneSinceItWasFirstAskedForIsWhatWasWanted) {
+  using Request = v1::ChangeMemberRequest;
+  for (const Request::Change change : {Request::LEAVE, Request::REMOVE, Request::REPLACE}) {
+    FakeCluster cluster(4);
+    const auto client = Connected(cluster);
+    cluster.node(0).LoseChangeReplies();
+    Request request;
+    request.set_change(change);
+    request.set_node("n3");
+    request.set_with("n2");
+    request.set_plan(true);
+    EXPECT_TRUE(client->ChangeMember(request).ok());
+    request.set_plan(false);
+    const absl::StatusOr<v1::ChangeMemberReply> reply = client->ChangeMember(request);
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_EQ(reply->epoch(), cluster.epoch());
+    EXPECT_EQ(cluster.changes_seen().size(), 4u) << "both were passed on";
+    request.set_node("nobody");
+    EXPECT_EQ(ReasonOf(client->ChangeMember(request).status()), ErrorDetail::UNKNOWN_NODE);
+    if (change != Request::REPLACE) continue;
+    request.set_node("n1");
+    request.set_with("nobody");
+    EXPECT_EQ(ReasonOf(client->ChangeMember(request).status()), ErrorDetail::UNKNOWN_NODE);
+  }
+}
+
 TEST(Client, SaysThatAChangeMayStillTakeEffectWhereOneNodeWasSilentAndTheOthersAreDown) {
   FakeCluster cluster;
   const auto client = Connected(cluster, {.change_timeout = absl::Milliseconds(300)});

@@ -244,6 +244,11 @@ void FakeNode::SwallowChanges() {
   swallowing_changes_ = true;
 }
 
+void FakeNode::LoseChangeReplies() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  losing_change_replies_ = true;
+}
+
 grpc::ServerUnaryReactor* FakeNode::GetTopology(grpc::CallbackServerContext* context,
                                                 const v1::GetTopologyRequest* request,
                                                 v1::GetTopologyReply* reply) {
@@ -320,11 +325,17 @@ grpc::ServerUnaryReactor* FakeNode::ChangeMember(grpc::CallbackServerContext* co
                                                  const v1::ChangeMemberRequest* request,
                                                  v1::ChangeMemberReply* reply) {
   NoteChange(*context);
+  bool loses = false;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (swallowing_changes_) return new Unanswered();
+    loses = losing_change_replies_;
   }
   std::optional<v1::ChangeMemberReply> changed = cluster_->Change(*request);
+  if (loses) {
+    if (changed.has_value() && !request->plan()) cluster_->Forget(request->node());
+    return Done(context, grpc::Status(grpc::StatusCode::UNAVAILABLE, "broken"));
+  }
   if (!changed.has_value()) {
     return Refuse(context, grpc::StatusCode::NOT_FOUND, v1::ErrorDetail::UNKNOWN_NODE);
   }
@@ -470,6 +481,20 @@ std::optional<v1::ChangeMemberReply> FakeCluster::Change(const v1::ChangeMemberR
     return reply;
   }
   return std::nullopt;
+}
+
+void FakeCluster::Forget(const std::string& member) {
+  const std::lock_guard lock(mutex_);
+  auto& members = *topology_.mutable_members();
+  int index = 0;
+  while (members[index].name() != member) ++index;
+  members.DeleteSubrange(index, 1);
+  for (v1::PartitionFamily& family : *topology_.mutable_families()) {
+    for (uint32_t& owner : *family.mutable_owners()) {
+      const auto gone = static_cast<uint32_t>(index);
+      if (owner >= gone) owner = owner == gone ? 0 : owner - 1;
+    }
+  }
 }
 
 v1::ListTransfersReply FakeCluster::Transfers() {

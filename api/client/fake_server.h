@@ -63,6 +63,9 @@ class FakeNode final : public v1::Gyre::CallbackService {
   void SwallowTopologyOnce();
   // Changes of members are never answered.
   void SwallowChanges();
+  // It fails after each change of a member, and before it has said so; who leaves, or is dead, is
+  // no member any more by then.
+  void LoseChangeReplies();
   // The process dies: connections break, nobody listens. Restart listens on the same port.
   void Stop();
   void Restart();
@@ -130,6 +133,7 @@ class FakeNode final : public v1::Gyre::CallbackService {
   bool holding_ = false;
   bool swallowing_ = false;
   bool swallowing_changes_ = false;
+  bool losing_change_replies_ = false;
   std::vector<v1::ClientRequest> seen_;
   std::vector<uint64_t> clocks_seen_;  // one of each frame
   absl::Duration allowed_for_change_;
@@ -170,6 +174,8 @@ class FakeCluster {
   void SetTransfers(std::deque<v1::ListTransfersReply> replies);
   // Nothing: there is no such member. Changes its state, or its zone, unless it is a plan.
   std::optional<v1::ChangeMemberReply> Change(const v1::ChangeMemberRequest& request);
+  // It is no member any more, and its partitions are the first member's.
+  void Forget(const std::string& member);
   v1::ListTransfersReply Transfers();
   std::vector<v1::ChangeMemberRequest> changes_seen() const;
 
