@@ -556,22 +556,36 @@ absl::Status Gyred::OpenClientServer() {
 }
 
 absl::Status Gyred::PublishAddresses() {
-  const Member& mine = config_.self();
-  const std::shared_ptr<const View> view = door_->view();
-  const Member* known = view->FindMember(self_);
-  if (known == nullptr ||
-      (known->client_address == mine.client_address && known->peer_address == mine.peer_address)) {
-    return absl::OkStatus();
-  }
-  auto done = std::make_shared<std::promise<absl::Status>>();
-  seat_->Propose(
-      [self = self_, mine](const Topology& topology) {
-        return SetAddresses(topology, self, mine.client_address, mine.peer_address);
-      },
-      [done](const absl::StatusOr<Topology>& topology) { done->set_value(topology.status()); },
-      Changed::kMembers);
+  const auto is_told = [this] {
+    if (disk_.happened()) return true;  // it proposes nothing more
+    const Member& mine = config_.self();
+    const std::shared_ptr<const View> view = door_->view();
+    const Member* known = view->FindMember(self_);
+    return known == nullptr || (known->client_address == mine.client_address &&
+                                known->peer_address == mine.peer_address);
+  };
+  const auto propose = [this](AddressNotice::Done done) {
+    seat_->Propose(
+        [self = self_, mine = config_.self()](const Topology& topology) {
+          return SetAddresses(topology, self, mine.client_address, mine.peer_address);
+        },
+        [done](const absl::StatusOr<Topology>& topology) { done(topology.status()); },
+        Changed::kMembers);
+  };
+  if (is_told()) return absl::OkStatus();
   // Alone, it is done in a moment; with others, when a majority is there: nobody waits for that.
-  return view->topology().members.size() == 1 ? done->get_future().get() : absl::OkStatus();
+  if (door_->view()->topology().members.size() == 1) {
+    auto done = std::make_shared<std::promise<absl::Status>>();
+    propose([done](const absl::Status& status) { done->set_value(status); });
+    return done->get_future().get();
+  }
+  const auto on_failure = [](const absl::Status& why) {
+    Log(LogLevel::kWarn, "address_not_published",
+        {{"why", std::string(why.message())},
+         {"again_in_ms", static_cast<int64_t>(AddressNotice::kPause.count())}});
+  };
+  notice_.emplace(AddressNotice::Parts{is_told, propose, on_failure});
+  return absl::OkStatus();
 }
 
 std::vector<Member> Gyred::Others(const View& view) const {
@@ -713,6 +727,7 @@ void Gyred::OnDiskFailed(const absl::Status& why) {
 
 absl::Status Gyred::Stop() {
   if (std::exchange(stopped_, true)) return absl::OkStatus();
+  notice_.reset();
   disk_.Watch(nullptr);
   const Time deadline = MonotonicNow() + config_.drain;
   if (door_ != nullptr) door_->StartDraining();

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "ring/random.h"
+#include "server/address_notice.h"
 #include "server/admin.h"
 #include "server/call_seats.h"
 #include "server/client_service.h"
@@ -98,7 +99,8 @@ class Gyred {
   absl::Status OpenServers();
   absl::Status OpenPeerServer();
   absl::Status OpenClientServer();
-  // Members that moved since the last run (another port, another host) tell so.
+  // Members that moved since the last run (another port, another host) tell so, for as long as the
+  // document does not.
   absl::Status PublishAddresses();
   // The others, where the view has them.
   std::vector<Member> Others(const View& view) const;
@@ -149,6 +151,7 @@ class Gyred {
   std::unique_ptr<grpc::Server> client_server_;
   std::unique_ptr<Metrics> metrics_;
   std::unique_ptr<HttpDoor> http_;
+  std::optional<AddressNotice> notice_;
   bool stopped_ = false;
 };
 
