@@ -296,7 +296,8 @@ std::string Told(const ClusterChanges& changes) {
   absl::StrAppend(&out, ToldOfVoters(changes));
   for (const std::string& node : changes.silent) {
     absl::StrAppend(&out, node, " does not serve, and nothing that moves waits for it: bring it ",
-                    "back or, if it is gone for good, `gyre node remove ", node,
+                    "back (one of `members` in the configuration also with an empty directory: it ",
+                    "is filled) or, if it is gone for good, `gyre node remove ", node,
                     "` or `gyre node replace ", node, " WITH`\n");
   }
   for (const std::string& node : changes.to_join) {
