@@ -253,6 +253,28 @@ TEST_F(Members, ToBuryOneThatAnswersTakesForce) {
   EXPECT_TRUE(Settles(0, {"n0", "n1", "n3"}));
 }
 
+TEST_F(Members, AnOwnerThatLostItsDiskIsNoHolderOfWhatItHasYetToBeFilledWith) {
+  const int joined = cluster_.AddJoining();
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(Settles(0, {"n0", "n1", "n2", "n3"}));
+  WriteAll(0, "value");
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  cluster_.config(1).data_dir += "-new";
+  ASSERT_TRUE(cluster_.Start(1).ok());
+  // What it owned with the other one it cannot be filled with.
+  v1::ChangeMemberRequest plan = RequestOf(Change::REMOVE, "n2");
+  plan.set_plan(true);
+  v1::ChangeMemberReply planned;
+  EXPECT_TRUE(LocalCluster::Eventually([&] {
+    return ChangeMember(cluster_.Connect(1).get(), plan, &planned).status.ok() &&
+           planned.dangers_size() == 1;
+  })) << planned.DebugString();
+  ASSERT_EQ(planned.dangers_size(), 1);
+  EXPECT_NE(planned.dangers(0).find("has yet to be filled"), std::string::npos)
+      << planned.dangers(0);
+}
+
 TEST_F(Members, TheMetricsSayWhoIsInWhichStateAndWhatMoves) {
   const auto metric = [&](const std::string& name) {
     const Address& http = cluster_.config(0).http_listen;
