@@ -123,7 +123,8 @@ TEST(Objections, WhoGaveACopyIsAnOwnerAgainWhereTheTakerDies) {
   topology = SwitchMoves(topology, {{{move.partition, move.since}}});
   cluster.Become(topology);
   NodeId other;
-  for (NodeId owner : View::Create(topology, move.from)->Owners(move.partition)) {
+  const auto view = View::Create(topology, move.from);
+  for (NodeId owner : view->Owners(move.partition)) {
     if (owner != move.to) other = owner;
   }
   const absl::StatusOr<Topology> buried = BuryMember(topology, "n4");
