@@ -84,7 +84,8 @@ TEST_F(Expiry, AReadSaysForHowLongAValueLivesOn) {
   ASSERT_TRUE(Put("carts", "k", 3'600'000).ok());
   const v1::GetReply got = Get(1, "carts", "k");
   ASSERT_EQ(got.ttl_left_ms_size(), 1);
-  EXPECT_LE(got.ttl_left_ms(0), 3'600'000u);
+  // It is another node's time, and that may be behind: by less than the margin of expiry, a minute.
+  EXPECT_LE(got.ttl_left_ms(0), 3'660'000u);
   EXPECT_GT(got.ttl_left_ms(0), 3'000'000u);
 }
 
