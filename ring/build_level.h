@@ -5,8 +5,7 @@
 //   2: deltas of documents and questions about them (TopologyNews in replication/message.h),
 //      MovesDue, and the cluster's level in the document.
 //   3: deltas also in the register's messages, and in what a request under an older epoch is
-//   refused
-//      with.
+//      refused with.
 //
 // Nodes say their level as they connect. The document says which level all of them are of
 // (Topology::level): what a level brings is used where the document is of that level, and so never

@@ -210,6 +210,32 @@ TEST(Proposer, RetriesAboveTheRivalAfterABoundedBackOff) {
   EXPECT_EQ(proposer.ballot(), At(8));
 }
 
+// One wrong message, and its next attempt would be one that every acceptor refuses.
+TEST(Proposer, IsNotDrivenUpByABallotThatIsTooFarAbove) {
+  for (const uint64_t round : {UINT64_MAX, kMaxRoundStep + 2}) {
+    Proposer proposer = Make(Append("+a"));
+    auto step = proposer.Start(kStart);
+    const RegisterReply wrong = Refused(RegisterPhase::kPrepare, At(1), At(round, 3));
+    for (const uint64_t voter : {1, 2, 3}) step = proposer.OnReply(NodeId(voter), wrong, kStart);
+    step = proposer.OnTimer(step.wake_up);                          // nobody has said anything
+    if (step.sends.empty()) step = proposer.OnTimer(step.wake_up);  // it has backed off
+    ASSERT_EQ(step.sends.size(), 3u);
+    EXPECT_EQ(step.sends[0].request.ballot, At(2));
+  }
+}
+
+// Who promises a ballot has accepted none that is as great, or it would have refused.
+TEST(Proposer, APromiseThatTellsOfAsGreatABallotIsNone) {
+  Proposer proposer = Make(Append("+a"));
+  EXPECT_EQ(proposer.Start(kStart).sends.size(), 3u);
+  EXPECT_TRUE(proposer.OnReply(NodeId(1), Promise(At(1), At(1), "x"), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(2), Promise(At(1), At(5), "y"), kStart).sends.empty());
+  EXPECT_TRUE(proposer.OnReply(NodeId(3), Promise(At(1)), kStart).sends.empty()) << "one of three";
+  const auto step = proposer.OnReply(NodeId(1), Promise(At(1), At(0, 9), "v"), kStart);
+  ASSERT_EQ(step.sends.size(), 3u);
+  EXPECT_EQ(step.sends[0].request.value, "v+a");
+}
+
 TEST(Proposer, BackOffsOfRivalsDiffer) {
   std::vector<Time> wake_ups;
   for (uint64_t seed = 1; seed <= 2; ++seed) {
