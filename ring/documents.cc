@@ -46,13 +46,17 @@ absl::StatusOr<DocumentPtr> Documents::Read(std::string_view encoded) {
 std::shared_ptr<const std::string> Documents::Delta(const DocumentPtr& base,
                                                     const DocumentPtr& next) {
   const uint64_t from = base == nullptr ? 0 : base->check;
-  const auto made = std::find_if(deltas_.begin(), deltas_.end(), [&](const MadeDelta& one) {
-    return one.base == from && one.next == next->check;
-  });
-  if (made != deltas_.end()) return made->delta;
+  if (auto known = FindDelta(from, next->check)) return known;
   auto delta = std::make_shared<const std::string>(EncodeDelta(base.get(), *next));
   RememberDelta(from, next->check, delta);
   return delta;
+}
+
+std::shared_ptr<const std::string> Documents::FindDelta(uint64_t base, uint64_t next) const {
+  const auto made = std::find_if(deltas_.begin(), deltas_.end(), [&](const MadeDelta& one) {
+    return one.base == base && one.next == next;
+  });
+  return made == deltas_.end() ? nullptr : made->delta;
 }
 
 void Documents::RememberDelta(uint64_t base, uint64_t next,
@@ -75,7 +79,9 @@ absl::StatusOr<DocumentPtr> Documents::Apply(const DocumentPtr& base, std::strin
   applied_.push_back({from, check, *document});
   if (applied_.size() > most_) applied_.pop_front();
   // Who heard of it tells others.
-  RememberDelta(from, (*document)->check, std::make_shared<const std::string>(delta));
+  if (FindDelta(from, (*document)->check) == nullptr) {
+    RememberDelta(from, (*document)->check, std::make_shared<const std::string>(delta));
+  }
   return document;
 }
 

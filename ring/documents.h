@@ -53,7 +53,8 @@ class Documents {
 
   DocumentPtr Find(std::string_view encoded, uint64_t check) const;
   DocumentPtr Remember(Topology topology, std::string encoded, uint64_t check);
-  // By their checks, 0 for no base.
+  // By their checks, 0 for no base. Null: not remembered.
+  std::shared_ptr<const std::string> FindDelta(uint64_t base, uint64_t next) const;
   void RememberDelta(uint64_t base, uint64_t next, std::shared_ptr<const std::string> delta);
 
   const size_t most_;
