@@ -80,33 +80,42 @@ TEST(ShardMoves, WhatIsBeingCopiedIsNotAskedAboutWithEachView) {
   EXPECT_EQ(taker.Ask().find("ClockAsk>b"), std::string::npos);
 }
 
-// The dot log may tell all that there is, and then no copy is taken.
+// A giver, where the dot log tells all that there is, so that no copy is taken: it has told its
+// taker some of it, and rests after that as long as after a part of a copy.
+class RestingGiver {
+ public:
+  RestingGiver() : bench_(Slow()), taker_(bench_.Outsider()) {
+    bench_.Write(1, "key", "x", 1).CommitAll();
+    bench_.BeginMove("a", taker_).CommitAll();
+    EXPECT_EQ(bench_.Hear(taker_, ClockAsk{}, 5).Take(), "scan");
+    EXPECT_EQ(bench_.EndScan().Take(), "ClockAnswer>" + taker_);
+    EXPECT_EQ(bench_.Hear(taker_, ClockAsk{}, 6).Take(), "") << "it rests";
+  }
+
+  Bench& bench() { return bench_; }
+  const std::string& taker() const { return taker_; }
+
+ private:
+  static Bench::Setup Slow() {
+    Bench::Setup setup = Four(/*owned=*/true);
+    setup.options.copies.first = setup.options.copies.least = 380;
+    return setup;
+  }
+
+  Bench bench_;
+  std::string taker_;
+};
+
 TEST(ShardMoves, WhatTheLogTellsWhoFillsAPartitionIsGivenAtThePaceOfCopies) {
-  Bench::Setup setup = Four(/*owned=*/true);
-  setup.options.copies.first = setup.options.copies.least = 380;
-  Bench bench(setup);
-  bench.Write(1, "key", "x", 1).CommitAll();
-  const std::string taker = bench.Outsider();
-  bench.BeginMove("a", taker).CommitAll();
-  ASSERT_EQ(bench.Hear(taker, ClockAsk{}, 5).Take(), "scan");
-  ASSERT_EQ(bench.EndScan().Take(), "ClockAnswer>" + taker);
-  EXPECT_EQ(bench.Hear(taker, ClockAsk{}, 6).Take(), "") << "it rests";
-  EXPECT_EQ(bench.Wake(50).Take().find("scan"), std::string::npos);
-  EXPECT_NE(bench.Wake(100).Take().find("scan"), std::string::npos);
+  RestingGiver giver;
+  EXPECT_EQ(giver.bench().Wake(50).Take().find("scan"), std::string::npos);
+  EXPECT_NE(giver.bench().Wake(100).Take().find("scan"), std::string::npos);
 }
 
 TEST(ShardMoves, WhoWaitsForThePaceIsToldWhereTheDiskFails) {
-  Bench::Setup setup = Four(/*owned=*/true);
-  setup.options.copies.first = setup.options.copies.least = 380;
-  Bench bench(setup);
-  bench.Write(1, "key", "x", 1).CommitAll();
-  const std::string taker = bench.Outsider();
-  bench.BeginMove("a", taker).CommitAll();
-  bench.Hear(taker, ClockAsk{}, 5).Take();
-  bench.EndScan().Take();
-  ASSERT_EQ(bench.Hear(taker, ClockAsk{}, 6).Take(), "");
-  bench.shard().OnDiskFailed(bench.now());
-  EXPECT_EQ(bench.Take(), "Failed>" + taker);
+  RestingGiver giver;
+  giver.bench().shard().OnDiskFailed(giver.bench().now());
+  EXPECT_EQ(giver.bench().Take(), "Failed>" + giver.taker());
 }
 
 TEST(ShardMoves, WhoHadNoRoomIsNotAskedAgainAtOnceForANewView) {
