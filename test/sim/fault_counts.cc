@@ -44,6 +44,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "topology_missed",
     "older_build",
     "outgrown",
+    "member_joins",
     "members_change",
     "member_leaves",
     "member_buried",

@@ -64,6 +64,7 @@ enum class FaultKind : uint8_t {
   kTopologyMissed,     // it changes while some node is down
   kOlderBuild,         // a node is started again as one of a lower level
   kOutgrown,           // while the cluster passes that level, or has: the node ends
+  kMemberJoins,        // a node that is new is let in, and starts
   kMembersChange,      // a node gives all that it owns to the others, or takes its share again
   kMemberLeaves,       // a node is to give all that it has to the others, and end
   kMemberBuried,       // a node is declared dead, and never comes back

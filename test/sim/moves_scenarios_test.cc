@@ -395,8 +395,10 @@ TEST(MoveStory, AVoterThatLostItsDiskMakesNoMajorityWithOneThatWasAway) {
 // Both are made, in some order, or one of them is refused with a reason; never a mix.
 TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
   using Deed = std::function<absl::StatusOr<Topology>(const Topology&)>;
+  constexpr int kNew = 5;  // that is no member yet
   const std::vector<std::pair<std::string, Deed>> deeds = {
-      {"join", [](const Topology& t) { return ActivateMember(t, "node-4"); }},
+      {"join", nullptr},  // of a process that is new: see below
+      {"own", [](const Topology& t) { return ActivateMember(t, "node-4"); }},
       {"leave", [](const Topology& t) { return LeaveMember(t, "node-3"); }},
       {"leave another", [](const Topology& t) { return LeaveMember(t, "node-2"); }},
       {"retire", [](const Topology& t) { return RetireMember(t, "node-2"); }},
@@ -420,7 +422,7 @@ TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
   for (size_t a = 0; a < deeds.size(); ++a) {
     for (size_t b = a; b < deeds.size(); ++b) {
       const std::string both = deeds[a].first + " and " + deeds[b].first;
-      MovingCluster moving(7);
+      MovingCluster moving(7, 3, 6, 1, kBuildLevel, /*strangers=*/1);
       TableSpec spare;
       spare.name = "spare";
       moving.AddTable(spare);
@@ -429,8 +431,12 @@ TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
       const auto note = [&](const absl::StatusOr<Topology>& made) {
         ends.push_back(made.status());
       };
-      moving.cluster().Propose(0, deeds[a].second, note);
-      moving.cluster().Propose(1, deeds[b].second, note);
+      const auto propose = [&](int through, const Deed& deed) {
+        if (deed != nullptr) return moving.cluster().Propose(through, deed, note);
+        moving.cluster().Join(kNew, through, MemberState::kActive, note);
+      };
+      propose(0, deeds[a].second);
+      propose(1, deeds[b].second);
       moving.Serve(Duration::Seconds(3));
       ASSERT_EQ(ends.size(), 2u) << both;
       for (const absl::Status& end : ends) {
@@ -440,6 +446,8 @@ TEST(MoveStory, TwoChangesAtOnceAreMadeOneAfterTheOther) {
       EXPECT_TRUE(ends[0].ok() || ends[1].ok()) << both;
       ASSERT_TRUE(moving.Rest()) << both;
       ASSERT_EQ(moving.Judge(), "") << both;
+      const bool joins = deeds[a].second == nullptr;
+      EXPECT_EQ(moving.cluster().StateOf(kNew).has_value(), joins) << both;
     }
   }
 }

@@ -29,8 +29,8 @@ namespace gyre {
 class MovingCluster {
  public:
   explicit MovingCluster(uint64_t seed, int replicas = 3, int nodes = 5, int waiting = 1,
-                         BuildLevel level = kBuildLevel)
-      : cluster_(SomeThatWait(seed, nodes, waiting, level)) {
+                         BuildLevel level = kBuildLevel, int strangers = 0)
+      : cluster_(SomeThatWait(seed, nodes, waiting, level, strangers)) {
     TableSpec table;
     table.name = "ledger";
     table.replicas = replicas;
@@ -96,11 +96,13 @@ class MovingCluster {
  private:
   static constexpr int kKeys = 24;
 
-  static SimOptions SomeThatWait(uint64_t seed, int nodes, int waiting, BuildLevel level) {
+  static SimOptions SomeThatWait(uint64_t seed, int nodes, int waiting, BuildLevel level,
+                                 int strangers) {
     SimOptions options;
     options.seed = seed;
     options.nodes = nodes;
     options.waiting = waiting;
+    options.strangers = strangers;
     options.level = level;
     options.network.loss_per_mille = options.network.slow_per_mille = 0;
     options.client_network.loss_per_mille = options.client_network.slow_per_mille = 0;

@@ -173,6 +173,28 @@ void Nemesis::DamageRecord(int node) {
   cluster_->GarbleRecord(more ? node : damaged[random_.Below(damaged.size())], &random_);
 }
 
+void Nemesis::PlanJoin() {
+  const int64_t story_us = options_.story.micros();
+  const Duration starts = Duration::Micros(random_.Between(story_us / 20, story_us * 9 / 10));
+  const MemberState as = random_.Chance(1, 2) ? MemberState::kActive : MemberState::kWaiting;
+  cluster_->scheduler().After(starts, [this, as] { Join(cluster_->size() - 1, as); });
+}
+
+// Until it is let in, through any that is there: after the story, too, for it may be a member
+// without knowing. A change whose proposer ends may have been made or not.
+void Nemesis::Join(int node, MemberState as) {
+  if (!cluster_->is_stranger(node) || cluster_->is_gone(node)) return;
+  std::vector<int> up;
+  for (int other = 0; other < cluster_->size(); ++other) {
+    if (cluster_->reachable(other)) up.push_back(other);
+  }
+  if (!up.empty()) {
+    const int through = up[random_.Below(up.size())];
+    cluster_->Join(node, through, as, [](const absl::StatusOr<Topology>&) {});
+  }
+  cluster_->scheduler().After(Duration::Seconds(3), [this, node, as] { Join(node, as); });
+}
+
 void Nemesis::PlanLongAway() {
   const int64_t story_us = options_.story.micros();
   const auto node = static_cast<int>(random_.Below(cluster_->size()));
@@ -247,7 +269,8 @@ bool Nemesis::MayGo(int node) const {
   int gone = 0;
   for (int other = 0; other < cluster_->size(); ++other) {
     const std::optional<MemberState> its = cluster_->StateOf(other);
-    const bool goes = !its.has_value() || its == MemberState::kDead || its == MemberState::kLeaving;
+    const bool goes =
+        cluster_->is_gone(other) || its == MemberState::kDead || its == MemberState::kLeaving;
     if (goes && other != node) ++gone;
   }
   return gone < kMostGone;

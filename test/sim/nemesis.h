@@ -36,6 +36,7 @@ struct NemesisOptions {
   // only once all owners have what there was when the first was, as with disks. Nodes that wait
   // take the place of some.
   bool departures = false;
+  bool joins = false;                      // the last node is new, and joins in the midst of it
   bool long_away = false;                  // one node is, for half of the story
   Duration story = Duration::Seconds(60);  // within which disks are lost
 };
@@ -49,6 +50,7 @@ class Nemesis {
     Next();
     if (options_.disk_losses > 0) PlanDiskLoss();
     if (options_.long_away) PlanLongAway();
+    if (options_.joins) PlanJoin();
   }
   // Breaks nothing any more and mends everything.
   void StopAndHeal();
@@ -87,6 +89,8 @@ class Nemesis {
   // Whether it may go for good, by what the cluster has left.
   bool MayGo(int node) const;
 
+  void PlanJoin();
+  void Join(int node, MemberState as);
   void PlanLongAway();
   void PlanDiskLoss();
   void LoseDisk(int node, bool wipe);

@@ -70,7 +70,10 @@ void SetUp(SimCluster* cluster, const std::vector<std::unique_ptr<Workload>>& wo
   int through = 0;
   for (const std::unique_ptr<Workload>& workload : workloads) {
     for (const TableSpec& wanted : workload->SetUp()) {
-      absl::StatusOr<TableSpec> table = cluster->CreateTable(through++ % cluster->size(), wanted);
+      absl::StatusOr<TableSpec> table = cluster->CreateTable(through, wanted);
+      do {
+        through = (through + 1) % cluster->size();
+      } while (cluster->is_stranger(through));
       if (!table.ok()) {
         return cluster->Violate("table " + wanted.name + ": " +
                                 std::string(table.status().message()));
@@ -106,6 +109,9 @@ bool OutgrowsLogs(uint64_t seed) { return seed % 5 == 4; }
 // place of some.
 bool GoForGood(uint64_t seed) { return seed / 10 % 2 == 0; }
 
+// Whether a process that is new joins, where members change at all.
+bool ANewOneJoins(uint64_t seed) { return seed / 20 % 2 == 0; }
+
 // Bounds that stories reach now and then, and no others.
 void DrawBounds(uint64_t seed, SimOptions* sim) {
   sim->max_exchanges = 60;
@@ -138,6 +144,7 @@ NemesisOptions DrawFaults(const ScenarioOptions& options, int nodes) {
   // One that is declared dead takes a copy along, too.
   faults.departures = faults.members && !options.damage && GoForGood(seed);
   faults.damage = faults.damage && !faults.departures;
+  faults.joins = faults.members && ANewOneJoins(seed);
   faults.levels = HasLevels(options);
   faults.long_away = OutgrowsLogs(seed);
   faults.story = options.length;
@@ -174,6 +181,7 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     sim.nodes += 2;
     sim.waiting = 2;
   }
+  if (options.faults && faults.joins) sim.nodes += sim.strangers = 1;
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }

@@ -16,6 +16,7 @@ namespace gyre {
 namespace {
 
 constexpr uint64_t kWallOriginMs = 1'790'000'000'000;
+constexpr uint64_t kKeyOfStrangers = 7;  // Member::key; those of the beginning have none
 
 }  // namespace
 
@@ -25,14 +26,10 @@ SimCluster::SimCluster(SimOptions options)
       network_(options.network, &scheduler_, Random(random_.Next())),
       client_network_(options.client_network, &scheduler_, Random(random_.Next())) {
   std::vector<Member> members;
-  for (int i = 0; i < options_.nodes; ++i) {
-    Member member;
-    member.name = "node-" + std::to_string(i);
-    member.zone = "zone-" + std::to_string(i % options_.zones);
-    member.client_address = member.name + ":1";
-    member.peer_address = member.name + ":2";
-    if (i >= options_.nodes - options_.waiting) member.state = MemberState::kWaiting;
-    members.push_back(std::move(member));
+  const int first_members = options_.nodes - options_.strangers;
+  for (int i = 0; i < first_members; ++i) {
+    members.push_back(MemberOf(i));
+    if (i >= first_members - options_.waiting) members.back().state = MemberState::kWaiting;
   }
   absl::StatusOr<Topology> initial = InitialTopology("sim", options_.slices, members);
   GYRE_CHECK(initial.ok(), "the simulated configuration is sound");
@@ -42,7 +39,9 @@ SimCluster::SimCluster(SimOptions options)
   nodes_.reserve(options_.nodes);
   for (int i = 0; i < options_.nodes; ++i) nodes_.emplace_back(options_.admission);
   for (int i = 0; i < options_.nodes; ++i) {
-    nodes_[i].id = NodeIdFromName(initial_.cluster, "node-" + std::to_string(i));
+    const Member member = MemberOf(i);
+    nodes_[i].id = NodeIdFromName(initial_.cluster, member.name, member.key);
+    nodes_[i].stranger = i >= first_members;
     index_[nodes_[i].id] = i;
   }
   for (int i = 0; i < options_.nodes; ++i) {
@@ -52,9 +51,20 @@ SimCluster::SimCluster(SimOptions options)
     if (options_.needs_disk_one_in > 0) {
       node.engine->AnswerNeedsDisk(options_.needs_disk_one_in, random_.Next());
     }
+    if (node.stranger) continue;
     Open(i);
     TellReachability(i, true);
   }
+}
+
+Member SimCluster::MemberOf(int index) const {
+  Member member;
+  member.name = "node-" + std::to_string(index);
+  member.zone = "zone-" + std::to_string(index % options_.zones);
+  member.client_address = member.name + ":1";
+  member.peer_address = member.name + ":2";
+  if (index >= options_.nodes - options_.strangers) member.key = kKeyOfStrangers;
+  return member;
 }
 
 void SimCluster::Open(int index) {
@@ -87,7 +97,7 @@ void SimCluster::Open(int index) {
   options.shard.scrub.expiry_slack = Duration::Seconds(1'000'000);
   options.record_cache_bytes = options_.cached_bytes * options_.shards;
   absl::StatusOr<std::unique_ptr<Node>> opened =
-      Node::Open(options, node.engine.get(), initial_, node.id,
+      Node::Open(options, node.engine.get(), node.joined.value_or(initial_), node.id,
                  std::exchange(node.stopped_clean, false), Random(random_.Next()));
   if (absl::IsFailedPrecondition(opened.status()) && node.level < kBuildLevel) {
     return Upgrade(index);
@@ -402,6 +412,8 @@ void SimCluster::NoteGone(int index, const View& view) {
   fewest_members_ = std::min(fewest_members_, view.topology().members.size());
   for (SimNode& node : nodes_) {
     const Member* const member = view.FindMember(node.id);
+    const bool is_earlier = node.joined.has_value() && view.epoch() < node.joined->epoch;
+    if (member == nullptr && (node.stranger || is_earlier)) continue;  // it is yet to come
     if (member == nullptr || member->state == MemberState::kDead) node.gone = true;
   }
   if (view.FindMember(nodes_[index].id) != nullptr) return;

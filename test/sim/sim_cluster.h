@@ -40,7 +40,8 @@ struct SimOptions {
   uint32_t slices = 8;  // Q
   // Of the cluster, and as which all nodes start at first (NodeOptions::level).
   BuildLevel level = kBuildLevel;
-  int waiting = 0;  // of the nodes, the last: members that own nothing until they are activated
+  int strangers = 0;  // of the nodes, the last: no members, and not started, until they join
+  int waiting = 0;    // of the others, the last: members that own nothing until they are activated
   NetworkOptions network;
   // Between clients and nodes. What is slow here outlasts a client's patience: by the time a
   // request arrives its client has been served elsewhere.
@@ -123,6 +124,13 @@ class SimCluster {
   void ReadDamaged(int node);
   // The topology changes: a table is made or dropped, through the node, when it can be.
   void ChangeTopology(int node, const std::string& table, bool make);
+  // A node is let in through another one, as a process that is new and has that one for its seed,
+  // to own its share or to wait; and starts, unless it has meanwhile. `done`: as of Propose.
+  // REQUIRES: it was a stranger at first; `through` is up.
+  void Join(int node, int through, MemberState as,
+            std::function<void(const absl::StatusOr<Topology>&)> done);
+  // Whether it has not been let in yet, as far as it knows.
+  bool is_stranger(int node) const { return nodes_[node].stranger; }
   // A node gives away all that it owns and waits, or is to own its share again: when that can be.
   void ChangeShare(int node, bool owns);
   // A node is to give away all that it has and end, when that can be.
@@ -260,6 +268,8 @@ class SimCluster {
     Time started;
     bool left = false;                   // it has found that out, and speaks to nobody any more
     bool gone = false;                   // for good: it is dead by some document, or no member
+    bool stranger = false;               // it has not been let in yet
+    std::optional<Topology> joined;      // the document that it was let in with
     std::unique_ptr<MemoryEngine> kept;  // a copy of the store at an earlier time
     std::optional<std::pair<ItemKey, std::string>> kept_record;
     bool replaced = false;                        // this is not the first store of the node
@@ -294,6 +304,9 @@ class SimCluster {
     uint64_t fetches = 0;
   };
 
+  Member MemberOf(int node) const;
+  // Whether it takes no part, be it that it has not been let in yet, or never will again.
+  static bool IsOutside(const SimNode& node) { return node.stranger || node.gone; }
   void Open(int node);
   // Its build is of a lower level than the cluster, and its process ends, or does not start: an
   // operator starts it as a newer one.

@@ -95,8 +95,8 @@ void SimCluster::PutBack(int index) {
 // durable.
 void SimCluster::TellAgain(SimNode* node) {
   if (!node->told_life.has_value()) return;
-  const absl::StatusOr<Control::Durable> durable =
-      Control::Load(*node->engine->Copy()->TakeSnapshot(), initial_, node->standing);
+  const absl::StatusOr<Control::Durable> durable = Control::Load(
+      *node->engine->Copy()->TakeSnapshot(), node->joined.value_or(initial_), node->standing);
   GYRE_CHECK(durable.ok(), "memory can be read");
   if (durable->acceptor.life != *node->told_life) node->lost_state = true;
 }
@@ -159,7 +159,7 @@ void SimCluster::End(int index) {
 }
 
 void SimCluster::Restart(int index, std::optional<BuildLevel> level) {
-  if (up(index) || is_gone(index)) return;
+  if (up(index) || IsOutside(nodes_[index])) return;
   SimNode& node = nodes_[index];
   if (level.has_value() && *level < node.level) Count(FaultKind::kOlderBuild);
   node.level = level.value_or(node.level);
@@ -473,7 +473,7 @@ void SimCluster::NoteHeld(std::optional<int> except) {
   std::set<std::pair<PartitionId, Dot>> hinted;
   std::vector<std::unique_ptr<Snapshot>> snapshots;
   for (const SimNode& node : nodes_) {
-    if (node.gone || (except.has_value() && node.id == nodes_[*except].id)) continue;
+    if (IsOutside(node) || (except.has_value() && node.id == nodes_[*except].id)) continue;
     snapshots.push_back(node.engine->TakeSnapshot());
     const absl::Status scanned = snapshots.back()->Scan(
         Family::kHints, "", "", [&](std::string_view key, std::string_view value) {
@@ -544,6 +544,25 @@ void SimCluster::ChangeTopology(int index, const std::string& table, bool make) 
                                     [](const SimNode& each) { return each.node == nullptr; });
     if (changed.ok() && missed) Count(FaultKind::kTopologyMissed);
   });
+}
+
+void SimCluster::Join(int index, int through, MemberState as,
+                      std::function<void(const absl::StatusOr<Topology>&)> done) {
+  Member member = MemberOf(index);
+  GYRE_CHECK(member.key != 0, "it is no member from the beginning");
+  member.state = as;
+  Trace("JOIN " + member.name + " through " + NodeName(nodes_[through].id));
+  Propose(
+      through, [member](const Topology& current) { return AddMember(current, member); },
+      [this, index, done](const absl::StatusOr<Topology>& made) {
+        SimNode& node = nodes_[index];
+        if (made.ok() && std::exchange(node.stranger, false)) {
+          Count(FaultKind::kMemberJoins);
+          node.joined = *made;
+          Restart(index, kBuildLevel);
+        }
+        done(made);
+      });
 }
 
 void SimCluster::ChangeShare(int index, bool owns) {

@@ -128,7 +128,7 @@ void SimCluster::JudgePlaced() {
 
 void SimCluster::JudgeHandedOver() {
   for (const SimNode& node : nodes_) {
-    if (node.gone) continue;
+    if (IsOutside(node)) continue;
     const uint64_t hints = node.engine->EstimateKeys(Family::kHints);
     if (hints == 0) continue;
     std::string of;
@@ -148,7 +148,7 @@ void SimCluster::JudgeHandedOver() {
 
 void SimCluster::JudgeSwept() {
   for (const SimNode& node : nodes_) {
-    if (!node.gone) JudgeSwept(node);
+    if (!IsOutside(node)) JudgeSwept(node);
   }
 }
 
@@ -199,9 +199,9 @@ void SimCluster::JudgeSwept(const SimNode& node) {
 
 void SimCluster::JudgeLiveness() {
   for (SimNode& node : nodes_) {
-    if (node.gone) continue;
+    if (IsOutside(node)) continue;
     for (const SimNode& other : nodes_) {
-      if (other.id == node.id || other.gone) continue;
+      if (other.id == node.id || IsOutside(other)) continue;
       const Liveness liveness = node.node->membership().LivenessOf(other.id);
       if (liveness == Liveness::kAlive) continue;
       Violate(NodeName(node.id) + " takes " + NodeName(other.id) + " for " +
