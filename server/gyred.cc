@@ -326,7 +326,8 @@ absl::Status Gyred::OpenNode() {
   if (!node.ok()) return node.status();
   node_ = *std::move(node);
   const std::shared_ptr<const View> view = node_->control().view();
-  standing_ = std::make_unique<StandingVote>(identity_.standing, view->topology().members.size());
+  standing_ = std::make_unique<StandingVote>(identity_.standing, view->topology().members.size(),
+                                             [this](Standing standing) { OnStanding(standing); });
   pool_ = std::make_unique<StorePool>(engine_.get(), kReadThreads);
   std::vector<Member> peers = Others(*view);
   for (Member& peer : peers) {
@@ -373,22 +374,17 @@ absl::Status Gyred::OpenNode() {
 PeerLink::Events Gyred::LinkEvents() {
   PeerLink::Events events;
   events.on_peer = [this](NodeId node, bool reachable) {
-    if (reachable) OnStanding(standing_->OnGreeted(node));
+    if (reachable) standing_->OnGreeted(node);
     for (const auto& lane : lanes_) lane->OnPeer(node, reachable);
   };
   events.on_level = [this](NodeId node, BuildLevel level) { lanes_.front()->OnLevel(node, level); };
-  events.on_forgetful = [this] { OnForgetful(); };
+  events.on_forgetful = [this] { standing_->OnForgetful(); };
   events.on_clock = [this](NodeId node, uint64_t wall_ms) {
     lanes_.front()->OnClock(node, wall_ms);
   };
   events.on_refused = [this](const std::string& why) { owner_.on_fatal(why); };
   events.hello = [this] { return Hello(); };
   return events;
-}
-
-void Gyred::OnForgetful() {
-  OnStanding(standing_->OnForgetful());
-  for (const auto& lane : lanes_) lane->OnForgetful();
 }
 
 bool Gyred::OnLaterDocument(NodeId from, const Topology& document) {
@@ -422,10 +418,13 @@ bool Gyred::OnLaterDocument(NodeId from, const Topology& document) {
       return false;
     case LaterDocument::kLost:
       say("this node's data directory was lost: it is to be filled");
-      OnForgetful();
+      standing_->OnForgetful();
       break;
     case LaterDocument::kNews:
-      say("all members that this node knew of were exchanged while it was away");
+      Log(LogLevel::kInfo, "later_document",
+          {{"from", from.value()},
+           {"epoch", document.epoch.value()},
+           {"why", "who called is a member since this node was away"}});
       break;
   }
   PeerMessage news{0, document.epoch, PartitionId(), TopologyNews{EncodeTopology(document)}};
@@ -435,12 +434,12 @@ bool Gyred::OnLaterDocument(NodeId from, const Topology& document) {
   return true;
 }
 
-void Gyred::OnStanding(std::optional<Standing> standing) {
-  if (!standing.has_value()) return;
+void Gyred::OnStanding(Standing standing) {
   // Should it not be durable when the process ends, the peers say it again.
-  pool_->Commit(StandingBatch(*standing), WalSync::kYes, [](const absl::Status&) {});
-  if (*standing != Standing::kProven) return;
-  for (const auto& lane : lanes_) lane->OnProven();
+  pool_->Commit(StandingBatch(standing), WalSync::kYes, [](const absl::Status&) {});
+  for (const auto& lane : lanes_) {
+    standing == Standing::kProven ? lane->OnProven() : lane->OnForgetful();
+  }
 }
 
 absl::Status Gyred::OpenServers() {
@@ -484,7 +483,7 @@ absl::Status Gyred::OpenServers() {
   if (knows_nobody && identity_.standing != Standing::kProven) {
     outside_->AwaitTaken(config_.alone_patience);
   }
-  OnStanding(standing_->OnStart());
+  standing_->OnStart();
   // Clients come the moment they can, and a node that cannot reach its peers yet fails them.
   links_->WaitUntilSettled(kPeersPatience);
   for (const auto& lane : lanes_) lane->OnHeardPeers();

@@ -87,12 +87,11 @@ class Gyred {
   peer::JoinRequest RequestToJoin(uint64_t key) const;
   absl::Status OpenNode();
   PeerLink::Events LinkEvents();
-  // The data directory holds less than it did, or than the one before it.
-  void OnForgetful();
   // A document from outside (server/outside_word.h). Whether it is this node's from now on.
   bool OnLaterDocument(NodeId from, const Topology& document);
-  // The data directory's standing is another from now on.
-  void OnStanding(std::optional<Standing> standing);
+  // The data directory's standing is another from now on. That it is kReplaced, and so holds less
+  // than it did or than the one before it, may be said again. One call at a time.
+  void OnStanding(Standing standing);
   // Whether the next process may take it that this data is the newest there was. REQUIRES: the
   // lanes have stopped.
   bool KnowsItsLives() const;

@@ -9,15 +9,19 @@
 // writes in, and answers no reads of a partition before it has compared it with all its other
 // owners.
 //
+// What is decided is told in its order, one after the other: a directory that is proven by one
+// thread and known for lost by another at the same time is lost in the end, wherever that is told.
+//
 // Thread-safe.
 
 #ifndef GYRE_SERVER_STANDING_VOTE_H_
 #define GYRE_SERVER_STANDING_VOTE_H_
 
 #include <cstddef>
+#include <functional>
 #include <mutex>
-#include <optional>
 #include <set>
+#include <utility>
 
 #include "ring/ids.h"
 #include "storage/identity.h"
@@ -26,27 +30,30 @@ namespace gyre {
 
 class StandingVote {
  public:
-  // `members`: of the cluster, this node included; at least 1.
-  StandingVote(Standing standing, size_t members) : peers_(members - 1), standing_(standing) {}
+  // The standing is that from now on: to be made durable. Called on the thread that brought it
+  // about, which is to call nothing here.
+  using Tell = std::function<void(Standing)>;
 
-  // Each of these returns the standing where it is another from now on: to be made durable.
+  // `members`: of the cluster, this node included; at least 1.
+  StandingVote(Standing standing, size_t members, Tell tell)
+      : tell_(std::move(tell)), peers_(members - 1), standing_(standing) {}
 
   // At the start: who has no peers needs none.
-  std::optional<Standing> OnStart() {
+  void OnStart() {
     std::lock_guard<std::mutex> lock(mutex_);
-    return Decide();
+    Decide();
   }
   // `peer` let this node in, and knew of no other directory.
-  std::optional<Standing> OnGreeted(NodeId peer) {
+  void OnGreeted(NodeId peer) {
     std::lock_guard<std::mutex> lock(mutex_);
     greeted_.insert(peer);
-    return Decide();
+    Decide();
   }
-  // A peer has met another directory, or this one in a later state.
-  std::optional<Standing> OnForgetful() {
+  // A peer has met another directory, or this one in a later state. Told as often as it is said.
+  void OnForgetful() {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (standing_ == Standing::kReplaced) return std::nullopt;
-    return standing_ = Standing::kReplaced;
+    standing_ = Standing::kReplaced;
+    tell_(standing_);
   }
 
   Standing standing() const {
@@ -55,11 +62,13 @@ class StandingVote {
   }
 
  private:
-  std::optional<Standing> Decide() {
-    if (standing_ != Standing::kUnproven || greeted_.size() < peers_) return std::nullopt;
-    return standing_ = Standing::kProven;
+  void Decide() {
+    if (standing_ != Standing::kUnproven || greeted_.size() < peers_) return;
+    standing_ = Standing::kProven;
+    tell_(standing_);
   }
 
+  const Tell tell_;
   mutable std::mutex mutex_;
   const size_t peers_;
   Standing standing_;
