@@ -17,10 +17,12 @@ AddressNotice::~AddressNotice() {
 }
 
 void AddressNotice::Run() {
-  while (!parts_.is_told()) {
-    const std::optional<absl::Status> outcome = Propose();
-    if (!outcome.has_value()) return;
-    if (!outcome->ok()) parts_.on_failure(*outcome);
+  for (;;) {
+    if (!parts_.is_told()) {
+      const std::optional<absl::Status> outcome = Propose();
+      if (!outcome.has_value()) return;
+      if (!outcome->ok()) parts_.on_failure(*outcome);
+    }
     // After a success as well: what is decided may take a moment until it is in force here.
     std::unique_lock lock(answers_->mutex);
     const bool stops =

@@ -1,11 +1,12 @@
 // AddressNotice: tells the cluster where this node is, where the document does not say so, and goes
 // on until it does: with a pause after each attempt that failed, since a majority of the voters may
-// be away for as long as it takes, and nobody else would tell.
+// be away for as long as it takes, and nobody else would tell. It looks again after each pause, for
+// the document that the node begins with may say so and the one that it is told of not.
 //
 //   AddressNotice notice({.is_told = ..., .propose = ..., .on_failure = ...}, pause);
 //
-// It has a thread, which ends with it, or when the document says so. Thread rule: made and ended by
-// one thread; what it is given is called on its own, one after the other.
+// It has a thread, which ends with it. Thread rule: made and ended by one thread; what it is given
+// is called on its own, one after the other.
 
 #ifndef GYRE_SERVER_ADDRESS_NOTICE_H_
 #define GYRE_SERVER_ADDRESS_NOTICE_H_
@@ -32,8 +33,8 @@ class AddressNotice {
     std::function<void(Done done)> propose;
     std::function<void(const absl::Status&)> on_failure;
   };
-  // Default 2 s. Longer, and who lost this node looks for it in the wrong place for longer;
-  // shorter, and voters that are busy are asked again and again.
+  // After each look. Default 2 s. Longer, and who lost this node looks for it in the wrong place
+  // for longer; shorter, and voters that are busy are asked again and again.
   static constexpr std::chrono::milliseconds kPause{2000};
 
   explicit AddressNotice(Parts parts, std::chrono::milliseconds pause = kPause);

@@ -7,6 +7,7 @@
 #include <future>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace gyre {
@@ -18,13 +19,14 @@ constexpr std::chrono::seconds kLong{60};
 TEST(AddressNotice, GoesOnUntilTheDocumentSaysIt) {
   int proposed = 0;  // of the notice's thread until `told` is set
   std::atomic<bool> in_document = false;
+  bool seen = false;  // of the notice's thread
   std::vector<std::string> failures;
   std::promise<void> told;
   {
     AddressNotice notice(
         {.is_told =
              [&] {
-               if (in_document) told.set_value();
+               if (in_document && !std::exchange(seen, true)) told.set_value();
                return in_document.load();
              },
          .propose =
@@ -39,6 +41,21 @@ TEST(AddressNotice, GoesOnUntilTheDocumentSaysIt) {
   }
   EXPECT_EQ(proposed, 4);
   EXPECT_EQ(failures, std::vector<std::string>(3, "no majority"));
+}
+
+// The one of the start is of the node's own configuration where its directory was lost.
+TEST(AddressNotice, LooksAgainForTheDocumentMayBeAnother) {
+  std::atomic<int> looks = 0;
+  std::promise<void> proposed;
+  AddressNotice notice({.is_told = [&] { return ++looks != 3; },
+                        .propose =
+                            [&](const AddressNotice::Done& done) {
+                              proposed.set_value();
+                              done(absl::OkStatus());
+                            },
+                        .on_failure = [](const absl::Status&) {}},
+                       kNoPause);
+  EXPECT_EQ(proposed.get_future().wait_for(kLong), std::future_status::ready);
 }
 
 TEST(AddressNotice, AsksNothingOfADocumentThatHasIt) {

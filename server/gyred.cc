@@ -571,12 +571,11 @@ absl::Status Gyred::PublishAddresses() {
         [done](const absl::StatusOr<Topology>& topology) { done(topology.status()); },
         Changed::kMembers);
   };
-  if (is_told()) return absl::OkStatus();
   // Alone, it is done in a moment; with others, when a majority is there: nobody waits for that.
-  if (door_->view()->topology().members.size() == 1) {
+  if (door_->view()->topology().members.size() == 1 && !is_told()) {
     auto done = std::make_shared<std::promise<absl::Status>>();
     propose([done](const absl::Status& status) { done->set_value(status); });
-    return done->get_future().get();
+    if (absl::Status status = done->get_future().get(); !status.ok()) return status;
   }
   const auto on_failure = [](const absl::Status& why) {
     Log(LogLevel::kWarn, "address_not_published",

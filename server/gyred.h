@@ -98,8 +98,8 @@ class Gyred {
   absl::Status OpenServers();
   absl::Status OpenPeerServer();
   absl::Status OpenClientServer();
-  // Members that moved since the last run (another port, another host) tell so, for as long as the
-  // document does not.
+  // Members that moved since the last run (another port, another host) tell so, whenever the
+  // document says otherwise: that of the start may be behind.
   absl::Status PublishAddresses();
   // The others, where the view has them.
   std::vector<Member> Others(const View& view) const;
