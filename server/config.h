@@ -88,9 +88,10 @@ struct Config {
   BuildLevel first_level = kFirstLevel;
   // Nor this. So long a node waits before it takes clients, whose directory is empty, and whose
   // list has no other: those of a cluster that it has forgotten call it meanwhile, as nobody else
-  // can say that there is one. By default as long as their next attempt takes at most
-  // (PeerLinkOptions). Shorter, and a client may make a table first, of a second cluster; longer,
-  // and a new node serves later, once.
+  // can say that there is one. By default as long as their next attempt takes (PeerLinkOptions),
+  // but for those that were turned away from this address by another node within the last half a
+  // minute, or that reach nobody there. Shorter, and a client may make a table first, of a second
+  // cluster; longer, and a new node serves later, once.
   Duration alone_patience = Duration::Seconds(3);
   // Nor these. Nodes that differ in them judge each other unevenly.
   MembershipOptions membership;

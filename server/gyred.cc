@@ -36,7 +36,7 @@ constexpr int kMaxPeerStreamsPerConnection = 4;
 // clients come.
 constexpr Duration kPeersPatience = Duration::Seconds(5);
 // For the answer of a node that may have a newer document; a start waits for it.
-constexpr Duration kWordPatience = Duration::Seconds(2);
+constexpr Duration kWordPatience = Duration::Seconds(1);
 constexpr Duration kCloseStreams = Duration::Millis(300);
 
 uint64_t MachineRandom() {
@@ -191,14 +191,14 @@ absl::Status Gyred::OpenAsListed(const std::optional<Topology>& stored) {
 }
 
 // Of all, the newest: one of them may be as forgetful as this node. Where none answers, there may
-// be no cluster yet.
+// be no cluster yet; where one does that will not have this node, there is one.
 absl::Status Gyred::AskBeforeTheFirst() {
   std::optional<Topology> newest;
   for (const std::string& seed : config_.seeds) {
     absl::StatusOr<Topology> said = AskSeeds(
         {.seeds = {seed}, .patience = kWordPatience, .give_up = owner_.give_up, .rounds = 1},
         RequestToJoin(0));
-    if (absl::IsCancelled(said.status())) return said.status();
+    if (!said.ok() && !absl::IsUnavailable(said.status())) return said.status();
     if (!said.ok()) {
       Log(LogLevel::kInfo, "seed_has_no_document",
           {{"seed", seed}, {"why", std::string(said.status().message())}});

@@ -697,6 +697,41 @@ TEST_F(GrownFromOne, WhoLostItsDiskAndHasSeedsAsksThemFirst) {
   ExpectItIsBack();
 }
 
+TEST_F(GrownFromOne, WhoIsTooOldForItsSeedsMakesNoClusterOfItsOwn) {
+  LoseTheDisk();
+  cluster_.config(0).level = kFirstLevel;
+  cluster_.config(0).seeds = {cluster_.config(1).self().peer_address};
+  const absl::Status refused = cluster_.Start(0);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_NE(refused.message().find("is of level 1"), std::string::npos) << refused;
+  cluster_.config(0).level = kBuildLevel;
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  ExpectItIsBack();
+}
+
+// Nobody else knows where it is now: the document of its configuration says so, and the cluster's
+// does not.
+TEST_F(GrownFromOne, WhoLostItsDiskAndComesBackElsewhereTellsWhereItIs) {
+  LoseTheDisk();
+  const std::string before = cluster_.config(0).self().client_address;
+  const HeldPort held;
+  for (Member& member : cluster_.config(0).members) {
+    if (member.name == "n0") member.client_address = held.address().ToString();
+  }
+  cluster_.config(0).alone_patience = Duration::Seconds(60);
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  const auto address = [&] {
+    const v1::ListTransfersReply known = Transfers(cluster_.Connect(1).get());
+    std::string found;
+    for (const v1::TopologyMember& member : known.members()) {
+      if (member.name() == "n0") found = member.client_address();
+    }
+    return found;
+  };
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return address() == held.address().ToString(); }))
+      << address() << ", before " << before;
+}
+
 TEST_F(GrownFromOne, WhoWasRemovedMakesNoClusterOfItsListAgain) {
   const int more = cluster_.AddJoining();
   ASSERT_TRUE(cluster_.Start(more).ok());

@@ -11,6 +11,14 @@
 namespace gyre {
 namespace {
 
+// Whether another member is left of those that the earlier one had.
+bool KnowsAny(const Topology& earlier, const Topology& later, NodeId self) {
+  return std::any_of(later.members.begin(), later.members.end(), [&](const Member& member) {
+    return member.id != self && member.state != MemberState::kDead &&
+           FindMember(earlier, member.id) != nullptr;
+  });
+}
+
 // Members leave a document by being removed from it, and tables by being dropped.
 bool Follows(const Topology& earlier, const Topology& later) {
   if (later.next_table_id < earlier.next_table_id) return false;
@@ -39,10 +47,11 @@ LaterDocument JudgeLater(const Topology& mine, const Topology& theirs, NodeId se
     return LaterDocument::kRemoved;
   }
   if (FindMember(theirs, self) == nullptr) return LaterDocument::kForeign;
-  const bool alone = mine.members.size() == 1;
-  if (alone && mine.epoch > Epoch(1)) return LaterDocument::kSecond;
+  if (mine.members.size() == 1 && mine.epoch > Epoch(1)) return LaterDocument::kSecond;
   if (!Follows(mine, theirs)) return LaterDocument::kForeign;
-  return alone || standing == Standing::kUnproven ? LaterDocument::kLost : LaterDocument::kNews;
+  // Whether the directory was put back to what it had once is known to those that it met last.
+  const bool may_be_lost = standing == Standing::kUnproven || !KnowsAny(mine, theirs, self);
+  return may_be_lost ? LaterDocument::kLost : LaterDocument::kNews;
 }
 
 OutsideWord::OutsideWord(Ask ask, Take take, Duration pause)
@@ -86,7 +95,9 @@ void OutsideWord::Run() {
     lock.unlock();
     const absl::StatusOr<Topology> document = ask_(stranger.address, gives_up);
     if (!document.ok()) {
-      Log(LogLevel::kInfo, "stranger_has_no_document",
+      const bool is_refused =
+          !absl::IsUnavailable(document.status()) && !absl::IsCancelled(document.status());
+      Log(is_refused ? LogLevel::kError : LogLevel::kInfo, "stranger_has_no_document",
           {{"address", stranger.address}, {"why", std::string(document.status().message())}});
     }
     const bool taken = document.ok() && take_(stranger.node, *document);

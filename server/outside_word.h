@@ -33,7 +33,9 @@ enum class LaterDocument : uint8_t {
   kForeign,  // the node's does not lead to it: of another cluster that has the name
   kRemoved,  // the node was removed
   kNews,     // the node has been away, and has lost nothing that is known here
-  kLost,     // and its directory has lost what it had: it is to be filled
+  // Its directory has lost what it had, or none of those is left that could say so: it is to be
+  // filled.
+  kLost,
   // The node lost its directory, did not know, and has changed its own document since, as the only
   // one that votes there. What it acknowledged is in a cluster of its own.
   kSecond,
@@ -46,7 +48,8 @@ LaterDocument JudgeLater(const Topology& mine, const Topology& theirs, NodeId se
 
 class OutsideWord {
  public:
-  // The document of who is at that address. It is to return soon once `gives_up` says so.
+  // The document of who is at that address. It is to look at `gives_up` before it asks: Stop waits
+  // for it.
   using Ask = std::function<absl::StatusOr<Topology>(const std::string& address,
                                                      const std::function<bool()>& gives_up)>;
   // Whether the document, which `from` has, is this node's from now on.

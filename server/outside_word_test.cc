@@ -62,12 +62,19 @@ TEST(OutsideWord, WhoIsAloneAndHasChangedItsDocumentIsASecondCluster) {
   EXPECT_EQ(Judge(WithTable(Listed({"n1"}), "carts"), theirs), LaterDocument::kSecond);
 }
 
-TEST(OutsideWord, WhoHasOthersInItsListIsFilledOnlyWhereItsDirectoryIsNotProven) {
-  const Topology mine = Listed({"n1", "n2"});
-  const Topology theirs = Without(WithNode(mine, "n3"), "n2");
-  EXPECT_EQ(Judge(mine, theirs, Standing::kUnproven), LaterDocument::kLost);
-  EXPECT_EQ(Judge(mine, theirs, Standing::kProven), LaterDocument::kNews);
-  EXPECT_EQ(Judge(WithTable(mine, "carts"), WithTable(theirs, "carts")), LaterDocument::kNews);
+TEST(OutsideWord, WhoseDirectoryIsProvenIsFilledOnlyWhereNobodyIsLeftThatCouldTellOfAnother) {
+  const Topology mine = Listed({"n1", "n2", "n3"});
+  const Topology one_left = Without(WithNode(mine, "n4"), "n2");
+  EXPECT_EQ(Judge(mine, one_left, Standing::kUnproven), LaterDocument::kLost);
+  EXPECT_EQ(Judge(mine, one_left, Standing::kProven), LaterDocument::kNews);
+  EXPECT_EQ(Judge(WithTable(mine, "carts"), WithTable(one_left, "carts")), LaterDocument::kNews);
+  const Topology none_left = Without(one_left, "n3");
+  EXPECT_EQ(Judge(mine, none_left, Standing::kProven), LaterDocument::kLost);
+  Topology dead = NextOf(one_left);
+  for (Member& member : dead.members) {
+    if (member.name == "n3") member.state = MemberState::kDead;
+  }
+  EXPECT_EQ(Judge(mine, dead, Standing::kProven), LaterDocument::kLost);
 }
 
 TEST(OutsideWord, ADocumentThatDoesNotFollowIsOfAnotherCluster) {

@@ -19,7 +19,15 @@ namespace {
 
 constexpr int kFramesInProcess = 4;
 // Many may call at a wrong door, and each again and again.
-constexpr Duration kTellOfStraysAgain = Duration::Seconds(30);
+constexpr Duration kTellOfThemAgain = Duration::Seconds(30);
+
+// Whether it is to be told, and from now on not for a while.
+bool IsToBeTold(std::optional<Time>* told_at) {
+  const Time now = MonotonicNow();
+  if (told_at->has_value() && now - **told_at < kTellOfThemAgain) return false;
+  *told_at = now;
+  return true;
+}
 
 }  // namespace
 
@@ -249,10 +257,7 @@ grpc::Status PeerService::Admit(const peer::Hello& hello, Incoming* stream, peer
   if (!is_member && hello.epoch() > mine.epoch()) {
     // It may be this node that does not know. Who calls is not to end for that.
     if (questions_.on_stranger) questions_.on_stranger(hello);
-    return refuse(
-        grpc::StatusCode::UNAVAILABLE,
-        absl::StrCat("node \"", hello.node_name(), "\" is no member by document ", mine.epoch(),
-                     ", which node \"", mine.node_name(), "\" has; it has ", hello.epoch()));
+    return AskToComeAgain(hello, mine);
   }
   if (!is_member) {
     return refuse(grpc::StatusCode::PERMISSION_DENIED,
@@ -313,9 +318,7 @@ grpc::Status PeerService::TurnAway(const peer::Hello& hello, const peer::Hello& 
   const std::string why =
       absl::StrCat("this is node \"", mine.node_name(), "\", and not the one that was called");
   std::lock_guard<std::mutex> lock(mutex_);
-  const Time now = MonotonicNow();
-  if (!told_of_strays_at_.has_value() || now - *told_of_strays_at_ >= kTellOfStraysAgain) {
-    told_of_strays_at_ = now;
+  if (IsToBeTold(&told_of_strays_at_)) {
     Log(LogLevel::kError, "peer_astray",
         {{"peer", hello.node_name()},
          {"wanted", hello.wanted()},
@@ -324,6 +327,19 @@ grpc::Status PeerService::TurnAway(const peer::Hello& hello, const peer::Hello& 
           "configuration of who called"}});
   }
   return {grpc::StatusCode::NOT_FOUND, why};
+}
+
+grpc::Status PeerService::AskToComeAgain(const peer::Hello& hello, const peer::Hello& mine) {
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  const std::string why =
+      absl::StrCat("node \"", hello.node_name(), "\" is no member by document ", mine.epoch(),
+                   ", which node \"", mine.node_name(), "\" has; it has ", hello.epoch());
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (IsToBeTold(&told_of_strangers_at_)) {
+    Log(LogLevel::kInfo, "stranger_with_newer_document",
+        {{"peer", hello.node_name()}, {"address", hello.peer_address()}, {"why", why}});
+  }
+  return {grpc::StatusCode::UNAVAILABLE, why};
 }
 
 bool PeerService::IsForgetful(const peer::Hello& hello) {

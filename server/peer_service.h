@@ -110,6 +110,8 @@ class PeerService {
   grpc::Status Admit(const peer::Hello& hello, Incoming* stream, peer::Hello* answer);
   // Who wanted to reach another node. Said in the log once in a while.
   grpc::Status TurnAway(const peer::Hello& hello, const peer::Hello& mine);
+  // By this node's document it is no member, and it has a newer one.
+  grpc::Status AskToComeAgain(const peer::Hello& hello, const peer::Hello& mine);
   // REQUIRES: mutex_ held
   bool IsForgetful(const peer::Hello& hello);
   // The node of a stream that was let in knows that it was.
@@ -131,6 +133,7 @@ class PeerService {
   PeerRuns met_;
   std::string left_;  // why; "" while it listens
   std::optional<Time> told_of_strays_at_;
+  std::optional<Time> told_of_strangers_at_;
 
   std::atomic<uint64_t> frames_{0};
   std::atomic<uint64_t> messages_{0};
