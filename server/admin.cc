@@ -259,33 +259,27 @@ std::set<NodeId> Admin::Away() const {
   return away;
 }
 
-// What is given to this node is not of what it owns.
-Whereabouts Admin::Known(const View& view) const {
-  const std::vector<Move>& moves = view.topology().moves;
-  const auto given =
-      static_cast<uint64_t>(std::count_if(moves.begin(), moves.end(), [&](const Move& move) {
-        return move.to == view.self() && move.step == MoveStep::kFilling;
-      }));
-  uint64_t filling = 0;
-  for (const Lane* lane : parts_.lanes) filling += lane->figures().repair.filling;
+Whereabouts Admin::Known(NodeId self) const {
   Whereabouts known;
   known.away = Away();
-  if (filling > given) known.filling.insert(view.self());
+  for (const Lane* lane : parts_.lanes) {
+    if (lane->figures().repair.refilling > 0) known.filling.insert(self);
+  }
   return known;
 }
 
 absl::Status Admin::RefuseUnsafe(const Topology& now, const Topology& next) const {
   std::shared_ptr<const View> view = parts_.door->view();
   if (view->epoch() != now.epoch) view = View::Create(now, view->self());
-  const Objections objections = ObjectionsTo(*view, next, Known(*view));
+  const Objections objections = ObjectionsTo(*view, next, Known(view->self()));
   if (objections.dangers.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "it is not safe, and nothing was changed: ", absl::StrJoin(objections.dangers, "; "),
-      ". With `force` it is done all the same, and cannot be taken back"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("it is not safe: ", absl::StrJoin(objections.dangers, "; "),
+                   ". With `force` it is done all the same, and cannot be taken back"));
 }
 
 void Admin::Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const {
-  Objections objections = ObjectionsTo(now, next, Known(now));
+  Objections objections = ObjectionsTo(now, next, Known(now.self()));
   for (std::string& danger : objections.dangers) reply->add_dangers(std::move(danger));
   for (std::string& warning : objections.warnings) reply->add_warnings(std::move(warning));
 }
@@ -342,6 +336,7 @@ void Admin::NodeStatus(Done<v1::NodeStatusReply> done) {
     reply.set_damaged_records(reply.damaged_records() + figures.damaged);
     reply.set_missing_dots(reply.missing_dots() + repair.missing_dots);
     reply.set_partitions_to_fill(reply.partitions_to_fill() + repair.filling);
+    reply.set_partitions_to_refill(reply.partitions_to_refill() + repair.refilling);
     reply.set_copied_items(reply.copied_items() + repair.copied_items);
   }
   AddStaleness(parts_.lanes, *view, reply.mutable_staleness());

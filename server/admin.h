@@ -72,7 +72,7 @@ class Admin {
                 Done<v1::ChangeMemberReply> done);
   // Members that this node has no stream with.
   std::set<NodeId> Away() const;
-  Whereabouts Known(const View& view) const;
+  Whereabouts Known(NodeId self) const;
   // Says what speaks against it.
   void Object(const View& now, const Topology& next, v1::ChangeMemberReply* reply) const;
   // FAILED_PRECONDITION where data may be lost by it.

@@ -684,6 +684,10 @@ void Repair::SumMissing() {
 const Repair::Figures& Repair::figures() {
   if (std::exchange(missing_changed_, false)) SumMissing();
   figures_.filling = fillings_.size();
+  figures_.refilling = std::count_if(fillings_.begin(), fillings_.end(), [&](const auto& entry) {
+    const Move* const move = view_->FindMove(entry.first);
+    return move == nullptr || move->to != view_->self();
+  });
   figures_.copies = copies_.size();
   return figures_;
 }

@@ -103,7 +103,8 @@ class Repair {
     // and in all; the latter with those that the owner's log no longer tells.
     std::vector<std::pair<TableId, uint64_t>> missing_by_table;
     uint64_t missing_dots = 0;
-    uint64_t filling = 0;      // partitions whose data were lost here, and are not whole again
+    uint64_t filling = 0;      // partitions that are not whole here: given to this node, or lost
+    uint64_t refilling = 0;    // of those: what this node owned already, and lost
     uint64_t copies = 0;       // under way
     uint64_t exchanges = 0;    // since start, and so are all below
     uint64_t items = 0;        // taken in

@@ -67,6 +67,13 @@ class Taker {
   Bench bench_;
 };
 
+// By that who is declared dead elsewhere is told from who has the only copies.
+TEST(ShardMoves, WhatANodeIsGivenIsNothingThatItLost) {
+  Taker taker;
+  EXPECT_EQ(taker.bench().shard().figures().repair.filling, 1u);
+  EXPECT_EQ(taker.bench().shard().figures().repair.refilling, 0u);
+}
+
 TEST(ShardMoves, WhatIsBeingCopiedIsNotAskedAboutWithEachView) {
   Taker taker;
   ASSERT_EQ(taker.Ask(), "ClockAsk>b");

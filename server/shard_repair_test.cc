@@ -636,6 +636,7 @@ TEST(Shard, WhoLostWhatItHadAnswersNoReadsUntilItHasComparedWithEveryOtherOwner)
   bench.shard().OnForgetful(bench.now());
   bench.CommitAll();
   EXPECT_EQ(bench.shard().figures().repair.filling, bench.Partitions());
+  EXPECT_EQ(bench.shard().figures().repair.refilling, bench.Partitions());
   EXPECT_EQ(bench.Hear("b", Fetch{bench.Item("key")}, 5).Take(), "Failed>b");
   EXPECT_EQ(bench.sent<Failed>(0).code, Outcome::Code::kFilling);
   EXPECT_EQ(bench.Hear("b", Lookup{bench.Item("key"), {1, 2}}, 6).Take(), "Failed>b");

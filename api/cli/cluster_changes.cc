@@ -102,6 +102,13 @@ class Waits {
       Add(transfer.to(), absl::StrCat("is to be given partitions by ", transfer.from(),
                                       ", and cannot reach it: mend the network"));
     }
+    // Nothing is begun to who is away for the node that begins moves, whichever that is.
+    for (const MemberStatus& other : members_) {
+      const bool begins = transfer.waiting() > 0 && !IsSilent(to) && !IsSilent(&other);
+      if (!begins || !other.is_wanted() || !IsCutFrom(other, transfer.to())) continue;
+      Add(transfer.to(), absl::StrCat("is to be given partitions, and ", other.member.name(),
+                                      " cannot reach it: mend the network"));
+    }
     // What is filled without that one is asked of all others.
     if (!from->is_wanted()) {
       LookAtAllBut(transfer.from(),
@@ -203,14 +210,8 @@ ClusterChanges ChangesOf(const std::vector<MemberStatus>& members,
   for (const MemberStatus& member : members) {
     if (!member.status.ok()) continue;
     const std::string& name = member.member.name();
-    const uint64_t to_fill = member.status->partitions_to_fill();
-    // What it is being given counts among these.
-    uint64_t given = 0;
-    for (const v1::Transfer& transfer : transfers.transfers()) {
-      if (transfer.to() == name) given += transfer.filling();
-    }
-    if (to_fill <= given) continue;
-    changes.refilling[name] = to_fill - given;
+    if (member.status->partitions_to_refill() == 0) continue;
+    changes.refilling[name] = member.status->partitions_to_refill();
     waits.LookAtAllBut(name, absl::StrCat("may own what ", name, " fills"));
   }
   changes.waits = waits.Take();

@@ -66,7 +66,12 @@ class Cluster {
     members_[node].status->set_disk_bytes(bytes);
     return *this;
   }
-  Cluster& ToFill(size_t node, uint64_t partitions) {
+  Cluster& ToRefill(size_t node, uint64_t partitions) {
+    members_[node].status->set_partitions_to_fill(partitions);
+    members_[node].status->set_partitions_to_refill(partitions);
+    return *this;
+  }
+  Cluster& IsGiven(size_t node, uint64_t partitions) {
     members_[node].status->set_partitions_to_fill(partitions);
     return *this;
   }
@@ -171,9 +176,9 @@ TEST(ClusterChanges, WaitForAllThatAreLeftWhereTheFormerOwnerIsDead) {
 
 TEST(ClusterChanges, SayWhoFillsWhatItLost) {
   Cluster cluster({"n0", "n1", "n2", "n3"});
-  cluster.Moves("n1", "n3", 5, 2, 0).ToFill(3, 2);
-  EXPECT_TRUE(cluster.Changes().refilling.empty()) << "it is given these";
-  cluster.ToFill(2, 48);
+  cluster.Moves("n1", "n3", 5, 2, 0).IsGiven(3, 2);
+  EXPECT_TRUE(cluster.Changes().refilling.empty()) << "these are no loss";
+  cluster.ToRefill(2, 48);
   EXPECT_TRUE(Says(cluster.Changes(), "filling: n2 fills 48 partitions from the other owners"));
   EXPECT_TRUE(Says(cluster.Changes(), "it goes on by itself"));
   EXPECT_TRUE(Says(cluster.Silence(0).Changes(), "may own what n2 fills and does not answer"));
@@ -184,6 +189,16 @@ TEST(ClusterChanges, WaitForTheNetworkBetweenTwo) {
   cluster.Moves("n1", "n2", 0, 1, 0).Cut(2, "n0");
   EXPECT_EQ(cluster.WaitsFor(), "");
   EXPECT_TRUE(Says(cluster.Cut(2, "n1").Changes(), "by n1, and cannot reach it: mend the network"));
+}
+
+// Any of them may be the one that begins the moves.
+TEST(ClusterChanges, WaitForTheNetworkBetweenWhoIsGivenPartitionsAndAThird) {
+  Cluster cluster({"n0", "n1", "n2"});
+  cluster.Moves("n1", "n2", 1, 0, 0);
+  EXPECT_EQ(cluster.WaitsFor(), "");
+  cluster.Cut(0, "n2");
+  EXPECT_TRUE(Says(cluster.Changes(), "is to be given partitions, and n0 cannot reach it"));
+  EXPECT_EQ(cluster.Silence(0).WaitsFor(), "") << "it begins none";
 }
 
 TEST(ClusterChanges, WaitForOneThatLeavesAndIsDown) {
@@ -283,9 +298,9 @@ TEST(LastWords, SayWhoStillReachesIt) {
 
 TEST(LastWords, SayThatAnOwnerHasYetToBeFilled) {
   Cluster cluster({"n1", "n2", "n3"});
-  cluster.Silence(1).Cut(0, "n2").Cut(2, "n2").ToFill(0, 64);
+  cluster.Silence(1).Cut(0, "n2").Cut(2, "n2").ToRefill(0, 64);
   EXPECT_TRUE(Says(cluster.LastWordsOf("n2").dangers, "'n1' has yet to be filled with 64"));
-  cluster.Moves("n3", "n1", 0, 64, 0);
+  cluster.ToRefill(0, 0).Moves("n3", "n1", 0, 64, 0).IsGiven(0, 64);
   EXPECT_TRUE(cluster.LastWordsOf("n2").dangers.empty()) << "it is given these, and owns none yet";
 }
 
