@@ -315,9 +315,11 @@ absl::Status MayStillTakeEffect(const absl::Status& status) {
 }
 
 template <typename Members>
-bool HasMember(const Members& members, const std::string& name) {
-  return std::any_of(members.begin(), members.end(),
-                     [&](const v1::TopologyMember& member) { return member.name() == name; });
+const v1::TopologyMember* FindMember(const Members& members, const std::string& name) {
+  const auto it =
+      std::find_if(members.begin(), members.end(),
+                   [&](const v1::TopologyMember& member) { return member.name() == name; });
+  return it == members.end() ? nullptr : &*it;
 }
 
 // Whether its node may be no member any more once it has been done.
@@ -326,6 +328,16 @@ bool IsFarewell(const v1::ChangeMemberRequest& request) {
   return !request.plan() &&
          (request.change() == Request::LEAVE || request.change() == Request::REMOVE ||
           request.change() == Request::REPLACE);
+}
+
+// Whether that is what the members are after a farewell. The node may be gone by another change:
+// what takes a place owns its share.
+bool IsDone(const v1::ChangeMemberRequest& farewell,
+            const google::protobuf::RepeatedPtrField<v1::TopologyMember>& members) {
+  if (FindMember(members, farewell.node()) != nullptr) return false;
+  if (farewell.change() != v1::ChangeMemberRequest::REPLACE) return true;
+  const v1::TopologyMember* const heir = FindMember(members, farewell.with());
+  return heir != nullptr && heir->state() == v1::MEMBER_STATE_ACTIVE;
 }
 
 }  // namespace
@@ -384,19 +396,17 @@ absl::StatusOr<v1::GetTopologyReply> Client::Topology() {
 
 absl::StatusOr<v1::ChangeMemberReply> Client::ChangeMember(const v1::ChangeMemberRequest& request) {
   if (Dispatcher::InCallback()) return CallbackMustNotBlock();
-  const bool known = HasMember(dispatcher_->routing()->members(), request.node());
+  const bool known = FindMember(dispatcher_->routing()->members(), request.node()) != nullptr;
   bool passed_over = false;
   auto answer =
       AskInTurn(dispatcher_->channels(), dispatcher_->feed().Addresses(),
                 &v1::Gyre::Stub::ChangeMember, request, options_.change_timeout, &passed_over);
   if (answer.ok()) return std::move(answer->reply);
   // A node that did it and then failed to say so may leave no such member to the next one. One that
-  // nobody knew before is a typing error, and so is a `with` that is none.
+  // nobody knew before is a typing error.
   if (known && passed_over && IsFarewell(request) && absl::IsNotFound(answer.status())) {
     const absl::StatusOr<v1::GetTopologyReply> now = Topology();
-    const bool replaced = request.change() != v1::ChangeMemberRequest::REPLACE ||
-                          (now.ok() && HasMember(now->members(), request.with()));
-    if (now.ok() && !HasMember(now->members(), request.node()) && replaced) {
+    if (now.ok() && IsDone(request, now->members())) {
       v1::ChangeMemberReply done;
       done.set_epoch(now->epoch());
       return done;

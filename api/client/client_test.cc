@@ -598,6 +598,21 @@ TEST(Client, ANodeThatIsGoneSinceItWasFirstAskedForIsWhatWasWanted) {
   }
 }
 
+// It may have been removed by another operator.
+TEST(Client, ANodeThatIsGoneIsReplacedOnlyByOneThatOwnsItsShare) {
+  FakeCluster cluster(4);
+  const auto client = Connected(cluster);
+  v1::ChangeMemberRequest request;
+  request.set_change(v1::ChangeMemberRequest::RETIRE);
+  request.set_node("n2");
+  ASSERT_TRUE(client->ChangeMember(request).ok());
+  cluster.node(0).LoseChangeReplies();
+  request.set_change(v1::ChangeMemberRequest::REPLACE);
+  request.set_node("n3");
+  request.set_with("n2");
+  EXPECT_EQ(ReasonOf(client->ChangeMember(request).status()), ErrorDetail::UNKNOWN_NODE);
+}
+
 TEST(Client, SaysThatAChangeMayStillTakeEffectWhereOneNodeWasSilentAndTheOthersAreDown) {
   FakeCluster cluster;
   const auto client = Connected(cluster, {.change_timeout = absl::Milliseconds(300)});
