@@ -144,18 +144,23 @@ Exit Bury(const Invocation& invocation, const v1::ChangeMemberRequest& request,
           const std::string& done) {
   const auto client = invocation.Connect();
   if (!client.ok()) return invocation.Fail(client.status());
-  const absl::StatusOr<LastWords> words = AskForLastWords(**client, request.node());
-  if (!words.ok()) return invocation.Fail(words.status());
-  if (!words->dangers.empty() && !request.plan() && !request.force()) {
+  LastWords words;
+  // Who overrules them does not wait for them.
+  if (request.plan() || !request.force()) {
+    absl::StatusOr<LastWords> asked = AskForLastWords(**client, request.node());
+    if (!asked.ok()) return invocation.Fail(asked.status());
+    words = *std::move(asked);
+  }
+  if (!words.dangers.empty() && !request.plan()) {
     return invocation.Fail(absl::FailedPreconditionError(absl::StrCat(
-        "it is not safe, and nothing was changed: ", absl::StrJoin(words->dangers, "; "),
+        "it is not safe, and nothing was changed: ", absl::StrJoin(words.dangers, "; "),
         ". With --force it is done all the same, and cannot be taken back; --plan says more")));
   }
   absl::StatusOr<v1::ChangeMemberReply> reply = (*client)->ChangeMember(request);
   if (!reply.ok()) return invocation.Fail(reply.status());
   FillIn(**client, &*reply);
-  for (const std::string& danger : words->dangers) reply->add_dangers(danger);
-  return TellChange(invocation, request, *reply, done, words->unheard);
+  for (const std::string& danger : words.dangers) reply->add_dangers(danger);
+  return TellChange(invocation, request, *reply, done, words.unheard);
 }
 
 // What is under way to a node (`join`), or away from it, is taken back. It says which: said again,
