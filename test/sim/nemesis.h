@@ -36,7 +36,9 @@ struct NemesisOptions {
   // only once all owners have what there was when the first was, as with disks. Nodes that wait
   // take the place of some.
   bool departures = false;
-  bool joins = false;                      // the last node is new, and joins in the midst of it
+  // The last node is new, and joins in the midst of it. Not where disks are lost: with its
+  // directory it would lose its identity, and never come back.
+  bool joins = false;
   bool long_away = false;                  // one node is, for half of the story
   Duration story = Duration::Seconds(60);  // within which disks are lost
 };

@@ -181,7 +181,10 @@ ScenarioResult RunScenario(const ScenarioOptions& options) {
     sim.nodes += 2;
     sim.waiting = 2;
   }
-  if (options.faults && faults.joins) sim.nodes += sim.strangers = 1;
+  if (options.faults && faults.joins) {
+    sim.nodes += 1;
+    sim.strangers = 1;
+  }
   if (!options.faults) {
     sim.client_network.slow_per_mille = sim.client_network.loss_per_mille = 0;
   }
