@@ -43,8 +43,9 @@ struct CopyPaceOptions {
   size_t requests = 200;
   Duration usual_interval = Duration::Seconds(5);
   // The bound: times the percentile without copies, and what is quick enough in any case. Defaults
-  // 2 and 5 ms.
-  double most_times = 2;
+  // 1.5 and 5 ms. What clients see is more by what they wait for beside: of three times the
+  // percentile, as test/elastic.sh asks for, 2 takes all.
+  double most_times = 1.5;
   Duration quick = Duration::Millis(5);
   // What that percentile is taken for as long as it is not known, as at a node that has just
   // started. Default 10 ms.

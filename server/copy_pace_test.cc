@@ -28,13 +28,13 @@ class Copying {
 };
 
 constexpr Duration kQuick = Duration::Millis(1);
-constexpr Duration kSlow = Duration::Millis(17);
+constexpr Duration kSlow = Duration::Millis(13);
 // At the first pace, the quickest and the slowest.
 constexpr Duration kFirst = Duration::Seconds(1);
 constexpr Duration kLeast = Duration::Micros(976);
 constexpr Duration kMost = Duration::Seconds(2);
 
-// Whose slowest two in a hundred take 8 ms where nothing moves, so that the bound is 16 ms.
+// Whose slowest two in a hundred take 8 ms where nothing moves, so that the bound is 12 ms.
 Copying Usual() {
   Copying copying;
   copying.Serve(Duration::Seconds(10), kQuick, Duration::Millis(8), 2, false);
@@ -44,7 +44,7 @@ Copying Usual() {
 TEST(CopyPace, WhileClientsFareAsBeforeTheyGetFasterAndFaster) {
   Copying copying = Usual();
   EXPECT_EQ(copying.rest(), kFirst);
-  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(15), 50, true);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(11), 50, true);
   EXPECT_EQ(copying.rest(), kLeast);
 }
 
@@ -80,7 +80,7 @@ TEST(CopyPace, WhatIsQuickEnoughSlowsNobodyDown) {
 TEST(CopyPace, WhatIsSlowWhereNothingMovesIsNotTheirDoing) {
   Copying copying;
   copying.Serve(Duration::Seconds(40), kQuick, Duration::Millis(40), 2, false);
-  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(70), 50, true);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(55), 50, true);
   EXPECT_EQ(copying.rest(), kLeast);
 }
 
@@ -93,9 +93,9 @@ TEST(CopyPace, TimesInWhichSomethingMovesTellNothingOfTimesWithout) {
 
 TEST(CopyPace, WhoHasJustStartedTakesWhatIsUsualForNeitherVeryQuickNorSlow) {
   Copying copying;
-  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(19), 50, true);
+  copying.Serve(Duration::Seconds(20), kQuick, Duration::Millis(14), 50, true);
   EXPECT_EQ(copying.rest(), kLeast);
-  copying.Serve(Duration::Seconds(2), kQuick, Duration::Millis(21), 50, true);
+  copying.Serve(Duration::Seconds(2), kQuick, Duration::Millis(16), 50, true);
   EXPECT_GT(copying.rest(), kLeast * 8);
 }
 

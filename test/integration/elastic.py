@@ -24,6 +24,7 @@ BEFORE_RUNS = 3
 MOVED_WITHIN_S = 1800
 # Each look starts a process, which is work that the nodes' clients wait for.
 LOOK_EVERY_S = 1.0
+RESTS_FOR_S = 5
 P99_RATIO_MOST = 3.0
 
 MOVING = ("grow", "shrink")
@@ -109,14 +110,14 @@ class Load:
         if found is None:
             self.wrong.append(f"run {number} ended with {program.exit_code}: "
                               f"{tail(program.log())}")
-            self.runs.append({"phases": self._met, "requests": 0, "failed": 1, "lost": 0,
+            self.runs.append({"phases": {self._phase}, "requests": 0, "failed": 1, "lost": 0,
                               "latencies": Counter()})
             return
         counted = _LATENCIES.search(program.log())
         if counted is None:
             raise AssertionError(f"run {number} says nothing of its latencies")
         pairs = (pair.split(":") for pair in counted[1].split())
-        run = {"phases": self._met, "requests": int(found[1]), "failed": int(found[2]),
+        run = {"phases": frozenset(self._met), "requests": int(found[1]), "failed": int(found[2]),
                "lost": int(found[3]), "p50": float(found[4]), "p99": float(found[5]),
                "max": float(found[6]),
                "latencies": Counter({int(bound): int(count) for bound, count in pairs})}
@@ -230,6 +231,21 @@ class Elastic:
         self.moving_s += seconds
         print(f"  {what}: {seconds:.1f} s", flush=True)
 
+    def rest(self) -> None:
+        """Until the stores have done what the loading has left to them to do, which would be taken
+        for what requests wait for at other times, too."""
+        began = time.monotonic()
+        sizes: list[list[float]] = []
+
+        def unchanged() -> bool:
+            sizes.append([node.metric("gyre_store_bytes") for node in self.cluster.nodes])
+            time.sleep(LOOK_EVERY_S)
+            latest = sizes[-RESTS_FOR_S:]
+            return len(latest) == RESTS_FOR_S and all(one == latest[0] for one in latest)
+
+        self.cluster.wait_until(unchanged, "the stores rest", self.moved_within_s)
+        print(f"the stores rest after {time.monotonic() - began:.1f} s", flush=True)
+
     def count(self, planned: dict) -> None:
         """What a change is to move, by what the base holds."""
         partitions = 256 * 3
@@ -302,6 +318,7 @@ def judged(elastic: Elastic, load: Load, story, phases: tuple[str, ...]) -> list
         began = time.monotonic()
         wanted = elastic.fill()
         print(f"loaded {elastic.mib} MiB in {time.monotonic() - began:.1f} s", flush=True)
+        elastic.rest()
         story()
         if elastic.digest() != wanted:
             wrong.append("what was loaded first is not what is there now")
