@@ -125,6 +125,17 @@ TEST(ShardMoves, WhoWaitsForThePaceIsToldWhereTheDiskFails) {
   EXPECT_EQ(giver.bench().Take(), "Failed>" + giver.taker());
 }
 
+// It may be acknowledged before the taker counts as an owner.
+TEST(ShardMoves, WhatTheGiverHasYetToWriteIsInWhatItTellsItsTaker) {
+  Bench bench(Four(/*owned=*/true));
+  const std::string taker = bench.Outsider();
+  bench.BeginMove("a", taker).CommitAll();
+  bench.Write(1, "key", "w", 1).CommitAll();
+  ASSERT_EQ(bench.Write(2, "key", "x", 1).Take(), "commit");
+  EXPECT_EQ(bench.Hear(taker, ClockAsk{}, 5).Take().find("scan"), std::string::npos);
+  EXPECT_NE(bench.Commit().Take().find("scan"), std::string::npos);
+}
+
 TEST(ShardMoves, WhoHadNoRoomIsNotAskedAgainAtOnceForANewView) {
   Taker taker;
   ASSERT_EQ(taker.Ask(), "ClockAsk>b");
