@@ -134,6 +134,21 @@ TEST(Node, RefusesToOpenOnADamagedTopology) {
   EXPECT_FALSE(Node::Open({}, &engine, Initial(), Self(), true, Random(1)).ok());
 }
 
+TEST(Node, RefusesToOpenOnATopologyOfAHigherLevel) {
+  MemoryEngine engine;
+  Topology grown = Initial();
+  grown.level = kBuildLevel;
+  WriteBatch batch;
+  batch.Put(Family::kMeta, EncodeNodeKey("topology"), EncodeTopology(grown));
+  ASSERT_TRUE(engine.Write(batch, WalSync::kYes).ok());
+  NodeOptions options;
+  options.level = kBuildLevel - 1;
+  const auto older = Node::Open(options, &engine, Initial(), Self(), true, Random(1));
+  EXPECT_TRUE(absl::IsFailedPrecondition(older.status())) << older.status();
+  options.level = kBuildLevel;
+  EXPECT_TRUE(Node::Open(options, &engine, Initial(), Self(), true, Random(1)).ok());
+}
+
 TEST(Node, OpensThePartitionsThatANewerViewBrings) {
   MemoryEngine engine;
   const auto node = Open(&engine, Initial(), true);
