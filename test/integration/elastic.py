@@ -103,7 +103,7 @@ class Load:
         program = self._cluster.add_program(f"drive-{number}", [
             DRIVE, "--connect", ",".join(addresses), "--table", f"drive-{number}", "--seconds",
             str(self._run_s), "--rate", str(self._rate), "--clients", "32", "--keys", "2000",
-            "--seed", str(self._seed + number)])
+            "--seed", str(self._seed + number), "--latencies"])
         program.launch()
         program.wait(self._run_s + 120)
         found = _DRIVEN.search(program.log())

@@ -10,10 +10,11 @@
 // read back in the end the owners have so long to become equal. Then a line says what the judge
 // found: gyre-judged: acked=<n> lost=<n> resurrected=<n> false_siblings=<n> other=<n> diverged=<n>
 //
-// Before the last line, gyre-latencies: counts them (test/workload/latency_counts.h), for who adds
-// up runs. Last line: gyre-compare: items=<n> different=<n> after_s=<x>, or gyre-drive:
-// requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x> max_ms=<x> Exit code 0 when nothing
-// was lost and nothing failed that may not, 1 otherwise, 2 for bad usage.
+// With --latencies a line before the last, gyre-latencies: counts them (test/workload/
+// latency_counts.h), for who adds up runs. Last line: gyre-compare: items=<n> different=<n>
+// after_s=<x>, or gyre-drive: requests=<n> failed=<n> lost_writes=<n> p50_ms=<x> p99_ms=<x>
+// max_ms=<x> Exit code 0 when nothing was lost and nothing failed that may not, 1 otherwise, 2 for
+// bad usage.
 
 #include <algorithm>
 #include <cstdio>
@@ -124,12 +125,14 @@ bool Judged(const DriverReport& report, const absl::StatusOr<ReplicaComparison>&
   return report.violations.empty() && compared.ok() && diverged == 0;
 }
 
-void PrintSummary(const DriverReport& report) {
+void PrintSummary(const DriverReport& report, bool with_latencies) {
   std::vector<uint32_t> latencies_us = report.latencies_us;
   std::sort(latencies_us.begin(), latencies_us.end());
-  LatencyCounts counts;
-  for (uint32_t us : latencies_us) counts.Add(us);
-  std::printf("gyre-latencies: %s\n", counts.ToString().c_str());
+  if (with_latencies) {
+    LatencyCounts counts;
+    for (uint32_t us : latencies_us) counts.Add(us);
+    std::printf("gyre-latencies: %s\n", counts.ToString().c_str());
+  }
   std::printf(
       "gyre-drive: requests=%llu failed=%llu lost_writes=%zu p50_ms=%.2f p99_ms=%.2f "
       "max_ms=%.1f\n",
@@ -141,7 +144,7 @@ void PrintSummary(const DriverReport& report) {
 
 // `settle_s` below 0: the cluster suffers no faults that requests may fail by.
 int Drive(Client* client, const WorkloadChoice& choice, const DriverOptions& options,
-          double settle_s) {
+          double settle_s, bool with_latencies) {
   const std::unique_ptr<Workload> workload = MakeWorkload(choice);
   ClusterDriver driver(options, client, workload.get());
   driver.Run();
@@ -153,7 +156,7 @@ int Drive(Client* client, const WorkloadChoice& choice, const DriverOptions& opt
   for (const std::string& wrong : report.violations) std::printf("broken: %s\n", wrong.c_str());
   const bool sound = compared.has_value() ? Judged(report, *compared)
                                           : report.failed == 0 && report.violations.empty();
-  PrintSummary(report);
+  PrintSummary(report, with_latencies);
   return sound ? 0 : 1;
 }
 
@@ -176,6 +179,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(8, 1 << 20));
   app.add_option("--settle", settle_s, "seconds for the owners to become equal; requests may fail")
       ->check(CLI::Range(0.0, 3600.0));
+  bool with_latencies = false;
+  app.add_flag("--latencies", with_latencies, "prints counts of them, to be added up over runs");
   std::string compare;
   app.add_option("--compare", compare, "wait until all replicas of this table are equal");
   app.add_option("--seconds", seconds, "how long")->check(CLI::Range(0.1, 86'400.0));
@@ -198,7 +203,7 @@ int Main(int argc, char** argv) {
     return 1;
   }
   if (!compare.empty()) return Compare(client->get(), compare, seconds);
-  return Drive(client->get(), choice, options, settle_s);
+  return Drive(client->get(), choice, options, settle_s, with_latencies);
 }
 
 }  // namespace
