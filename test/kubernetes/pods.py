@@ -18,6 +18,7 @@ Thread rule: one thread.
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,6 +33,7 @@ from rules import Objects  # noqa: E402: beside this file
 
 GRACE_S = 60
 _STARTED_WITHIN_S = 60
+_NEEDS_BUILDX = 23  # docker clients from that version on
 
 
 class Pod:
@@ -147,11 +149,27 @@ class Namespaces(Engine):
         self._network.close()
 
 
+def docker_client() -> str:
+    """The first on the PATH that can build with BuildKit, which leaves out the stages that an image
+    does not need: older ones can, newer ones need a part of their own for it, buildx."""
+    found = [client for folder in os.get_exec_path()
+             if (client := shutil.which("docker", path=folder)) is not None]
+    for client in found:
+        def said(*words: str, client: str = client) -> str | None:
+            done = subprocess.run([client, *words], capture_output=True, text=True, check=False)
+            return done.stdout if done.returncode == 0 else None
+        major = re.search(r"version (\d+)", said("--version") or "")
+        if (major and int(major[1]) < _NEEDS_BUILDX) or said("buildx", "version") is not None:
+            return client
+    raise OSError(f"no docker client that builds with BuildKit among {found}")
+
+
 class Dockerd:
     """A daemon of the drill's own: its images are kept in `root`, all else is in `folder`. Without
     `bridge` (an address with its mask) containers have the network of the machine or none."""
 
     def __init__(self, folder: Path, root: Path, bridge: str | None = None):
+        self._client = docker_client()
         self._host = f"unix://{folder}/docker.sock"
         self._log = open(folder / "dockerd.log", "ab")  # closed with the daemon
         network = ["--bip", bridge] if bridge else ["--bridge", "none"]
@@ -169,7 +187,7 @@ class Dockerd:
             time.sleep(0.1)
 
     def _call(self, *words: str | Path, **environment: str) -> subprocess.CompletedProcess:
-        return subprocess.run(["docker", "--host", self._host, *words], capture_output=True,
+        return subprocess.run([self._client, "--host", self._host, *words], capture_output=True,
                               text=True, check=False, env={**os.environ, **environment})
 
     def __call__(self, *words: str | Path, **environment: str) -> str:
