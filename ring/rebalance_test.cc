@@ -421,6 +421,36 @@ TEST(Rebalance, WhileItMovesAPartitionHasOneReplicaMore) {
   EXPECT_TRUE(view->StandIns(move.partition, 9, anybody).empty());
 }
 
+// Of values of 100 to 4,096 bytes, as nodes join and one leaves.
+TEST(Rebalance, BytesAreWithinFivePercentOfEvenAsPartitionsAre) {
+  Topology topology = Cluster(3, 256);
+  for (int nodes = 3; nodes <= 6; ++nodes) {
+    if (nodes > 3) topology = Settled(WithNew(topology, nodes));
+    if (nodes == 6) topology = Settled(Ok(LeaveMember(topology, "n1")));
+    const auto view = View::Create(topology, topology.members.front().id);
+    const TableSpec& table = topology.tables.front();
+    Random random(3);
+    std::map<NodeId, double> bytes;
+    double all = 0;
+    for (int i = 0; i < 200'000; ++i) {
+      const auto size = static_cast<double>(random.Between(100, 4096));
+      for (const NodeId owner : view->Owners(view->Locate(table, "user:" + std::to_string(i)))) {
+        bytes[owner] += size;
+        all += size;
+      }
+    }
+    const double even = all / static_cast<double>(ActiveNodes(topology).size());
+    EXPECT_EQ(bytes.size(), ActiveNodes(topology).size());
+    for (const auto& [node, its] : bytes) {
+      EXPECT_NEAR(its / even, 1, 0.05) << nodes;
+      EXPECT_NEAR(static_cast<double>(view->OwnedBy(node).size()) / (256 * 3.0) *
+                      static_cast<double>(bytes.size()),
+                  1, 0.05)
+          << nodes;
+    }
+  }
+}
+
 // Every document on the way is sound; zones are kept to; the moves are the fewest, and what comes
 // of them is even.
 TEST(Rebalance, WhateverComesAndGoesIsEvenInTheEnd) {
