@@ -110,7 +110,7 @@ class Load:
         if found is None:
             self.wrong.append(f"run {number} ended with {program.exit_code}: "
                               f"{tail(program.log())}")
-            self.runs.append({"phases": {self._phase}, "requests": 0, "failed": 1, "lost": 0,
+            self.runs.append({"phases": frozenset(self._met), "requests": 0, "failed": 1, "lost": 0,
                               "latencies": Counter()})
             return
         counted = _LATENCIES.search(program.log())
