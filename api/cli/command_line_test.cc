@@ -533,6 +533,15 @@ TEST_F(CommandLineTest, ATypingErrorBuriesNobody) {
   EXPECT_EQ(plan.out.find("It is safe"), std::string::npos) << plan.out;
 }
 
+// What moves is told in turn: the first answer, to whoever asks first.
+TEST_F(CommandLineTest, WhoForcesItAsksNobodyFirst) {
+  v1::ListTransfersReply first, later;
+  first.set_since(4711);
+  cluster_.SetTransfers({first, later});
+  EXPECT_EQ(Run({"node", "remove", "n1", "--force"}).exit, 0);
+  EXPECT_EQ(NumberAt(Parsed(Run({"transfers", "--json"}).out), "since_epoch"), 4711);
+}
+
 TEST_F(CommandLineTest, APlanIsNotSafeAsLongAsSomebodyIsSilent) {
   cluster_.node(1).Stop();
   const Outcome safe = Run({"node", "remove", "n1", "--plan"});
