@@ -745,6 +745,21 @@ TEST_F(GrownFromOne, WhoWasRemovedMakesNoClusterOfItsListAgain) {
   EXPECT_NE(again.message().find("was removed"), std::string::npos) << again;
 }
 
+// Those that it knows are down now, and the new one is not in its document: so that one's call
+// tells.
+TEST_F(Members, WhoWasAwayHearsOfANewOneFromThatOneAndIsNotFilled) {
+  ASSERT_TRUE(cluster_.Stop(0).ok());
+  const int joined = cluster_.AddJoining();
+  cluster_.config(joined).seeds = {cluster_.config(1).self().peer_address};
+  ASSERT_TRUE(cluster_.Start(joined).ok());
+  ASSERT_TRUE(cluster_.Stop(1).ok());
+  ASSERT_TRUE(cluster_.Stop(2).ok());
+  ASSERT_TRUE(cluster_.Start(0).ok());
+  EXPECT_TRUE(LocalCluster::Eventually([&] { return IsMember(0, "n3"); }));
+  EXPECT_EQ(cluster_.Status(0).partitions_to_refill(), 0u);
+  EXPECT_EQ(cluster_.Fatal(), "");
+}
+
 TEST_F(Members, WhoLostItsDiskWhileAllOthersWereExchangedTakesTheirDocument) {
   WriteAll(0, "value");
   for (const int gone : {1, 2}) {
