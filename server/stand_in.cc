@@ -20,7 +20,8 @@ StandIn::StandIn(NodeId self, HintLog log, Guest guest, ReplicaStore* store,
       guest_(std::move(guest)),
       store_(store),
       next_id_(first_exchange) {
-  for (NodeId owner : log_.Owners()) errands_.try_emplace(owner);
+  // What the process before this one had still to look through is not known.
+  for (NodeId owner : log_.Owners()) errands_.try_emplace(owner).first->second.look_through = true;
 }
 
 // ----------------------------------------------------------------------------------------- keeping
@@ -252,10 +253,11 @@ void StandIn::OnScan(uint64_t id, absl::StatusOr<HintPage> page, const View& vie
 
 void StandIn::Sort(KeptHint hint, const View& view, std::optional<uint64_t> time_ms, Pass* pass) {
   const ItemKey& item = hint.key.item;
+  if (WasDropped(view.topology(), item.table)) return Drop(hint);
   const View::Nodes owners = view.Replicas(item.partition);
-  if (owners.empty() || WasDropped(view.topology(), item.table)) return Drop(hint);
-  if (!view.IsReplica(item.partition, hint.key.owner)) return Redirect(hint, owners);
-  const bool reachable = Reachable(hint.key.owner);
+  const bool placed = !owners.empty();  // else a newer document has its table
+  if (placed && !view.IsReplica(item.partition, hint.key.owner)) return Redirect(hint, owners);
+  const bool reachable = placed && Reachable(hint.key.owner);
   if (!reachable && time_ms.has_value()) {
     if (log_.IsOld(hint, *time_ms)) {
       ++figures_.expired;

@@ -36,6 +36,8 @@ class Bench {
   }
 
   void Restart() {
+    scans_.clear();
+    hold_scans_ = false;
     store_ = std::make_unique<ReplicaStore>(&engine_, ReplicaStore::Options(), Random(1));
     EXPECT_TRUE(store_->Open({}, false).ok());
     HintLog log(options_);
@@ -585,6 +587,37 @@ TEST(StandIn, AHintWhoseOwnerWasReplacedGoesToAllOfTodaysOwners) {
     bench.Hear(node, ApplyReply{});
   }
   EXPECT_EQ(bench.stored(), 0u);
+}
+
+// Found by the simulator: a node kept hints for one that had been replaced, for it was started
+// again while it was to look through them.
+TEST(StandIn, WhatWasStillToBeLookedThroughIsAfterARestart) {
+  Bench bench;
+  bench.Keep("b", ItemOfOthersThan(bench, "b"), "milk");
+  Topology next = bench.topology();
+  next.epoch = Epoch(next.epoch.value() + 1);
+  bench.Install(next);
+  bench.HoldScans();
+  bench.Wake();
+  ASSERT_EQ(bench.unread(), 1u);
+  bench.Restart();
+  bench.Wake();
+  EXPECT_EQ(bench.Reach("a"), Strings{"Handoff>a milk"});
+}
+
+TEST(StandIn, AHintOfATableThatOnlyANewerDocumentHasStaysForIt) {
+  Bench bench;
+  TableSpec later = *bench.topology().tables.begin();
+  later.name = "later";
+  later.replicas = 5;
+  const Topology next = *CreateTable(bench.topology(), later);
+  const ItemKey item{PartitionId(5, 0), next.tables.back().id, "key"};
+  bench.Reach("b");
+  bench.Keep("b", item, "milk");
+  EXPECT_EQ(bench.Wake(), Strings{}) << "nobody knows yet who owns it";
+  ASSERT_EQ(bench.stored(), 1u);
+  bench.Install(next);
+  EXPECT_EQ(bench.Pass(StandIn::kLongestRest), Strings{"Handoff>b milk"});
 }
 
 // Found by the simulator: a node was to keep them for ever, for they were all that it had room for.
