@@ -118,7 +118,9 @@ void StandIn::OnView(const View& before, const View& view) {
     return WasDropped(view.topology(), table.id);
   });
   for (auto& [owner, errand] : errands_) {
-    if (dropped || !OwnsAllKept(owner, view)) errand.look_through = true;
+    if (!dropped && OwnsAllKept(owner, view)) continue;
+    errand.look_through = true;
+    errand.pass.reset();  // what waits in it was sorted by the document before
   }
 }
 

@@ -620,6 +620,39 @@ TEST(StandIn, AHintOfATableThatOnlyANewerDocumentHasStaysForIt) {
   EXPECT_EQ(bench.Pass(StandIn::kLongestRest), Strings{"Handoff>b milk"});
 }
 
+// `from`'s partition of the item is the other's, as at the end of a move.
+Topology Moved(const Bench& bench, const ItemKey& item, const std::string& from,
+               const std::string& to) {
+  Topology next = bench.topology();
+  next.epoch = Epoch(next.epoch.value() + 1);
+  Ownership& family = next.families.front();
+  const auto first = family.owners.begin() + item.partition.slice() * family.effective_replicas();
+  std::replace(first, first + family.effective_replicas(), bench.Id(from), bench.Id(to));
+  return next;
+}
+
+// Found by the simulator: they went one by one to who had given their partition away. Such a one
+// answers nothing, and each was waited for as long as for an owner that is slow.
+TEST(StandIn, WhatWaitsGoesToTodaysOwnersOnceTheOneItWaitsForIsNone) {
+  Bench bench;
+  const auto view = View::Create(bench.topology(), bench.Id("d"));
+  int which = 0;
+  while (view->IsOwner(bench.Item("b", which).partition, bench.Id("e"))) ++which;
+  const ItemKey item = bench.Item("b", which);
+  constexpr size_t kHints = HandoffWindow::kFirst + 2;
+  for (size_t i = 0; i < kHints; ++i) bench.Keep("b", item, std::to_string(i));
+  ASSERT_EQ(bench.Reach("b").size(), HandoffWindow::kFirst);
+  for (const char* node : {"a", "c", "e"}) bench.Reach(node);
+  bench.Install(Moved(bench, item, "b", "e"));
+  bench.Wake();
+  bench.Pass(StandIn::kRest);
+  for (const char* node : {"a", "c", "e"}) {
+    while (bench.asked(node) > 0) bench.Hear(node, ApplyReply{});
+  }
+  EXPECT_EQ(bench.stored(), 0u);
+  EXPECT_EQ(bench.asked("b"), HandoffWindow::kFirst) << "and no more";
+}
+
 // Found by the simulator: a node was to keep them for ever, for they were all that it had room for.
 TEST(StandIn, WhereThereIsNoRoomForAllOfTodaysOwnersOneOfThemGetsIt) {
   Bench bench({.max_bytes = 200});
