@@ -1068,6 +1068,12 @@ void Shard::ServeCopyAsk(NodeId from, ExchangeId exchange, PartitionId partition
   auto it = copies_given_.find(key);
   const bool begins = it == copies_given_.end();
   if (begins) {
+    // Who begins anew has left what it had begun, maybe in a former life.
+    if (ask.number == 1) {
+      std::erase_if(copies_given_, [&](const auto& one) {
+        return one.first.first == from && one.second.of == partition && !one.second.over;
+      });
+    }
     // What waits to be filled itself has nothing to give, nor has who may have lost something and
     // has not heard of it yet; and a later page is of a snapshot that is gone.
     if (ask.number != 1 || !Holds(partition) || CopiesGiven() >= copy_pace_.copies()) {

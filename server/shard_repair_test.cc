@@ -470,6 +470,21 @@ TEST(Shard, GivesOnlySoManyCopiesAtOnce) {
       << "who has all of its copy makes room at once";
 }
 
+// Found by the simulator: it had left two copies for what was damaged in them, and for a minute
+// nobody was given any.
+TEST(Shard, WhoBeginsACopyAnewHasLeftTheOneBefore) {
+  ShardOptions options;
+  options.copies.at_once = 1;
+  Bench bench({.options = options});
+  ASSERT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 5).Take(), "copy");
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 4).Take(), "Failed>b") << "begins nothing";
+  ASSERT_EQ(bench.Hear("b", CopyAsk{CopyPart::kRecords, 1}, 6).Take(), "copy");
+  EXPECT_EQ(bench.EndCopyScan().Take(), "CopyPage>b");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 5).Take(), "Failed>b");
+  EXPECT_EQ(bench.Hear("b", CopyAsk{CopyPart::kLog, 2}, 6).Take(), "copy");
+}
+
 TEST(Shard, WhatOneOwnerHasGivenIsNotCopiedFromTheNextAsWell) {
   Bench bench;
   bench.Wake(0).Take();
