@@ -56,7 +56,8 @@ class Nemesis:
     have each acknowledged write, and after a run all owners do again. Its directory is wiped, or a
     byte of a data file changes while it is down. Then it may serve on, refuse to start, or end its
     service later; in these two cases it is rebuilt by the command that it advises, and in any case
-    before the next run (`rebuild_damaged`), so that no two nodes have damage at once.
+    at the end of the run, as docs/operations.md says: a block that is damaged stays in its file, so
+    that what is there cannot be compared as a whole, and no two nodes may have damage at once.
     """
 
     def __init__(self, cluster: Cluster, node_disks: dict[str, disks.LoopDisk],
@@ -104,9 +105,13 @@ class Nemesis:
         while self._damaged_starts:  # it is ready, or rebuilt, in the end
             self.tend()
             time.sleep(0.05)
+        rebuilt = self._rebuild_damaged()
         for node in self._cluster.nodes:
             node.wait_until_ready()
         self._cluster.wait_until_connected()
+        if rebuilt is not None:
+            self._cluster.wait_until(lambda: rebuilt.metric("gyre_partitions_to_fill") == 0,
+                                     f"{rebuilt.name} is filled again")
 
     def _strike(self) -> None:
         """The next kind of fault that finds something whole; the others keep their turn."""
@@ -247,18 +252,16 @@ class Nemesis:
         print(f"{node.name} is rebuilt", flush=True)
         self._launch(node)
 
-    def rebuild_damaged(self) -> None:
-        """Between two runs; returns once the node is filled."""
+    def _rebuild_damaged(self) -> Node | None:
+        """The node that served on with a damaged file."""
         node = self._damaged
         if node is None:
-            return
-        print(f"{node.name} served on with a damaged file: "
-              f"{node.metric('gyre_mended_records_total'):g} records mended", flush=True)
+            return None
+        if node.events("ready") and not node.events("disk_failed"):
+            print(f"{node.name} served on with a damaged file: "
+                  f"{node.metric('gyre_mended_records_total'):g} records mended", flush=True)
         self._rebuild(node)
-        node.wait_until_ready()
-        self._cluster.wait_until_connected()
-        self._cluster.wait_until(lambda: node.metric("gyre_partitions_to_fill") == 0,
-                                 f"{node.name} is filled again")
+        return node
 
     # --- the network
 
@@ -416,15 +419,11 @@ def soak(minutes: float, seed: int, rate: int, wipes: bool) -> int:
         for number, seconds in enumerate(rounds_of(minutes * 60.0), start=1):
             loads = start_loads(cluster, number, seconds, rate)
             nemesis.run(max(seconds - CALM_S, 0.5 * seconds))
-            while any(load.program.is_running for load in loads):
-                nemesis.tend()
-                time.sleep(0.5)
             for load in loads:
                 total += judge(load)
             if not total.sound:
                 break
             drop_tables(cluster, loads)
-            nemesis.rebuild_damaged()
         sound = total.sound and total.acked > 0
     except (Expired, OSError) as error:
         print(f"broken: {error}")
